@@ -1,0 +1,58 @@
+# One word per task; each does its own set-up. It takes Python 3.10+, gcc, make, and apt (or libnng).
+#   make demo        two processes talk to each other, a few seconds
+#   make test        the tests, at most five minutes
+#   make test-slow   full-size storms and order runs
+#   make check       format, lint, types, warnings of the C compiler
+#   make clean       remove everything the others made
+# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS.
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+export PYTHON
+
+.PHONY: demo test test-slow check clean machine runtime tools
+
+demo: runtime
+	$(BIN)/python -m trionng demo
+
+test: tools
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+test-slow: tools
+	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
+
+check: tools
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	PATH="$(abspath $(BIN)):$$PATH" pyright --ignoreexternal --verifytypes trionng
+	$(BIN)/python build_ffi.py --werror
+
+# What the machine, the library and the tests need. The native module is rebuilt when it is stale.
+machine:
+	@sh tools/bootstrap.sh
+
+runtime: machine $(VENV)/runtime
+	@$(BIN)/python build_ffi.py
+
+tools: machine $(VENV)/tools
+	@$(BIN)/python build_ffi.py --testing
+
+$(VENV)/runtime: pyproject.toml setup.py | machine
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install "setuptools>=77" "cffi>=1.17"
+	$(PIP) install --no-build-isolation --config-settings editable_mode=compat --editable .
+	@touch $@
+
+$(VENV)/tools: $(VENV)/runtime
+	$(PIP) install --no-build-isolation --config-settings editable_mode=compat --editable ".[test]"
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .venv-* build dist *.egg-info trionng/_ffi/*.so
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

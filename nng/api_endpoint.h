@@ -1,0 +1,79 @@
+/* Endpoints, jobs on helper threads, pipes, options. */
+
+enum { TNNG_ON_SOCKET, TNNG_ON_LANE, TNNG_ON_DIALER, TNNG_ON_LISTENER, TNNG_ON_PIPE };
+
+/* An address in host byte order; `data` is an IP address, a path or a name of `size` bytes. */
+typedef struct {
+    int family;
+    uint16_t port;
+    uint32_t scope;
+    uint32_t size;
+    uint8_t data[128];
+} tnng_addr;
+
+int tnng_dialer_create(tnng_socket *, const char *url, uint32_t *id);
+/* In the background: returns at once, and nng tries until the dialer is closed. */
+int tnng_dialer_start(tnng_socket *, uint32_t id);
+
+/* Jobs: run on a helper thread and park like any other call; with a NULL port nobody hears of the end. */
+int tnng_dial(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_socket_close(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
+void tnng_lane_close(tnng_lane *);
+
+/* listen is synchronous for its caller but resolves names and binds on a helper thread: poll
+ * tnng_listen_wait until it answers something else than NNG_EAGAIN. Creating and starting are two steps,
+ * so that options can be set between them. */
+int tnng_listen_begin(tnng_socket *, const char *url, uint32_t listener, tnng_op **);
+int tnng_listen_wait(tnng_op *, int milliseconds, uint32_t *listener);
+
+/* Pipes that are connected now. */
+typedef struct {
+    uint32_t id;
+    uint32_t dialer;
+    uint32_t listener;
+    tnng_addr local;
+    tnng_addr remote;
+} tnng_pipe_info;
+int tnng_pipes(tnng_socket *, tnng_pipe_info *, int max);
+int tnng_pipe_count(tnng_socket *);
+uint64_t tnng_pipes_rejected(tnng_socket *);
+int tnng_pipe_close(tnng_socket *, uint32_t id);
+int tnng_wait_pipes(tnng_socket *, int count, tnng_port *, uint64_t tag, tnng_result *);
+
+/* flush: how many accepted messages the pipes' counters do not show as written, and a number that
+ * changes whenever a counter moves. */
+typedef struct {
+    uint64_t unsent;
+    uint64_t progress;
+    bool exact;
+} tnng_flush_state;
+int tnng_flush_check(tnng_socket *, tnng_flush_state *);
+
+int tnng_set_int(int on, uint32_t id, const char *name, int value);
+int tnng_set_bool(int on, uint32_t id, const char *name, bool value);
+int tnng_set_ms(int on, uint32_t id, const char *name, int32_t value);
+int tnng_set_size(int on, uint32_t id, const char *name, size_t value);
+int tnng_set_string(int on, uint32_t id, const char *name, const char *value);
+int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, size_t size);
+int tnng_get_int(int on, uint32_t id, const char *name, int *value);
+int tnng_get_bool(int on, uint32_t id, const char *name, bool *value);
+int tnng_get_ms(int on, uint32_t id, const char *name, int32_t *value);
+int tnng_get_size(int on, uint32_t id, const char *name, size_t *value);
+int tnng_get_uint64(int on, uint32_t id, const char *name, uint64_t *value);
+int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value);
+/* Copies at most `size` bytes, NUL included; *needed is the whole length. */
+int tnng_copy_string(int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
+int tnng_set_max_message(int on, uint32_t id, size_t bytes);
+
+bool tnng_forked(void);
+const char *nng_version(void);
+const char *nng_strerror(int);
+
+/* The test build: pause points, and workarounds switched off by TNNG_WITHOUT=C1,... In the build that is
+ * shipped, arming answers NNG_ENOTSUP and nothing can be switched off. */
+bool tnng_testing(void);
+int tnng_pause_arm(const char *point);
+int tnng_pause_reached(const char *point, int milliseconds);
+void tnng_pause_open(const char *point);

@@ -1,0 +1,59 @@
+/* The bell and the finished calls of one event loop or one waiting thread. */
+
+typedef struct nng_msg nng_msg;
+typedef struct tnng_port tnng_port;
+typedef struct tnng_socket tnng_socket;
+typedef struct tnng_lane tnng_lane;
+typedef struct tnng_op tnng_op;
+
+/* What a call came to. `msg` belongs to whoever reads the result. */
+typedef struct {
+    uint64_t tag;     /* the caller's own name for the call */
+    int32_t code;     /* 0, an nng error number, or one of TNNG_* below */
+    uint32_t pipe;    /* receive: the pipe the message came through */
+    nng_msg *msg;     /* received, or given back by a send that did not happen */
+    const char *body; /* of `msg` */
+    size_t size;
+    tnng_op *op;      /* only while the call is parked: what to cancel */
+} tnng_result;
+
+/* Codes of our own, beside nng's. */
+enum {
+    TNNG_PARKED = -1,     /* not finished; the port will have the result */
+    TNNG_SUPERSEDED = -2, /* a receive ended by a newer request */
+    TNNG_FORKED = -3,     /* this process is a forked child of the socket's owner */
+    TNNG_SENT = -4,       /* an exchange was cancelled after its send had happened */
+};
+
+/* What cancelling did. */
+enum {
+    TNNG_LEFT = 0,   /* the call is over, nothing happened, `op` is gone */
+    TNNG_ASKED = 1,  /* nng was asked; the result comes through the port */
+    TNNG_LATE = 2,   /* it had finished already; the result comes through the port */
+};
+
+/* exclusive: one event loop owns what waits here; another loop gets NNG_EBUSY. token != 0: no
+ * descriptor, every batch calls tnng_ring_python(token) instead. */
+tnng_port *tnng_port_open(bool exclusive, uint64_t token);
+int tnng_port_fd(tnng_port *);
+int tnng_port_take(tnng_port *, tnng_result *results, int max);
+void tnng_port_wait(tnng_port *, int milliseconds);
+void tnng_port_close(tnng_port *);
+
+int tnng_op_cancel(tnng_op *);
+void tnng_op_abandon(tnng_op *);
+
+/* Where each cancel landed, counted over the life of the process. */
+typedef struct {
+    uint64_t before_submit;
+    uint64_t pending;
+    uint64_t completed;
+    uint64_t taken;
+} tnng_cancel_counts;
+void tnng_cancel_counts_read(tnng_cancel_counts *);
+void tnng_cancel_counts_reset(void);
+void tnng_count_cancel_before_submit(void);
+void tnng_count_cancel_taken(void);
+
+/* Who to call for a port opened with a token; set once, before such a port is opened. */
+void tnng_set_ring_hook(void (*hook)(uint64_t token));

@@ -1,0 +1,227 @@
+/* What the shim's own files share. Who runs a function stands first in its comment: [caller] a thread
+ * of the program, without the GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
+ *
+ * Locks, outermost first: socket->lock, lane->lock, then the leaves (socket->pipes_lock,
+ * socket->owner_lock, port->lock). nng may be called under lane->lock: a callback of ours never runs on
+ * the thread that submits or cancels, and nng holds none of its locks while one runs. */
+#ifndef TNNG_INTERNAL_H
+#define TNNG_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <nng/nng.h>
+
+#include "api_port.h"
+#include "api_socket.h"
+#include "api_endpoint.h"
+
+/* What a protocol is like; protocol.c has the table. */
+enum {
+    CAN_SEND = 1,
+    CAN_RECEIVE = 2,
+    HAS_CONTEXTS = 4,
+    STANDING = 8,       /* a receive, once posted, stays posted when its task leaves */
+    ONE_AT_A_TIME = 16, /* one call per lane; a second one is busy */
+    TRY_RECEIVE = 32,   /* a zero-timeout receive is honest */
+    TRY_SEND = 64,      /* a zero-timeout send is honest, and keeps the message when it fails */
+    SUPERSEDES = 128,   /* a send ends the receive that waits, and forgets its answer */
+    ANSWERS = 256,      /* a send answers the request received last */
+    KEEPS_HEADER = 512, /* the message's header is the caller's business (raw mode) */
+};
+
+typedef struct {
+    const char *name;
+    int (*open)(nng_socket *);
+    unsigned traits;
+} tnng_protocol;
+
+extern const tnng_protocol tnng_protocols[];
+
+struct tnng_port {
+    atomic_int refs;
+    pthread_mutex_t lock;
+    tnng_op *first, *last; /* finished calls nobody has taken; under lock */
+    int read_fd, write_fd; /* -1 once closed; under lock */
+    bool exclusive;
+    uint64_t token;        /* under lock; 0 when there is a descriptor, or when closed */
+    bool alarm;            /* token bell: rung, Python not yet called; under lock */
+    pthread_cond_t rung;   /* for waiting threads; under lock */
+};
+
+typedef enum {
+    OP_SENDING,  /* its aio is with nng */
+    OP_WAITING,  /* in lane->waiting, or in socket->pipe_waiting */
+    OP_RUNNING,  /* a job on a helper thread */
+    OP_FINISHED, /* in port->first, with its result */
+} tnng_stage;
+
+/* One call somebody waits for. */
+struct tnng_op {
+    tnng_op *next, *previous; /* the one list it is in; under that list's lock */
+    tnng_port *port;          /* a counted reference; NULL when nobody waits */
+    tnng_lane *lane;          /* a counted reference, or NULL */
+    tnng_socket *socket;      /* jobs and pipe waits: a counted reference, or NULL */
+    uint64_t tag;
+    tnng_stage stage;         /* under lane->lock, socket->pipes_lock, or for jobs job.c's lock */
+    bool cancel_requested;
+    bool abandoned;           /* the caller is gone: whoever finishes it, frees it */
+    bool chain;               /* a receive follows the send */
+    int code;
+    nng_msg *msg;
+    nng_aio *aio;             /* sends; made on first use and kept with the op */
+    int wanted;               /* pipe waits */
+    void (*run)(tnng_op *);   /* jobs */
+    void (*interrupt)(tnng_op *); /* asks a running job to end soon */
+    void (*undo)(tnng_op *);      /* the job is done and its caller has gone */
+    uint32_t endpoint;
+    char *url;
+    bool posted, rejected;    /* dial: what became of its pipe; under socket->pipes_lock */
+};
+
+/* One receive that nng has, or a message nobody has asked for yet. */
+typedef struct tnng_slot {
+    struct tnng_slot *next;
+    tnng_lane *lane;
+    nng_aio *aio;
+    nng_msg *msg;
+    int code;
+    bool pending;    /* with nng */
+    bool unwanted;   /* cancelled or superseded: if no message comes of it, it vanishes */
+    bool superseded; /* and if one does, it is thrown away */
+    bool useful;     /* counted in lane->useful */
+} tnng_slot;
+
+typedef struct {
+    tnng_op *first, *last;
+} tnng_ops;
+
+struct tnng_lane {
+    atomic_int refs;
+    tnng_lane *next, *previous; /* in socket->lanes; under socket->lock */
+    tnng_socket *socket;        /* a counted reference */
+    unsigned traits;
+    bool is_context;
+    nng_ctx context;
+
+    pthread_mutex_t lock;
+    bool closed;            /* the gate: every submit looks at it under lock */
+    bool answerable;        /* ANSWERS: a request was handed out and not answered */
+    uint32_t asker;         /* the pipe it came through */
+    int sending;            /* sends that are with nng */
+    int keep;               /* receives that stand whether somebody waits or not */
+    int useful;             /* slots in the ring that may still serve somebody */
+    tnng_slot *head, *tail; /* the ring, in the order of submission */
+    tnng_slot *spare;       /* slots with an idle aio */
+    tnng_ops waiting;       /* receives, in the order they asked */
+    int waiters;
+    tnng_op *idle_ops;
+    nng_aio *try_send, *try_receive;
+};
+
+typedef struct tnng_pipe {
+    struct tnng_pipe *next;
+    tnng_pipe_info info;
+    bool connected;    /* ADD_POST was seen */
+    uint64_t expected; /* replies accepted for this very pipe */
+    uint64_t before;   /* messages the socket had accepted when the pipe was new */
+} tnng_pipe;
+
+struct tnng_socket {
+    atomic_int refs;
+    nng_socket nng;
+    const tnng_protocol *protocol;
+    int protocol_number;
+
+    pthread_mutex_t lock;
+    tnng_lane *lanes;
+    bool closing;
+
+    pthread_mutex_t endpoint_lock; /* C6: one close of an endpoint or of the socket at a time */
+    bool closed;                   /* nng_close was called; under endpoint_lock */
+
+    pthread_mutex_t pipes_lock;
+    pthread_cond_t pipes_changed;
+    tnng_pipe *pipes;
+    int connected;
+    uint64_t rejected;
+    uint64_t lost_pipes;     /* connected pipes that have gone */
+    uint64_t lost_pipes_sent;
+    tnng_ops pipe_waiting;
+    tnng_ops dialing;        /* dial jobs between start and their first pipe */
+    bool pipes_closed;
+
+    pthread_mutex_t owner_lock;
+    tnng_port *owner; /* compared, never followed */
+    int parked;
+
+    atomic_uint_fast64_t accepted; /* messages nng took from us */
+};
+
+/* op.c */
+tnng_op *tnng_op_new(tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
+void tnng_op_free(tnng_op *);
+void tnng_op_finish(tnng_op *, int code, nng_msg *);
+int tnng_answer(tnng_result *, int code, nng_msg *);
+int tnng_park(tnng_op *, tnng_result *);
+void tnng_ops_append(tnng_ops *, tnng_op *);
+void tnng_ops_remove(tnng_ops *, tnng_op *);
+bool tnng_owner_enter(tnng_socket *, tnng_port *);
+void tnng_owner_leave(tnng_socket *);
+
+/* port.c */
+void tnng_port_hold(tnng_port *);
+void tnng_port_release(tnng_port *);
+void tnng_port_post(tnng_port *, tnng_op *);
+bool tnng_port_unpost(tnng_port *, tnng_op *);
+
+/* receive.c: all with lane->lock held */
+int tnng_lane_leave(tnng_lane *, tnng_op *);
+void tnng_lane_settle(tnng_lane *);
+void tnng_lane_supersede(tnng_lane *);
+void tnng_lane_wait(tnng_lane *, tnng_op *);
+/* Closes the gate, wakes who waits. Takes lane->lock. */
+void tnng_lane_shut(tnng_lane *);
+void tnng_lane_hold(tnng_lane *);
+void tnng_submit_receive(tnng_lane *, nng_aio *);
+
+/* send.c, lane->lock held */
+int tnng_send_leave(tnng_lane *, tnng_op *);
+
+/* pipes.c */
+int tnng_pipes_watch(tnng_socket *);
+void tnng_pipes_shut(tnng_socket *);
+void tnng_pipes_free(tnng_socket *);
+void tnng_pipe_expect(tnng_socket *, uint32_t id);
+int tnng_pipe_leave(tnng_op *);
+
+/* job.c */
+bool tnng_run_thread(void *(*)(void *), void *);
+int tnng_job_leave(tnng_op *);
+bool tnng_job_abandon(tnng_op *);
+
+/* flush.c */
+uint64_t tnng_pipe_sent(uint32_t id);
+
+/* testing.c */
+#ifdef TNNG_TESTING
+void tnng_pause(const char *point);
+bool tnng_without(const char *hazard);
+bool tnng_simulate(const char *hazard);
+#define TNNG_PAUSE(point) tnng_pause(point)
+#define TNNG_WITHOUT(hazard) tnng_without(hazard)
+#define TNNG_SIMULATE(hazard) tnng_simulate(hazard)
+#else
+#define TNNG_PAUSE(point) ((void) 0)
+#define TNNG_WITHOUT(hazard) false
+#define TNNG_SIMULATE(hazard) false
+#endif
+
+/* counts.c: one more cancel that landed here */
+void tnng_count_cancel_pending(void);
+void tnng_count_cancel_completed(void);
+
+#endif

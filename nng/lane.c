@@ -1,0 +1,129 @@
+/* A lane: where messages travel, the socket itself or one of its contexts. It owns the aios, and lives
+ * until its last operation has called back. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+int tnng_lane_open(tnng_lane **out, tnng_socket *socket, bool context)
+{
+    tnng_lane *lane;
+    int code = 0;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if (context && !(socket->protocol->traits & HAS_CONTEXTS)) {
+        return NNG_ENOTSUP;
+    }
+    if ((lane = calloc(1, sizeof(*lane))) == NULL) {
+        return NNG_ENOMEM;
+    }
+    pthread_mutex_lock(&socket->lock);
+    /* C5: no lane, and so no submit, begins once the socket is closing. */
+    if (socket->closing) {
+        code = NNG_ECLOSED;
+    } else if (context) {
+        code = nng_ctx_open(&lane->context, socket->nng);
+    }
+    if (code == 0) {
+        atomic_init(&lane->refs, 1);
+        pthread_mutex_init(&lane->lock, NULL);
+        lane->traits = socket->protocol->traits;
+        lane->is_context = context;
+        lane->socket = socket;
+        tnng_socket_hold(socket);
+        lane->next = socket->lanes;
+        if (lane->next != NULL) {
+            lane->next->previous = lane;
+        }
+        socket->lanes = lane;
+        *out = lane;
+    } else {
+        free(lane);
+    }
+    pthread_mutex_unlock(&socket->lock);
+    return code;
+}
+
+uint32_t tnng_lane_id(tnng_lane *lane) { return lane->context.id; }
+
+void tnng_lane_hold(tnng_lane *lane) { atomic_fetch_add(&lane->refs, 1); }
+
+static void unlink_lane(tnng_lane *lane)
+{
+    tnng_socket *socket = lane->socket;
+
+    pthread_mutex_lock(&socket->lock);
+    if (lane->previous != NULL) {
+        lane->previous->next = lane->next;
+    } else {
+        socket->lanes = lane->next;
+    }
+    if (lane->next != NULL) {
+        lane->next->previous = lane->previous;
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+/* [any] The last one out may be a callback on one of these very aios, so they are freed by nng's reaper,
+ * which waits until no callback runs. L3: none of them ever slept, so none of them lies about a timeout. */
+void tnng_lane_release(tnng_lane *lane)
+{
+    tnng_slot *slot;
+    tnng_op *op;
+
+    if (tnng_forked() || atomic_fetch_sub(&lane->refs, 1) != 1) {
+        return;
+    }
+    unlink_lane(lane);
+    while ((slot = lane->head) != NULL) {
+        /* Nothing is in flight any more: what stands here was taken and never asked for. */
+        lane->head = slot->next;
+        if (slot->msg != NULL) {
+            nng_msg_free(slot->msg);
+        }
+        slot->next = lane->spare;
+        lane->spare = slot;
+    }
+    while ((slot = lane->spare) != NULL) {
+        lane->spare = slot->next;
+        if (slot->aio != NULL) {
+            nng_aio_reap(slot->aio);
+        }
+        free(slot);
+    }
+    while ((op = lane->idle_ops) != NULL) {
+        lane->idle_ops = op->next;
+        if (op->aio != NULL) {
+            nng_aio_reap(op->aio);
+        }
+        free(op);
+    }
+    nng_aio_free(lane->try_send);
+    nng_aio_free(lane->try_receive);
+    pthread_mutex_destroy(&lane->lock);
+    tnng_socket_release(lane->socket);
+    free(lane);
+}
+
+/* [any] The gate. Every submit happens under lane->lock after a look at `closed`: once this returns, no
+ * operation can begin, and none is in the middle of being submitted (C5). */
+void tnng_lane_shut(tnng_lane *lane)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->closed = !TNNG_WITHOUT("C5");
+    tnng_lane_supersede(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up. */
+void tnng_lane_close(tnng_lane *lane)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    tnng_lane_shut(lane);
+    if (lane->is_context) {
+        nng_ctx_close(lane->context);
+    }
+}

@@ -1,0 +1,87 @@
+/* One setter and one getter a type, for whatever has options. */
+#include <string.h>
+
+#include "internal.h"
+
+#define SET(kind, type)                                                                              \
+    int tnng_set_##kind(int on, uint32_t id, const char *name, type value)                           \
+    {                                                                                                \
+        switch (tnng_forked() ? -1 : on) {                                                           \
+        case TNNG_ON_SOCKET:                                                                         \
+            return nng_socket_set_##kind((nng_socket){id}, name, value);                             \
+        case TNNG_ON_LANE:                                                                           \
+            return nng_ctx_set_##kind((nng_ctx){id}, name, value);                                   \
+        case TNNG_ON_DIALER:                                                                         \
+            return nng_dialer_set_##kind((nng_dialer){id}, name, value);                             \
+        case TNNG_ON_LISTENER:                                                                       \
+            return nng_listener_set_##kind((nng_listener){id}, name, value);                         \
+        default:                                                                                     \
+            return tnng_forked() ? TNNG_FORKED : NNG_ENOTSUP;                                        \
+        }                                                                                            \
+    }
+
+#define GET(kind, type)                                                                              \
+    int tnng_get_##kind(int on, uint32_t id, const char *name, type *value)                          \
+    {                                                                                                \
+        switch (tnng_forked() ? -1 : on) {                                                           \
+        case TNNG_ON_SOCKET:                                                                         \
+            return nng_socket_get_##kind((nng_socket){id}, name, value);                             \
+        case TNNG_ON_LANE:                                                                           \
+            return nng_ctx_get_##kind((nng_ctx){id}, name, value);                                   \
+        case TNNG_ON_DIALER:                                                                         \
+            return nng_dialer_get_##kind((nng_dialer){id}, name, value);                             \
+        case TNNG_ON_LISTENER:                                                                       \
+            return nng_listener_get_##kind((nng_listener){id}, name, value);                         \
+        case TNNG_ON_PIPE:                                                                           \
+            return nng_pipe_get_##kind((nng_pipe){id}, name, value);                                 \
+        default:                                                                                     \
+            return TNNG_FORKED;                                                                      \
+        }                                                                                            \
+    }
+
+SET(int, int)
+SET(bool, bool)
+SET(ms, nng_duration)
+SET(size, size_t)
+SET(string, const char *)
+GET(int, int)
+GET(bool, bool)
+GET(ms, nng_duration)
+GET(size, size_t)
+GET(uint64, uint64_t)
+
+static GET(string, char *)
+
+int tnng_copy_string(int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed)
+{
+    char *text;
+    int code = tnng_get_string(on, id, name, &text);
+
+    if (code == 0) {
+        *needed = strlen(text);
+        if (size > 0) {
+            strncpy(value, text, size - 1);
+            value[size - 1] = '\0';
+        }
+        nng_strfree(text);
+    }
+    return code;
+}
+
+int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, size_t size)
+{
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    return on == TNNG_ON_LANE ? nng_ctx_set((nng_ctx){id}, name, value, size)
+                              : nng_socket_set((nng_socket){id}, name, value, size);
+}
+
+/* S1: "no limit" is the largest limit that cannot wrap around inside nng, never none. */
+int tnng_set_max_message(int on, uint32_t id, size_t bytes)
+{
+    if (bytes == 0 && !TNNG_WITHOUT("S1")) {
+        bytes = (size_t) 1 << 40;
+    }
+    return tnng_set_size(on, id, NNG_OPT_RECVMAXSZ, bytes);
+}

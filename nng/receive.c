@@ -1,0 +1,355 @@
+/* The receive ring of a lane, and the calls that wait for what it brings.
+ *
+ * A slot is one receive that nng has, or a message it brought; slots stand in the order they were
+ * submitted in, and messages are handed out in that order, whichever callback came first. A waiting
+ * call is not tied to a slot: when the head of the ring is done, the first waiting call gets it. So a
+ * task can leave at once. Its slot is cancelled where nng can do that safely; a message that came all
+ * the same keeps its place in the ring and goes to the next call. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+static void on_received(void *);
+
+static void set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
+{
+    if (slot->useful != useful) {
+        slot->useful = useful;
+        lane->useful += useful ? 1 : -1;
+    }
+}
+
+static tnng_slot *new_slot(tnng_lane *lane)
+{
+    tnng_slot *slot = lane->spare;
+    if (slot != NULL) {
+        lane->spare = slot->next;
+    } else if ((slot = calloc(1, sizeof(*slot))) != NULL) {
+        slot->lane = lane;
+    }
+    return slot;
+}
+
+static void pop(tnng_lane *lane)
+{
+    tnng_slot *slot = lane->head;
+    lane->head = slot->next;
+    if (lane->head == NULL) {
+        lane->tail = NULL;
+    }
+    set_useful(lane, slot, false);
+    slot->msg = NULL;
+    slot->next = lane->spare;
+    lane->spare = slot;
+}
+
+void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
+{
+    /* N1, N2: whatever was in the aio must not be taken for a message of this receive. */
+    nng_aio_set_msg(aio, NULL);
+    if (lane->is_context) {
+        nng_ctx_recv(lane->context, aio);
+    } else {
+        nng_recv_aio(lane->socket->nng, aio);
+    }
+}
+
+/* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order of
+ * the ring is the order of submission, and a cancel cannot fall between the two. */
+static int post(tnng_lane *lane)
+{
+    tnng_slot *slot = new_slot(lane);
+
+    if (slot == NULL) {
+        return NNG_ENOMEM;
+    }
+    if (slot->aio == NULL && nng_aio_alloc(&slot->aio, on_received, slot) != 0) {
+        slot->next = lane->spare;
+        lane->spare = slot;
+        return NNG_ENOMEM;
+    }
+    nng_aio_set_timeout(slot->aio, NNG_DURATION_INFINITE);
+    slot->next = NULL;
+    slot->pending = true;
+    slot->unwanted = slot->superseded = false;
+    if (lane->tail == NULL) {
+        lane->head = slot;
+    } else {
+        lane->tail->next = slot;
+    }
+    lane->tail = slot;
+    set_useful(lane, slot, true);
+    tnng_lane_hold(lane);
+    TNNG_PAUSE("receive.before_submit");
+    tnng_submit_receive(lane, slot->aio);
+    TNNG_PAUSE("receive.after_submit");
+    return 0;
+}
+
+/* [any] Removes what came to nothing from the head of the ring; true when the head has something to give. */
+static bool head_is_ready(tnng_lane *lane)
+{
+    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
+        if (slot->superseded) {
+            if (slot->msg != NULL) {
+                nng_msg_free(slot->msg);
+            }
+        } else if (slot->msg != NULL || !slot->unwanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int hand_out(tnng_lane *lane, nng_msg **msg)
+{
+    int code = lane->head->code;
+
+    *msg = lane->head->msg;
+    if (*msg != NULL && (lane->traits & ANSWERS)) {
+        lane->answerable = true;
+        lane->asker = tnng_msg_pipe(*msg);
+    }
+    pop(lane);
+    return code;
+}
+
+/* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
+void tnng_lane_settle(tnng_lane *lane)
+{
+    int code = 0;
+    nng_msg *msg = NULL;
+    tnng_op *op;
+
+    while (head_is_ready(lane) && (op = lane->waiting.first) != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+        code = hand_out(lane, &msg);
+        tnng_op_finish(op, code, msg);
+    }
+    int wanted = lane->waiters > lane->keep ? lane->waiters : lane->keep;
+    while (!lane->closed && lane->useful < wanted && (code = post(lane)) == 0) {
+    }
+    while (code == NNG_ENOMEM && lane->useful == 0 && (op = lane->waiting.first) != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+        tnng_op_finish(op, code, NULL);
+    }
+}
+
+/* [nng] A receive ended. N1: this callback is the only thing that says so. */
+static void on_received(void *arg)
+{
+    tnng_slot *slot = arg;
+    tnng_lane *lane = slot->lane;
+
+    TNNG_PAUSE("receive.callback");
+    pthread_mutex_lock(&lane->lock);
+    slot->msg = nng_aio_get_msg(slot->aio);
+    slot->code = nng_aio_result(slot->aio);
+    nng_aio_set_msg(slot->aio, NULL);
+    if (slot->unwanted && TNNG_SIMULATE("N2")) {
+        slot->code = NNG_ECANCELED;
+    }
+    /* N2: nng 1.12 rewrites the result of a finished operation when a cancel comes late; C1: nng before
+     * 1.6 can report an error and attach a message. The message decides. */
+    if (slot->code != 0 && slot->msg != NULL && TNNG_WITHOUT("N2")) {
+        nng_msg_free(slot->msg);
+        slot->msg = NULL;
+    }
+    if (slot->msg != NULL) {
+        slot->code = 0;
+    }
+    slot->pending = false;
+    set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
+    tnng_lane_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+    tnng_lane_release(lane);
+}
+
+/* [caller] Cancels the youngest receives that nobody is left for. */
+static void cancel_surplus(tnng_lane *lane)
+{
+    int wanted = lane->waiters > lane->keep ? lane->waiters : lane->keep;
+
+    while (lane->useful > wanted) {
+        tnng_slot *youngest = NULL;
+        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+            if (slot->pending && !slot->unwanted) {
+                youngest = slot;
+            }
+        }
+        if (youngest == NULL) {
+            break;
+        }
+        youngest->unwanted = true;
+        /* Where nng has room for one receive only, or takes the answer's route from the last one, the
+         * cancelled one counts until it is known to have brought nothing. */
+        if (!(lane->traits & ONE_AT_A_TIME)) {
+            set_useful(lane, youngest, false);
+        }
+        nng_aio_cancel(youngest->aio);
+        if (lane->traits & ONE_AT_A_TIME) {
+            break;
+        }
+    }
+}
+
+/* [caller] lane->lock held, op->stage is OP_WAITING. */
+int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
+{
+    tnng_ops_remove(&lane->waiting, op);
+    lane->waiters--;
+    /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a cancel would
+     * kill the request. Both stay posted for the next call. request() is over when its caller leaves. */
+    if (!(lane->traits & STANDING) || op->chain || ((lane->traits & TRY_RECEIVE) && TNNG_WITHOUT("C1"))) {
+        cancel_surplus(lane);
+    }
+    return TNNG_LEFT;
+}
+
+void tnng_lane_wait(tnng_lane *lane, tnng_op *op)
+{
+    op->stage = OP_WAITING;
+    lane->answerable = false;
+    tnng_ops_append(&lane->waiting, op);
+    lane->waiters++;
+    tnng_lane_settle(lane);
+}
+
+/* [caller] A new request: whoever waits for the old answer is told, and the old answer is thrown away. */
+void tnng_lane_supersede(tnng_lane *lane)
+{
+    tnng_op *op;
+
+    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        slot->unwanted = slot->superseded = true;
+        set_useful(lane, slot, false);
+    }
+    while ((op = lane->waiting.first) != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+        tnng_op_finish(op, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED, NULL);
+    }
+    head_is_ready(lane);
+}
+
+/* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
+static int try_receive(tnng_lane *lane, nng_msg **msg)
+{
+    if (lane->try_receive == NULL) {
+        if (nng_aio_alloc(&lane->try_receive, NULL, NULL) != 0) {
+            return NNG_ENOMEM;
+        }
+        nng_aio_set_timeout(lane->try_receive, NNG_DURATION_ZERO);
+    }
+    tnng_submit_receive(lane, lane->try_receive);
+    *msg = nng_aio_get_msg(lane->try_receive);
+    nng_aio_set_msg(lane->try_receive, NULL);
+    return *msg != NULL ? 0 : nng_aio_result(lane->try_receive);
+}
+
+/* [caller] lane->lock held. What can be had at once: a message taken before, else, only when nothing of
+ * ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing. */
+static int receive_now(tnng_lane *lane, nng_msg **msg)
+{
+    int code = NNG_ETIMEDOUT;
+
+    if (lane->waiting.first != NULL) {
+        return code;
+    }
+    if (head_is_ready(lane)) {
+        code = hand_out(lane, msg);
+        tnng_lane_settle(lane);
+    } else if (lane->head == NULL && lane->keep == 0 && (lane->traits & TRY_RECEIVE)) {
+        code = try_receive(lane, msg);
+        if (code == 0 && (lane->traits & ANSWERS)) {
+            lane->answerable = true;
+            lane->asker = tnng_msg_pipe(*msg);
+        }
+    }
+    return code;
+}
+
+int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    nng_msg *msg = NULL;
+    tnng_op *op;
+    int code;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    if (!(lane->traits & CAN_RECEIVE)) {
+        return tnng_answer(result, NNG_ENOTSUP, NULL);
+    }
+    pthread_mutex_lock(&lane->lock);
+    if (lane->closed) {
+        code = NNG_ECLOSED;
+    } else if ((lane->traits & ONE_AT_A_TIME) && (lane->waiters > 0 || lane->sending > 0)) {
+        /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
+        code = NNG_EBUSY;
+    } else if ((code = receive_now(lane, &msg)) == NNG_ETIMEDOUT) {
+        if (port == NULL) {
+            code = NNG_EAGAIN;
+        } else if (!tnng_owner_enter(lane->socket, port)) {
+            code = NNG_EBUSY;
+        } else if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
+            tnng_owner_leave(lane->socket);
+            code = NNG_ENOMEM;
+        } else {
+            code = tnng_park(op, result);
+            tnng_lane_wait(lane, op);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+}
+
+/* [caller] Puts a message back to the front: the next call gets it. */
+void tnng_give_back(tnng_lane *lane, nng_msg *msg)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&lane->lock);
+    tnng_slot *slot = lane->closed ? NULL : new_slot(lane);
+    if (slot == NULL) {
+        nng_msg_free(msg);
+    } else {
+        slot->msg = msg;
+        slot->code = 0;
+        slot->pending = slot->unwanted = slot->superseded = false;
+        slot->next = lane->head;
+        lane->head = slot;
+        if (lane->tail == NULL) {
+            lane->tail = slot;
+        }
+        set_useful(lane, slot, true);
+        lane->answerable = false;
+        tnng_lane_settle(lane);
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void tnng_lane_keep(tnng_lane *lane, int messages)
+{
+    pthread_mutex_lock(&lane->lock);
+    lane->keep = messages;
+    if (messages < lane->useful && !(lane->traits & STANDING)) {
+        cancel_surplus(lane);
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+int tnng_lane_held(tnng_lane *lane)
+{
+    int held = 0;
+
+    pthread_mutex_lock(&lane->lock);
+    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        held += slot->msg != NULL && !slot->superseded;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return held;
+}

@@ -1,0 +1,221 @@
+/* Sends. What nng accepts at once never parks; a send that must wait has its own aio, is really
+ * cancelled, and its caller waits for the callback: only then is it known whose the message is. */
+#include <string.h>
+
+#include "internal.h"
+
+static void submit(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
+{
+    nng_aio_set_msg(aio, msg);
+    if (lane->is_context) {
+        nng_ctx_send(lane->context, aio);
+    } else {
+        nng_send_aio(lane->socket->nng, aio);
+    }
+}
+
+static void count_accepted(tnng_lane *lane) { atomic_fetch_add(&lane->socket->accepted, 1); }
+
+/* [nng] A send that had to wait is decided. */
+static void on_sent(void *arg)
+{
+    tnng_op *op = arg;
+    tnng_lane *lane = op->lane;
+    bool abandoned;
+
+    TNNG_PAUSE("send.callback");
+    pthread_mutex_lock(&lane->lock);
+    int code = nng_aio_result(op->aio);
+    nng_msg *msg = nng_aio_get_msg(op->aio);
+    nng_aio_set_msg(op->aio, NULL);
+    if (op->cancel_requested && msg == NULL && TNNG_SIMULATE("N2")) {
+        code = NNG_ECANCELED;
+    }
+    lane->sending--;
+    abandoned = op->abandoned;
+    /* N2: a late cancel rewrites the result, so a message that is gone was sent. */
+    if (code == 0 || (msg == NULL && !TNNG_WITHOUT("N2"))) {
+        count_accepted(lane);
+        msg = NULL;
+        code = op->cancel_requested && op->chain ? TNNG_SENT : 0;
+    } else if (msg != NULL && !(lane->traits & KEEPS_HEADER)) {
+        nng_msg_header_clear(msg);
+    }
+    if (abandoned) {
+        if (msg != NULL) {
+            nng_msg_free(msg);
+        }
+    } else if (code == 0 && op->chain && !lane->closed && (!op->cancel_requested || TNNG_WITHOUT("CHAIN"))) {
+        tnng_lane_wait(lane, op);
+    } else {
+        tnng_op_finish(op, code == 0 && op->chain ? NNG_ECLOSED : code, msg);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (abandoned) {
+        tnng_op_free(op);
+    }
+    tnng_lane_release(lane);
+}
+
+/* [caller] lane->lock held, op->stage is OP_SENDING. */
+int tnng_send_leave(tnng_lane *lane, tnng_op *op)
+{
+    (void) lane;
+    op->cancel_requested = true;
+    nng_aio_cancel(op->aio);
+    return TNNG_ASKED;
+}
+
+/* [caller] One zero-timeout send on an aio without a callback. The result code decides: Pub0 leaves its
+ * message pointer dangling, and Req0 has it in its own hands for a while. */
+static int try_send(tnng_lane *lane, nng_msg *msg)
+{
+    if (lane->try_send == NULL) {
+        if (nng_aio_alloc(&lane->try_send, NULL, NULL) != 0) {
+            return NNG_ENOMEM;
+        }
+        nng_aio_set_timeout(lane->try_send, NNG_DURATION_ZERO);
+    }
+    submit(lane, lane->try_send, msg);
+    nng_aio_set_msg(lane->try_send, NULL);
+    return nng_aio_result(lane->try_send);
+}
+
+/* [caller] The send goes to nng with a callback; it holds the lock until nng has it. */
+static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg, bool chain)
+{
+    if (op->aio == NULL && nng_aio_alloc(&op->aio, on_sent, op) != 0) {
+        return NNG_ENOMEM;
+    }
+    nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
+    op->stage = OP_SENDING;
+    op->chain = chain;
+    lane->sending++;
+    tnng_lane_hold(lane);
+    TNNG_PAUSE("send.before_submit");
+    submit(lane, op->aio, msg);
+    TNNG_PAUSE("send.after_submit");
+    return TNNG_PARKED;
+}
+
+/* [caller] lane->lock held: may this call be made at all, before nng sees anything of it? */
+static int refuse(tnng_lane *lane)
+{
+    if (lane->closed) {
+        return NNG_ECLOSED;
+    }
+    if ((lane->traits & ONE_AT_A_TIME) && (lane->sending > 0 || (lane->waiters > 0 && !(lane->traits & SUPERSEDES)))) {
+        return NNG_EBUSY;
+    }
+    if ((lane->traits & ANSWERS) && !lane->answerable) {
+        return NNG_ESTATE;
+    }
+    return 0;
+}
+
+static int start(tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_op *op = NULL;
+    bool tries = lane->traits & TRY_SEND;
+    int code = refuse(lane);
+
+    if (code != 0) {
+        return code;
+    }
+    if (!(lane->traits & KEEPS_HEADER)) {
+        nng_msg_header_clear(msg);
+    }
+    /* What only nng's callback can finish must have somebody to tell. */
+    if ((chain || !tries) && port == NULL) {
+        return NNG_EAGAIN;
+    }
+    if (port != NULL) {
+        if (!tnng_owner_enter(lane->socket, port)) {
+            return NNG_EBUSY;
+        }
+        if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
+            tnng_owner_leave(lane->socket);
+            return NNG_ENOMEM;
+        }
+    }
+    tnng_park(op, result);
+    if (lane->traits & SUPERSEDES) {
+        tnng_lane_supersede(lane);
+    }
+    if (lane->traits & ANSWERS) {
+        lane->answerable = false;
+        tnng_pipe_expect(lane->socket, lane->asker);
+    }
+    code = tries ? try_send(lane, msg) : NNG_ETIMEDOUT;
+    if (code == 0) {
+        count_accepted(lane);
+    }
+    if (code == 0 && chain) {
+        op->chain = true;
+        tnng_lane_wait(lane, op);
+        return TNNG_PARKED;
+    }
+    if (code == NNG_ETIMEDOUT) {
+        code = port == NULL ? NNG_EAGAIN : send_parked(lane, op, msg, chain);
+    }
+    if (code != TNNG_PARKED && !(lane->traits & KEEPS_HEADER) && code != 0) {
+        nng_msg_header_clear(msg);
+    }
+    return code;
+}
+
+static int run(tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    int code;
+    tnng_op *unused = NULL;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, msg);
+    }
+    if (!(lane->traits & CAN_SEND)) {
+        return tnng_answer(result, NNG_ENOTSUP, msg);
+    }
+    result->op = NULL;
+    pthread_mutex_lock(&lane->lock);
+    code = start(lane, msg, chain, port, tag, result);
+    if (code != TNNG_PARKED) {
+        unused = result->op;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (unused != NULL) {
+        tnng_op_free(unused);
+    }
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, code == 0 ? NULL : msg);
+}
+
+int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    return run(lane, msg, false, port, tag, result);
+}
+
+/* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it back. */
+static int run_bytes(tnng_lane *lane, const void *data, size_t size, bool chain, tnng_port *port, uint64_t tag,
+    tnng_result *result)
+{
+    nng_msg *msg = tnng_msg_new(data, size);
+    int code = msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL) : run(lane, msg, chain, port, tag, result);
+
+    if (code != TNNG_PARKED && result->msg != NULL) {
+        nng_msg_free(result->msg);
+        result->msg = NULL;
+    }
+    return code;
+}
+
+int tnng_send_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port, uint64_t tag,
+    tnng_result *result)
+{
+    return run_bytes(lane, data, size, false, port, tag, result);
+}
+
+int tnng_exchange_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port, uint64_t tag,
+    tnng_result *result)
+{
+    return run_bytes(lane, data, size, true, port, tag, result);
+}
+

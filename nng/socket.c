@@ -1,0 +1,116 @@
+/* A socket: opening, the defaults that keep old versions of nng safe, and the end of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+#include <nng/protocol/bus0/bus.h>
+#include <nng/protocol/pair0/pair.h>
+#include <nng/protocol/pair1/pair.h>
+#include <nng/protocol/pipeline0/pull.h>
+#include <nng/protocol/pipeline0/push.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/pubsub0/sub.h>
+#include <nng/protocol/reqrep0/rep.h>
+#include <nng/protocol/reqrep0/req.h>
+#include <nng/protocol/survey0/respond.h>
+#include <nng/protocol/survey0/survey.h>
+
+/* N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
+ * Respondent0 have no TRY_SEND: one that fails has used up the reply's route. */
+const tnng_protocol tnng_protocols[] = {
+    [TNNG_PAIR0] = {"pair0", nng_pair0_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_PAIR1] = {"pair1", nng_pair1_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_PUB0] = {"pub0", nng_pub0_open, CAN_SEND | TRY_SEND},
+    [TNNG_SUB0] = {"sub0", nng_sub0_open, CAN_RECEIVE | HAS_CONTEXTS | STANDING | TRY_RECEIVE},
+    [TNNG_PUSH0] = {"push0", nng_push0_open, CAN_SEND | TRY_SEND},
+    [TNNG_PULL0] = {"pull0", nng_pull0_open, CAN_RECEIVE | TRY_RECEIVE},
+    [TNNG_REQ0] = {"req0", nng_req0_open,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | TRY_SEND},
+    [TNNG_REP0] = {"rep0", nng_rep0_open,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS | TRY_RECEIVE},
+    [TNNG_SURVEYOR0] = {"surveyor0", nng_surveyor0_open,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | TRY_SEND},
+    [TNNG_RESPONDENT0] = {"respondent0", nng_respondent0_open,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS},
+    [TNNG_BUS0] = {"bus0", nng_bus0_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+};
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static atomic_bool forked;
+
+static void mark_forked(void) { atomic_store(&forked, true); }
+
+static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
+
+/* nng aborts a forked child that uses it, so nothing of it is touched there. */
+bool tnng_forked(void) { return atomic_load(&forked); }
+
+static int make_safe(nng_socket socket, int protocol)
+{
+    int code = 0;
+
+    /* S1: without a limit a peer can announce a message that nng dies of. 1 MiB is pynng's default too. */
+    if (!TNNG_WITHOUT("S1")) {
+        code = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 1024 * 1024);
+    }
+    /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread (fixed by
+     * removing it). Surveys never expire in nng; how long one lasts is decided above. */
+    if (code == 0 && protocol == TNNG_SURVEYOR0 && !TNNG_WITHOUT("C7")) {
+        code = nng_socket_set_ms(socket, NNG_OPT_SURVEYOR_SURVEYTIME, INT32_MAX);
+    }
+    return code;
+}
+
+int tnng_socket_open(tnng_socket **out, int protocol)
+{
+    tnng_socket *socket;
+    int code;
+
+    pthread_once(&once, watch_forks);
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if ((socket = calloc(1, sizeof(*socket))) == NULL) {
+        return NNG_ENOMEM;
+    }
+    if ((code = tnng_protocols[protocol].open(&socket->nng)) != 0) {
+        free(socket);
+        return code;
+    }
+    atomic_init(&socket->refs, 1);
+    atomic_init(&socket->accepted, 0);
+    socket->protocol = &tnng_protocols[protocol];
+    socket->protocol_number = protocol;
+    pthread_mutex_init(&socket->lock, NULL);
+    pthread_mutex_init(&socket->endpoint_lock, NULL);
+    pthread_mutex_init(&socket->pipes_lock, NULL);
+    pthread_mutex_init(&socket->owner_lock, NULL);
+    pthread_cond_init(&socket->pipes_changed, NULL);
+    if ((code = make_safe(socket->nng, protocol)) != 0 || (code = tnng_pipes_watch(socket)) != 0) {
+        nng_close(socket->nng);
+        tnng_socket_release(socket);
+        return code;
+    }
+    *out = socket;
+    return 0;
+}
+
+uint32_t tnng_socket_id(tnng_socket *socket) { return socket->nng.id; }
+
+void tnng_socket_hold(tnng_socket *socket) { atomic_fetch_add(&socket->refs, 1); }
+
+void tnng_socket_release(tnng_socket *socket)
+{
+    if (tnng_forked() || atomic_fetch_sub(&socket->refs, 1) != 1) {
+        return;
+    }
+    tnng_pipes_free(socket);
+    pthread_mutex_destroy(&socket->lock);
+    pthread_mutex_destroy(&socket->endpoint_lock);
+    pthread_mutex_destroy(&socket->pipes_lock);
+    pthread_mutex_destroy(&socket->owner_lock);
+    pthread_cond_destroy(&socket->pipes_changed);
+    free(socket);
+}

@@ -1,0 +1,124 @@
+/* The test build: places where a thread waits until a test lets it go on, and workarounds that can be
+ * switched off to see that they are needed. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "internal.h"
+
+#ifdef TNNG_TESTING
+
+enum { MAX_POINTS = 16 };
+
+static struct {
+    const char *name;
+    bool armed;
+    int waiting;
+} points[MAX_POINTS];
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+
+bool tnng_testing(void) { return true; }
+
+static int find(const char *name)
+{
+    int i = 0;
+    while (i < MAX_POINTS - 1 && points[i].name != NULL && strcmp(points[i].name, name) != 0) {
+        i++;
+    }
+    if (points[i].name == NULL) {
+        points[i].name = strdup(name);
+    }
+    return i;
+}
+
+/* [any] Waits here while the point is armed. */
+void tnng_pause(const char *point)
+{
+    pthread_mutex_lock(&lock);
+    int i = find(point);
+    points[i].waiting++;
+    pthread_cond_broadcast(&changed);
+    while (points[i].armed) {
+        pthread_cond_wait(&changed, &lock);
+    }
+    points[i].waiting--;
+    pthread_mutex_unlock(&lock);
+}
+
+int tnng_pause_arm(const char *point)
+{
+    pthread_mutex_lock(&lock);
+    points[find(point)].armed = true;
+    pthread_mutex_unlock(&lock);
+    return 0;
+}
+
+/* [caller] 0 once a thread waits at the armed point. */
+int tnng_pause_reached(const char *point, int milliseconds)
+{
+    struct timespec until;
+    int code = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += (milliseconds % 1000) * 1000000L;
+    until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    pthread_mutex_lock(&lock);
+    int i = find(point);
+    while (points[i].waiting == 0 && code == 0) {
+        code = pthread_cond_timedwait(&changed, &lock, &until);
+    }
+    pthread_mutex_unlock(&lock);
+    return code == 0 ? 0 : NNG_ETIMEDOUT;
+}
+
+void tnng_pause_open(const char *point)
+{
+    pthread_mutex_lock(&lock);
+    points[find(point)].armed = false;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static bool listed(const char *variable, const char *word)
+{
+    const char *list = getenv(variable);
+    size_t length = strlen(word);
+
+    while (list != NULL && *list != '\0') {
+        const char *end = strchr(list, ',');
+        size_t size = end == NULL ? strlen(list) : (size_t) (end - list);
+        if (size == length && memcmp(list, word, length) == 0) {
+            return true;
+        }
+        list = end == NULL ? NULL : end + 1;
+    }
+    return false;
+}
+
+bool tnng_without(const char *hazard) { return listed("TNNG_WITHOUT", hazard); }
+
+bool tnng_simulate(const char *hazard) { return listed("TNNG_SIMULATE", hazard); }
+
+#else
+
+bool tnng_testing(void) { return false; }
+
+int tnng_pause_arm(const char *point)
+{
+    (void) point;
+    return NNG_ENOTSUP;
+}
+
+int tnng_pause_reached(const char *point, int milliseconds)
+{
+    (void) point;
+    (void) milliseconds;
+    return NNG_ENOTSUP;
+}
+
+void tnng_pause_open(const char *point) { (void) point; }
+
+#endif

@@ -1,0 +1,235 @@
+"""The house of ARCHITECTURE.md: imports point down, doors are few, files are short."""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "trionng"
+
+FLOORS = {
+    1: {"_errors", "_util"},
+    2: {"_ffi"},
+    3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
+    4: {"_core", "_endpoints", "_pipes", "_tls", "_addresses"},
+    5: {"_messaging", "_sockets", "_patterns", "_blocking"},
+    6: {"_nursery"},
+    7: {"", "blocking", "exceptions", "__main__", "_cli"},
+}
+FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
+FLAVOURS = ({"_messaging", "_sockets", "_wait_trio"}, {"_blocking", "_wait_blocking"})
+CEILING = 400
+COLUMNS = 100
+
+PYTHON = [*sorted(PACKAGE.rglob("*.py")), ROOT / "build_ffi.py"]
+MODULES = sorted(PACKAGE.rglob("*.py")) + sorted(PACKAGE.rglob("*.pyi"))
+C_FILES = sorted(ROOT.glob("nng/*.[ch]"))
+
+
+def each(paths):
+    return pytest.mark.parametrize("path", paths, ids=[str(p.relative_to(ROOT)) for p in paths])
+
+
+def part_of(path):
+    """Name the part of the house a file belongs to: "" for __init__.py, "_ffi" for all of _ffi/."""
+    first = path.relative_to(PACKAGE).parts[0]
+    stem = Path(first).stem
+    return "" if stem == "__init__" else stem
+
+
+def imported_parts(path, tree):
+    """Yield the parts of trionng that a module imports when it runs, and the names it takes."""
+    package = ("trionng", *path.relative_to(PACKAGE).parent.parts)
+    for node in runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            targets = [(alias.name.split("."), []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(package[: len(package) - node.level + 1]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            names = [alias.name for alias in node.names]
+            if base == ["trionng"]:
+                targets = [([*base, name], []) for name in names]
+            else:
+                targets = [(base, names)]
+        else:
+            continue
+        for target, names in targets:
+            if target[0] == "trionng":
+                known = len(target) > 1 and (target[1] in FLOOR_OF or target[1].startswith("_"))
+                yield (target[1] if known else ""), names
+
+
+def runtime_nodes(tree):
+    """Walk all but the bodies of `if TYPE_CHECKING:`: an annotation is no dependency."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            for other in node.orelse:
+                yield from runtime_nodes(other)
+            continue
+        yield node
+        yield from runtime_nodes(node)
+
+
+def code_lines(source):
+    """Count the lines that hold code: no blank lines, comments or docstrings."""
+    tree = ast.parse(source)
+    docstrings = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            for statement in body:
+                if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+                    docstrings.update(range(statement.lineno, statement.end_lineno + 1))
+    nothing = {
+        tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT,
+        tokenize.ENDMARKER,
+    }  # fmt: skip
+    lines = set()
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type not in nothing:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return len(lines - docstrings)
+
+
+def c_code_lines(source):
+    without_comments = re.sub(r"/\*.*?\*/|//[^\n]*", "", source, flags=re.DOTALL)
+    return sum(1 for line in without_comments.splitlines() if line.strip())
+
+
+@each(MODULES)
+def test_module_in_the_package_has_a_floor(path):
+    """Every module belongs to a floor; a new one is entered into FLOORS."""
+    assert part_of(path) in FLOOR_OF
+
+
+@each(MODULES)
+def test_imports_of_a_module_point_down(path):
+    """A module imports from its own floor or from lower ones, never from above."""
+    own = part_of(path)
+
+    above = {
+        part
+        for part, _ in imported_parts(path, ast.parse(path.read_text(encoding="utf-8")))
+        if FLOOR_OF.get(part, 99) > FLOOR_OF[own]
+    }
+
+    assert not above
+
+
+@each(MODULES)
+def test_flavours_in_a_module_never_meet(path):
+    """Nothing of the Trio flavour imports the blocking one, nor the other way round."""
+    own = part_of(path)
+    parts = {part for part, _ in imported_parts(path, ast.parse(path.read_text(encoding="utf-8")))}
+
+    for mine, theirs in (FLAVOURS, FLAVOURS[::-1]):
+        if own in mine:
+            assert not parts & theirs
+
+
+@each(MODULES)
+def test_door_to_c_is_in_ffi_alone(path):
+    """Outside _ffi nobody imports cffi, a native module, or the names ffi and lib."""
+    if part_of(path) == "_ffi":
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    for _, names in imported_parts(path, tree):
+        assert not {"ffi", "lib", "_native", "_native_testing"} & set(names)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in {"ffi", "lib"}
+            assert not re.search(r"\b_ffi\._native", ast.unparse(node))
+        if isinstance(node, ast.Name):
+            assert node.id not in {"ffi", "lib"}
+        if isinstance(node, ast.Import):
+            assert not {alias.name.split(".")[0] for alias in node.names} & {
+                "cffi",
+                "_cffi_backend",
+            }
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").split(".")[0] not in {"cffi", "_cffi_backend"}
+
+
+@each(MODULES)
+def test_trio_lowlevel_is_in_wait_trio_alone(path):
+    """Only _wait_trio uses trio.lowlevel, but for one in_trio_task check in _util."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+
+    uses = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and node.attr == "lowlevel":
+            uses.append("")
+        if isinstance(node, ast.Import):
+            uses += [alias.name for alias in node.names if alias.name.startswith("trio.lowlevel")]
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            names = [alias.name for alias in node.names]
+            if node.module == "trio.lowlevel" or (node.module == "trio" and "lowlevel" in names):
+                uses += names
+
+    if part_of(path) == "_util":
+        source = path.read_text(encoding="utf-8")
+        assert len(uses) <= 1
+        assert len(re.findall(r"\blowlevel\.(?!in_trio_task\b)", source)) == 0
+        assert not set(uses) - {"", "in_trio_task"}
+    elif part_of(path) != "_wait_trio":
+        assert not uses
+
+
+@each(MODULES)
+def test_private_parts_of_trio_are_left_alone(path):
+    """Nobody reaches for trio._anything."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and re.match(r"trio\b", ast.unparse(node)):
+            assert not re.search(r"^trio(\.\w+)*\._[a-z]", ast.unparse(node))
+        if isinstance(node, ast.Import):
+            assert not any(re.match(r"trio\b.*\._", alias.name) for alias in node.names)
+        if isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            if node.module.split(".")[0] == "trio":
+                assert "._" not in f".{node.module}"
+                assert not any(alias.name.startswith("_") for alias in node.names)
+
+
+@each(PYTHON)
+def test_python_file_stays_under_the_ceiling(path):
+    """A Python file has at most 400 lines of code."""
+    assert code_lines(path.read_text(encoding="utf-8")) <= CEILING
+
+
+@each(C_FILES)
+def test_c_file_stays_under_the_ceiling(path):
+    """A C file has at most 400 lines of code."""
+    assert c_code_lines(path.read_text(encoding="utf-8")) <= CEILING
+
+
+@each(sorted({*PYTHON, *MODULES, *C_FILES}))
+def test_line_of_a_file_fits_the_columns(path):
+    """No line is longer than 100 columns."""
+    lines = enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+
+    assert [number for number, line in lines if len(line) > COLUMNS] == []
+
+
+@each([path for path in C_FILES if path.suffix == ".c"])
+def test_c_file_knows_nothing_of_python(path):
+    """The native side is C alone: Python comes in through cffi."""
+    assert "Python.h" not in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ('"""Doc.\n\nMore."""\n\n# comment\nx = 1  # why\n', 1),
+        ('def f():\n    """Doc."""\n    return """a\nb"""\n', 3),
+        ("x = [\n    1,\n\n    # comment\n    2,\n]\n", 4),
+    ],
+)
+def test_code_lines_leave_out_words(source, lines):
+    """The counter behind the ceiling counts code and nothing else."""
+    assert code_lines(source) == lines

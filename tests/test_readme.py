@@ -1,0 +1,42 @@
+"""The examples of README.md, run exactly as printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import trio
+from _processes import PYTHON, other_process
+
+README = Path(__file__).parents[1] / "README.md"
+EXAMPLES = re.findall(
+    r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
+)
+OUTPUTS = (
+    "asked: b'What is your name?'\nanswered: b'Arthur, King of the Britons'\n",
+    "got: b'weather.paris: sunny, 21 degrees'\n",
+)
+
+
+def test_readme_examples_are_the_ones_tested_here() -> None:
+    """There is an expected output for each example, and each is the twelve lines promised."""
+    assert len(EXAMPLES) == len(OUTPUTS)
+    assert [example.count("\n") for example in EXAMPLES] == [12, 12]
+
+
+@pytest.mark.parametrize(
+    ("example", "expected"), zip(EXAMPLES, OUTPUTS, strict=False), ids=["req_rep", "pub_sub"]
+)
+async def test_readme_example_run_as_printed_shows_its_output(
+    example: str, expected: str, tmp_path: Path
+) -> None:
+    """A reader who copies the example into a file sees it work, without a warning."""
+    program = tmp_path / "example.py"
+    program.write_text(example, "utf-8")
+
+    with trio.fail_after(20):
+        async with other_process(*PYTHON, "-W", "error", program) as run:
+            result = await run.end()
+
+    assert result == (0, expected, "")

@@ -1,0 +1,40 @@
+#!/bin/sh
+# Installs what the Makefile needs and this machine lacks: a Python that can make virtual environments
+# and compile against itself, libnng's headers, and nngcat. Does nothing when everything is there.
+set -eu
+PYTHON=${PYTHON:-python3}
+
+if ! command -v "$PYTHON" >/dev/null 2>&1; then
+    echo "trionng: there is no $PYTHON; install Python 3.10 or later, or say make PYTHON=/path/to/python3." >&2
+    exit 1
+fi
+if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 10))'; then
+    echo "trionng: $PYTHON is too old, trionng needs Python 3.10 or later (make PYTHON=/path/to/python3)." >&2
+    exit 1
+fi
+
+has_header() {
+    echo "#include <nng/nng.h>" | ${CC:-cc} ${NNG_PREFIX:+-I"$NNG_PREFIX/include"} -E - >/dev/null 2>&1
+}
+
+missing=""
+"$PYTHON" -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+"$PYTHON" -c 'import os, sys, sysconfig
+sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.h")))' ||
+    missing="$missing python3-dev"
+command -v "${CC:-cc}" >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
+has_header || missing="$missing libnng-dev"
+command -v nngcat >/dev/null 2>&1 || missing="$missing nng-utils"
+[ -n "$missing" ] || exit 0
+
+as_root=""
+[ "$(id -u)" = 0 ] || as_root=sudo
+if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$as_root" ] && ! command -v sudo >/dev/null 2>&1; }; then
+    echo "trionng: please install (names of the Debian packages):$missing" >&2
+    exit 1
+fi
+echo "trionng: installing$missing"
+install="$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends"
+# A machine that has never run apt-get update, or not lately, does not find the packages.
+# shellcheck disable=SC2086
+$install $missing >/dev/null 2>&1 || { $as_root apt-get update -q && $install $missing; }

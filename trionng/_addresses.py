@@ -1,0 +1,95 @@
+"""Addresses (floor 4): what nng knows of where a connection begins and ends."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from trionng._ffi import Address
+
+
+@attrs.frozen
+class SockAddr:
+    """An address of no known family."""
+
+    family: int
+
+    def __str__(self) -> str:
+        return "unspecified"
+
+
+@attrs.frozen
+class InprocAddr(SockAddr):
+    """A name inside this process."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"inproc://{self.name}"
+
+
+@attrs.frozen
+class IPCAddr(SockAddr):
+    """A path of the file system."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"ipc://{self.path}"
+
+
+@attrs.frozen
+class AbstractAddr(SockAddr):
+    """A Linux abstract socket name, any bytes."""
+
+    name: bytes
+
+    def __str__(self) -> str:
+        safe = "".join(chr(c) if 0x20 < c < 0x7F and c != 0x25 else f"%{c:02x}" for c in self.name)
+        return f"abstract://{safe}"
+
+
+@attrs.frozen
+class InAddr(SockAddr):
+    """An IPv4 address and port."""
+
+    addr: ipaddress.IPv4Address
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.addr}:{self.port}"
+
+
+@attrs.frozen
+class In6Addr(SockAddr):
+    """An IPv6 address, port and scope."""
+
+    addr: ipaddress.IPv6Address
+    port: int
+    scope: int
+
+    def __str__(self) -> str:
+        scope = f"%{self.scope}" if self.scope else ""
+        return f"[{self.addr}{scope}]:{self.port}"
+
+
+INPROC, IPC, INET, INET6, ABSTRACT = 1, 2, 3, 4, 6
+
+
+def from_native(addr: Address) -> SockAddr:
+    """Return the class for an address that the shim copied out."""
+    family, port, scope, data = addr
+    if family == INPROC:
+        return InprocAddr(family, data.decode(errors="replace"))
+    if family == IPC:
+        return IPCAddr(family, data.decode(errors="surrogateescape"))
+    if family == ABSTRACT:
+        return AbstractAddr(family, data)
+    if family == INET:
+        return InAddr(family, ipaddress.IPv4Address(data), port)
+    if family == INET6:
+        return In6Addr(family, ipaddress.IPv6Address(data), port, scope)
+    return SockAddr(family)

@@ -1,0 +1,74 @@
+"""`trionng demo-peer` (hidden): the other process of `trionng demo`. It answers and publishes.
+
+It says on its first line of output which tcp URLs it got, and leaves when its input ends, which
+also happens when the process that started it dies.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import signal
+import sys
+
+import trio
+
+import trionng
+
+_WORKERS = 5
+_WORK_SECONDS = 0.3
+_NEWS_SECONDS = 0.1
+_NEWS = (
+    ("weather.paris", "sunny, 21 degrees"),
+    ("sport.tennis", "6:4 and 3:6"),
+    ("market.gold", "up by a little"),
+    ("weather.oslo", "snow, -3 degrees"),
+)
+
+
+def run(requests: str, news: str) -> int:
+    """Serve requests and publish news on these URLs and on a free tcp port each.
+
+    Args:
+        requests: The URL on which REQ/REP questions are answered.
+        news: The URL on which news is published.
+
+    Returns:
+        The exit code of the command.
+    """
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # whoever interrupts this process sees no traceback
+    try:
+        trio.run(_serve, requests, news)
+    except trionng.NNGException as error:
+        print(f"trionng demo-peer: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(requests: str, news: str) -> None:
+    async with trionng.Rep0(listen=requests) as rep, trionng.Pub0(listen=news) as pub:
+        urls = [socket.listen("tcp://127.0.0.1:0").url for socket in (rep, pub)]
+        print(*urls, flush=True)
+        async with trio.open_nursery() as nursery:
+            for _ in range(_WORKERS):
+                nursery.start_soon(_answer, rep)
+            nursery.start_soon(_publish, pub)
+            await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
+            nursery.cancel_scope.cancel()
+
+
+async def _answer(rep: trionng.Rep0) -> None:
+    """Be one of several workers: a context has its own request and its own reply."""
+    async with rep.new_context() as context:
+        async for question in context:
+            await trio.sleep(_WORK_SECONDS)
+            answer = f"{int(question) ** 2}, says process {os.getpid()}"
+            await context.send(answer.encode())
+
+
+async def _publish(pub: trionng.Pub0) -> None:
+    for topic, text in itertools.cycle(_NEWS):
+        await pub.send(f"{topic}: {text}, says process {os.getpid()}".encode())
+        await trio.sleep(_NEWS_SECONDS)

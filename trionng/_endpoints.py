@@ -1,0 +1,129 @@
+"""Dialers and listeners (floor 4): what both flavours know of them."""
+
+from __future__ import annotations
+
+import re
+import weakref
+from typing import TYPE_CHECKING
+
+from trionng import _ffi
+from trionng._addresses import SockAddr, from_native
+from trionng._errors import Closed, error_for
+from trionng._options import BoolOption, IntOption, SizeLimit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trionng._core import Core
+
+
+class Endpoint:
+    """What dialers and listeners share."""
+
+    _on: int
+
+    recv_max_size = SizeLimit()
+    tcp_nodelay = BoolOption("tcp-nodelay")
+    tcp_keepalive = BoolOption("tcp-keepalive")
+
+    def __init__(self, socket: Core, number: int, url: str) -> None:
+        self._socket = weakref.ref(socket)
+        self._number = number
+        self._url = url
+        self._closed = False
+
+    @property
+    def id(self) -> int:
+        """nng's number for it."""
+        return self._number
+
+    @property
+    def url(self) -> str:
+        """The URL it uses; a listener's shows the port it really got."""
+        return self._url
+
+    @property
+    def socket(self) -> Core | None:
+        """The socket it belongs to."""
+        return self._socket()
+
+    def _option_target(self) -> tuple[int, int, str | None]:
+        if self._closed:
+            raise Closed(f"{type(self).__name__} {self._url} is closed", url=self._url)
+        return self._on, self._number, self._url
+
+    def _set_options(self, options: Mapping[str, object]) -> None:
+        """Set what was given; None is "as the socket has it"."""
+        for name, value in options.items():
+            if value is not None:
+                setattr(self, name, value)
+
+    @property
+    def local_address(self) -> SockAddr:
+        """The address of our side, where nng knows it."""
+        on, number, url = self._option_target()
+        code, address = _ffi.get_address(on, number, "local-address")
+        if code != 0 or address is None:
+            raise error_for(code, "get local_address", url)
+        return from_native(address)
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._closed else ""
+        return f"<{type(self).__name__} {self._url}{state}>"
+
+
+class DialerCore(Endpoint):
+    """Makes one connection at a time, and makes it again when it is lost (`nng_dialer`)."""
+
+    _on = _ffi.ON_DIALER
+
+    reconnect_time_min = IntOption("reconnect-time-min", "ms")
+    reconnect_time_max = IntOption("reconnect-time-max", "ms")
+
+    def _leave_socket(self) -> Core | None:
+        socket = self._socket()
+        self._closed = True
+        if socket is not None:
+            socket._dialers.pop(self._number, None)
+        return socket
+
+
+class ListenerCore(Endpoint):
+    """Accepts connections (`nng_listener`)."""
+
+    _on = _ffi.ON_LISTENER
+
+    def _leave_socket(self) -> Core | None:
+        socket = self._socket()
+        self._closed = True
+        if socket is not None:
+            socket._listeners.pop(self._number, None)
+        return socket
+
+    def _resolve(self) -> None:
+        """Learn what the operating system chose: the port of tcp://host:0, the name of abstract://."""
+        if re.search(r":0(/|$)", self._url):
+            code, port = _ffi.get_number(self._on, self._number, "int", "tcp-bound-port")
+            if code == 0:
+                self._url = re.sub(r":0(/|$)", rf":{port}\1", self._url, count=1)
+        elif self._url == "abstract://":
+            self._url = str(self.local_address)
+
+
+def scheme_of(url: str) -> str:
+    """Return the transport a URL names."""
+    return url.partition("://")[0]
+
+
+def endpoint_error(code: int, operation: str, url: str) -> Exception:
+    """Make the exception for an endpoint that could not be made or started."""
+    error = error_for(code, operation, url)
+    if code == 9:
+        return type(error)(
+            f"{operation} {url}: the libnng in use has no transport {scheme_of(url)!r}", url=url
+        )
+    if code == 13:
+        return type(error)(
+            f"{operation} {url}: the peer refused the connection, or speaks another protocol", url=url
+        )
+    return error

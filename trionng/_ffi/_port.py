@@ -1,0 +1,81 @@
+"""The port of an event loop or a waiting thread: what rings, and what has finished."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from trionng._ffi._load import ffi, lib
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PARKED: int = lib.TNNG_PARKED
+SUPERSEDED: int = lib.TNNG_SUPERSEDED
+FORKED: int = lib.TNNG_FORKED
+SENT: int = lib.TNNG_SENT
+
+LEFT: int = lib.TNNG_LEFT
+ASKED: int = lib.TNNG_ASKED
+LATE: int = lib.TNNG_LATE
+
+BATCH = 256
+
+_tokens = itertools.count(1)
+_rings: dict[int, Callable[[], None]] = {}
+
+
+@ffi.def_extern(name="tnng_ring_python")  # type: ignore[untyped-decorator]
+def _ring(token: int) -> None:
+    ring = _rings.get(token)
+    if ring is not None:
+        ring()
+
+
+lib.tnng_set_ring_hook(lib.tnng_ring_python)
+
+
+class Port:
+    """A bell, and the finished calls of one loop.
+
+    With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per batch.
+    """
+
+    __slots__ = ("_results", "_token", "fd", "native", "scratch")
+
+    def __init__(self, *, exclusive: bool, ring: Callable[[], None] | None = None) -> None:
+        self._token = 0
+        if ring is not None:
+            self._token = next(_tokens)
+            _rings[self._token] = ring
+        self.native = lib.tnng_port_open(exclusive, self._token)
+        if not self.native:
+            _rings.pop(self._token, None)
+            raise OSError("no descriptor, thread or memory for an event port")
+        self.fd: int = lib.tnng_port_fd(self.native)
+        self.scratch = ffi.new("tnng_result *")
+        self._results = ffi.new("tnng_result[]", BATCH)
+
+    def take(self) -> list[tuple[int, int, Any]]:
+        """Clear the bell and return (tag, code, message) of at most BATCH finished calls."""
+        results = self._results
+        count = lib.tnng_port_take(self.native, results, BATCH)
+        return [(each.tag, each.code, each.msg) for each in results[0:count]]
+
+    def close(self) -> None:
+        """Ring no more. Nobody may be waiting."""
+        if self.native:
+            _rings.pop(self._token, None)
+            native, self.native = self.native, None
+            lib.tnng_port_close(native)
+
+
+def cancel(op: Any) -> int:
+    """Ask for the end of a parked call: LEFT, ASKED or LATE."""
+    outcome: int = lib.tnng_op_cancel(op)
+    return outcome
+
+
+def abandon(op: Any) -> None:
+    """Leave a parked call for ever; what it received goes back to its lane."""
+    lib.tnng_op_abandon(op)

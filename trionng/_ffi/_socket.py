@@ -1,0 +1,207 @@
+"""Sockets and lanes: thin, typed calls into the shim.
+
+A call returns (code, thing): PARKED and the operation to cancel; 0 and the message received, if any; or an
+error code and the message a send gives back, if any.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trionng._ffi._load import ffi, lib
+from trionng._ffi._port import PARKED
+
+if TYPE_CHECKING:
+    from trionng._ffi._message import MessageHandle
+    from trionng._ffi._port import Port
+
+PAIR0: int = lib.TNNG_PAIR0
+REQ0: int = lib.TNNG_REQ0
+REP0: int = lib.TNNG_REP0
+PUB0: int = lib.TNNG_PUB0
+SUB0: int = lib.TNNG_SUB0
+PUSH0: int = lib.TNNG_PUSH0
+PULL0: int = lib.TNNG_PULL0
+
+Answer = tuple[int, Any]
+
+AGAIN = 8  # NNG_EAGAIN
+
+
+class Address(NamedTuple):
+    """An address as nng gave it: family number, port and scope where it has them, the raw bytes."""
+
+    family: int
+    port: int
+    scope: int
+    data: bytes
+
+
+class PipeInfo(NamedTuple):
+    """What is remembered of a connected pipe."""
+
+    id: int
+    dialer: int
+    listener: int
+    local: Address
+    remote: Address
+
+
+def _address(addr: Any) -> Address:
+    return Address(addr.family, addr.port, addr.scope, bytes(ffi.buffer(addr.data, addr.size)))
+
+
+def _answer(code: int, scratch: Any) -> Answer:
+    return code, scratch.op if code == PARKED else scratch.msg
+
+
+def _ends(port: Port | None) -> tuple[Any, Any]:
+    return (ffi.NULL, ffi.new("tnng_result *")) if port is None else (port.native, port.scratch)
+
+
+class Lane:
+    """Where messages travel: a socket itself, or a context of it."""
+
+    __slots__ = ("_native", "id")
+
+    def __init__(self, native: Any) -> None:
+        self._native = ffi.gc(native, lib.tnng_lane_release)
+        self.id: int = lib.tnng_lane_id(native)
+
+    def receive(self, port: Port | None, tag: int) -> Answer:
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_receive(self._native, native, tag, scratch), scratch)
+
+    def send(self, data: Any, port: Port | None, tag: int) -> Answer:
+        """Send the bytes of a contiguous buffer."""
+        native, scratch = _ends(port)
+        with ffi.from_buffer(data) as view:
+            code = lib.tnng_send_bytes(self._native, view, len(view), native, tag, scratch)
+        return _answer(code, scratch)
+
+    def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
+        """Send a message; unless it goes, the answer or the finished call has it again."""
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_send(self._native, message.release(), native, tag, scratch), scratch)
+
+    def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
+        """Send, then receive, as one call."""
+        native, scratch = _ends(port)
+        with ffi.from_buffer(data) as view:
+            code = lib.tnng_exchange_bytes(self._native, view, len(view), native, tag, scratch)
+        return _answer(code, scratch)
+
+    def give_back(self, msg: Any) -> None:
+        """Make a message that was handed out the next one again."""
+        lib.tnng_give_back(self._native, msg)
+
+    def keep(self, messages: int) -> None:
+        """Say how many messages may be taken from nng before a task asks."""
+        lib.tnng_lane_keep(self._native, messages)
+
+    def held(self) -> int:
+        """Count the messages taken from nng that no task has asked for."""
+        count: int = lib.tnng_lane_held(self._native)
+        return count
+
+    def close(self) -> None:
+        lib.tnng_lane_close(self._native)
+
+
+class NativeSocket:
+    """A socket of the shim. Nothing here waits."""
+
+    __slots__ = ("_native", "id")
+
+    def __init__(self, native: Any) -> None:
+        self._native = ffi.gc(native, lib.tnng_socket_release)
+        self.id: int = lib.tnng_socket_id(native)
+
+    def open_lane(self, *, context: bool) -> tuple[int, Lane | None]:
+        out = ffi.new("tnng_lane **")
+        code = lib.tnng_lane_open(out, self._native, context)
+        return code, (Lane(out[0]) if code == 0 else None)
+
+    def create_dialer(self, url: bytes) -> tuple[int, int]:
+        out = ffi.new("uint32_t *")
+        return lib.tnng_dialer_create(self._native, url, out), out[0]
+
+    def start_dialer(self, dialer: int) -> int:
+        code: int = lib.tnng_dialer_start(self._native, dialer)
+        return code
+
+    def dial(self, dialer: int, port: Port | None, tag: int) -> Answer:
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_dial(self._native, dialer, native, tag, scratch), scratch)
+
+    def close_dialer(self, dialer: int, port: Port | None, tag: int) -> Answer:
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_dialer_close(self._native, dialer, native, tag, scratch), scratch)
+
+    def close_listener(self, listener: int, port: Port | None, tag: int) -> Answer:
+        native, scratch = _ends(port)
+        return _answer(
+            lib.tnng_listener_close(self._native, listener, native, tag, scratch), scratch
+        )
+
+    def close(self, port: Port | None, tag: int) -> Answer:
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_socket_close(self._native, native, tag, scratch), scratch)
+
+    def wait_pipes(self, count: int, port: Port, tag: int) -> Answer:
+        code = lib.tnng_wait_pipes(self._native, count, port.native, tag, port.scratch)
+        return _answer(code, port.scratch)
+
+    def create_listener(self, url: bytes) -> tuple[int, int]:
+        """Create a listener on a helper thread; Ctrl-C can interrupt a slow name resolution."""
+        return self._listen(url, 0)
+
+    def start_listener(self, listener: int) -> int:
+        return self._listen(ffi.NULL, listener)[0]
+
+    def _listen(self, url: Any, listener: int) -> tuple[int, int]:
+        out_op = ffi.new("tnng_op **")
+        out_id = ffi.new("uint32_t *")
+        code = lib.tnng_listen_begin(self._native, url, listener, out_op)
+        if code != 0:
+            return code, 0
+        try:
+            code = AGAIN
+            while code == AGAIN:
+                code = lib.tnng_listen_wait(out_op[0], 100, out_id)
+        except BaseException:
+            lib.tnng_op_abandon(out_op[0])
+            raise
+        return code, out_id[0]
+
+    def pipes(self) -> list[PipeInfo]:
+        """List the pipes that are connected now."""
+        room = lib.tnng_pipe_count(self._native) + 8
+        infos = ffi.new("tnng_pipe_info[]", room)
+        count = lib.tnng_pipes(self._native, infos, room)
+        if count > room:
+            return self.pipes()
+        return [
+            PipeInfo(i.id, i.dialer, i.listener, _address(i.local), _address(i.remote))
+            for i in infos[0:count]
+        ]
+
+    def pipe_count(self) -> int:
+        count: int = lib.tnng_pipe_count(self._native)
+        return count
+
+    def close_pipe(self, pipe: int) -> int:
+        code: int = lib.tnng_pipe_close(self._native, pipe)
+        return code
+
+    def unflushed(self) -> tuple[int, int, int, bool]:
+        """Return (code, messages not seen written, a number that moves with progress, is it exact)."""
+        state = ffi.new("tnng_flush_state *")
+        code = lib.tnng_flush_check(self._native, state)
+        return code, state.unsent, state.progress, state.exact
+
+
+def open_socket(protocol: int) -> tuple[int, NativeSocket | None]:
+    out = ffi.new("tnng_socket **")
+    code = lib.tnng_socket_open(out, protocol)
+    return code, (NativeSocket(out[0]) if code == 0 else None)

@@ -1,0 +1,54 @@
+"""What tests see of the shim: where cancels landed, and the pause points of the test build."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from trionng._ffi._load import ffi, lib
+
+
+class CancelCounts(NamedTuple):
+    """How many cancels landed in each place, since the last reset."""
+
+    before_submit: int
+    pending: int
+    completed: int
+    taken: int
+
+
+def cancel_counts() -> CancelCounts:
+    out = ffi.new("tnng_cancel_counts *")
+    lib.tnng_cancel_counts_read(out)
+    return CancelCounts(out.before_submit, out.pending, out.completed, out.taken)
+
+
+def reset_cancel_counts() -> None:
+    lib.tnng_cancel_counts_reset()
+
+
+def count_cancel_before_submit() -> None:
+    lib.tnng_count_cancel_before_submit()
+
+
+def count_cancel_taken() -> None:
+    lib.tnng_count_cancel_taken()
+
+
+def is_test_build() -> bool:
+    answer: bool = lib.tnng_testing()
+    return answer
+
+
+def arm_pause(point: str) -> None:
+    """Make the next thread that comes to `point` wait there."""
+    if lib.tnng_pause_arm(point.encode()) != 0:
+        raise RuntimeError("pause points exist in the test build only: TRIONNG_NATIVE=testing")
+
+
+def pause_reached(point: str, milliseconds: int) -> bool:
+    """Wait, without the GIL, until a thread stands at `point`."""
+    return bool(lib.tnng_pause_reached(point.encode(), milliseconds) == 0)
+
+
+def open_pause(point: str) -> None:
+    lib.tnng_pause_open(point.encode())

@@ -1,0 +1,92 @@
+"""The message users see (floor 3): immutable, with nng's own memory behind it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, final
+
+from trionng import _ffi
+from trionng._errors import MessageStateError
+from trionng._util import check_buffer
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from trionng._pipes import Pipe
+
+
+@final
+class Message:
+    """A message with its origin: what `recv_msg` returns and `send_msg` takes.
+
+    It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received into.
+    Sending gives the message away; one that was not sent, because the send failed or was cancelled, is
+    yours again and can be sent once more.
+
+    Args:
+        data: any contiguous buffer; it is copied.
+        pipe: the connection the message is for (only polyamorous Pair1 looks at it).
+
+    Example:
+        msg = await rep.recv_msg()
+        print(msg.pipe, len(msg.body))
+    """
+
+    __slots__ = ("_handle", "_pipe")
+
+    def __init__(self, data: Buffer, pipe: Pipe | None = None) -> None:
+        check_buffer(data)
+        self._handle: _ffi.MessageHandle | None = _ffi.MessageHandle.from_data(data)
+        self._pipe = pipe
+
+    @classmethod
+    def _received(cls, msg: Any, pipe: Pipe | None) -> Message:
+        """Wrap a message that nng gave us, and own it."""
+        self = cls.__new__(cls)
+        self._handle = _ffi.MessageHandle(msg)
+        self._pipe = pipe
+        return self
+
+    def _owned(self) -> _ffi.MessageHandle:
+        if self._handle is None:
+            raise MessageStateError("this message has been sent, it is no longer here")
+        return self._handle
+
+    def _give(self) -> _ffi.MessageHandle:
+        """Part with the message for a send."""
+        handle, self._handle = self._owned(), None
+        return handle
+
+    def _restore(self, msg: Any) -> None:
+        """Own again what a send gave back."""
+        self._handle = _ffi.MessageHandle(msg)
+
+    @property
+    def body(self) -> memoryview:
+        """A read-only view of the content; it stays valid for as long as you hold it."""
+        return self._owned().view()
+
+    @property
+    def bytes(self) -> bytes:
+        """A copy of the content."""
+        return self.body.tobytes()
+
+    @property
+    def pipe(self) -> Pipe | None:
+        """The connection it came through, or the one it is for."""
+        return self._pipe
+
+    def __len__(self) -> int:
+        return len(self._owned())
+
+    def __buffer__(self, flags: int) -> memoryview:
+        return self.body
+
+    def __eq__(self, other: object) -> bool:
+        return self.body == other.body if isinstance(other, Message) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.bytes)
+
+    def __repr__(self) -> str:
+        size = "sent" if self._handle is None else f"{len(self)} bytes"
+        return f"<Message {size}>"

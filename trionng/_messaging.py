@@ -1,0 +1,228 @@
+"""Sending and receiving under Trio (floor 5): what sockets and contexts have in common.
+
+Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; here it gets its
+timeout, its name and its exceptions.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+from trionng import _ffi
+from trionng._errors import Timeout, TryAgain, error_for
+from trionng._message import Message
+from trionng._options import TimeoutOption, seconds
+from trionng._util import check_buffer
+from trionng._wait_trio import wait_for, with_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from typing_extensions import Buffer, Self
+
+    from trionng._core import Core, Topics
+
+T = TypeVar("T")
+_EAGAIN = 8
+
+
+class Messaging:
+    """The calls of a socket or context on its lane."""
+
+    _lane: _ffi.Lane
+    _topics: Topics | None = None
+
+    recv_timeout = TimeoutOption()
+    send_timeout = TimeoutOption()
+
+    def _socket_core(self) -> Core[Any, Any]:
+        raise NotImplementedError
+
+    def _failed(self, code: int, operation: str) -> Exception:
+        where = self._socket_core()._where()
+        return error_for(code, f"{type(self).__name__}.{operation}", where)
+
+    async def _within(
+        self, milliseconds: int, operation: str, call: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Run a call under a timeout option."""
+        in_time, result = await with_timeout(seconds(milliseconds), call)
+        if not in_time:
+            raise Timeout(
+                f"{type(self).__name__}.{operation}: {milliseconds} ms are over",
+                url=self._socket_core()._where(),
+            )
+        return result  # type: ignore[return-value]
+
+    async def _receive(self, operation: str) -> Any:
+        """Return nng's message, which is ours now."""
+        if self.recv_timeout >= 0:
+            return await self._within(
+                self.recv_timeout, operation, partial(self._receive_untimed, operation)
+            )
+        return await self._receive_untimed(operation)
+
+    async def _receive_untimed(self, operation: str) -> Any:
+        lane = self._lane
+        while True:
+            code, msg = await wait_for(lane.receive, lane.give_back)
+            if code != 0:
+                raise self._failed(code, operation)
+            if self._topics is None or self._topics.want(msg):
+                return msg
+            _ffi.drop(msg)
+
+    def _receive_now(self, operation: str) -> Any:
+        while True:
+            code, msg = self._lane.receive(None, 0)
+            if code == _EAGAIN:
+                raise TryAgain(f"{type(self).__name__}.{operation}: nothing has arrived")
+            if code != 0:
+                raise self._failed(code, operation)
+            if self._topics is None or self._topics.want(msg):
+                return msg
+            _ffi.drop(msg)
+
+    async def _send(
+        self,
+        operation: str,
+        submit: Callable[[_ffi.Port, int], _ffi.Answer],
+        put_back: Callable[[Any], None],
+    ) -> None:
+        call = partial(wait_for, submit, put_back)
+        if self.send_timeout >= 0:
+            code, msg = await self._within(self.send_timeout, operation, call)
+        else:
+            code, msg = await call()
+        if code != 0:
+            if msg:
+                put_back(msg)
+            raise self._failed(code, operation)
+
+    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: Callable[[Any], None]) -> None:
+        code, msg = answer
+        if msg and code != 0:
+            put_back(msg)
+        if code == _EAGAIN:
+            raise TryAgain(f"{type(self).__name__}.{operation}: nobody can take it now")
+        if code != 0:
+            raise self._failed(code, operation)
+
+    async def send(self, data: Buffer) -> None:
+        """Send one message (`nng_send_aio`, `nng_ctx_send`).
+
+        Cancellation: it either was sent, and this returns, or it was not, and Cancelled is raised.
+
+        Args:
+            data: any contiguous buffer; it is copied before this returns.
+
+        Raises:
+            Timeout: `send_timeout` is over.
+            Busy: another task is using this socket or context.
+            BadState: there is no request to answer.
+            NotSupported: the protocol does not send.
+            Closed: the socket is closed.
+            TypeError: `data` is a str, or has no bytes.
+        """
+        check_buffer(data)
+        await self._send("send", partial(self._lane.send, data), _ffi.drop)
+
+    async def send_msg(self, msg: Message) -> None:
+        """Send a `Message` and give it away; one that was not sent is yours again.
+
+        A message that was received can be sent on. While a view of its body exists, a copy is sent.
+
+        Cancellation: as `send`.
+
+        Raises:
+            MessageStateError: it has been sent already.
+            Timeout, Busy, BadState, NotSupported, Closed: as `send`.
+        """
+        submit = _SendMessage(self._lane, msg)
+        await self._send("send_msg", submit, msg._restore)
+
+    async def recv(self) -> bytes:
+        """Receive one message and return its content (`nng_recv_aio`, `nng_ctx_recv`).
+
+        Cancellation: nothing is lost; a message that arrives too late is what the next receive returns.
+
+        Concurrency: any number of tasks, first come first served; on Req0 and Rep0 and their contexts one.
+
+        Raises:
+            Timeout: `recv_timeout` is over.
+            Busy: another task is using this socket or context.
+            BadState: nothing was asked, so there is no answer to wait for.
+            Superseded: a newer request was sent.
+            NotSupported: the protocol does not receive.
+            Closed: the socket is closed.
+        """
+        return _ffi.take_bytes(await self._receive("recv"))
+
+    async def recv_msg(self) -> Message:
+        """Receive one message without copying it; `.pipe` says who sent it.
+
+        Cancellation, Concurrency, Raises: as `recv`.
+        """
+        return self._received(await self._receive("recv_msg"))
+
+    def _received(self, msg: Any) -> Message:
+        message = Message._received(msg, None)
+        message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
+        return message
+
+    def recv_nowait(self) -> bytes:
+        """Return a message that is here already.
+
+        Raises:
+            TryAgain: there is none.
+            Busy, BadState, NotSupported, Closed: as `recv`.
+        """
+        return _ffi.take_bytes(self._receive_now("recv_nowait"))
+
+    def recv_msg_nowait(self) -> Message:
+        """Return a `Message` that is here already; raises as `recv_nowait`."""
+        return self._received(self._receive_now("recv_msg_nowait"))
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Receive; a socket closed under the loop raises Closed."""
+        return await self.recv()
+
+
+class NowaitSending(Messaging):
+    """Sends that never wait, for the protocols where trying is honest."""
+
+    def send_nowait(self, data: Buffer) -> None:
+        """Send a message if it can be handed over at once.
+
+        Raises:
+            TryAgain: nobody can take it now; it was not sent.
+            Closed: the socket is closed.
+        """
+        check_buffer(data)
+        self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
+
+    def send_msg_nowait(self, msg: Message) -> None:
+        """Send a `Message` if it can be handed over at once; else it stays yours. Raises as `send_nowait`."""
+        answer = self._lane.send_message(msg._give(), None, 0)
+        self._send_now("send_msg_nowait", answer, msg._restore)
+
+
+class _SendMessage:
+    """Takes the message from its owner only at the moment it is submitted."""
+
+    def __init__(self, lane: _ffi.Lane, msg: Message) -> None:
+        self._lane = lane
+        self._msg = msg
+        msg._owned()
+
+    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+        return self._lane.send_message(self._msg._give(), port, tag)
+
+
+def missing(instance: object, operation: str, why: str) -> NoReturn:
+    """Refuse a direction the protocol does not have."""
+    raise error_for(9, f"{type(instance).__name__}.{operation}: {why}")

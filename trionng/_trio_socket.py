@@ -1,0 +1,377 @@
+"""The Trio socket that every protocol builds on (floor 5): endpoints, waiting for peers, closing."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn, final
+
+import trio
+
+from trionng import _ffi
+from trionng._core import Core
+from trionng._endpoints import DialerCore, ListenerCore, endpoint_error
+from trionng._errors import Closed
+from trionng._messaging import Messaging
+from trionng._util import as_urls
+from trionng._wait_trio import finish, wait_for
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+_log = logging.getLogger("trionng")
+
+# nng can hang in a close (NNG-FACTS H1); a task must not.
+CLOSE_WITHIN = 5.0
+# Where the counters of nng cannot add up, this long without a move counts as flushed.
+QUIET = 0.1
+
+_ECLOSED, _ECANCELED = 7, 20
+
+
+@final
+class Dialer(DialerCore):
+    """Makes a connection, and makes it again when it is lost (`nng_dialer`)."""
+
+    def close(self) -> None:
+        """Stop dialling and drop the connection, in the background."""
+        socket = self._leave_socket()
+        if socket is not None:
+            socket._native.close_dialer(self._number, None, 0)
+
+    async def aclose(self) -> None:
+        """Stop dialling and drop the connection; goes on when cancelled, and raises that afterwards."""
+        await _close_endpoint(self, lambda core: partial(core._native.close_dialer, self._number))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+
+@final
+class Listener(ListenerCore):
+    """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
+
+    def close(self) -> None:
+        """Accept no more and drop its connections, in the background."""
+        socket = self._leave_socket()
+        if socket is not None:
+            socket._native.close_listener(self._number, None, 0)
+
+    async def aclose(self) -> None:
+        """Accept no more and drop its connections; goes on when cancelled, and raises that afterwards."""
+        await _close_endpoint(self, lambda core: partial(core._native.close_listener, self._number))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+
+async def _close_endpoint(endpoint: Dialer | Listener, closing: Any) -> None:
+    was_closed = endpoint._closed
+    core = endpoint._leave_socket()
+    if was_closed or core is None:
+        await trio.sleep(0)
+    elif not await finish(closing(core), CLOSE_WITHIN):
+        warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
+
+
+class Socket(Messaging, Core[Dialer, Listener]):
+    """A socket for Trio; use one of the protocol classes.
+
+    It may be made outside a Trio run, and belongs to the run whose tasks wait on it. Constructing never
+    waits: `listen=` binds at once, `dial=` connects in the background and retries.
+
+    Args:
+        listen: one URL or several to accept connections on.
+        dial: one URL or several to connect to in the background.
+        recv_timeout, send_timeout: milliseconds; -1, the default, waits for ever; 0 polls.
+        recv_max_size: largest message a peer may send, bytes; default 1 MiB; 0 is no limit.
+        reconnect_time_min, reconnect_time_max: milliseconds between attempts to connect.
+        tcp_nodelay, tcp_keepalive: for endpoints made later.
+        name: for statistics and logs.
+        linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops them.
+    """
+
+    _dialer_type = Dialer
+    _listener_type = Listener
+
+    def __init__(
+        self,
+        *,
+        listen: str | Iterable[str] | None = None,
+        dial: str | Iterable[str] | None = None,
+        recv_timeout: int | None = None,
+        send_timeout: int | None = None,
+        recv_max_size: int | None = None,
+        recv_buffer_size: int | None = None,
+        send_buffer_size: int | None = None,
+        reconnect_time_min: int | None = None,
+        reconnect_time_max: int | None = None,
+        tcp_nodelay: bool | None = None,
+        tcp_keepalive: bool | None = None,
+        name: str | None = None,
+        linger: float = 0,
+    ) -> None:
+        if not hasattr(type(self), "_protocol"):
+            raise TypeError("Socket is not a protocol: use Pair0, Req0, Rep0, Pub0, Sub0, Push0 or Pull0")
+        super().__init__()
+        self.linger = linger
+        try:
+            self._set_options(
+                {
+                    "recv_timeout": recv_timeout,
+                    "send_timeout": send_timeout,
+                    "recv_max_size": recv_max_size,
+                    "recv_buffer_size": recv_buffer_size,
+                    "send_buffer_size": send_buffer_size,
+                    "reconnect_time_min": reconnect_time_min,
+                    "reconnect_time_max": reconnect_time_max,
+                    "tcp_nodelay": tcp_nodelay,
+                    "tcp_keepalive": tcp_keepalive,
+                    "name": name,
+                    **self._more_options(),
+                }
+            )
+            for url in as_urls(listen):
+                self.listen(url)
+            for url in as_urls(dial):
+                self._dial_in_background(self._make_dialer(url, {}))
+        except BaseException:
+            self._abort()
+            raise
+
+    def _more_options(self) -> Mapping[str, object]:
+        """Return what a protocol's own constructor arguments set."""
+        return {}
+
+    def _abort(self) -> None:
+        """Close in the background: a socket that was never handed to anybody."""
+        self._closed = True
+        self._gone = True
+        self._native.close(None, 0)
+
+    def _socket_core(self) -> Core[Any, Any]:
+        return self
+
+    async def dial(
+        self,
+        url: str,
+        *,
+        block: bool | None = None,
+        recv_max_size: int | None = None,
+        reconnect_time_min: int | None = None,
+        reconnect_time_max: int | None = None,
+        tcp_nodelay: bool | None = None,
+        tcp_keepalive: bool | None = None,
+    ) -> Dialer:
+        """Connect to `url`, and connect again whenever the connection is lost (`nng_dialer_start`).
+
+        Cancellation: a dial that was cancelled leaves no dialer behind.
+
+        Args:
+            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`.
+            block: True awaits the first attempt and raises its failure. False connects in the background.
+                None awaits the first attempt; its failure is logged, and retried in the background.
+            recv_max_size: largest message the peer may send, bytes; default: the socket's.
+            reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the socket's.
+            tcp_nodelay, tcp_keepalive: default: the socket's.
+
+        Returns:
+            The dialer. When the attempt was awaited, the connection is usable.
+
+        Raises:
+            ConnectionRefused: nobody listens there (with `block=True`).
+            AddressInvalid: the URL cannot be parsed, or its host is not known.
+            NotSupported: the libnng in use has no such transport.
+            ProtocolError: the peer refused, or speaks another protocol (with `block=True`).
+            Closed: the socket was closed.
+        """
+        options = {
+            "recv_max_size": recv_max_size,
+            "reconnect_time_min": reconnect_time_min,
+            "reconnect_time_max": reconnect_time_max,
+            "tcp_nodelay": tcp_nodelay,
+            "tcp_keepalive": tcp_keepalive,
+        }
+        dialer = self._make_dialer(url, options)
+        try:
+            if block is False:
+                self._dial_in_background(dialer)
+                await trio.sleep(0)
+                return dialer
+            code, _ = await wait_for(partial(self._native.dial, dialer.id))
+        except BaseException:
+            self._drop_dialer(dialer)
+            raise
+        if code == 0:
+            return dialer
+        if self._closed or code == _ECLOSED or (code == _ECANCELED and dialer._closed):
+            raise Closed(f"dial {url}: closed while it was dialling", url=url)
+        if code < 0 or block is True:
+            self._drop_dialer(dialer)
+            raise endpoint_error(code, "dial", url)
+        _log.warning("%s; trying on in the background", endpoint_error(code, "dial", url))
+        self._native.start_dialer(dialer.id)
+        return dialer
+
+    async def wait_connected(self, n: int = 1) -> None:
+        """Wait until `n` peers are connected now; returns at once when they are.
+
+        Raises:
+            Closed: the socket was closed.
+        """
+        code, _ = await wait_for(partial(self._native.wait_pipes, n))
+        if code != 0:
+            raise self._error(code, "wait_connected")
+
+    async def flush(self) -> None:
+        """Wait until every accepted message was handed to the operating system.
+
+        nng accepts messages before it writes them, and drops them when the socket closes. This watches the
+        counters of the connections. Where they cannot add up (inproc, a broadcast to a slow peer, a
+        connection lost on the way) it returns when nothing has moved for 100 ms.
+
+        Cancellation: only the waiting ends.
+
+        Raises:
+            Closed: the socket is closed.
+        """
+        before, quiet_since = -1, trio.current_time()
+        pause = 0.0005
+        while True:
+            await trio.sleep(0)
+            if self._closed:
+                raise Closed(f"{type(self).__name__}.flush: the socket is closed", url=self._where())
+            code, unsent, progress, exact = self._native.unflushed()
+            if code != 0:
+                raise self._error(code, "flush")
+            now = trio.current_time()
+            if progress != before:
+                before, quiet_since = progress, now
+            if unsent == 0 or (not exact and now - quiet_since >= QUIET):
+                return
+            await trio.sleep(pause)
+            pause = min(pause * 2, 0.01)
+
+    async def aclose(self) -> None:
+        """Close the socket and wake every task that waits on it with `Closed` (`nng_close`).
+
+        Closing it again does nothing. With `linger`, accepted messages are flushed first. Returns within
+        5 s even when nng hangs, with a warning.
+
+        Cancellation: closes all the same, then raises.
+        """
+        if self._gone:
+            await trio.sleep(0)
+            return
+        try:
+            if self.linger > 0 and not self._closed and trio.current_effective_deadline() > -math.inf:
+                with trio.move_on_after(self.linger):
+                    await self.flush()
+        except Closed:
+            pass
+        finally:
+            self._closed = True
+            ended = True
+            try:
+                ended = await finish(self._native.close, CLOSE_WITHIN)
+            finally:
+                self._gone = True
+                self._dialers.clear()
+                self._listeners.clear()
+            if not ended:
+                warnings.warn(f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=2)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.aclose()
+
+    def __enter__(self) -> NoReturn:
+        raise RuntimeError(f"closing a {type(self).__name__} waits: use `async with`, not `with`")
+
+    def __exit__(self, *_exc: object) -> None:
+        """Exist, so that `with` gets as far as the message of `__enter__`."""
+
+    def new_context(self) -> Context:
+        """Open a context: a state of its own on the same connections (`nng_ctx_open`).
+
+        Raises:
+            NotSupported: the protocol has none.
+            Closed: the socket is closed.
+        """
+        code, lane = self._native.open_lane(context=True)
+        if lane is None:
+            raise self._error(code, "new_context")
+        return Context(self, lane)
+
+
+class Context(Messaging):
+    """A conversation of its own on the connections of a socket (`nng_ctx`).
+
+    Req0 contexts have one request each in flight, Rep0 contexts one request each to answer, Sub0 contexts
+    their own topics and buffer. Timeouts start with the socket's. Made by `new_context`.
+    """
+
+    def __init__(self, socket: Socket, lane: _ffi.Lane) -> None:
+        self._socket = socket
+        self._lane = lane
+        self._closed = False
+        self.recv_timeout = socket.recv_timeout
+        self.send_timeout = socket.send_timeout
+
+    def __del__(self) -> None:
+        if not self._closed:
+            self._lane.close()
+
+    def _give_lane(self) -> _ffi.Lane:
+        """Part with the lane, for a context of a special class."""
+        self._closed = True
+        return self._lane
+
+    def _socket_core(self) -> Core[Any, Any]:
+        return self._socket
+
+    @property
+    def socket(self) -> Socket:
+        """The socket it belongs to."""
+        return self._socket
+
+    def _option_target(self) -> tuple[int, int, str | None]:
+        if self._closed:
+            raise Closed(f"{type(self).__name__} is closed")
+        return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
+
+    async def aclose(self) -> None:
+        """Close the context and wake its tasks with `Closed`; closing again does nothing (`nng_ctx_close`).
+
+        Cancellation: closes all the same, then raises.
+        """
+        if not self._closed:
+            self._closed = True
+            self._lane.close()
+        await trio.sleep(0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
+
+

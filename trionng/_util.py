@@ -1,0 +1,39 @@
+"""Small things every floor may use (floor 1)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def check_buffer(data: object) -> None:
+    """Refuse what looks like data but has no bytes, with the way out."""
+    if isinstance(data, str):
+        raise TypeError("a message is bytes, not str: encode it first, as in data.encode()")
+
+
+def as_topic(topic: str | bytes) -> bytes:
+    """Return a topic as the bytes that messages must start with; a str is encoded as UTF-8."""
+    if isinstance(topic, str):
+        return topic.encode()
+    if isinstance(topic, (bytes, bytearray, memoryview)):
+        return bytes(topic)
+    raise TypeError(f"a topic is str or bytes, not {type(topic).__name__}")
+
+
+def as_urls(urls: str | Iterable[str] | None) -> list[str]:
+    """Return one URL or several as a list."""
+    if urls is None:
+        return []
+    return [urls] if isinstance(urls, str) else list(urls)
+
+
+def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]:
+    """Return one topic or several as a list."""
+    if topics is None:
+        return []
+    if isinstance(topics, (str, bytes, bytearray, memoryview)):
+        return [as_topic(topics)]
+    return [as_topic(topic) for topic in topics]
