@@ -15,7 +15,8 @@ int tnng_dialer_create(tnng_socket *, const char *url, uint32_t *id);
 /* In the background: returns at once, and nng tries until the dialer is closed. */
 int tnng_dialer_start(tnng_socket *, uint32_t id);
 
-/* Jobs: run on a helper thread and park like any other call; with a NULL port nobody hears of the end. */
+/* Jobs: run on a helper thread and park like any other call; with a NULL port nobody hears of the
+ * end. */
 int tnng_dial(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_port *, uint64_t tag, tnng_result *);
@@ -23,8 +24,8 @@ int tnng_socket_close(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
 void tnng_lane_close(tnng_lane *);
 
 /* listen is synchronous for its caller but resolves names and binds on a helper thread: poll
- * tnng_listen_wait until it answers something else than NNG_EAGAIN. Creating and starting are two steps,
- * so that options can be set between them. */
+ * tnng_listen_wait until it answers something else than NNG_EAGAIN. Creating and starting are two
+ * steps, so that options can be set between them. */
 int tnng_listen_begin(tnng_socket *, const char *url, uint32_t listener, tnng_op **);
 int tnng_listen_wait(tnng_op *, int milliseconds, uint32_t *listener);
 
@@ -64,15 +65,16 @@ int tnng_get_size(int on, uint32_t id, const char *name, size_t *value);
 int tnng_get_uint64(int on, uint32_t id, const char *name, uint64_t *value);
 int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value);
 /* Copies at most `size` bytes, NUL included; *needed is the whole length. */
-int tnng_copy_string(int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
+int tnng_copy_string(
+    int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
 int tnng_set_max_message(int on, uint32_t id, size_t bytes);
 
 bool tnng_forked(void);
 const char *nng_version(void);
 const char *nng_strerror(int);
 
-/* The test build: pause points, and workarounds switched off by TNNG_WITHOUT=C1,... In the build that is
- * shipped, arming answers NNG_ENOTSUP and nothing can be switched off. */
+/* The test build: pause points, and workarounds switched off by TNNG_WITHOUT=C1,... In the build
+ * that is shipped, arming answers NNG_ENOTSUP and nothing can be switched off. */
 bool tnng_testing(void);
 int tnng_pause_arm(const char *point);
 int tnng_pause_reached(const char *point, int milliseconds);

@@ -14,7 +14,7 @@ typedef struct {
     nng_msg *msg;     /* received, or given back by a send that did not happen */
     const char *body; /* of `msg` */
     size_t size;
-    tnng_op *op;      /* only while the call is parked: what to cancel */
+    tnng_op *op; /* only while the call is parked: what to cancel */
 } tnng_result;
 
 /* Codes of our own, beside nng's. */
@@ -27,9 +27,9 @@ enum {
 
 /* What cancelling did. */
 enum {
-    TNNG_LEFT = 0,   /* the call is over, nothing happened, `op` is gone */
-    TNNG_ASKED = 1,  /* nng was asked; the result comes through the port */
-    TNNG_LATE = 2,   /* it had finished already; the result comes through the port */
+    TNNG_LEFT = 0,  /* the call is over, nothing happened, `op` is gone */
+    TNNG_ASKED = 1, /* nng was asked; the result comes through the port */
+    TNNG_LATE = 2,  /* it had finished already; the result comes through the port */
 };
 
 /* exclusive: one event loop owns what waits here; another loop gets NNG_EBUSY. token != 0: no

@@ -1,8 +1,18 @@
 /* Sockets, the lanes messages travel in, and the calls made on them. */
 
 enum {
-    TNNG_PAIR0, TNNG_PAIR1, TNNG_PAIR1_POLY, TNNG_PUB0, TNNG_SUB0, TNNG_PUSH0, TNNG_PULL0, TNNG_REQ0,
-    TNNG_REP0, TNNG_SURVEYOR0, TNNG_RESPONDENT0, TNNG_BUS0,
+    TNNG_PAIR0,
+    TNNG_PAIR1,
+    TNNG_PAIR1_POLY,
+    TNNG_PUB0,
+    TNNG_SUB0,
+    TNNG_PUSH0,
+    TNNG_PULL0,
+    TNNG_REQ0,
+    TNNG_REP0,
+    TNNG_SURVEYOR0,
+    TNNG_RESPONDENT0,
+    TNNG_BUS0,
 };
 
 int tnng_socket_open(tnng_socket **, int protocol);
@@ -18,14 +28,16 @@ void tnng_lane_release(tnng_lane *);
 void tnng_lane_keep(tnng_lane *, int messages);
 int tnng_lane_held(tnng_lane *);
 
-/* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when `port` is
- * not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
+/* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when
+ * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
-/* Ownership of the message passes to the shim; result->msg has it again when the send did not happen. */
+/* Ownership of the message passes to the shim; result->msg has it again when the send did not
+ * happen. */
 int tnng_send(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_send_bytes(tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
-int tnng_exchange_bytes(tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_exchange_bytes(
+    tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* Take back what a receive delivered to nobody: it is the next message again. */
 void tnng_give_back(tnng_lane *, nng_msg *);
 

@@ -1,5 +1,5 @@
-/* What the pipes have written. nng has no linger and says nothing of its queues; what it does count is the
- * messages each pipe has handed to the operating system (not on inproc and ws). */
+/* What the pipes have written. nng has no linger and says nothing of its queues; what it does count
+ * is the messages each pipe has handed to the operating system (not on inproc and ws). */
 #include <string.h>
 
 #include "internal.h"
@@ -14,7 +14,8 @@ static uint64_t value_of(nng_stat *scope, const char *name)
     return 0;
 }
 
-/* M1: nng_stat_find_socket finds the wrong one before nng 1.6, so pipes are looked up by their own id. */
+/* M1: nng_stat_find_socket finds the wrong one before nng 1.6, so pipes are looked up by their own
+ * id. */
 static nng_stat *find_pipe(nng_stat *root, uint32_t id)
 {
     for (nng_stat *each = nng_stat_child(root); each != NULL; each = nng_stat_next(each)) {
@@ -55,8 +56,8 @@ int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
     }
     pthread_mutex_lock(&socket->pipes_lock);
     uint64_t accepted = atomic_load(&socket->accepted);
-    /* A pipe that went may have taken messages with it, and a broadcast drops for a slow peer: then the
-     * sums need not meet, and the caller can only see that nothing moves any more. */
+    /* A pipe that went may have taken messages with it, and a broadcast drops for a slow peer: then
+     * the sums need not meet, and the caller can only see that nothing moves any more. */
     state->exact = (traits & ANSWERS) || (!broadcasts && socket->lost_pipes == 0);
     total = socket->lost_pipes_sent;
     for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {

@@ -1,9 +1,10 @@
-/* What the shim's own files share. Who runs a function stands first in its comment: [caller] a thread
- * of the program, without the GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
+/* What the shim's own files share. Who runs a function stands first in its comment: [caller] a
+ * thread of the program, without the GIL; [nng] a task thread of nng; [job] a helper thread; [any]
+ * all of them.
  *
  * Locks, outermost first: socket->lock, lane->lock, then the leaves (socket->pipes_lock,
- * socket->owner_lock, port->lock). nng may be called under lane->lock: a callback of ours never runs on
- * the thread that submits or cancels, and nng holds none of its locks while one runs. */
+ * socket->owner_lock, port->lock). nng may be called under lane->lock: a callback of ours never
+ * runs on the thread that submits or cancels, and nng holds none of its locks while one runs. */
 #ifndef TNNG_INTERNAL_H
 #define TNNG_INTERNAL_H
 
@@ -47,9 +48,9 @@ struct tnng_port {
     tnng_op *first, *last; /* finished calls nobody has taken; under lock */
     int read_fd, write_fd; /* -1 once closed; under lock */
     bool exclusive;
-    uint64_t token;        /* under lock; 0 when there is a descriptor, or when closed */
-    bool alarm;            /* token bell: rung, Python not yet called; under lock */
-    pthread_cond_t rung;   /* for waiting threads; under lock */
+    uint64_t token;      /* under lock; 0 when there is a descriptor, or when closed */
+    bool alarm;          /* token bell: rung, Python not yet called; under lock */
+    pthread_cond_t rung; /* for waiting threads; under lock */
 };
 
 typedef enum {
@@ -66,20 +67,20 @@ struct tnng_op {
     tnng_lane *lane;          /* a counted reference, or NULL */
     tnng_socket *socket;      /* jobs and pipe waits: a counted reference, or NULL */
     uint64_t tag;
-    tnng_stage stage;         /* under lane->lock, socket->pipes_lock, or for jobs job.c's lock */
+    tnng_stage stage; /* under lane->lock, socket->pipes_lock, or for jobs job.c's lock */
     bool cancel_requested;
-    bool abandoned;           /* the caller is gone: whoever finishes it, frees it */
-    bool chain;               /* a receive follows the send */
+    bool abandoned; /* the caller is gone: whoever finishes it, frees it */
+    bool chain;     /* a receive follows the send */
     int code;
     nng_msg *msg;
-    nng_aio *aio;             /* sends; made on first use and kept with the op */
-    int wanted;               /* pipe waits */
-    void (*run)(tnng_op *);   /* jobs */
+    nng_aio *aio;                 /* sends; made on first use and kept with the op */
+    int wanted;                   /* pipe waits */
+    void (*run)(tnng_op *);       /* jobs */
     void (*interrupt)(tnng_op *); /* asks a running job to end soon */
     void (*undo)(tnng_op *);      /* the job is done and its caller has gone */
     uint32_t endpoint;
     char *url;
-    bool posted, rejected;    /* dial: what became of its pipe; under socket->pipes_lock */
+    bool posted, rejected; /* dial: what became of its pipe; under socket->pipes_lock */
 };
 
 /* One receive that nng has, or a message nobody has asked for yet. */
@@ -148,10 +149,10 @@ struct tnng_socket {
     tnng_pipe *pipes;
     int connected;
     uint64_t rejected;
-    uint64_t lost_pipes;     /* connected pipes that have gone */
+    uint64_t lost_pipes; /* connected pipes that have gone */
     uint64_t lost_pipes_sent;
     tnng_ops pipe_waiting;
-    tnng_ops dialing;        /* dial jobs between start and their first pipe */
+    tnng_ops dialing; /* dial jobs between start and their first pipe */
     bool pipes_closed;
 
     pthread_mutex_t owner_lock;
@@ -211,12 +212,12 @@ uint64_t tnng_pipe_sent(uint32_t id);
 void tnng_pause(const char *point);
 bool tnng_without(const char *hazard);
 bool tnng_simulate(const char *hazard);
-#define TNNG_PAUSE(point) tnng_pause(point)
-#define TNNG_WITHOUT(hazard) tnng_without(hazard)
+#define TNNG_PAUSE(point)     tnng_pause(point)
+#define TNNG_WITHOUT(hazard)  tnng_without(hazard)
 #define TNNG_SIMULATE(hazard) tnng_simulate(hazard)
 #else
-#define TNNG_PAUSE(point) ((void) 0)
-#define TNNG_WITHOUT(hazard) false
+#define TNNG_PAUSE(point)     ((void) 0)
+#define TNNG_WITHOUT(hazard)  false
 #define TNNG_SIMULATE(hazard) false
 #endif
 

@@ -1,5 +1,6 @@
-/* Jobs: calls of nng that may block (dialling, closing, resolving names) run on a helper thread of their own
- * and finish like every other operation. One thread a job: a dial to a silent host can starve nobody. */
+/* Jobs: calls of nng that may block (dialling, closing, resolving names) run on a helper thread of
+ * their own and finish like every other operation. One thread a job: a dial to a silent host can
+ * starve nobody. */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +11,8 @@
 /* How long a dialled connection may take from the transport's handshake to being usable. */
 enum { USABLE_WITHIN_SECONDS = 10 };
 
-static pthread_mutex_t jobs_lock = PTHREAD_MUTEX_INITIALIZER; /* op->stage and the flags of every job */
+static pthread_mutex_t jobs_lock =
+    PTHREAD_MUTEX_INITIALIZER; /* op->stage and the flags of every job */
 static pthread_cond_t job_ended = PTHREAD_COND_INITIALIZER;
 
 /* [any] Signals stay with the threads of the program. */
@@ -67,7 +69,8 @@ static int start_job(tnng_op *op, tnng_result *result)
     return result == NULL ? NNG_ENOMEM : tnng_answer(result, NNG_ENOMEM, NULL);
 }
 
-static tnng_op *new_job(tnng_socket *socket, tnng_port *port, uint64_t tag, void (*run)(tnng_op *), uint32_t endpoint)
+static tnng_op *new_job(
+    tnng_socket *socket, tnng_port *port, uint64_t tag, void (*run)(tnng_op *), uint32_t endpoint)
 {
     tnng_op *op = NULL;
 
@@ -149,8 +152,8 @@ static void run_socket_close(tnng_op *op)
     TNNG_PAUSE("close.after");
 }
 
-/* [job] nng says that a dial succeeded when the handshake of the transport is done. The connection is
- * usable when its pipe has been added; a peer of another protocol never gets that far. */
+/* [job] nng says that a dial succeeded when the handshake of the transport is done. The connection
+ * is usable when its pipe has been added; a peer of another protocol never gets that far. */
 static void run_dial(tnng_op *op)
 {
     tnng_socket *socket = op->socket;
@@ -171,7 +174,8 @@ static void run_dial(tnng_op *op)
             op->code = NNG_EPROTO;
         } else if (socket->pipes_closed) {
             op->code = NNG_ECLOSED;
-        } else if (pthread_cond_timedwait(&socket->pipes_changed, &socket->pipes_lock, &until) != 0) {
+        } else if (pthread_cond_timedwait(&socket->pipes_changed, &socket->pipes_lock, &until) !=
+                   0) {
             op->code = NNG_ETIMEDOUT;
         }
     }
@@ -213,7 +217,8 @@ int tnng_dialer_start(tnng_socket *socket, uint32_t id)
     return tnng_forked() ? TNNG_FORKED : nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
 }
 
-int tnng_dial(tnng_socket *socket, uint32_t dialer, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_dial(
+    tnng_socket *socket, uint32_t dialer, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op;
 
@@ -226,7 +231,8 @@ int tnng_dial(tnng_socket *socket, uint32_t dialer, tnng_port *port, uint64_t ta
     return start_or_busy(op, result);
 }
 
-int tnng_dialer_close(tnng_socket *socket, uint32_t dialer, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_dialer_close(
+    tnng_socket *socket, uint32_t dialer, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, NULL);
@@ -234,7 +240,8 @@ int tnng_dialer_close(tnng_socket *socket, uint32_t dialer, tnng_port *port, uin
     return start_or_busy(new_job(socket, port, tag, run_dialer_close, dialer), result);
 }
 
-int tnng_listener_close(tnng_socket *socket, uint32_t listener, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_listener_close(
+    tnng_socket *socket, uint32_t listener, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, NULL);
@@ -242,8 +249,8 @@ int tnng_listener_close(tnng_socket *socket, uint32_t listener, tnng_port *port,
     return start_or_busy(new_job(socket, port, tag, run_listener_close, listener), result);
 }
 
-/* [caller] Closes every gate and wakes every waiting call at once; nng_close itself is a job. It may be
- * called by a loop that does not own the socket, so it parks without asking for it. */
+/* [caller] Closes every gate and wakes every waiting call at once; nng_close itself is a job. It
+ * may be called by a loop that does not own the socket, so it parks without asking for it. */
 int tnng_socket_close(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op;
@@ -321,7 +328,8 @@ int tnng_listen_wait(tnng_op *op, int milliseconds, uint32_t *listener)
     until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000L;
     until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&jobs_lock);
-    while (op->stage != OP_FINISHED && pthread_cond_timedwait(&job_ended, &jobs_lock, &until) == 0) {
+    while (
+        op->stage != OP_FINISHED && pthread_cond_timedwait(&job_ended, &jobs_lock, &until) == 0) {
     }
     bool ended = op->stage == OP_FINISHED;
     if (ended) {

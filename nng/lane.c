@@ -1,5 +1,5 @@
-/* A lane: where messages travel, the socket itself or one of its contexts. It owns the aios, and lives
- * until its last operation has called back. */
+/* A lane: where messages travel, the socket itself or one of its contexts. It owns the aios, and
+ * lives until its last operation has called back. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -65,8 +65,9 @@ static void unlink_lane(tnng_lane *lane)
     pthread_mutex_unlock(&socket->lock);
 }
 
-/* [any] The last one out may be a callback on one of these very aios, so they are freed by nng's reaper,
- * which waits until no callback runs. L3: none of them ever slept, so none of them lies about a timeout. */
+/* [any] The last one out may be a callback on one of these very aios, so they are freed by nng's
+ * reaper, which waits until no callback runs. L3: none of them ever slept, so none of them lies
+ * about a timeout. */
 void tnng_lane_release(tnng_lane *lane)
 {
     tnng_slot *slot;
@@ -106,8 +107,8 @@ void tnng_lane_release(tnng_lane *lane)
     free(lane);
 }
 
-/* [any] The gate. Every submit happens under lane->lock after a look at `closed`: once this returns, no
- * operation can begin, and none is in the middle of being submitted (C5). */
+/* [any] The gate. Every submit happens under lane->lock after a look at `closed`: once this
+ * returns, no operation can begin, and none is in the middle of being submitted (C5). */
 void tnng_lane_shut(tnng_lane *lane)
 {
     pthread_mutex_lock(&lane->lock);
@@ -116,7 +117,8 @@ void tnng_lane_shut(tnng_lane *lane)
     pthread_mutex_unlock(&lane->lock);
 }
 
-/* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up. */
+/* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up.
+ */
 void tnng_lane_close(tnng_lane *lane)
 {
     if (tnng_forked()) {

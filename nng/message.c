@@ -3,8 +3,8 @@
 
 #include "internal.h"
 
-/* C4: nng_msg_insert writes past the heap before nng 1.6 (another error stays until 1.9); nothing here
- * inserts or appends. */
+/* C4: nng_msg_insert writes past the heap before nng 1.6 (another error stays until 1.9); nothing
+ * here inserts or appends. */
 nng_msg *tnng_msg_new(const void *data, size_t size)
 {
     nng_msg *msg;

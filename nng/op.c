@@ -1,5 +1,5 @@
-/* The life of one call somebody waits for: made when it parks, finished once, freed when its result is
- * collected, when its caller leaves, or, after the caller has gone, by whoever finishes it. */
+/* The life of one call somebody waits for: made when it parks, finished once, freed when its result
+ * is collected, when its caller leaves, or, after the caller has gone, by whoever finishes it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,8 +52,8 @@ void tnng_owner_leave(tnng_socket *socket)
     pthread_mutex_unlock(&socket->owner_lock);
 }
 
-/* [caller] With lane->lock held when there is a lane. The op is counted as parked until it is freed. NULL
- * when there is no memory. */
+/* [caller] With lane->lock held when there is a lane. The op is counted as parked until it is
+ * freed. NULL when there is no memory. */
 tnng_op *tnng_op_new(tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint64_t tag)
 {
     tnng_op *op = NULL;
@@ -108,7 +108,8 @@ void tnng_op_free(tnng_op *op)
     }
 }
 
-/* [any] With the lock of the op's stage held; it is the last thing done to the op by who finishes it. */
+/* [any] With the lock of the op's stage held; it is the last thing done to the op by who finishes
+ * it. */
 void tnng_op_finish(tnng_op *op, int code, nng_msg *msg)
 {
     op->stage = OP_FINISHED;
@@ -171,7 +172,8 @@ int tnng_op_cancel(tnng_op *op)
     return outcome;
 }
 
-/* [caller] The caller will never come for the result: a coroutine that was destroyed while parked. */
+/* [caller] The caller will never come for the result: a coroutine that was destroyed while parked.
+ */
 void tnng_op_abandon(tnng_op *op)
 {
     tnng_lane *lane = op->lane;

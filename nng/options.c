@@ -3,40 +3,40 @@
 
 #include "internal.h"
 
-#define SET(kind, type)                                                                              \
-    int tnng_set_##kind(int on, uint32_t id, const char *name, type value)                           \
-    {                                                                                                \
-        switch (tnng_forked() ? -1 : on) {                                                           \
-        case TNNG_ON_SOCKET:                                                                         \
-            return nng_socket_set_##kind((nng_socket){id}, name, value);                             \
-        case TNNG_ON_LANE:                                                                           \
-            return nng_ctx_set_##kind((nng_ctx){id}, name, value);                                   \
-        case TNNG_ON_DIALER:                                                                         \
-            return nng_dialer_set_##kind((nng_dialer){id}, name, value);                             \
-        case TNNG_ON_LISTENER:                                                                       \
-            return nng_listener_set_##kind((nng_listener){id}, name, value);                         \
-        default:                                                                                     \
-            return tnng_forked() ? TNNG_FORKED : NNG_ENOTSUP;                                        \
-        }                                                                                            \
+#define SET(kind, type)                                                                            \
+    int tnng_set_##kind(int on, uint32_t id, const char *name, type value)                         \
+    {                                                                                              \
+        switch (tnng_forked() ? -1 : on) {                                                         \
+        case TNNG_ON_SOCKET:                                                                       \
+            return nng_socket_set_##kind((nng_socket){id}, name, value);                           \
+        case TNNG_ON_LANE:                                                                         \
+            return nng_ctx_set_##kind((nng_ctx){id}, name, value);                                 \
+        case TNNG_ON_DIALER:                                                                       \
+            return nng_dialer_set_##kind((nng_dialer){id}, name, value);                           \
+        case TNNG_ON_LISTENER:                                                                     \
+            return nng_listener_set_##kind((nng_listener){id}, name, value);                       \
+        default:                                                                                   \
+            return tnng_forked() ? TNNG_FORKED : NNG_ENOTSUP;                                      \
+        }                                                                                          \
     }
 
-#define GET(kind, type)                                                                              \
-    int tnng_get_##kind(int on, uint32_t id, const char *name, type *value)                          \
-    {                                                                                                \
-        switch (tnng_forked() ? -1 : on) {                                                           \
-        case TNNG_ON_SOCKET:                                                                         \
-            return nng_socket_get_##kind((nng_socket){id}, name, value);                             \
-        case TNNG_ON_LANE:                                                                           \
-            return nng_ctx_get_##kind((nng_ctx){id}, name, value);                                   \
-        case TNNG_ON_DIALER:                                                                         \
-            return nng_dialer_get_##kind((nng_dialer){id}, name, value);                             \
-        case TNNG_ON_LISTENER:                                                                       \
-            return nng_listener_get_##kind((nng_listener){id}, name, value);                         \
-        case TNNG_ON_PIPE:                                                                           \
-            return nng_pipe_get_##kind((nng_pipe){id}, name, value);                                 \
-        default:                                                                                     \
-            return TNNG_FORKED;                                                                      \
-        }                                                                                            \
+#define GET(kind, type)                                                                            \
+    int tnng_get_##kind(int on, uint32_t id, const char *name, type *value)                        \
+    {                                                                                              \
+        switch (tnng_forked() ? -1 : on) {                                                         \
+        case TNNG_ON_SOCKET:                                                                       \
+            return nng_socket_get_##kind((nng_socket){id}, name, value);                           \
+        case TNNG_ON_LANE:                                                                         \
+            return nng_ctx_get_##kind((nng_ctx){id}, name, value);                                 \
+        case TNNG_ON_DIALER:                                                                       \
+            return nng_dialer_get_##kind((nng_dialer){id}, name, value);                           \
+        case TNNG_ON_LISTENER:                                                                     \
+            return nng_listener_get_##kind((nng_listener){id}, name, value);                       \
+        case TNNG_ON_PIPE:                                                                         \
+            return nng_pipe_get_##kind((nng_pipe){id}, name, value);                               \
+        default:                                                                                   \
+            return TNNG_FORKED;                                                                    \
+        }                                                                                          \
     }
 
 SET(int, int)
@@ -52,7 +52,8 @@ GET(uint64, uint64_t)
 
 static GET(string, char *)
 
-int tnng_copy_string(int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed)
+    int tnng_copy_string(
+        int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed)
 {
     char *text;
     int code = tnng_get_string(on, id, name, &text);

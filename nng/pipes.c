@@ -1,6 +1,7 @@
-/* The table of a socket's pipes. nng's callbacks come from several threads in any order; of one pipe
- * this much is made certain here: connected is seen at most once, and disconnected only after it. A pipe
- * that goes before it was connected was rejected, and a connect reported after that is forgotten. */
+/* The table of a socket's pipes. nng's callbacks come from several threads in any order; of one
+ * pipe this much is made certain here: connected is seen at most once, and disconnected only after
+ * it. A pipe that goes before it was connected was rejected, and a connect reported after that is
+ * forgotten. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -77,7 +78,8 @@ static void tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
     pthread_cond_broadcast(&socket->pipes_changed);
 }
 
-/* [nng] Before the pipe is used: its addresses can be read now, and not any more when it is gone. */
+/* [nng] Before the pipe is used: its addresses can be read now, and not any more when it is gone.
+ */
 static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
 {
     tnng_socket *socket = arg;
@@ -237,7 +239,8 @@ void tnng_pipe_expect(tnng_socket *socket, uint32_t id)
     pthread_mutex_unlock(&socket->pipes_lock);
 }
 
-int tnng_wait_pipes(tnng_socket *socket, int count, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_wait_pipes(
+    tnng_socket *socket, int count, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op;
     int code;

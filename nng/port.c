@@ -51,8 +51,8 @@ void tnng_port_release(tnng_port *port)
     }
 }
 
-/* [job] The token bell's own thread: Python is called here, so that no thread of nng ever waits for the
- * GIL, and no finaliser that Python may run meanwhile meets a lock of ours. */
+/* [job] The token bell's own thread: Python is called here, so that no thread of nng ever waits for
+ * the GIL, and no finaliser that Python may run meanwhile meets a lock of ours. */
 static void *ring_python(void *arg)
 {
     tnng_port *port = arg;
@@ -155,7 +155,8 @@ bool tnng_port_unpost(tnng_port *port, tnng_op *op)
     return found;
 }
 
-/* [caller] Clears the bell and copies out at most `max` finished calls. What stays keeps the bell rung. */
+/* [caller] Clears the bell and copies out at most `max` finished calls. What stays keeps the bell
+ * rung. */
 int tnng_port_take(tnng_port *port, tnng_result *results, int max)
 {
     int count = 0;
@@ -164,7 +165,8 @@ int tnng_port_take(tnng_port *port, tnng_result *results, int max)
 
     pthread_mutex_lock(&port->lock);
     if (port->read_fd >= 0) {
-        while (read(port->read_fd, drained, sizeof(drained)) > 0 && port->read_fd != port->write_fd) {
+        while (
+            read(port->read_fd, drained, sizeof(drained)) > 0 && port->read_fd != port->write_fd) {
         }
     }
     op = port->first;
@@ -213,7 +215,8 @@ void tnng_port_wait(tnng_port *port, int milliseconds)
     pthread_mutex_unlock(&port->lock);
 }
 
-/* [caller] The loop is over: no ring after this. Calls still out keep the memory until they are done. */
+/* [caller] The loop is over: no ring after this. Calls still out keep the memory until they are
+ * done. */
 void tnng_port_close(tnng_port *port)
 {
     pthread_mutex_lock(&port->lock);

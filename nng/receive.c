@@ -2,9 +2,9 @@
  *
  * A slot is one receive that nng has, or a message it brought; slots stand in the order they were
  * submitted in, and messages are handed out in that order, whichever callback came first. A waiting
- * call is not tied to a slot: when the head of the ring is done, the first waiting call gets it. So a
- * task can leave at once. Its slot is cancelled where nng can do that safely; a message that came all
- * the same keeps its place in the ring and goes to the next call. */
+ * call is not tied to a slot: when the head of the ring is done, the first waiting call gets it. So
+ * a task can leave at once. Its slot is cancelled where nng can do that safely; a message that came
+ * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -54,8 +54,8 @@ void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
     }
 }
 
-/* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order of
- * the ring is the order of submission, and a cancel cannot fall between the two. */
+/* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order
+ * of the ring is the order of submission, and a cancel cannot fall between the two. */
 static int post(tnng_lane *lane)
 {
     tnng_slot *slot = new_slot(lane);
@@ -86,7 +86,8 @@ static int post(tnng_lane *lane)
     return 0;
 }
 
-/* [any] Removes what came to nothing from the head of the ring; true when the head has something to give. */
+/* [any] Removes what came to nothing from the head of the ring; true when the head has something to
+ * give. */
 static bool head_is_ready(tnng_lane *lane)
 {
     for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
@@ -151,8 +152,8 @@ static void on_received(void *arg)
     if (slot->unwanted && TNNG_SIMULATE("N2")) {
         slot->code = NNG_ECANCELED;
     }
-    /* N2: nng 1.12 rewrites the result of a finished operation when a cancel comes late; C1: nng before
-     * 1.6 can report an error and attach a message. The message decides. */
+    /* N2: nng 1.12 rewrites the result of a finished operation when a cancel comes late; C1: nng
+     * before 1.6 can report an error and attach a message. The message decides. */
     if (slot->code != 0 && slot->msg != NULL && TNNG_WITHOUT("N2")) {
         nng_msg_free(slot->msg);
         slot->msg = NULL;
@@ -183,8 +184,8 @@ static void cancel_surplus(tnng_lane *lane)
             break;
         }
         youngest->unwanted = true;
-        /* Where nng has room for one receive only, or takes the answer's route from the last one, the
-         * cancelled one counts until it is known to have brought nothing. */
+        /* Where nng has room for one receive only, or takes the answer's route from the last one,
+         * the cancelled one counts until it is known to have brought nothing. */
         if (!(lane->traits & ONE_AT_A_TIME)) {
             set_useful(lane, youngest, false);
         }
@@ -200,9 +201,11 @@ int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
 {
     tnng_ops_remove(&lane->waiting, op);
     lane->waiters--;
-    /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a cancel would
-     * kill the request. Both stay posted for the next call. request() is over when its caller leaves. */
-    if (!(lane->traits & STANDING) || op->chain || ((lane->traits & TRY_RECEIVE) && TNNG_WITHOUT("C1"))) {
+    /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
+     * cancel would kill the request. Both stay posted for the next call. request() is over when its
+     * caller leaves. */
+    if (!(lane->traits & STANDING) || op->chain ||
+        ((lane->traits & TRY_RECEIVE) && TNNG_WITHOUT("C1"))) {
         cancel_surplus(lane);
     }
     return TNNG_LEFT;
@@ -217,7 +220,8 @@ void tnng_lane_wait(tnng_lane *lane, tnng_op *op)
     tnng_lane_settle(lane);
 }
 
-/* [caller] A new request: whoever waits for the old answer is told, and the old answer is thrown away. */
+/* [caller] A new request: whoever waits for the old answer is told, and the old answer is thrown
+ * away. */
 void tnng_lane_supersede(tnng_lane *lane)
 {
     tnng_op *op;
@@ -249,8 +253,8 @@ static int try_receive(tnng_lane *lane, nng_msg **msg)
     return *msg != NULL ? 0 : nng_aio_result(lane->try_receive);
 }
 
-/* [caller] lane->lock held. What can be had at once: a message taken before, else, only when nothing of
- * ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing. */
+/* [caller] lane->lock held. What can be had at once: a message taken before, else, only when
+ * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing. */
 static int receive_now(tnng_lane *lane, nng_msg **msg)
 {
     int code = NNG_ETIMEDOUT;

@@ -45,7 +45,8 @@ static void on_sent(void *arg)
         if (msg != NULL) {
             nng_msg_free(msg);
         }
-    } else if (code == 0 && op->chain && !lane->closed && (!op->cancel_requested || TNNG_WITHOUT("CHAIN"))) {
+    } else if (code == 0 && op->chain && !lane->closed &&
+               (!op->cancel_requested || TNNG_WITHOUT("CHAIN"))) {
         tnng_lane_wait(lane, op);
     } else {
         tnng_op_finish(op, code == 0 && op->chain ? NNG_ECLOSED : code, msg);
@@ -66,8 +67,8 @@ int tnng_send_leave(tnng_lane *lane, tnng_op *op)
     return TNNG_ASKED;
 }
 
-/* [caller] One zero-timeout send on an aio without a callback. The result code decides: Pub0 leaves its
- * message pointer dangling, and Req0 has it in its own hands for a while. */
+/* [caller] One zero-timeout send on an aio without a callback. The result code decides: Pub0 leaves
+ * its message pointer dangling, and Req0 has it in its own hands for a while. */
 static int try_send(tnng_lane *lane, nng_msg *msg)
 {
     if (lane->try_send == NULL) {
@@ -104,7 +105,8 @@ static int refuse(tnng_lane *lane)
     if (lane->closed) {
         return NNG_ECLOSED;
     }
-    if ((lane->traits & ONE_AT_A_TIME) && (lane->sending > 0 || (lane->waiters > 0 && !(lane->traits & SUPERSEDES)))) {
+    if ((lane->traits & ONE_AT_A_TIME) &&
+        (lane->sending > 0 || (lane->waiters > 0 && !(lane->traits & SUPERSEDES)))) {
         return NNG_EBUSY;
     }
     if ((lane->traits & ANSWERS) && !lane->answerable) {
@@ -113,7 +115,8 @@ static int refuse(tnng_lane *lane)
     return 0;
 }
 
-static int start(tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+static int start(
+    tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op = NULL;
     bool tries = lane->traits & TRY_SEND;
@@ -164,7 +167,8 @@ static int start(tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uin
     return code;
 }
 
-static int run(tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+static int run(
+    tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     int code;
     tnng_op *unused = NULL;
@@ -193,12 +197,14 @@ int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng
     return run(lane, msg, false, port, tag, result);
 }
 
-/* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it back. */
-static int run_bytes(tnng_lane *lane, const void *data, size_t size, bool chain, tnng_port *port, uint64_t tag,
-    tnng_result *result)
+/* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it
+ * back. */
+static int run_bytes(tnng_lane *lane, const void *data, size_t size, bool chain, tnng_port *port,
+    uint64_t tag, tnng_result *result)
 {
     nng_msg *msg = tnng_msg_new(data, size);
-    int code = msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL) : run(lane, msg, chain, port, tag, result);
+    int code = msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
+                           : run(lane, msg, chain, port, tag, result);
 
     if (code != TNNG_PARKED && result->msg != NULL) {
         nng_msg_free(result->msg);
@@ -213,9 +219,8 @@ int tnng_send_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *p
     return run_bytes(lane, data, size, false, port, tag, result);
 }
 
-int tnng_exchange_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port, uint64_t tag,
-    tnng_result *result)
+int tnng_exchange_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port,
+    uint64_t tag, tnng_result *result)
 {
     return run_bytes(lane, data, size, true, port, tag, result);
 }
-

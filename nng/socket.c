@@ -21,7 +21,8 @@
 const tnng_protocol tnng_protocols[] = {
     [TNNG_PAIR0] = {"pair0", nng_pair0_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
     [TNNG_PAIR1] = {"pair1", nng_pair1_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
-    [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly,
+        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
     [TNNG_PUB0] = {"pub0", nng_pub0_open, CAN_SEND | TRY_SEND},
     [TNNG_SUB0] = {"sub0", nng_sub0_open, CAN_RECEIVE | HAS_CONTEXTS | STANDING | TRY_RECEIVE},
     [TNNG_PUSH0] = {"push0", nng_push0_open, CAN_SEND | TRY_SEND},
@@ -51,12 +52,13 @@ static int make_safe(nng_socket socket, int protocol)
 {
     int code = 0;
 
-    /* S1: without a limit a peer can announce a message that nng dies of. 1 MiB is pynng's default too. */
+    /* S1: without a limit a peer can announce a message that nng dies of. 1 MiB is pynng's default
+     * too. */
     if (!TNNG_WITHOUT("S1")) {
         code = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 1024 * 1024);
     }
-    /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread (fixed by
-     * removing it). Surveys never expire in nng; how long one lasts is decided above. */
+    /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread
+     * (fixed by removing it). Surveys never expire in nng; how long one lasts is decided above. */
     if (code == 0 && protocol == TNNG_SURVEYOR0 && !TNNG_WITHOUT("C7")) {
         code = nng_socket_set_ms(socket, NNG_OPT_SURVEYOR_SURVEYTIME, INT32_MAX);
     }

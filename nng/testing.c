@@ -1,5 +1,5 @@
-/* The test build: places where a thread waits until a test lets it go on, and workarounds that can be
- * switched off to see that they are needed. */
+/* The test build: places where a thread waits until a test lets it go on, and workarounds that can
+ * be switched off to see that they are needed. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,15 +1,15 @@
 """What a socket is whatever way one waits on it (floor 4): options, endpoints, pipes, topics.
 
-Nothing here waits, except `listen`, which may look up a name. A Core owns the native socket; dialers,
-listeners and pipes only refer to it. Closing is the flavour's business, because it waits; a Core
-that is dropped without it closes in the background and says so.
+Nothing here waits, except `listen`, which may look up a name. A Core owns the native socket;
+dialers, listeners and pipes only refer to it. Closing is the flavour's business, because it waits;
+a Core that is dropped without it closes in the background and says so.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from trionng import _ffi
 from trionng._endpoints import DialerCore, ListenerCore, endpoint_error
@@ -19,12 +19,12 @@ from trionng._pipes import Pipe
 from trionng._util import as_topic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from trionng._addresses import SockAddr
 
-D = TypeVar("D", bound=DialerCore)
-L = TypeVar("L", bound=ListenerCore)
+D = TypeVar("D", bound=DialerCore, covariant=True)
+L = TypeVar("L", bound=ListenerCore, covariant=True)
 
 
 class Core(Generic[D, L]):
@@ -67,15 +67,15 @@ class Core(Generic[D, L]):
 
     def __del__(
         self,
-        _finalizing: Any = sys.is_finalizing,
-        _warn: Any = warnings.warn,
+        _finalizing: Callable[[], bool] = sys.is_finalizing,
+        _warn: Callable[[str, type[Warning], int, object], None] = warnings.warn,
         _warning: type[Warning] = ResourceWarning,
     ) -> None:
-        # Helpers are bound as defaults: at interpreter exit the modules may have gone. A forked child and
-        # an interpreter that ends leave nng alone.
+        # Helpers are bound as defaults: at interpreter exit the modules may have gone. A forked
+        # child and an interpreter that ends leave nng alone.
         if not getattr(self, "_gone", True) and not _finalizing():
             if not self._closed:
-                _warn(f"{self!r} was never closed", _warning, stacklevel=2, source=self)
+                _warn(f"{self!r} was never closed", _warning, 2, self)
             self._native.close(None, 0)
 
     def _where(self) -> str | None:
@@ -110,12 +110,14 @@ class Core(Generic[D, L]):
     ) -> L:
         """Accept connections on `url` (`nng_listener_create`, `nng_listener_start`).
 
-        Binds before it returns; a host name is looked up on a helper thread, and Ctrl-C interrupts that.
+        Binds before it returns; a host name is looked up on a helper thread, and Ctrl-C interrupts
+        that.
         Port 0 lets the system choose: `listener.url` has the port.
 
         Args:
             url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`.
-            recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the socket's.
+            recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the
+                socket's.
             tcp_nodelay: send small messages at once.
             tcp_keepalive: let the system probe idle connections.
             ipc_permissions: mode bits of the socket file, such as 0o600.
@@ -176,11 +178,11 @@ class Core(Generic[D, L]):
             raise
         return dialer
 
-    def _drop_dialer(self, dialer: D) -> None:
+    def _drop_dialer(self, dialer: DialerCore) -> None:
         dialer._leave_socket()
         self._native.close_dialer(dialer.id, None, 0)
 
-    def _dial_in_background(self, dialer: D) -> None:
+    def _dial_in_background(self, dialer: DialerCore) -> None:
         code = self._native.start_dialer(dialer.id)
         if code != 0:
             self._drop_dialer(dialer)
@@ -225,6 +227,9 @@ class Core(Generic[D, L]):
         return f"<{type(self).__name__} {state}>"
 
 
+AnyCore = Core[DialerCore, ListenerCore]
+
+
 class Topics:
     """The topics of a Sub0 socket or context.
 
@@ -237,9 +242,6 @@ class Topics:
         self._number = number
         self._topics: tuple[bytes, ...] = ()
         self.narrowed = False
-
-    def __iter__(self) -> Any:
-        return iter(self._topics)
 
     def add(self, topic: str | bytes) -> None:
         wanted = as_topic(topic)
@@ -257,6 +259,6 @@ class Topics:
         self._topics = tuple(each for each in self._topics if each != unwanted)
         self.narrowed = True
 
-    def want(self, msg: Any) -> bool:
+    def want(self, msg: _ffi.Msg) -> bool:
         """Say whether a message taken before may still be delivered."""
         return not self.narrowed or _ffi.starts_with(msg, self._topics)

@@ -14,7 +14,7 @@ from trionng._options import BoolOption, IntOption, SizeLimit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trionng._core import Core
+    from trionng._core import AnyCore
 
 
 class Endpoint:
@@ -26,7 +26,7 @@ class Endpoint:
     tcp_nodelay = BoolOption("tcp-nodelay")
     tcp_keepalive = BoolOption("tcp-keepalive")
 
-    def __init__(self, socket: Core, number: int, url: str) -> None:
+    def __init__(self, socket: AnyCore, number: int, url: str) -> None:
         self._socket = weakref.ref(socket)
         self._number = number
         self._url = url
@@ -43,7 +43,7 @@ class Endpoint:
         return self._url
 
     @property
-    def socket(self) -> Core | None:
+    def socket(self) -> AnyCore | None:
         """The socket it belongs to."""
         return self._socket()
 
@@ -80,7 +80,7 @@ class DialerCore(Endpoint):
     reconnect_time_min = IntOption("reconnect-time-min", "ms")
     reconnect_time_max = IntOption("reconnect-time-max", "ms")
 
-    def _leave_socket(self) -> Core | None:
+    def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
         self._closed = True
         if socket is not None:
@@ -93,7 +93,7 @@ class ListenerCore(Endpoint):
 
     _on = _ffi.ON_LISTENER
 
-    def _leave_socket(self) -> Core | None:
+    def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
         self._closed = True
         if socket is not None:
@@ -101,7 +101,7 @@ class ListenerCore(Endpoint):
         return socket
 
     def _resolve(self) -> None:
-        """Learn what the operating system chose: the port of tcp://host:0, the name of abstract://."""
+        """Learn what the system chose: the port of tcp://host:0, the name of abstract://."""
         if re.search(r":0(/|$)", self._url):
             code, port = _ffi.get_number(self._on, self._number, "int", "tcp-bound-port")
             if code == 0:
@@ -124,6 +124,7 @@ def endpoint_error(code: int, operation: str, url: str) -> Exception:
         )
     if code == 13:
         return type(error)(
-            f"{operation} {url}: the peer refused the connection, or speaks another protocol", url=url
+            f"{operation} {url}: the peer refused the connection, or speaks another protocol",
+            url=url,
         )
     return error

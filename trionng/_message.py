@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, final
 
 from trionng import _ffi
 from trionng._errors import MessageStateError
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Message:
     """A message with its origin: what `recv_msg` returns and `send_msg` takes.
 
-    It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received into.
-    Sending gives the message away; one that was not sent, because the send failed or was cancelled, is
-    yours again and can be sent once more.
+    It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received
+    into. Sending gives the message away; one that was not sent, because the send failed or was
+    cancelled, is yours again and can be sent once more.
 
     Args:
         data: any contiguous buffer; it is copied.
@@ -39,7 +39,7 @@ class Message:
         self._pipe = pipe
 
     @classmethod
-    def _received(cls, msg: Any, pipe: Pipe | None) -> Message:
+    def _received(cls, msg: _ffi.Msg, pipe: Pipe | None) -> Message:
         """Wrap a message that nng gave us, and own it."""
         self = cls.__new__(cls)
         self._handle = _ffi.MessageHandle(msg)
@@ -56,7 +56,7 @@ class Message:
         handle, self._handle = self._owned(), None
         return handle
 
-    def _restore(self, msg: Any) -> None:
+    def _restore(self, msg: _ffi.Msg) -> None:
         """Own again what a send gave back."""
         self._handle = _ffi.MessageHandle(msg)
 

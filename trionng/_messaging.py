@@ -1,13 +1,13 @@
 """Sending and receiving under Trio (floor 5): what sockets and contexts have in common.
 
-Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; here it gets its
-timeout, its name and its exceptions.
+Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; here it gets
+its timeout, its name and its exceptions.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from trionng import _ffi
 from trionng._errors import Timeout, TryAgain, error_for
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._core import Core, Topics
+    from trionng._core import AnyCore, Topics
+    from trionng._wait_trio import Submit
 
 T = TypeVar("T")
 _EAGAIN = 8
@@ -36,7 +37,7 @@ class Messaging:
     recv_timeout = TimeoutOption()
     send_timeout = TimeoutOption()
 
-    def _socket_core(self) -> Core[Any, Any]:
+    def _socket_core(self) -> AnyCore:
         raise NotImplementedError
 
     def _failed(self, code: int, operation: str) -> Exception:
@@ -55,7 +56,7 @@ class Messaging:
             )
         return result  # type: ignore[return-value]
 
-    async def _receive(self, operation: str) -> Any:
+    async def _receive(self, operation: str) -> _ffi.Msg:
         """Return nng's message, which is ours now."""
         if self.recv_timeout >= 0:
             return await self._within(
@@ -63,7 +64,7 @@ class Messaging:
             )
         return await self._receive_untimed(operation)
 
-    async def _receive_untimed(self, operation: str) -> Any:
+    async def _receive_untimed(self, operation: str) -> _ffi.Msg:
         lane = self._lane
         while True:
             code, msg = await wait_for(lane.receive, lane.give_back)
@@ -73,7 +74,7 @@ class Messaging:
                 return msg
             _ffi.drop(msg)
 
-    def _receive_now(self, operation: str) -> Any:
+    def _receive_now(self, operation: str) -> _ffi.Msg:
         while True:
             code, msg = self._lane.receive(None, 0)
             if code == _EAGAIN:
@@ -87,8 +88,8 @@ class Messaging:
     async def _send(
         self,
         operation: str,
-        submit: Callable[[_ffi.Port, int], _ffi.Answer],
-        put_back: Callable[[Any], None],
+        submit: Submit,
+        put_back: _ffi.PutBack,
     ) -> None:
         call = partial(wait_for, submit, put_back)
         if self.send_timeout >= 0:
@@ -100,7 +101,7 @@ class Messaging:
                 put_back(msg)
             raise self._failed(code, operation)
 
-    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: Callable[[Any], None]) -> None:
+    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: _ffi.PutBack) -> None:
         code, msg = answer
         if msg and code != 0:
             put_back(msg)
@@ -145,9 +146,11 @@ class Messaging:
     async def recv(self) -> bytes:
         """Receive one message and return its content (`nng_recv_aio`, `nng_ctx_recv`).
 
-        Cancellation: nothing is lost; a message that arrives too late is what the next receive returns.
+        Cancellation: nothing is lost; a message that arrives too late is what the next receive
+            returns.
 
-        Concurrency: any number of tasks, first come first served; on Req0 and Rep0 and their contexts one.
+        Concurrency: any number of tasks, first come first served; on Req0 and Rep0 and their
+            contexts one.
 
         Raises:
             Timeout: `recv_timeout` is over.
@@ -166,7 +169,7 @@ class Messaging:
         """
         return self._received(await self._receive("recv_msg"))
 
-    def _received(self, msg: Any) -> Message:
+    def _received(self, msg: _ffi.Msg) -> Message:
         message = Message._received(msg, None)
         message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
         return message
@@ -206,7 +209,12 @@ class NowaitSending(Messaging):
         self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
 
     def send_msg_nowait(self, msg: Message) -> None:
-        """Send a `Message` if it can be handed over at once; else it stays yours. Raises as `send_nowait`."""
+        """Send a `Message` if it can be handed over at once; else it stays yours.
+
+        Raises:
+            MessageStateError: it has been sent already.
+            TryAgain, Closed: as `send_nowait`.
+        """
         answer = self._lane.send_message(msg._give(), None, 0)
         self._send_now("send_msg_nowait", answer, msg._restore)
 

@@ -1,13 +1,13 @@
 """Options as typed attributes (floor 3).
 
-A descriptor is one option of nng: it checks type and range before nng sees the value, and turns nng's
-refusal into an exception that names the attribute and where it was set.
+A descriptor is one option of nng: it checks type and range before nng sees the value, and turns
+    nng's refusal into an exception that names the attribute and where it was set.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, Protocol, overload
+from typing import TYPE_CHECKING, Final, Protocol, overload
 
 from trionng import _ffi
 from trionng._errors import InvalidOperation, error_for
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 INT_MAX: Final = 2**31 - 1
-# "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to 1.12).
+# "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to
+# 1.12).
 NO_LIMIT: Final = 1 << 40
 
 
@@ -73,7 +74,7 @@ class IntOption:
     def __set__(self, obj: HasOptions, value: int) -> None:
         self._write(obj, self._check(value))
 
-    def _check(self, value: Any) -> int:
+    def _check(self, value: object) -> int:
         if not self._writable:
             raise AttributeError(f"{self._name} can only be read")
         return check_int(self._name, value, self._low, self._high)

@@ -9,21 +9,21 @@ from trionng._addresses import SockAddr, from_native
 
 if TYPE_CHECKING:
     from trionng import _ffi
-    from trionng._core import Core
-    from trionng._endpoints import Dialer, Listener
+    from trionng._core import AnyCore
+    from trionng._endpoints import DialerCore, ListenerCore
 
 
 @final
 class Pipe:
     """One connection with one peer.
 
-    Its addresses are those it had when it was made; they stay readable when it has gone. nng calls this
-    an `nng_pipe`.
+    Its addresses are those it had when it was made; they stay readable when it has gone. nng calls
+    this an `nng_pipe`.
     """
 
     __slots__ = ("_info", "_socket")
 
-    def __init__(self, socket: Core, info: _ffi.PipeInfo) -> None:
+    def __init__(self, socket: AnyCore, info: _ffi.PipeInfo) -> None:
         self._socket = weakref.ref(socket)
         self._info = info
 
@@ -33,18 +33,18 @@ class Pipe:
         return self._info.id
 
     @property
-    def socket(self) -> Core | None:
+    def socket(self) -> AnyCore | None:
         """The socket it belongs to."""
         return self._socket()
 
     @property
-    def dialer(self) -> Dialer | None:
+    def dialer(self) -> DialerCore | None:
         """The dialer that made it, if one did."""
         socket = self._socket()
         return None if socket is None else socket._dialers.get(self._info.dialer)
 
     @property
-    def listener(self) -> Listener | None:
+    def listener(self) -> ListenerCore | None:
         """The listener that accepted it, if one did."""
         socket = self._socket()
         return None if socket is None else socket._listeners.get(self._info.listener)

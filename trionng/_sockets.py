@@ -1,8 +1,11 @@
-"""The protocols under Trio (floor 5), a class each. What they share is in `_trio_socket` and `_messaging`."""
+"""The protocols under Trio (floor 5), a class each.
+
+What they share is in `_trio_socket` and `_messaging`.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 from trio.abc import Channel, ReceiveChannel, SendChannel
 
@@ -10,14 +13,14 @@ from trionng import _ffi
 from trionng._core import Topics
 from trionng._messaging import Messaging, NowaitSending, missing
 from trionng._options import BoolOption, IntOption, check_int
-from trionng._trio_socket import Context, Socket
+from trionng._trio_socket import Context, Socket, SocketOptions
 from trionng._util import as_topics, check_buffer
 from trionng._wait_trio import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Unpack
 
     from trionng._message import Message
 
@@ -86,7 +89,8 @@ class Push0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
 class Pull0(_NeverSends, Socket, ReceiveChannel[bytes]):
     """Takes the messages of the connected Push0 sockets, fairly.
 
-    `recv_buffer_size` messages at most are taken before a task asks for them; 1, the default, takes none.
+    `recv_buffer_size` messages at most are taken before a task asks for them; 1, the default, takes
+    none.
     """
 
     _protocol = _ffi.PULL0
@@ -109,7 +113,10 @@ class Pull0(_NeverSends, Socket, ReceiveChannel[bytes]):
 
 @final
 class Pub0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
-    """Sends each message to every connected Sub0; a slow one misses the oldest. Sending never waits."""
+    """Sends each message to every connected Sub0; a slow one misses the oldest.
+
+    Sending never waits.
+    """
 
     _protocol = _ffi.PUB0
 
@@ -159,7 +166,7 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
         *,
         topics: str | bytes | Iterable[str | bytes] | None = None,
         prefer_new: bool | None = None,
-        **options: Any,
+        **options: Unpack[SocketOptions],
     ) -> None:
         self._wanted = as_topics(topics)
         self._prefer_new = prefer_new
@@ -177,7 +184,10 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
         return await self.recv()
 
     def new_context(self) -> SubContext:
-        """Open a context: its own topics and buffer. A message goes to every context that wants it."""
+        """Open a context with topics and a buffer of its own.
+
+        A message goes to every context that wants it.
+        """
         return SubContext(self, super().new_context()._give_lane())
 
 
@@ -204,8 +214,8 @@ class Req0(Socket):
     conversation: a new `send` gives the earlier request up.
 
     Args:
-        resend_time: milliseconds after which an unanswered request is sent again, perhaps to another
-            peer; default 60 000; -1: never, and a lost connection raises ConnectionReset.
+        resend_time: milliseconds after which an unanswered request is sent again, perhaps to
+            another peer; default 60 000; -1: never, and a lost connection raises ConnectionReset.
 
     The other arguments are those of every socket.
     """
@@ -214,7 +224,7 @@ class Req0(Socket):
 
     resend_time = IntOption("req:resend-time", "ms", -1)
 
-    def __init__(self, *, resend_time: int | None = None, **options: Any) -> None:
+    def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
         self._idle_lanes: list[_ffi.Lane] = []
         super().__init__(**options)
@@ -268,7 +278,7 @@ class _Exchange:
         else:
             code, opened = self._socket._native.open_lane(context=True)
             if opened is None:
-                return code, None
+                return code, _ffi.NULL
             lane = opened
         self._lane = lane
         return lane.exchange(self._data, port, tag)
@@ -290,8 +300,8 @@ class ReqContext(Context):
 class Rep0(Socket):
     """Answers: each request is received, and answered with one `send`.
 
-    The socket has one request at a time; contexts have one each. Receiving again gives up the request
-    that was not answered.
+    The socket has one request at a time; contexts have one each. Receiving again gives up the
+    request that was not answered.
     """
 
     _protocol = _ffi.REP0

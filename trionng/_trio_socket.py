@@ -1,4 +1,4 @@
-"""The Trio socket that every protocol builds on (floor 5): endpoints, waiting for peers, closing."""
+"""The Trio socket every protocol builds on (floor 5): endpoints, waiting for peers, closing."""
 
 from __future__ import annotations
 
@@ -6,23 +6,25 @@ import logging
 import math
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, final
+from typing import TYPE_CHECKING, NoReturn, TypedDict, final
 
 import trio
 
 from trionng import _ffi
-from trionng._core import Core
+from trionng._core import AnyCore, Core
 from trionng._endpoints import DialerCore, ListenerCore, endpoint_error
 from trionng._errors import Closed
 from trionng._messaging import Messaging
 from trionng._util import as_urls
-from trionng._wait_trio import finish, wait_for
+from trionng._wait_trio import checkpoint, finish, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
+
+    from trionng._wait_trio import Submit
 
 _log = logging.getLogger("trionng")
 
@@ -45,8 +47,11 @@ class Dialer(DialerCore):
             socket._native.close_dialer(self._number, None, 0)
 
     async def aclose(self) -> None:
-        """Stop dialling and drop the connection; goes on when cancelled, and raises that afterwards."""
-        await _close_endpoint(self, lambda core: partial(core._native.close_dialer, self._number))
+        """Stop dialling and drop the connection; a cancellation is raised when that is done."""
+        core = None if self._closed else self._leave_socket()
+        await _finish_closing(
+            self, partial(core._native.close_dialer, self._number) if core else None
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -66,8 +71,11 @@ class Listener(ListenerCore):
             socket._native.close_listener(self._number, None, 0)
 
     async def aclose(self) -> None:
-        """Accept no more and drop its connections; goes on when cancelled, and raises that afterwards."""
-        await _close_endpoint(self, lambda core: partial(core._native.close_listener, self._number))
+        """Accept no more and drop its connections; a cancellation is raised when that is done."""
+        core = None if self._closed else self._leave_socket()
+        await _finish_closing(
+            self, partial(core._native.close_listener, self._number) if core else None
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -76,20 +84,36 @@ class Listener(ListenerCore):
         await self.aclose()
 
 
-async def _close_endpoint(endpoint: Dialer | Listener, closing: Any) -> None:
-    was_closed = endpoint._closed
-    core = endpoint._leave_socket()
-    if was_closed or core is None:
-        await trio.sleep(0)
-    elif not await finish(closing(core), CLOSE_WITHIN):
+async def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None) -> None:
+    if submit is None:
+        await checkpoint()
+    elif not await finish(submit, CLOSE_WITHIN):
         warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
+
+
+class SocketOptions(TypedDict, total=False):
+    """The constructor arguments every socket has."""
+
+    listen: str | Iterable[str] | None
+    dial: str | Iterable[str] | None
+    recv_timeout: int | None
+    send_timeout: int | None
+    recv_max_size: int | None
+    recv_buffer_size: int | None
+    send_buffer_size: int | None
+    reconnect_time_min: int | None
+    reconnect_time_max: int | None
+    tcp_nodelay: bool | None
+    tcp_keepalive: bool | None
+    name: str | None
+    linger: float
 
 
 class Socket(Messaging, Core[Dialer, Listener]):
     """A socket for Trio; use one of the protocol classes.
 
-    It may be made outside a Trio run, and belongs to the run whose tasks wait on it. Constructing never
-    waits: `listen=` binds at once, `dial=` connects in the background and retries.
+    It may be made outside a Trio run, and belongs to the run whose tasks wait on it. Constructing
+    never waits: `listen=` binds at once, `dial=` connects in the background and retries.
 
     Args:
         listen: one URL or several to accept connections on.
@@ -99,7 +123,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
         reconnect_time_min, reconnect_time_max: milliseconds between attempts to connect.
         tcp_nodelay, tcp_keepalive: for endpoints made later.
         name: for statistics and logs.
-        linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops them.
+        linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops
+            them.
     """
 
     _dialer_type = Dialer
@@ -123,7 +148,9 @@ class Socket(Messaging, Core[Dialer, Listener]):
         linger: float = 0,
     ) -> None:
         if not hasattr(type(self), "_protocol"):
-            raise TypeError("Socket is not a protocol: use Pair0, Req0, Rep0, Pub0, Sub0, Push0 or Pull0")
+            raise TypeError(
+                "Socket is not a protocol: use Pair0, Req0, Rep0, Pub0, Sub0, Push0 or Pull0"
+            )
         super().__init__()
         self.linger = linger
         try:
@@ -160,7 +187,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         self._gone = True
         self._native.close(None, 0)
 
-    def _socket_core(self) -> Core[Any, Any]:
+    def _socket_core(self) -> AnyCore:
         return self
 
     async def dial(
@@ -180,10 +207,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
 
         Args:
             url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`.
-            block: True awaits the first attempt and raises its failure. False connects in the background.
-                None awaits the first attempt; its failure is logged, and retried in the background.
+            block: True awaits the first attempt and raises its failure. False connects in the
+                background. None awaits the first attempt; its failure is logged, and retried in the
+                background.
             recv_max_size: largest message the peer may send, bytes; default: the socket's.
-            reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the socket's.
+            reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the
+                socket's.
             tcp_nodelay, tcp_keepalive: default: the socket's.
 
         Returns:
@@ -207,7 +236,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         try:
             if block is False:
                 self._dial_in_background(dialer)
-                await trio.sleep(0)
+                await checkpoint()
                 return dialer
             code, _ = await wait_for(partial(self._native.dial, dialer.id))
         except BaseException:
@@ -237,9 +266,9 @@ class Socket(Messaging, Core[Dialer, Listener]):
     async def flush(self) -> None:
         """Wait until every accepted message was handed to the operating system.
 
-        nng accepts messages before it writes them, and drops them when the socket closes. This watches the
-        counters of the connections. Where they cannot add up (inproc, a broadcast to a slow peer, a
-        connection lost on the way) it returns when nothing has moved for 100 ms.
+        nng accepts messages before it writes them, and drops them when the socket closes. This
+        watches the counters of the connections. Where they cannot add up (inproc, a broadcast to a
+        slow peer, a connection lost on the way) it returns when nothing has moved for 100 ms.
 
         Cancellation: only the waiting ends.
 
@@ -249,9 +278,11 @@ class Socket(Messaging, Core[Dialer, Listener]):
         before, quiet_since = -1, trio.current_time()
         pause = 0.0005
         while True:
-            await trio.sleep(0)
+            await checkpoint()
             if self._closed:
-                raise Closed(f"{type(self).__name__}.flush: the socket is closed", url=self._where())
+                raise Closed(
+                    f"{type(self).__name__}.flush: the socket is closed", url=self._where()
+                )
             code, unsent, progress, exact = self._native.unflushed()
             if code != 0:
                 raise self._error(code, "flush")
@@ -266,16 +297,20 @@ class Socket(Messaging, Core[Dialer, Listener]):
     async def aclose(self) -> None:
         """Close the socket and wake every task that waits on it with `Closed` (`nng_close`).
 
-        Closing it again does nothing. With `linger`, accepted messages are flushed first. Returns within
-        5 s even when nng hangs, with a warning.
+        Closing it again does nothing. With `linger`, accepted messages are flushed first. Returns
+        within 5 s even when nng hangs, with a warning.
 
         Cancellation: closes all the same, then raises.
         """
         if self._gone:
-            await trio.sleep(0)
+            await checkpoint()
             return
         try:
-            if self.linger > 0 and not self._closed and trio.current_effective_deadline() > -math.inf:
+            if (
+                self.linger > 0
+                and not self._closed
+                and trio.current_effective_deadline() > -math.inf
+            ):
                 with trio.move_on_after(self.linger):
                     await self.flush()
         except Closed:
@@ -325,8 +360,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
 class Context(Messaging):
     """A conversation of its own on the connections of a socket (`nng_ctx`).
 
-    Req0 contexts have one request each in flight, Rep0 contexts one request each to answer, Sub0 contexts
-    their own topics and buffer. Timeouts start with the socket's. Made by `new_context`.
+    Req0 contexts have one request each in flight, Rep0 contexts one request each to answer, Sub0
+    contexts their own topics and buffer. Timeouts start with the socket's. Made by `new_context`.
     """
 
     def __init__(self, socket: Socket, lane: _ffi.Lane) -> None:
@@ -345,7 +380,7 @@ class Context(Messaging):
         self._closed = True
         return self._lane
 
-    def _socket_core(self) -> Core[Any, Any]:
+    def _socket_core(self) -> AnyCore:
         return self._socket
 
     @property
@@ -359,19 +394,19 @@ class Context(Messaging):
         return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
 
     async def aclose(self) -> None:
-        """Close the context and wake its tasks with `Closed`; closing again does nothing (`nng_ctx_close`).
+        """Close the context and wake its tasks with `Closed` (`nng_ctx_close`).
+
+        Closing it again does nothing.
 
         Cancellation: closes all the same, then raises.
         """
         if not self._closed:
             self._closed = True
             self._lane.close()
-        await trio.sleep(0)
+        await checkpoint()
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.aclose()
-
-

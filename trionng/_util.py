@@ -18,8 +18,8 @@ def as_topic(topic: str | bytes) -> bytes:
     """Return a topic as the bytes that messages must start with; a str is encoded as UTF-8."""
     if isinstance(topic, str):
         return topic.encode()
-    if isinstance(topic, (bytes, bytearray, memoryview)):
-        return bytes(topic)
+    if isinstance(topic, bytes):
+        return topic
     raise TypeError(f"a topic is str or bytes, not {type(topic).__name__}")
 
 
@@ -34,6 +34,6 @@ def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]
     """Return one topic or several as a list."""
     if topics is None:
         return []
-    if isinstance(topics, (str, bytes, bytearray, memoryview)):
+    if isinstance(topics, (str, bytes)):
         return [as_topic(topics)]
     return [as_topic(topic) for topic in topics]

@@ -1,25 +1,26 @@
 """How a Trio task waits for an operation (floor 3). The only module that sees `trio.lowlevel`.
 
-One port per Trio run carries the finished operations of all its sockets. Its bell is a descriptor: one
-of the waiting tasks, the leader, awaits it, collects for everybody, and hands the lead on when it
-leaves. No system task serves it, so a single waiter wakes in one scheduling pass, an exception here
-is an exception of one task, and waiting works for as long as a task can run: also while Trio finalises
-async generators, when it takes no new system tasks. Where no descriptor can be had, the shim calls
-`TrioToken.run_sync_soon` once per batch instead; then nobody leads.
+One port per Trio run carries the finished operations of all its sockets. Its bell is a descriptor:
+one of the waiting tasks, the leader, awaits it, collects for everybody, and hands the lead on when
+it leaves. No system task serves it, so a single waiter wakes in one scheduling pass, an exception
+here
+is an exception of one task, and waiting works for as long as a task can run: also while Trio
+    finalises async generators, when it takes no new system tasks. Where no descriptor can be had,
+    the shim calls `TrioToken.run_sync_soon` once per batch instead; then nobody leads.
 
 Rules of this file:
 * Look at cancellation before submitting; after the submit, nothing that can raise comes before the
   operation is either parked in `_waiting` or taken. Ctrl-C is kept out by `enable_ki_protection`.
-* What happened is delivered, even to a cancelled task. What was cancelled raises Trio's own exception.
-  Whether it happened is the shim's word, never a guess from an error code.
-* A parked operation is cancelled, abandoned or collected exactly once.
+* What happened is delivered, even to a cancelled task. What was cancelled raises Trio's own
+exception. Whether it happened is the shim's word, never a guess from an error code. * A parked
+operation is cancelled, abandoned or collected exactly once.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 import trio
 from outcome import Value
@@ -29,6 +30,7 @@ from trio.lowlevel import (
     RunVar,
     Task,
     cancel_shielded_checkpoint,
+    checkpoint as checkpoint,
     checkpoint_if_cancelled,
     current_task,
     current_trio_token,
@@ -44,12 +46,10 @@ from trionng import _ffi
 
 T = TypeVar("T")
 
-# (code, message): 0 and what was received; or an error and what a send gives back.
-Done = tuple[int, Any]
-PutBack = Callable[[Any], None]
+# Starts an operation with a port and a tag.
+Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 _CANCELED: Final = 20
-_LEAD: Final = None
 
 # Tests set this to use the bell that needs no descriptor.
 use_token_bell = False
@@ -69,8 +69,8 @@ class _Port:
         self._leader: Task | None = None
         self._tag = 0
         self.closed = False
-        # Nobody tells a port that its run is over; a system task does, and where Trio takes none any
-        # more, the port lives for as long as somebody waits.
+        # Nobody tells a port that its run is over; a system task does, and where Trio takes none
+        # any more, the port lives for as long as somebody waits.
         try:
             spawn_system_task(self._stay_until_the_run_ends, name="trionng port")
             self._leaving = False
@@ -106,7 +106,7 @@ class _Port:
         if not self.closed:
             self._collect(0)
 
-    def _collect(self, own: int) -> Done | None:
+    def _collect(self, own: int) -> _ffi.Done | None:
         """Give every finished operation to its task; return the caller's own."""
         mine = None
         for tag, code, msg in self.native.take():
@@ -118,7 +118,7 @@ class _Port:
         return mine
 
     @enable_ki_protection
-    async def wait(self, op: Any, tag: int, put_back: PutBack) -> Done:
+    async def wait(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
         """Park until the operation has finished, or was cancelled and did not happen."""
         self._waiting[tag] = current_task()
         try:
@@ -134,7 +134,7 @@ class _Port:
             self._close_if_idle()
         return done
 
-    async def _follow(self, op: Any, tag: int, put_back: PutBack) -> Done:
+    async def _follow(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
         """Wait while another task (or the token) collects."""
         raise_cancel: RaiseCancelT | None = None
 
@@ -147,8 +147,9 @@ class _Port:
             raise_cancel = raise_it
             return Abort.FAILED
 
-        done: Done | None = await wait_task_rescheduled(abort)
-        if done is _LEAD:
+        done: _ffi.Done | None = await wait_task_rescheduled(abort)
+        if done is None:
+            # The leader has left.
             return await self._lead(op, tag, put_back)
         code, msg = done
         if raise_cancel is None:
@@ -160,11 +161,11 @@ class _Port:
             raise_cancel()
         return done
 
-    async def _lead(self, op: Any, tag: int, put_back: PutBack) -> Done:
+    async def _lead(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
         """Wait for the bell itself, and collect for everybody."""
         self._leader = self._waiting[tag]
         try:
-            done = None
+            done: _ffi.Done | None = None
             while done is None:
                 try:
                     await wait_readable(self.native.fd)
@@ -180,11 +181,13 @@ class _Port:
         """Make the task that has waited longest the leader."""
         for task in self._waiting.values():
             self._leader = task
-            reschedule(task, Value(_LEAD))
+            reschedule(task, Value(None))
             break
 
-    async def _leave(self, op: Any, tag: int, put_back: PutBack, exc: BaseException) -> Done:
-        """Decide what an exception at the bell (Cancelled, Ctrl-C) means for the leader's operation."""
+    async def _leave(
+        self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack, exc: BaseException
+    ) -> _ffi.Done:
+        """Decide what Cancelled or Ctrl-C at the bell means for the leader's operation."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
             raise exc
         outcome = _ffi.cancel(op)
@@ -199,6 +202,7 @@ class _Port:
                 except KeyboardInterrupt as interrupt:
                     exc = interrupt
                 done = self._collect(tag)
+        assert done is not None
         code, msg = done
         if isinstance(exc, trio.Cancelled) and code not in (_CANCELED, _ffi.SENT):
             return done
@@ -223,18 +227,16 @@ def _current_port() -> _Port:
 
 
 @enable_ki_protection
-async def wait_for(
-    submit: Callable[[_ffi.Port, int], _ffi.Answer], put_back: PutBack = _ffi.drop
-) -> Done:
+async def wait_for(submit: Submit, put_back: _ffi.PutBack = _ffi.drop) -> _ffi.Done:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
-    Cancellation: looked at before anything is submitted; later it raises only when the operation did not
-    happen. A checkpoint always, also when the operation finishes at once.
+    Cancellation: looked at before anything is submitted; later it raises only when the operation
+        did not happen. A checkpoint always, also when the operation finishes at once.
 
     Args:
         submit: starts the operation with a port and a tag, and answers at once or PARKED.
-        put_back: called with a message that the task must not have: what a cancelled send gives back, what a
-            receive brought just when Ctrl-C came.
+        put_back: called with a message that the task must not have: what a cancelled send gives
+            back, what a receive brought just when Ctrl-C came.
     """
     try:
         await checkpoint_if_cancelled()
@@ -251,11 +253,11 @@ async def wait_for(
 
 
 @enable_ki_protection
-async def finish(submit: Callable[[_ffi.Port, int], _ffi.Answer], within: float) -> bool:
+async def finish(submit: Submit, within: float) -> bool:
     """Run an operation that must go on whatever happens to the task; False when it takes too long.
 
-    It starts before cancellation is looked at, and a cancelled task still waits for it, at most `within`
-    seconds. The cancellation is raised afterwards.
+    It starts before cancellation is looked at, and a cancelled task still waits for it, at most
+    `within` seconds. The cancellation is raised afterwards.
     """
     port = _current_port()
     tag = port.next_tag()
@@ -271,7 +273,9 @@ async def finish(submit: Callable[[_ffi.Port, int], _ffi.Answer], within: float)
     return ended
 
 
-async def with_timeout(seconds: float, awaitable: Callable[[], Awaitable[T]]) -> tuple[bool, T | None]:
+async def with_timeout(
+    seconds: float, awaitable: Callable[[], Awaitable[T]]
+) -> tuple[bool, T | None]:
     """Await within so many seconds; (False, None) when they are over first."""
     if seconds == math.inf:
         return True, await awaitable()

@@ -3,51 +3,68 @@
 from __future__ import annotations
 
 from trionng._ffi._load import nng_version as nng_version
-from trionng._ffi._message import MessageHandle as MessageHandle
-from trionng._ffi._message import drop as drop
-from trionng._ffi._message import starts_with as starts_with
-from trionng._ffi._message import take_bytes as take_bytes
-from trionng._ffi._port import ASKED as ASKED
-from trionng._ffi._port import FORKED as FORKED
-from trionng._ffi._port import LATE as LATE
-from trionng._ffi._port import LEFT as LEFT
-from trionng._ffi._port import PARKED as PARKED
-from trionng._ffi._port import SENT as SENT
-from trionng._ffi._port import SUPERSEDED as SUPERSEDED
-from trionng._ffi._port import Port as Port
-from trionng._ffi._port import abandon as abandon
-from trionng._ffi._port import cancel as cancel
-from trionng._ffi._socket import PAIR0 as PAIR0
-from trionng._ffi._socket import PUB0 as PUB0
-from trionng._ffi._socket import PULL0 as PULL0
-from trionng._ffi._socket import PUSH0 as PUSH0
-from trionng._ffi._socket import REP0 as REP0
-from trionng._ffi._socket import REQ0 as REQ0
-from trionng._ffi._socket import SUB0 as SUB0
-from trionng._ffi._socket import Address as Address
-from trionng._ffi._socket import Answer as Answer
-from trionng._ffi._socket import Lane as Lane
-from trionng._ffi._socket import NativeSocket as NativeSocket
-from trionng._ffi._socket import PipeInfo as PipeInfo
-from trionng._ffi._socket import open_socket as open_socket
-from trionng._ffi._testing import CancelCounts as CancelCounts
-from trionng._ffi._testing import arm_pause as arm_pause
-from trionng._ffi._testing import cancel_counts as cancel_counts
-from trionng._ffi._testing import count_cancel_before_submit as count_cancel_before_submit
-from trionng._ffi._testing import count_cancel_taken as count_cancel_taken
-from trionng._ffi._testing import is_test_build as is_test_build
-from trionng._ffi._testing import open_pause as open_pause
-from trionng._ffi._testing import pause_reached as pause_reached
-from trionng._ffi._testing import reset_cancel_counts as reset_cancel_counts
-from trionng._ffi._values import ON_CONTEXT as ON_CONTEXT
-from trionng._ffi._values import ON_DIALER as ON_DIALER
-from trionng._ffi._values import ON_LISTENER as ON_LISTENER
-from trionng._ffi._values import ON_PIPE as ON_PIPE
-from trionng._ffi._values import ON_SOCKET as ON_SOCKET
-from trionng._ffi._values import get_address as get_address
-from trionng._ffi._values import get_number as get_number
-from trionng._ffi._values import get_text as get_text
-from trionng._ffi._values import set_bytes as set_bytes
-from trionng._ffi._values import set_max_message as set_max_message
-from trionng._ffi._values import set_number as set_number
-from trionng._ffi._values import set_text as set_text
+from trionng._ffi._message import (
+    MessageHandle as MessageHandle,
+    drop as drop,
+    starts_with as starts_with,
+    take_bytes as take_bytes,
+)
+from trionng._ffi._port import (
+    ASKED as ASKED,
+    FORKED as FORKED,
+    LATE as LATE,
+    LEFT as LEFT,
+    NULL as NULL,
+    PARKED as PARKED,
+    SENT as SENT,
+    SUPERSEDED as SUPERSEDED,
+    Port as Port,
+    abandon as abandon,
+    cancel as cancel,
+)
+from trionng._ffi._socket import (
+    PAIR0 as PAIR0,
+    PUB0 as PUB0,
+    PULL0 as PULL0,
+    PUSH0 as PUSH0,
+    REP0 as REP0,
+    REQ0 as REQ0,
+    SUB0 as SUB0,
+    Address as Address,
+    Lane as Lane,
+    NativeSocket as NativeSocket,
+    PipeInfo as PipeInfo,
+    open_socket as open_socket,
+)
+from trionng._ffi._testing import (
+    CancelCounts as CancelCounts,
+    arm_pause as arm_pause,
+    cancel_counts as cancel_counts,
+    count_cancel_before_submit as count_cancel_before_submit,
+    count_cancel_taken as count_cancel_taken,
+    is_test_build as is_test_build,
+    open_pause as open_pause,
+    pause_reached as pause_reached,
+    reset_cancel_counts as reset_cancel_counts,
+)
+from trionng._ffi._types import (
+    Answer as Answer,
+    Done as Done,
+    Msg as Msg,
+    Op as Op,
+    PutBack as PutBack,
+)
+from trionng._ffi._values import (
+    ON_CONTEXT as ON_CONTEXT,
+    ON_DIALER as ON_DIALER,
+    ON_LISTENER as ON_LISTENER,
+    ON_PIPE as ON_PIPE,
+    ON_SOCKET as ON_SOCKET,
+    get_address as get_address,
+    get_number as get_number,
+    get_text as get_text,
+    set_bytes as set_bytes,
+    set_max_message as set_max_message,
+    set_number as set_number,
+    set_text as set_text,
+)

@@ -1,4 +1,4 @@
-"""Loads the compiled module: the one that is shipped, or the test build when the environment asks for it."""
+"""Loads the compiled module: the one that is shipped, or the test build when it is asked for."""
 
 from __future__ import annotations
 

@@ -1,30 +1,35 @@
 """One nng message and who owns it.
 
-A handle owns its message until it is sent. A view of the body keeps the memory alive by itself, so it
-stays valid whatever becomes of the handle; while one exists, a send takes a copy.
+A handle owns its message until it is sent. A view of the body keeps the memory alive by itself, so
+it stays valid whatever becomes of the handle; while one exists, a send takes a copy.
 """
 
 from __future__ import annotations
 
 import weakref
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from trionng._ffi._types import Msg
 
 
 def _keep(_owner: object, _body: object) -> None:
     """Be what ties a view to its owner: it goes when the last view has gone."""
 
 
-def take_bytes(msg: Any) -> bytes:
+def take_bytes(msg: Msg) -> bytes:
     """Copy the body out and free the message."""
     data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_body(msg)), lib.nng_msg_len(msg))
     lib.nng_msg_free(msg)
     return data
 
 
-def starts_with(msg: Any, prefixes: tuple[bytes, ...]) -> bool:
+def starts_with(msg: Msg, prefixes: tuple[bytes, ...]) -> bool:
     """Say whether the body starts with one of the prefixes."""
     longest = max(map(len, prefixes), default=0)
     size = min(longest, lib.nng_msg_len(msg))
@@ -32,7 +37,7 @@ def starts_with(msg: Any, prefixes: tuple[bytes, ...]) -> bool:
     return head.startswith(prefixes)
 
 
-def drop(msg: Any) -> None:
+def drop(msg: Msg) -> None:
     """Free a message nobody will read."""
     lib.nng_msg_free(msg)
 
@@ -42,12 +47,12 @@ class MessageHandle:
 
     __slots__ = ("__weakref__", "_body", "_owner")
 
-    def __init__(self, msg: Any) -> None:
+    def __init__(self, msg: Msg) -> None:
         self._owner = ffi.gc(msg, lib.nng_msg_free)
         self._body: weakref.ref[Any] | None = None
 
     @classmethod
-    def from_data(cls, data: Any) -> MessageHandle:
+    def from_data(cls, data: Buffer) -> MessageHandle:
         """Copy a contiguous buffer into a new message."""
         with ffi.from_buffer(data) as view:
             msg = lib.tnng_msg_new(view, len(view))

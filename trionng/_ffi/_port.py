@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from trionng._ffi._load import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from trionng._ffi._types import Msg, Op, Pointer
 
 PARKED: int = lib.TNNG_PARKED
 SUPERSEDED: int = lib.TNNG_SUPERSEDED
@@ -18,6 +20,8 @@ SENT: int = lib.TNNG_SENT
 LEFT: int = lib.TNNG_LEFT
 ASKED: int = lib.TNNG_ASKED
 LATE: int = lib.TNNG_LATE
+
+NULL: Pointer = ffi.NULL
 
 BATCH = 256
 
@@ -38,7 +42,8 @@ lib.tnng_set_ring_hook(lib.tnng_ring_python)
 class Port:
     """A bell, and the finished calls of one loop.
 
-    With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per batch.
+    With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per
+    batch.
     """
 
     __slots__ = ("_results", "_token", "fd", "native", "scratch")
@@ -56,7 +61,7 @@ class Port:
         self.scratch = ffi.new("tnng_result *")
         self._results = ffi.new("tnng_result[]", BATCH)
 
-    def take(self) -> list[tuple[int, int, Any]]:
+    def take(self) -> list[tuple[int, int, Msg]]:
         """Clear the bell and return (tag, code, message) of at most BATCH finished calls."""
         results = self._results
         count = lib.tnng_port_take(self.native, results, BATCH)
@@ -70,12 +75,12 @@ class Port:
             lib.tnng_port_close(native)
 
 
-def cancel(op: Any) -> int:
+def cancel(op: Op) -> int:
     """Ask for the end of a parked call: LEFT, ASKED or LATE."""
     outcome: int = lib.tnng_op_cancel(op)
     return outcome
 
 
-def abandon(op: Any) -> None:
+def abandon(op: Op) -> None:
     """Leave a parked call for ever; what it received goes back to its lane."""
     lib.tnng_op_abandon(op)

@@ -1,7 +1,7 @@
 """Sockets and lanes: thin, typed calls into the shim.
 
-A call returns (code, thing): PARKED and the operation to cancel; 0 and the message received, if any; or an
-error code and the message a send gives back, if any.
+A call returns (code, thing): PARKED and the operation to cancel; 0 and the message received, if
+any; or an error code and the message a send gives back, if any.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from trionng._ffi._port import PARKED
 if TYPE_CHECKING:
     from trionng._ffi._message import MessageHandle
     from trionng._ffi._port import Port
+    from trionng._ffi._types import Answer, Msg
 
 PAIR0: int = lib.TNNG_PAIR0
 REQ0: int = lib.TNNG_REQ0
@@ -22,8 +23,6 @@ PUB0: int = lib.TNNG_PUB0
 SUB0: int = lib.TNNG_SUB0
 PUSH0: int = lib.TNNG_PUSH0
 PULL0: int = lib.TNNG_PULL0
-
-Answer = tuple[int, Any]
 
 AGAIN = 8  # NNG_EAGAIN
 
@@ -82,7 +81,9 @@ class Lane:
     def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
         """Send a message; unless it goes, the answer or the finished call has it again."""
         native, scratch = _ends(port)
-        return _answer(lib.tnng_send(self._native, message.release(), native, tag, scratch), scratch)
+        return _answer(
+            lib.tnng_send(self._native, message.release(), native, tag, scratch), scratch
+        )
 
     def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send, then receive, as one call."""
@@ -91,7 +92,7 @@ class Lane:
             code = lib.tnng_exchange_bytes(self._native, view, len(view), native, tag, scratch)
         return _answer(code, scratch)
 
-    def give_back(self, msg: Any) -> None:
+    def give_back(self, msg: Msg) -> None:
         """Make a message that was handed out the next one again."""
         lib.tnng_give_back(self._native, msg)
 
@@ -195,7 +196,7 @@ class NativeSocket:
         return code
 
     def unflushed(self) -> tuple[int, int, int, bool]:
-        """Return (code, messages not seen written, a number that moves with progress, is it exact)."""
+        """Return (code, messages not seen written, a number that moves, is it exact)."""
         state = ffi.new("tnng_flush_state *")
         code = lib.tnng_flush_check(self._native, state)
         return code, state.unsent, state.progress, state.exact
