@@ -78,11 +78,11 @@ int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, siz
                               : nng_socket_set((nng_socket){id}, name, value, size);
 }
 
-/* S1: "no limit" is the largest limit that cannot wrap around inside nng, never none. */
+/* S1: "no limit" is the largest limit nng accepts, 4 GiB; with none a peer can make it abort. */
 int tnng_set_max_message(int on, uint32_t id, size_t bytes)
 {
     if (bytes == 0 && !TNNG_WITHOUT("S1")) {
-        bytes = (size_t) 1 << 40;
+        bytes = 0xFFFFFFFF;
     }
     return tnng_set_size(on, id, NNG_OPT_RECVMAXSZ, bytes);
 }

@@ -37,17 +37,17 @@ class Core(Generic[D, L]):
     _dialer_type: type[D]
     _listener_type: type[L]
 
-    recv_max_size = SizeLimit()
-    reconnect_time_min = IntOption("reconnect-time-min", "ms")
-    reconnect_time_max = IntOption("reconnect-time-max", "ms")
-    tcp_nodelay = BoolOption("tcp-nodelay")
-    tcp_keepalive = BoolOption("tcp-keepalive")
-    name = TextOption("socket-name")
-    raw = BoolOption("raw", writable=False)
-    protocol = IntOption("protocol", "int", writable=False)
-    protocol_name = TextOption("protocol-name", writable=False)
-    peer = IntOption("peer", "int", writable=False)
-    peer_name = TextOption("peer-name", writable=False)
+    recv_max_size: SizeLimit = SizeLimit()
+    reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
+    reconnect_time_max: IntOption = IntOption("reconnect-time-max", "ms")
+    tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
+    tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
+    name: TextOption = TextOption("socket-name")
+    raw: BoolOption = BoolOption("raw", writable=False)
+    protocol: IntOption = IntOption("protocol", "int", writable=False)
+    protocol_name: TextOption = TextOption("protocol-name", writable=False)
+    peer: IntOption = IntOption("peer", "int", writable=False)
+    peer_name: TextOption = TextOption("peer-name", writable=False)
 
     def __init__(self) -> None:
         self._closed = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class Endpoint:
     """What dialers and listeners share."""
 
-    _on: int
+    _on: ClassVar[int]
 
-    recv_max_size = SizeLimit()
-    tcp_nodelay = BoolOption("tcp-nodelay")
-    tcp_keepalive = BoolOption("tcp-keepalive")
+    recv_max_size: SizeLimit = SizeLimit()
+    tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
+    tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
 
     def __init__(self, socket: AnyCore, number: int, url: str) -> None:
         self._socket = weakref.ref(socket)
@@ -75,10 +75,10 @@ class Endpoint:
 class DialerCore(Endpoint):
     """Makes one connection at a time, and makes it again when it is lost (`nng_dialer`)."""
 
-    _on = _ffi.ON_DIALER
+    _on: ClassVar[int] = _ffi.ON_DIALER
 
-    reconnect_time_min = IntOption("reconnect-time-min", "ms")
-    reconnect_time_max = IntOption("reconnect-time-max", "ms")
+    reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
+    reconnect_time_max: IntOption = IntOption("reconnect-time-max", "ms")
 
     def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
@@ -91,7 +91,7 @@ class DialerCore(Endpoint):
 class ListenerCore(Endpoint):
     """Accepts connections (`nng_listener`)."""
 
-    _on = _ffi.ON_LISTENER
+    _on: ClassVar[int] = _ffi.ON_LISTENER
 
     def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
@@ -117,14 +117,8 @@ def scheme_of(url: str) -> str:
 
 def endpoint_error(code: int, operation: str, url: str) -> Exception:
     """Make the exception for an endpoint that could not be made or started."""
-    error = error_for(code, operation, url)
-    if code == 9:
-        return type(error)(
-            f"{operation} {url}: the libnng in use has no transport {scheme_of(url)!r}", url=url
-        )
-    if code == 13:
-        return type(error)(
-            f"{operation} {url}: the peer refused the connection, or speaks another protocol",
-            url=url,
-        )
-    return error
+    reasons = {
+        9: f"the libnng in use has no transport {scheme_of(url)!r}",
+        13: "the peer refused the connection, or speaks another protocol",
+    }
+    return error_for(code, operation, url, reasons.get(code))

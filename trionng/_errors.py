@@ -313,13 +313,16 @@ BY_CODE: Final[dict[int, type[NNGException]]] = {
 BY_OWN_CODE: Final[dict[int, type[NNGException]]] = {-2: Superseded, -3: UsedAfterFork}
 
 
-def error_for(code: int, operation: str, url: str | None = None) -> NNGException:
+def error_for(
+    code: int, operation: str, url: str | None = None, reason: str | None = None
+) -> NNGException:
     """Make the exception for an error number of nng or of the shim; never fails.
 
     Args:
         code: what the C call answered.
         operation: what was attempted, as the user would say it: "dial", "set recv_timeout".
         url: where, when there is a where.
+        reason: what is known beyond the number.
 
     Returns:
         An exception to raise; a plain `NNGException` when the number is not known.
@@ -327,10 +330,10 @@ def error_for(code: int, operation: str, url: str | None = None) -> NNGException
     attempted = operation if url is None else f"{operation} {url}"
     kind = BY_OWN_CODE.get(code)
     if kind is not None:
-        return kind(f"{attempted}: {kind._reason}", url=url)
+        return kind(f"{attempted}: {reason or kind._reason}", url=url)
     kind = BY_CODE.get(code)
     if kind is not None:
-        return kind(f"{attempted}: {kind._reason}", code=code, url=url)
+        return kind(f"{attempted}: {reason or kind._reason}", code=code, url=url)
     if code >= 0 and code & SYSTEM_ERROR:
         number = code & ~SYSTEM_ERROR
         error = NNGException(f"{attempted}: {_system_reason(number)}", code=code, url=url)

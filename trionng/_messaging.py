@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from trionng import _ffi
-from trionng._errors import Timeout, TryAgain, error_for
+from trionng._errors import error_for
 from trionng._message import Message
 from trionng._options import TimeoutOption, seconds
 from trionng._util import check_buffer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from trionng._wait_trio import Submit
 
 T = TypeVar("T")
-_EAGAIN = 8
+_ETIMEDOUT, _ENOTSUP = 5, 9
 
 
 class Messaging:
@@ -34,15 +34,15 @@ class Messaging:
     _lane: _ffi.Lane
     _topics: Topics | None = None
 
-    recv_timeout = TimeoutOption()
-    send_timeout = TimeoutOption()
+    recv_timeout: TimeoutOption = TimeoutOption()
+    send_timeout: TimeoutOption = TimeoutOption()
 
     def _socket_core(self) -> AnyCore:
         raise NotImplementedError
 
-    def _failed(self, code: int, operation: str) -> Exception:
+    def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
         where = self._socket_core()._where()
-        return error_for(code, f"{type(self).__name__}.{operation}", where)
+        return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
     async def _within(
         self, milliseconds: int, operation: str, call: Callable[[], Awaitable[T]]
@@ -50,10 +50,7 @@ class Messaging:
         """Run a call under a timeout option."""
         in_time, result = await with_timeout(seconds(milliseconds), call)
         if not in_time:
-            raise Timeout(
-                f"{type(self).__name__}.{operation}: {milliseconds} ms are over",
-                url=self._socket_core()._where(),
-            )
+            raise self._failed(_ETIMEDOUT, operation, f"{milliseconds} ms are over")
         return result  # type: ignore[return-value]
 
     async def _receive(self, operation: str) -> _ffi.Msg:
@@ -77,8 +74,6 @@ class Messaging:
     def _receive_now(self, operation: str) -> _ffi.Msg:
         while True:
             code, msg = self._lane.receive(None, 0)
-            if code == _EAGAIN:
-                raise TryAgain(f"{type(self).__name__}.{operation}: nothing has arrived")
             if code != 0:
                 raise self._failed(code, operation)
             if self._topics is None or self._topics.want(msg):
@@ -105,8 +100,6 @@ class Messaging:
         code, msg = answer
         if msg and code != 0:
             put_back(msg)
-        if code == _EAGAIN:
-            raise TryAgain(f"{type(self).__name__}.{operation}: nobody can take it now")
         if code != 0:
             raise self._failed(code, operation)
 
@@ -231,6 +224,6 @@ class _SendMessage:
         return self._lane.send_message(self._msg._give(), port, tag)
 
 
-def missing(instance: object, operation: str, why: str) -> NoReturn:
+def missing(instance: Messaging, operation: str, why: str) -> NoReturn:
     """Refuse a direction the protocol does not have."""
-    raise error_for(9, f"{type(instance).__name__}.{operation}: {why}")
+    raise instance._failed(_ENOTSUP, operation, why)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 INT_MAX: Final = 2**31 - 1
 # "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to
 # 1.12).
-NO_LIMIT: Final = 1 << 40
+NO_LIMIT: Final = 0xFFFFFFFF
 
 
 class HasOptions(Protocol):

@@ -5,7 +5,7 @@ What they share is in `_trio_socket` and `_messaging`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import TYPE_CHECKING, ClassVar, NoReturn, final
 
 from trio.abc import Channel, ReceiveChannel, SendChannel
 
@@ -66,10 +66,10 @@ class _NeverReceives(Messaging):
 class Pair0(NowaitSending, Socket, Channel[bytes]):
     """One peer, both directions, in any order."""
 
-    _protocol = _ffi.PAIR0
+    _protocol: ClassVar[int] = _ffi.PAIR0
 
-    recv_buffer_size = IntOption("recv-buffer", "int", 0, _MAX_BUFFER)
-    send_buffer_size = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
+    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: IntOption = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
 
     async def receive(self) -> bytes:
         """Receive one message: `recv` as Trio's channels spell it."""
@@ -80,9 +80,9 @@ class Pair0(NowaitSending, Socket, Channel[bytes]):
 class Push0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
     """Hands each message to one of the connected Pull0 sockets; waits when none can take it."""
 
-    _protocol = _ffi.PUSH0
+    _protocol: ClassVar[int] = _ffi.PUSH0
 
-    send_buffer_size = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: IntOption = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
 
 
 @final
@@ -93,7 +93,7 @@ class Pull0(_NeverSends, Socket, ReceiveChannel[bytes]):
     none.
     """
 
-    _protocol = _ffi.PULL0
+    _protocol: ClassVar[int] = _ffi.PULL0
     _ahead = 1
 
     @property
@@ -118,9 +118,9 @@ class Pub0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
     Sending never waits.
     """
 
-    _protocol = _ffi.PUB0
+    _protocol: ClassVar[int] = _ffi.PUB0
 
-    send_buffer_size = IntOption("send-buffer", "int", 1, _MAX_BUFFER)
+    send_buffer_size: IntOption = IntOption("send-buffer", "int", 1, _MAX_BUFFER)
 
 
 class _Subscriber(_NeverSends):
@@ -156,10 +156,10 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
     The other arguments are those of every socket.
     """
 
-    _protocol = _ffi.SUB0
+    _protocol: ClassVar[int] = _ffi.SUB0
 
-    recv_buffer_size = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
-    prefer_new = BoolOption("sub:prefnew")
+    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
+    prefer_new: BoolOption = BoolOption("sub:prefnew")
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
 class SubContext(_Subscriber, Context, ReceiveChannel[bytes]):
     """A subscriber of its own on the connections of a Sub0 socket."""
 
-    recv_buffer_size = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
+    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
 
     def __init__(self, socket: Socket, lane: _ffi.Lane) -> None:
         super().__init__(socket, lane)
@@ -220,9 +220,9 @@ class Req0(Socket):
     The other arguments are those of every socket.
     """
 
-    _protocol = _ffi.REQ0
+    _protocol: ClassVar[int] = _ffi.REQ0
 
-    resend_time = IntOption("req:resend-time", "ms", -1)
+    resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
 
     def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
@@ -293,7 +293,7 @@ class _Exchange:
 class ReqContext(Context):
     """One request in flight on a Req0 socket."""
 
-    resend_time = IntOption("req:resend-time", "ms", -1)
+    resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
 
 
 @final
@@ -304,4 +304,4 @@ class Rep0(Socket):
     request that was not answered.
     """
 
-    _protocol = _ffi.REP0
+    _protocol: ClassVar[int] = _ffi.REP0

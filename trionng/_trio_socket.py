@@ -127,8 +127,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
             them.
     """
 
-    _dialer_type = Dialer
-    _listener_type = Listener
+    _dialer_type: type[Dialer] = Dialer
+    _listener_type: type[Listener] = Listener
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
 
@@ -53,12 +53,12 @@ class Port:
         if ring is not None:
             self._token = next(_tokens)
             _rings[self._token] = ring
-        self.native = lib.tnng_port_open(exclusive, self._token)
+        self.native: Any = lib.tnng_port_open(exclusive, self._token)
         if not self.native:
             _rings.pop(self._token, None)
             raise OSError("no descriptor, thread or memory for an event port")
         self.fd: int = lib.tnng_port_fd(self.native)
-        self.scratch = ffi.new("tnng_result *")
+        self.scratch: Any = ffi.new("tnng_result *")
         self._results = ffi.new("tnng_result[]", BATCH)
 
     def take(self) -> list[tuple[int, int, Msg]]:
