@@ -26,7 +26,7 @@ def test_readme_examples_are_the_ones_tested_here() -> None:
 
 
 @pytest.mark.parametrize(
-    ("example", "expected"), zip(EXAMPLES, OUTPUTS, strict=False), ids=["req_rep", "pub_sub"]
+    ("example", "expected"), list(zip(EXAMPLES, OUTPUTS, strict=True)), ids=["req_rep", "pub_sub"]
 )
 async def test_readme_example_run_as_printed_shows_its_output(
     example: str, expected: str, tmp_path: Path
