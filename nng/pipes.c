@@ -140,6 +140,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
     uint64_t sent = 0;
 
     (void) event;
+    TNNG_PAUSE("pipe.gone");
     pthread_mutex_lock(&socket->pipes_lock);
     bool counts = !socket->pipes_closed;
     pthread_mutex_unlock(&socket->pipes_lock);

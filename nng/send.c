@@ -37,7 +37,7 @@ static void on_sent(void *arg)
     if (code == 0 || (msg == NULL && !TNNG_WITHOUT("N2"))) {
         count_accepted(lane);
         msg = NULL;
-        code = op->cancel_requested && op->chain ? TNNG_SENT : 0;
+        code = op->cancel_requested && op->chain && !TNNG_WITHOUT("CHAIN") ? TNNG_SENT : 0;
     } else if (msg != NULL && !(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(msg);
     }
@@ -45,8 +45,7 @@ static void on_sent(void *arg)
         if (msg != NULL) {
             nng_msg_free(msg);
         }
-    } else if (code == 0 && op->chain && !lane->closed &&
-               (!op->cancel_requested || TNNG_WITHOUT("CHAIN"))) {
+    } else if (code == 0 && op->chain && !lane->closed) {
         tnng_lane_wait(lane, op);
     } else {
         tnng_op_finish(op, code == 0 && op->chain ? NNG_ECLOSED : code, msg);

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
+from helpers import TRANSPORTS, connected
 
 import trionng
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
 SECONDS = 20
 # From 1024 on, powers of two have no spare room for a header in nng: it copies them.
@@ -38,7 +39,7 @@ SENDING = {
 }
 
 
-@pytest.fixture(params=["inproc", "ipc", "tcp"])
+@pytest.fixture(params=TRANSPORTS)
 def transport(request: pytest.FixtureRequest) -> str:
     """The transport of both connections; inproc hands over the very memory."""
     return str(request.param)
@@ -51,21 +52,14 @@ def name_of(kind: type[trionng.Socket]) -> str:
 
 @contextlib.asynccontextmanager
 async def joined(
-    kind: type[trionng.Socket], peer_kind: type[trionng.Socket], transport: str, path: Path
+    kind: type[trionng.Socket], peer_kind: type[trionng.Socket], transport: str
 ) -> AsyncIterator[tuple[trionng.Socket, trionng.Socket]]:
-    """Open two connected sockets for the time of a block."""
-    url = {
-        "inproc": f"inproc://{uuid.uuid4()}",
-        "ipc": f"ipc://{path}",
-        "tcp": "tcp://127.0.0.1:0",
-    }[transport]
-    async with kind() as socket, peer_kind() as peer:
-        for subscriber in (socket, peer):
-            if isinstance(subscriber, trionng.Sub0):
-                subscriber.subscribe("")
-        await peer.dial(socket.listen(url).url, block=True)
-        await socket.wait_connected()
-        yield socket, peer
+    """Open two connected sockets for the time of a block, subscribed to everything."""
+    async with connected(kind(), peer_kind(), transport) as sockets:
+        for socket in sockets:
+            if isinstance(socket, trionng.Sub0):
+                socket.subscribe("")
+        yield sockets
 
 
 async def receive_on(socket: trionng.Socket, peer: trionng.Socket, body: bytes) -> trionng.Message:
@@ -89,11 +83,11 @@ async def send_on(socket: trionng.Socket, peer: trionng.Socket, message: trionng
 @pytest.mark.parametrize("sending", SENDING, ids=name_of)
 @pytest.mark.parametrize("receiving", RECEIVING, ids=name_of)
 async def test_relay_of_a_received_message_arrives_equal(
-    receiving: type[trionng.Socket], sending: type[trionng.Socket], transport: str, tmp_path: Path
+    receiving: type[trionng.Socket], sending: type[trionng.Socket], transport: str
 ) -> None:
     """A message received on any protocol and sent on by any other arrives as it was sent first."""
-    source = joined(receiving, RECEIVING[receiving], transport, tmp_path / "source")
-    target = joined(sending, SENDING[sending], transport, tmp_path / "target")
+    source = joined(receiving, RECEIVING[receiving], transport)
+    target = joined(sending, SENDING[sending], transport)
     with trio.fail_after(SECONDS):
         async with source as (receiver, first), target as (sender, last):
             for body in BODIES:
@@ -105,11 +99,11 @@ async def test_relay_of_a_received_message_arrives_equal(
 
 @pytest.mark.parametrize("sending", SENDING, ids=name_of)
 async def test_relay_of_a_body_two_subscribers_share_arrives_equal(
-    sending: type[trionng.Socket], transport: str, tmp_path: Path
+    sending: type[trionng.Socket], transport: str
 ) -> None:
     """Sending on what one subscriber received leaves the other's copy as it was."""
-    source = joined(trionng.Sub0, trionng.Pub0, transport, tmp_path / "source")
-    target = joined(sending, SENDING[sending], transport, tmp_path / "target")
+    source = joined(trionng.Sub0, trionng.Pub0, transport)
+    target = joined(sending, SENDING[sending], transport)
     with trio.fail_after(SECONDS):
         async with (
             source as (receiver, first),
@@ -127,12 +121,12 @@ async def test_relay_of_a_body_two_subscribers_share_arrives_equal(
 
 @pytest.mark.parametrize("sending", SENDING, ids=name_of)
 async def test_relay_of_a_message_with_views_arrives_equal_and_keeps_them(
-    sending: type[trionng.Socket], transport: str, tmp_path: Path
+    sending: type[trionng.Socket], transport: str
 ) -> None:
     """A view of a message that was sent on still shows what was received."""
     body = bytes(range(256)) * 16
-    source = joined(trionng.Pull0, trionng.Push0, transport, tmp_path / "source")
-    target = joined(sending, SENDING[sending], transport, tmp_path / "target")
+    source = joined(trionng.Pull0, trionng.Push0, transport)
+    target = joined(sending, SENDING[sending], transport)
     with trio.fail_after(SECONDS):
         async with source as (receiver, first), target as (sender, last):
             message = await receive_on(receiver, first, body)
@@ -143,11 +137,11 @@ async def test_relay_of_a_message_with_views_arrives_equal_and_keeps_them(
 
 @pytest.mark.parametrize("receiving", RECEIVING, ids=name_of)
 async def test_relay_to_a_context_arrives_equal(
-    receiving: type[trionng.Socket], transport: str, tmp_path: Path
+    receiving: type[trionng.Socket], transport: str
 ) -> None:
     """A context sends on what a socket received as its request, another sends it back."""
-    source = joined(receiving, RECEIVING[receiving], transport, tmp_path / "source")
-    target = joined(trionng.Req0, trionng.Rep0, transport, tmp_path / "target")
+    source = joined(receiving, RECEIVING[receiving], transport)
+    target = joined(trionng.Req0, trionng.Rep0, transport)
     with trio.fail_after(SECONDS):
         async with (
             source as (receiver, first),
@@ -160,3 +154,38 @@ async def test_relay_to_a_context_arrives_equal(
                 await answering.send_msg(await answering.recv_msg())
 
                 assert await asking.recv() == body
+
+
+async def give_back(kind: type[trionng.Socket], ending: str, message: trionng.Message) -> None:
+    """Let a send that waits for a peer fail, after nng has prepared the message for it."""
+    async with kind() as lonely, trio.open_nursery() as nursery:
+        if ending == "cancelled":
+            nursery.start_soon(lonely.send_msg, message)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        else:
+            nursery.start_soon(send_until_closed, lonely, message)
+            await trio.testing.wait_all_tasks_blocked()
+            await lonely.aclose()
+
+
+async def send_until_closed(socket: trionng.Socket, message: trionng.Message) -> None:
+    """Send a message that will not be taken."""
+    with pytest.raises(trionng.Closed):
+        await socket.send_msg(message)
+
+
+@pytest.mark.parametrize("sending", SENDING, ids=name_of)
+@pytest.mark.parametrize("ending", ["cancelled", "closed"])
+@pytest.mark.parametrize("giving", [trionng.Pair0, trionng.Req0, trionng.Push0], ids=name_of)
+async def test_relay_of_a_message_given_back_arrives_equal(
+    giving: type[trionng.Socket], ending: str, sending: type[trionng.Socket], transport: str
+) -> None:
+    """What a send that failed put into the header of its message does not leave with the next."""
+    with trio.fail_after(SECONDS):
+        async with joined(sending, SENDING[sending], transport) as (sender, last):
+            for body in BODIES:
+                message = trionng.Message(body)
+                await give_back(giving, ending, message)
+
+                assert await send_on(sender, last, message) == body
