@@ -38,6 +38,11 @@ def is_empty(directory: Path) -> bool:
     return not list(directory.iterdir())
 
 
+def files(directory: Path) -> list[Path]:
+    """List what there is but directories, at any depth."""
+    return [path for path in directory.rglob("*") if not path.is_dir()]
+
+
 def is_alive(pid: int) -> bool:
     """Tell whether a process with this id exists."""
     try:
@@ -132,14 +137,16 @@ async def test_demo_interrupted_exits_quietly(
     assert is_empty(tmp_path)
 
 
-async def test_demo_killed_lets_the_other_process_leave() -> None:
-    """The other process never outlives the demo, even when nothing can be cleaned up."""
+async def test_demo_killed_lets_the_other_process_leave(tmp_path: Path) -> None:
+    """The other process never outlives the demo, and takes its ipc files with it."""
     with trio.fail_after(15):
-        async with other_process(*DEMO) as demo:
+        async with other_process(*DEMO, TMPDIR=str(tmp_path)) as demo:
             await read_until(demo, "squared?")
 
             os.kill(demo.pid, signal.SIGKILL)
             await demo.end()  # both hold the standard error: it ends when both have ended
+
+    assert files(tmp_path) == []
 
 
 async def test_demo_unread_output_ends_without_traceback() -> None:

@@ -193,10 +193,9 @@ async def test_peer_announcing_a_huge_length_without_our_limit_aborts_the_proces
     transport: str, limit: str, tmp_path: Path
 ) -> None:
     """Hazard S1 is real on this libnng: nng's own default lets one peer end the process."""
-    switched_off = {"TRIONNG_NATIVE": "testing", "TNNG_WITHOUT": "S1"}
     command = (*PYTHON, "-c", SERVER, limit, url_of(transport, tmp_path))
     with trio.fail_after(SECONDS):
-        async with other_process(*command, **switched_off) as server:
+        async with other_process(*command, TRIONNG_NATIVE="testing", TNNG_WITHOUT="S1") as server:
             async with raw_peer(await server.line()) as evil:
                 await evil.greet(REQ0)
                 await evil.send(b"\x80\0\0\1", length=HUGE_LENGTHS[0])
