@@ -15,7 +15,7 @@ enum {
     TNNG_BUS0,
 };
 
-int tnng_socket_open(tnng_socket **, int protocol);
+int tnng_socket_open(tnng_socket **, int protocol, bool raw);
 uint32_t tnng_socket_id(tnng_socket *);
 void tnng_socket_hold(tnng_socket *);
 void tnng_socket_release(tnng_socket *);
@@ -38,6 +38,15 @@ int tnng_send_bytes(tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
 int tnng_exchange_bytes(
     tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
+/* What is ready now, at most `max` messages, packed one behind the other; `sizes` has their
+ * lengths. One that does not fit into an empty buffer is returned as it is: the answer is 0 and
+ * `large` is set. Answers the number of messages. */
+int tnng_receive_many(
+    tnng_lane *, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large);
+/* Sends `count` messages that lie packed in `data` until one would have to wait (NNG_EAGAIN). */
+int tnng_send_many(tnng_lane *, const char *data, const uint32_t *sizes, int count, int *sent);
+/* The survey is over: no more replies are waited for; those that came can still be received. */
+void tnng_end_survey(tnng_lane *);
 /* Take back what a receive delivered to nobody: it is the next message again. */
 void tnng_give_back(tnng_lane *, nng_msg *);
 
@@ -47,3 +56,8 @@ void nng_msg_free(nng_msg *);
 size_t nng_msg_len(const nng_msg *);
 void *nng_msg_body(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);
+/* Who the message is for (polyamorous Pair1); 0 is nobody in particular. */
+void tnng_msg_set_pipe(nng_msg *, uint32_t pipe);
+int tnng_msg_set_header(nng_msg *, const void *, size_t);
+size_t nng_msg_header_len(const nng_msg *);
+void *nng_msg_header(nng_msg *);

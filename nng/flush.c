@@ -44,7 +44,7 @@ int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
 {
     nng_stat *root;
     uint64_t sent, bytes = 0, total, missing = 0;
-    unsigned traits = socket->protocol->traits;
+    unsigned traits = socket->traits;
     bool broadcasts = socket->protocol_number == TNNG_PUB0 || socket->protocol_number == TNNG_BUS0;
     int code;
 

@@ -25,18 +25,23 @@ enum {
     CAN_SEND = 1,
     CAN_RECEIVE = 2,
     HAS_CONTEXTS = 4,
-    STANDING = 8,       /* a receive, once posted, stays posted when its task leaves */
-    ONE_AT_A_TIME = 16, /* one call per lane; a second one is busy */
-    TRY_RECEIVE = 32,   /* a zero-timeout receive is honest */
-    TRY_SEND = 64,      /* a zero-timeout send is honest, and keeps the message when it fails */
-    SUPERSEDES = 128,   /* a send ends the receive that waits, and forgets its answer */
-    ANSWERS = 256,      /* a send answers the request received last */
-    KEEPS_HEADER = 512, /* the message's header is the caller's business (raw mode) */
+    STANDING = 8,          /* a receive, once posted, stays posted when its task leaves */
+    ONE_AT_A_TIME = 16,    /* one call per lane; a second one is busy */
+    TRY_RECEIVE = 32,      /* a zero-timeout receive is honest */
+    TRY_SEND = 64,         /* a zero-timeout send is honest, and keeps the message when it fails */
+    SUPERSEDES = 128,      /* a send ends the receive that waits, and forgets its answer */
+    ANSWERS = 256,         /* a send answers the request received last */
+    SURVEYS = 1024,        /* any number of answers: receives stand from the send on */
+    CHOOSES_PIPE = 2048,   /* a message goes to the pipe it names */
+    SPARE_CONTEXTS = 4096, /* C3: what is received comes with the context it came in */
+    SOURCE = 8192,         /* C3: where such receives stand; not a lane anybody sees */
+    KEEPS_HEADER = 512,    /* the message's header is the caller's business (raw mode) */
 };
 
 typedef struct {
     const char *name;
     int (*open)(nng_socket *);
+    int (*open_raw)(nng_socket *);
     unsigned traits;
 } tnng_protocol;
 
@@ -73,6 +78,7 @@ struct tnng_op {
     bool chain;     /* a receive follows the send */
     int code;
     nng_msg *msg;
+    tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
     int wanted;                   /* pipe waits */
     void (*run)(tnng_op *);       /* jobs */
@@ -94,6 +100,7 @@ typedef struct tnng_slot {
     bool unwanted;   /* cancelled or superseded: if no message comes of it, it vanishes */
     bool superseded; /* and if one does, it is thrown away */
     bool useful;     /* counted in lane->useful */
+    nng_ctx context; /* SOURCE: where it is posted; id 0 is none yet */
 } tnng_slot;
 
 typedef struct {
@@ -110,6 +117,7 @@ struct tnng_lane {
 
     pthread_mutex_t lock;
     bool closed;            /* the gate: every submit looks at it under lock */
+    bool ended;             /* SURVEYS: no more replies are waited for */
     bool answerable;        /* ANSWERS: a request was handed out and not answered */
     uint32_t asker;         /* the pipe it came through */
     int sending;            /* sends that are with nng */
@@ -135,11 +143,14 @@ struct tnng_socket {
     atomic_int refs;
     nng_socket nng;
     const tnng_protocol *protocol;
+    unsigned traits;
     int protocol_number;
 
     pthread_mutex_t lock;
     tnng_lane *lanes;
     bool closing;
+
+    tnng_lane *source; /* C3: a counted reference until the socket has closed */
 
     pthread_mutex_t endpoint_lock; /* C6: one close of an endpoint or of the socket at a time */
     bool closed;                   /* nng_close was called; under endpoint_lock */
@@ -188,6 +199,21 @@ void tnng_lane_wait(tnng_lane *, tnng_op *);
 void tnng_lane_shut(tnng_lane *);
 void tnng_lane_hold(tnng_lane *);
 void tnng_submit_receive(tnng_lane *, nng_aio *);
+
+int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
+bool tnng_lane_ready(tnng_lane *);
+tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *);
+void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
+
+/* respond.c: C3 */
+int tnng_source_open(tnng_socket *);
+void tnng_source_close(tnng_socket *);
+int tnng_source_receive(tnng_lane *home, tnng_port *, uint64_t tag, tnng_result *);
+void tnng_source_unreserve(tnng_lane *home);
+void tnng_source_adopt(tnng_lane *home, tnng_slot *);
+int tnng_source_wanted(tnng_lane *source);
+void tnng_source_forget(tnng_lane *home);
+void tnng_source_give_back(tnng_lane *home, nng_msg *);
 
 /* send.c, lane->lock held */
 int tnng_send_leave(tnng_lane *, tnng_op *);

@@ -147,6 +147,7 @@ static void run_socket_close(tnng_op *op)
     if (!socket->closed) {
         nng_close(socket->nng);
         socket->closed = true;
+        tnng_source_close(socket);
     }
     pthread_mutex_unlock(&socket->endpoint_lock);
     TNNG_PAUSE("close.after");

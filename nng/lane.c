@@ -12,7 +12,7 @@ int tnng_lane_open(tnng_lane **out, tnng_socket *socket, bool context)
     if (tnng_forked()) {
         return TNNG_FORKED;
     }
-    if (context && !(socket->protocol->traits & HAS_CONTEXTS)) {
+    if (context && !(socket->traits & HAS_CONTEXTS)) {
         return NNG_ENOTSUP;
     }
     if ((lane = calloc(1, sizeof(*lane))) == NULL) {
@@ -22,14 +22,14 @@ int tnng_lane_open(tnng_lane **out, tnng_socket *socket, bool context)
     /* C5: no lane, and so no submit, begins once the socket is closing. */
     if (socket->closing) {
         code = NNG_ECLOSED;
-    } else if (context) {
+    } else if (context && !(socket->traits & SPARE_CONTEXTS)) {
         code = nng_ctx_open(&lane->context, socket->nng);
     }
     if (code == 0) {
         atomic_init(&lane->refs, 1);
         pthread_mutex_init(&lane->lock, NULL);
-        lane->traits = socket->protocol->traits;
-        lane->is_context = context;
+        lane->traits = socket->traits;
+        lane->is_context = context || (socket->traits & SPARE_CONTEXTS);
         lane->socket = socket;
         tnng_socket_hold(socket);
         lane->next = socket->lanes;
@@ -115,6 +115,9 @@ void tnng_lane_shut(tnng_lane *lane)
     lane->closed = !TNNG_WITHOUT("C5");
     tnng_lane_supersede(lane);
     pthread_mutex_unlock(&lane->lock);
+    if (lane->traits & SPARE_CONTEXTS) {
+        tnng_source_forget(lane);
+    }
 }
 
 /* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up.
@@ -125,7 +128,7 @@ void tnng_lane_close(tnng_lane *lane)
         return;
     }
     tnng_lane_shut(lane);
-    if (lane->is_context) {
+    if (lane->is_context && lane->context.id != 0) {
         nng_ctx_close(lane->context);
     }
 }

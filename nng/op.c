@@ -96,6 +96,9 @@ void tnng_op_free(tnng_op *op)
     if (op->socket != NULL) {
         tnng_socket_release(op->socket);
     }
+    if (op->home != NULL) {
+        tnng_lane_release(op->home);
+    }
     if (lane != NULL) {
         pthread_mutex_lock(&lane->lock);
         op->next = lane->idle_ops;
@@ -196,7 +199,7 @@ void tnng_op_abandon(tnng_op *op)
     }
     if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
         if (op->msg != NULL && received) {
-            tnng_give_back(lane, op->msg);
+            tnng_give_back(op->home != NULL ? op->home : lane, op->msg);
         } else if (op->msg != NULL) {
             nng_msg_free(op->msg);
         }

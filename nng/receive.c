@@ -6,12 +6,13 @@
  * a task can leave at once. Its slot is cancelled where nng can do that safely; a message that came
  * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "internal.h"
 
 static void on_received(void *);
 
-static void set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
+void tnng_slot_set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
 {
     if (slot->useful != useful) {
         slot->useful = useful;
@@ -37,7 +38,7 @@ static void pop(tnng_lane *lane)
     if (lane->head == NULL) {
         lane->tail = NULL;
     }
-    set_useful(lane, slot, false);
+    tnng_slot_set_useful(lane, slot, false);
     slot->msg = NULL;
     slot->next = lane->spare;
     lane->spare = slot;
@@ -59,14 +60,21 @@ void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
 static int post(tnng_lane *lane)
 {
     tnng_slot *slot = new_slot(lane);
+    int code = 0;
 
     if (slot == NULL) {
         return NNG_ENOMEM;
     }
-    if (slot->aio == NULL && nng_aio_alloc(&slot->aio, on_received, slot) != 0) {
+    if (slot->aio == NULL) {
+        code = nng_aio_alloc(&slot->aio, on_received, slot);
+    }
+    if (code == 0 && (lane->traits & SOURCE) && slot->context.id == 0) {
+        code = nng_ctx_open(&slot->context, lane->socket->nng);
+    }
+    if (code != 0) {
         slot->next = lane->spare;
         lane->spare = slot;
-        return NNG_ENOMEM;
+        return code;
     }
     nng_aio_set_timeout(slot->aio, NNG_DURATION_INFINITE);
     slot->next = NULL;
@@ -78,17 +86,21 @@ static int post(tnng_lane *lane)
         lane->tail->next = slot;
     }
     lane->tail = slot;
-    set_useful(lane, slot, true);
+    tnng_slot_set_useful(lane, slot, true);
     tnng_lane_hold(lane);
     TNNG_PAUSE("receive.before_submit");
-    tnng_submit_receive(lane, slot->aio);
+    if (lane->traits & SOURCE) {
+        nng_ctx_recv(slot->context, slot->aio);
+    } else {
+        tnng_submit_receive(lane, slot->aio);
+    }
     TNNG_PAUSE("receive.after_submit");
     return 0;
 }
 
 /* [any] Removes what came to nothing from the head of the ring; true when the head has something to
  * give. */
-static bool head_is_ready(tnng_lane *lane)
+bool tnng_lane_ready(tnng_lane *lane)
 {
     for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
         if (slot->superseded) {
@@ -102,17 +114,27 @@ static bool head_is_ready(tnng_lane *lane)
     return false;
 }
 
-static int hand_out(tnng_lane *lane, nng_msg **msg)
+int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
 {
     int code = lane->head->code;
 
     *msg = lane->head->msg;
-    if (*msg != NULL && (lane->traits & ANSWERS)) {
+    if (home != NULL) {
+        tnng_source_adopt(home, lane->head);
+    } else if (*msg != NULL && (lane->traits & ANSWERS)) {
         lane->answerable = true;
         lane->asker = tnng_msg_pipe(*msg);
     }
     pop(lane);
     return code;
+}
+
+static int wanted_receives(tnng_lane *lane)
+{
+    if (lane->traits & SOURCE) {
+        return tnng_source_wanted(lane);
+    }
+    return lane->waiters > lane->keep ? lane->waiters : lane->keep;
 }
 
 /* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
@@ -122,13 +144,13 @@ void tnng_lane_settle(tnng_lane *lane)
     nng_msg *msg = NULL;
     tnng_op *op;
 
-    while (head_is_ready(lane) && (op = lane->waiting.first) != NULL) {
+    while (tnng_lane_ready(lane) && (op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;
-        code = hand_out(lane, &msg);
+        code = tnng_lane_hand_out(lane, &msg, op->home);
         tnng_op_finish(op, code, msg);
     }
-    int wanted = lane->waiters > lane->keep ? lane->waiters : lane->keep;
+    int wanted = wanted_receives(lane);
     while (!lane->closed && lane->useful < wanted && (code = post(lane)) == 0) {
     }
     while (code == NNG_ENOMEM && lane->useful == 0 && (op = lane->waiting.first) != NULL) {
@@ -162,7 +184,7 @@ static void on_received(void *arg)
         slot->code = 0;
     }
     slot->pending = false;
-    set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
+    tnng_slot_set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
     tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
     tnng_lane_release(lane);
@@ -171,7 +193,7 @@ static void on_received(void *arg)
 /* [caller] Cancels the youngest receives that nobody is left for. */
 static void cancel_surplus(tnng_lane *lane)
 {
-    int wanted = lane->waiters > lane->keep ? lane->waiters : lane->keep;
+    int wanted = wanted_receives(lane);
 
     while (lane->useful > wanted) {
         tnng_slot *youngest = NULL;
@@ -187,7 +209,7 @@ static void cancel_surplus(tnng_lane *lane)
         /* Where nng has room for one receive only, or takes the answer's route from the last one,
          * the cancelled one counts until it is known to have brought nothing. */
         if (!(lane->traits & ONE_AT_A_TIME)) {
-            set_useful(lane, youngest, false);
+            tnng_slot_set_useful(lane, youngest, false);
         }
         nng_aio_cancel(youngest->aio);
         if (lane->traits & ONE_AT_A_TIME) {
@@ -201,6 +223,9 @@ int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
 {
     tnng_ops_remove(&lane->waiting, op);
     lane->waiters--;
+    if (op->home != NULL) {
+        tnng_source_unreserve(op->home);
+    }
     /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
      * caller leaves. */
@@ -228,14 +253,14 @@ void tnng_lane_supersede(tnng_lane *lane)
 
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         slot->unwanted = slot->superseded = true;
-        set_useful(lane, slot, false);
+        tnng_slot_set_useful(lane, slot, false);
     }
     while ((op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;
         tnng_op_finish(op, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED, NULL);
     }
-    head_is_ready(lane);
+    tnng_lane_ready(lane);
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
@@ -262,8 +287,8 @@ static int receive_now(tnng_lane *lane, nng_msg **msg)
     if (lane->waiting.first != NULL) {
         return code;
     }
-    if (head_is_ready(lane)) {
-        code = hand_out(lane, msg);
+    if (tnng_lane_ready(lane)) {
+        code = tnng_lane_hand_out(lane, msg, NULL);
         tnng_lane_settle(lane);
     } else if (lane->head == NULL && lane->keep == 0 && (lane->traits & TRY_RECEIVE)) {
         code = try_receive(lane, msg);
@@ -273,6 +298,28 @@ static int receive_now(tnng_lane *lane, nng_msg **msg)
         }
     }
     return code;
+}
+
+/* [caller] */
+tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg)
+{
+    tnng_slot *slot = lane->closed ? NULL : new_slot(lane);
+
+    if (slot == NULL) {
+        nng_msg_free(msg);
+        return NULL;
+    }
+    slot->msg = msg;
+    slot->code = 0;
+    slot->pending = slot->unwanted = slot->superseded = false;
+    slot->next = lane->head;
+    lane->head = slot;
+    if (lane->tail == NULL) {
+        lane->tail = slot;
+    }
+    tnng_slot_set_useful(lane, slot, true);
+    lane->answerable = false;
+    return slot;
 }
 
 int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
@@ -287,6 +334,9 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
     if (!(lane->traits & CAN_RECEIVE)) {
         return tnng_answer(result, NNG_ENOTSUP, NULL);
     }
+    if (lane->traits & SPARE_CONTEXTS) {
+        return tnng_source_receive(lane, port, tag, result);
+    }
     pthread_mutex_lock(&lane->lock);
     if (lane->closed) {
         code = NNG_ECLOSED;
@@ -294,7 +344,7 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
                (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
         /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
         code = NNG_EBUSY;
-    } else if ((code = receive_now(lane, &msg)) == NNG_ETIMEDOUT) {
+    } else if ((code = receive_now(lane, &msg)) == NNG_ETIMEDOUT && !lane->ended) {
         if (port == NULL) {
             code = NNG_EAGAIN;
         } else if (!tnng_owner_enter(lane->socket, port)) {
@@ -311,29 +361,69 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
     return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
 }
 
+/* [caller] */
+int tnng_receive_many(
+    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large)
+{
+    size_t used = 0;
+    int count = 0;
+    nng_msg *msg = NULL;
+
+    *large = NULL;
+    if (tnng_forked()) {
+        return 0;
+    }
+    pthread_mutex_lock(&lane->lock);
+    while (count < max && !lane->closed && receive_now(lane, &msg) == 0 && msg != NULL) {
+        size_t size = nng_msg_len(msg);
+        if (size <= capacity - used) {
+            memcpy(buffer + used, nng_msg_body(msg), size);
+            used += size;
+            sizes[count++] = (uint32_t) size;
+            nng_msg_free(msg);
+        } else if (count == 0) {
+            *large = msg;
+            break;
+        } else {
+            tnng_lane_put_first(lane, msg);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return count;
+}
+
+/* [caller] Time is up. Cancelling a receive ends the survey inside nng. */
+void tnng_end_survey(tnng_lane *lane)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&lane->lock);
+    lane->keep = 0;
+    lane->ended = true;
+    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        if (slot->pending && !slot->unwanted) {
+            slot->unwanted = true;
+            nng_aio_cancel(slot->aio);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
 /* [caller] Puts a message back to the front: the next call gets it. */
 void tnng_give_back(tnng_lane *lane, nng_msg *msg)
 {
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
-    tnng_slot *slot = lane->closed ? NULL : new_slot(lane);
-    if (slot == NULL) {
-        nng_msg_free(msg);
-    } else {
-        slot->msg = msg;
-        slot->code = 0;
-        slot->pending = slot->unwanted = slot->superseded = false;
-        slot->next = lane->head;
-        lane->head = slot;
-        if (lane->tail == NULL) {
-            lane->tail = slot;
-        }
-        set_useful(lane, slot, true);
-        lane->answerable = false;
-        tnng_lane_settle(lane);
+    if (lane->traits & SPARE_CONTEXTS) {
+        tnng_source_give_back(lane, msg);
+        return;
     }
+    pthread_mutex_lock(&lane->lock);
+    tnng_lane_put_first(lane, msg);
+    tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }
 

@@ -4,6 +4,9 @@
 
 #include "internal.h"
 
+/* How many receives stand for the replies to a survey. */
+enum { REPLIES_AHEAD = 16 };
+
 static void submit(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
 {
     nng_aio_set_msg(aio, msg);
@@ -142,6 +145,7 @@ static int start(
     }
     tnng_park(op, result);
     if (lane->traits & SUPERSEDES) {
+        lane->keep = 0;
         tnng_lane_supersede(lane);
     }
     if (lane->traits & ANSWERS) {
@@ -151,6 +155,11 @@ static int start(
     code = tries ? try_send(lane, msg) : NNG_ETIMEDOUT;
     if (code == 0) {
         count_accepted(lane);
+        if (lane->traits & SURVEYS) {
+            lane->ended = false;
+            lane->keep = REPLIES_AHEAD;
+            tnng_lane_settle(lane);
+        }
     }
     if (code == 0 && chain) {
         op->chain = true;
@@ -175,7 +184,7 @@ static int run(
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, msg);
     }
-    if (!(lane->traits & CAN_SEND)) {
+    if (!(lane->traits & CAN_SEND) || (chain && (lane->traits & SPARE_CONTEXTS))) {
         return tnng_answer(result, NNG_ENOTSUP, msg);
     }
     result->op = NULL;
@@ -222,4 +231,29 @@ int tnng_exchange_bytes(tnng_lane *lane, const void *data, size_t size, tnng_por
     uint64_t tag, tnng_result *result)
 {
     return run_bytes(lane, data, size, true, port, tag, result);
+}
+
+/* [caller] */
+int tnng_send_many(tnng_lane *lane, const char *data, const uint32_t *sizes, int count, int *sent)
+{
+    int code;
+
+    *sent = 0;
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    pthread_mutex_lock(&lane->lock);
+    code = refuse(lane);
+    while (code == 0 && *sent < count) {
+        nng_msg *msg = tnng_msg_new(data, sizes[*sent]);
+        code = msg == NULL ? NNG_ENOMEM : try_send(lane, msg);
+        if (code == 0) {
+            count_accepted(lane);
+            data += sizes[(*sent)++];
+        } else if (msg != NULL) {
+            nng_msg_free(msg);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return code == NNG_ETIMEDOUT ? NNG_EAGAIN : code;
 }

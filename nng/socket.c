@@ -19,24 +19,32 @@
 /* N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
  * Respondent0 have no TRY_SEND: one that fails has used up the reply's route. */
 const tnng_protocol tnng_protocols[] = {
-    [TNNG_PAIR0] = {"pair0", nng_pair0_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
-    [TNNG_PAIR1] = {"pair1", nng_pair1_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
-    [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly,
+    [TNNG_PAIR0] = {"pair0", nng_pair0_open, nng_pair0_open_raw,
         CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
-    [TNNG_PUB0] = {"pub0", nng_pub0_open, CAN_SEND | TRY_SEND},
-    [TNNG_SUB0] = {"sub0", nng_sub0_open, CAN_RECEIVE | HAS_CONTEXTS | STANDING | TRY_RECEIVE},
-    [TNNG_PUSH0] = {"push0", nng_push0_open, CAN_SEND | TRY_SEND},
-    [TNNG_PULL0] = {"pull0", nng_pull0_open, CAN_RECEIVE | TRY_RECEIVE},
-    [TNNG_REQ0] = {"req0", nng_req0_open,
+    [TNNG_PAIR1] = {"pair1", nng_pair1_open, nng_pair1_open_raw,
+        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly, NULL,
+        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE | CHOOSES_PIPE},
+    [TNNG_PUB0] = {"pub0", nng_pub0_open, nng_pub0_open_raw, CAN_SEND | TRY_SEND},
+    [TNNG_SUB0] = {"sub0", nng_sub0_open, nng_sub0_open_raw,
+        CAN_RECEIVE | HAS_CONTEXTS | STANDING | TRY_RECEIVE},
+    [TNNG_PUSH0] = {"push0", nng_push0_open, nng_push0_open_raw, CAN_SEND | TRY_SEND},
+    [TNNG_PULL0] = {"pull0", nng_pull0_open, nng_pull0_open_raw, CAN_RECEIVE | TRY_RECEIVE},
+    [TNNG_REQ0] = {"req0", nng_req0_open, nng_req0_open_raw,
         CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | TRY_SEND},
-    [TNNG_REP0] = {"rep0", nng_rep0_open,
+    [TNNG_REP0] = {"rep0", nng_rep0_open, nng_rep0_open_raw,
         CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS | TRY_RECEIVE},
-    [TNNG_SURVEYOR0] = {"surveyor0", nng_surveyor0_open,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | TRY_SEND},
-    [TNNG_RESPONDENT0] = {"respondent0", nng_respondent0_open,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS},
-    [TNNG_BUS0] = {"bus0", nng_bus0_open, CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+    [TNNG_SURVEYOR0] = {"surveyor0", nng_surveyor0_open, nng_surveyor0_open_raw,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | SURVEYS |
+            TRY_SEND},
+    [TNNG_RESPONDENT0] = {"respondent0", nng_respondent0_open, nng_respondent0_open_raw,
+        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS | SPARE_CONTEXTS},
+    [TNNG_BUS0] = {"bus0", nng_bus0_open, nng_bus0_open_raw,
+        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
 };
+
+/* Raw sockets have no conversation: whatever comes, comes with its header, and goes out with it. */
+enum { RAW_TRAITS = CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_bool forked;
@@ -48,7 +56,7 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
 /* nng aborts a forked child that uses it, so nothing of it is touched there. */
 bool tnng_forked(void) { return atomic_load(&forked); }
 
-static int make_safe(nng_socket socket, int protocol)
+static int make_safe(nng_socket socket, int protocol, bool raw)
 {
     int code = 0;
 
@@ -59,14 +67,16 @@ static int make_safe(nng_socket socket, int protocol)
     }
     /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread
      * (fixed by removing it). Surveys never expire in nng; how long one lasts is decided above. */
-    if (code == 0 && protocol == TNNG_SURVEYOR0 && !TNNG_WITHOUT("C7")) {
+    if (code == 0 && protocol == TNNG_SURVEYOR0 && !raw && !TNNG_WITHOUT("C7")) {
         code = nng_socket_set_ms(socket, NNG_OPT_SURVEYOR_SURVEYTIME, INT32_MAX);
     }
     return code;
 }
 
-int tnng_socket_open(tnng_socket **out, int protocol)
+int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
 {
+    const tnng_protocol *kind = &tnng_protocols[protocol];
+    int (*open)(nng_socket *) = raw ? kind->open_raw : kind->open;
     tnng_socket *socket;
     int code;
 
@@ -74,23 +84,36 @@ int tnng_socket_open(tnng_socket **out, int protocol)
     if (tnng_forked()) {
         return TNNG_FORKED;
     }
+    if (open == NULL) {
+        return NNG_ENOTSUP;
+    }
     if ((socket = calloc(1, sizeof(*socket))) == NULL) {
         return NNG_ENOMEM;
     }
-    if ((code = tnng_protocols[protocol].open(&socket->nng)) != 0) {
+    if ((code = open(&socket->nng)) != 0) {
         free(socket);
         return code;
     }
     atomic_init(&socket->refs, 1);
     atomic_init(&socket->accepted, 0);
-    socket->protocol = &tnng_protocols[protocol];
+    socket->protocol = kind;
+    socket->traits = raw ? (kind->traits & RAW_TRAITS) | KEEPS_HEADER : kind->traits;
+    if (TNNG_WITHOUT("C3")) {
+        socket->traits &= ~SPARE_CONTEXTS;
+    }
     socket->protocol_number = protocol;
     pthread_mutex_init(&socket->lock, NULL);
     pthread_mutex_init(&socket->endpoint_lock, NULL);
     pthread_mutex_init(&socket->pipes_lock, NULL);
     pthread_mutex_init(&socket->owner_lock, NULL);
     pthread_cond_init(&socket->pipes_changed, NULL);
-    if ((code = make_safe(socket->nng, protocol)) != 0 || (code = tnng_pipes_watch(socket)) != 0) {
+    if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
+        (code = tnng_pipes_watch(socket)) != 0) {
+        nng_close(socket->nng);
+        tnng_socket_release(socket);
+        return code;
+    }
+    if ((socket->traits & SPARE_CONTEXTS) && (code = tnng_source_open(socket)) != 0) {
         nng_close(socket->nng);
         tnng_socket_release(socket);
         return code;

@@ -57,7 +57,9 @@ from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as Message
 from trionng._pipes import Pipe as Pipe
 from trionng._sockets import (
+    Bus0 as Bus0,
     Pair0 as Pair0,
+    Pair1 as Pair1,
     Pub0 as Pub0,
     Pull0 as Pull0,
     Push0 as Push0,
@@ -66,6 +68,12 @@ from trionng._sockets import (
     ReqContext as ReqContext,
     Sub0 as Sub0,
     SubContext as SubContext,
+)
+from trionng._surveys import (
+    Replies as Replies,
+    Respondent0 as Respondent0,
+    Surveyor0 as Surveyor0,
+    SurveyorContext as SurveyorContext,
 )
 from trionng._trio_socket import (
     Context as Context,

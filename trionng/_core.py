@@ -49,21 +49,33 @@ class Core(Generic[D, L]):
     peer: IntOption = IntOption("peer", "int", writable=False)
     peer_name: TextOption = TextOption("peer-name", writable=False)
 
-    def __init__(self) -> None:
+    def __init__(self, *, raw: bool = False) -> None:
         self._closed = False
         self._gone = True
+        self._had_endpoint = False
+        self._has_queues = self._has_queues or raw
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
         self._pipe_cache: dict[int, Pipe] = {}
-        code, native = _ffi.open_socket(self._protocol)
+        code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
-            raise error_for(code, f"open {type(self).__name__}")
+            raise error_for(code, f"open {type(self).__name__}{' raw' if raw else ''}")
         self._native = native
         self._gone = False
         code, lane = native.open_lane(context=False)
         if lane is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._lane = lane
+
+    # Bus0, polyamorous Pair1 and raw sockets keep their messages in nng's generic queues (C8).
+    _has_queues = False
+
+    @property
+    def _buffers_are_fixed(self) -> bool:
+        return self._has_queues and self._had_endpoint
+
+    def _choose_protocol(self) -> int:
+        return self._protocol
 
     def __del__(
         self,
@@ -133,6 +145,7 @@ class Core(Generic[D, L]):
         """
         if self._closed:
             raise Closed(f"{type(self).__name__}.listen {url}: the socket is closed", url=url)
+        self._had_endpoint = True
         code, number = self._native.create_listener(url.encode())
         if code != 0:
             raise endpoint_error(code, "listen", url)
@@ -166,6 +179,7 @@ class Core(Generic[D, L]):
         """Create a dialer that has not started."""
         if self._closed:
             raise Closed(f"{type(self).__name__}.dial {url}: the socket is closed", url=url)
+        self._had_endpoint = True
         code, number = self._native.create_dialer(url.encode())
         if code != 0:
             raise endpoint_error(code, "dial", url)
@@ -258,6 +272,12 @@ class Topics:
             raise error_for(code, f"unsubscribe {unwanted!r}: not subscribed")
         self._topics = tuple(each for each in self._topics if each != unwanted)
         self.narrowed = True
+
+    def filter(self, batch: list[bytes]) -> list[bytes]:
+        """Return those of the messages taken before that may still be delivered."""
+        if not self.narrowed:
+            return batch
+        return [data for data in batch if data.startswith(self._topics)]
 
     def want(self, msg: _ffi.Msg) -> bool:
         """Say whether a message taken before may still be delivered."""

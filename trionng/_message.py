@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from trionng import _ffi
-from trionng._errors import MessageStateError
+from trionng._errors import MessageStateError, error_for
 from trionng._util import check_buffer
 
 if TYPE_CHECKING:
+    import builtins
+
     from typing_extensions import Buffer
 
     from trionng._pipes import Pipe
@@ -25,6 +27,7 @@ class Message:
     Args:
         data: any contiguous buffer; it is copied.
         pipe: the connection the message is for (only polyamorous Pair1 looks at it).
+        header: what a raw socket sends in front of the body, at most 64 bytes; others ignore it.
 
     Example:
         msg = await rep.recv_msg()
@@ -33,10 +36,16 @@ class Message:
 
     __slots__ = ("_handle", "_pipe")
 
-    def __init__(self, data: Buffer, pipe: Pipe | None = None) -> None:
+    def __init__(
+        self, data: Buffer, pipe: Pipe | None = None, *, header: builtins.bytes = b""
+    ) -> None:
         check_buffer(data)
         self._handle: _ffi.MessageHandle | None = _ffi.MessageHandle.from_data(data)
         self._pipe = pipe
+        if header:
+            code = self._handle.set_header(header)
+            if code != 0:
+                raise error_for(code, f"a message header of {len(header)} bytes")
 
     @classmethod
     def _received(cls, msg: _ffi.Msg, pipe: Pipe | None) -> Message:
@@ -69,6 +78,11 @@ class Message:
     def bytes(self) -> bytes:
         """A copy of the content."""
         return self.body.tobytes()
+
+    @property
+    def header(self) -> builtins.bytes:
+        """The protocol header, which only raw sockets show: the way the message came."""
+        return self._owned().header
 
     @property
     def pipe(self) -> Pipe | None:

@@ -9,15 +9,17 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+import trio
+
 from trionng import _ffi
-from trionng._errors import error_for
+from trionng._errors import InvalidOperation, error_for
 from trionng._message import Message
 from trionng._options import TimeoutOption, seconds
 from trionng._util import check_buffer
-from trionng._wait_trio import wait_for, with_timeout
+from trionng._wait_trio import checkpoint, wait_for, wait_for_many, with_timeout
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from typing_extensions import Buffer, Self
 
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ETIMEDOUT, _ENOTSUP = 5, 9
+# What one submission of send_many takes: messages, and bytes unless one message is larger.
+_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
 
 
 class Messaging:
@@ -133,7 +137,7 @@ class Messaging:
             MessageStateError: it has been sent already.
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
-        submit = _SendMessage(self._lane, msg)
+        submit = _SendMessage(self._socket_core(), self._lane, msg)
         await self._send("send_msg", submit, msg._restore)
 
     async def recv(self) -> bytes:
@@ -167,6 +171,23 @@ class Messaging:
         message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
         return message
 
+    async def _receive_many(self, most: int) -> list[bytes]:
+        """Receive what is ready, at least one message and at most `most`, with one wake-up."""
+        if most < 1:
+            raise InvalidOperation(f"recv_many: {most} is not at least 1")
+        call = partial(wait_for_many, self._lane, most)
+        while True:
+            if self.recv_timeout >= 0:
+                code, batch = await self._within(self.recv_timeout, "recv_many", call)
+            else:
+                code, batch = await call()
+            if code != 0:
+                raise self._failed(code, "recv_many")
+            if self._topics is not None:
+                batch = self._topics.filter(batch)
+            if batch:
+                return batch
+
     def recv_nowait(self) -> bytes:
         """Return a message that is here already.
 
@@ -188,8 +209,55 @@ class Messaging:
         return await self.recv()
 
 
+class ManyReceiving(Messaging):
+    """Receives in batches, for the protocols where taking more than one is honest."""
+
+    async def recv_many(self, most: int) -> list[bytes]:
+        """Receive what is ready, at least one message and at most `most`, with one wake-up.
+
+        Cancellation: nothing is lost; a cancelled call takes nothing.
+
+        Raises:
+            Timeout, Closed: as `recv`.
+        """
+        return await self._receive_many(most)
+
+
 class NowaitSending(Messaging):
     """Sends that never wait, for the protocols where trying is honest."""
+
+    async def send_many(self, messages: Iterable[Buffer]) -> int:
+        """Send messages in order, in one submission for as many as fit; return how many went.
+
+        Cancellation: a call that has sent some returns their number instead of raising.
+
+        Args:
+            messages: any contiguous buffers; they are read before anything is sent.
+
+        Raises:
+            Timeout, Closed: as `send`; what was sent before is sent.
+        """
+        batch = []
+        for data in messages:
+            check_buffer(data)
+            batch.append(data if isinstance(data, bytes) else bytes(memoryview(data)))
+        sent = 0
+        try:
+            await checkpoint()
+            while sent < len(batch):
+                if sent:
+                    await checkpoint()
+                code, count = self._lane.send_many(_next_chunk(batch, sent))
+                sent += count
+                if code == _ffi.AGAIN:
+                    await self._send("send_many", partial(self._lane.send, batch[sent]), _ffi.drop)
+                    sent += 1
+                elif code != 0:
+                    raise self._failed(code, "send_many")
+        except trio.Cancelled:
+            if not sent:
+                raise
+        return sent
 
     def send_nowait(self, data: Buffer) -> None:
         """Send a message if it can be handed over at once.
@@ -208,20 +276,35 @@ class NowaitSending(Messaging):
             MessageStateError: it has been sent already.
             TryAgain, Closed: as `send_nowait`.
         """
-        answer = self._lane.send_message(msg._give(), None, 0)
+        answer = _SendMessage(self._socket_core(), self._lane, msg)(None, 0)
         self._send_now("send_msg_nowait", answer, msg._restore)
+
+
+def _next_chunk(batch: list[bytes], start: int) -> list[bytes]:
+    end, size = start, 0
+    while end < len(batch) and end - start < _MESSAGES_AT_ONCE:
+        size += len(batch[end])
+        if end > start and size > _BYTES_AT_ONCE:
+            break
+        end += 1
+    return batch[start:end]
 
 
 class _SendMessage:
     """Takes the message from its owner only at the moment it is submitted."""
 
-    def __init__(self, lane: _ffi.Lane, msg: Message) -> None:
+    def __init__(self, core: AnyCore, lane: _ffi.Lane, msg: Message) -> None:
+        self._core = core
         self._lane = lane
         self._msg = msg
         msg._owned()
 
-    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
-        return self._lane.send_message(self._msg._give(), port, tag)
+    def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+        handle = self._msg._give()
+        # Only what was addressed to a connection of this very socket goes there.
+        pipe = self._msg.pipe
+        handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
+        return self._lane.send_message(handle, port, tag)
 
 
 def missing(instance: Messaging, operation: str, why: str) -> NoReturn:

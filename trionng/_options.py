@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, Final, Protocol, overload
 
 from trionng import _ffi
-from trionng._errors import InvalidOperation, error_for
+from trionng._errors import BadState, InvalidOperation, error_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -84,6 +84,19 @@ class IntOption:
         code = _ffi.set_number(on, number, self._kind, self._nng_name, value)
         if code != 0:
             raise error_for(code, f"set {self._name}", url)
+
+
+class BufferSize(IntOption):
+    """How many messages a queue holds.
+
+    C8: nng, up to 1.12 at least, reads past its array when a queue that holds messages is made
+    smaller. On the sockets that have such queues the size is fixed by the first endpoint.
+    """
+
+    def _write(self, obj: HasOptions, value: int) -> None:
+        if getattr(obj, "_buffers_are_fixed", False):
+            raise BadState(f"set {self._name}: only before the first listen or dial")
+        super()._write(obj, value)
 
 
 class SizeLimit(IntOption):
@@ -179,6 +192,9 @@ class TimeoutOption:
     -1 waits for ever, 0 polls.
     """
 
+    def __init__(self, default: int = -1) -> None:
+        self._default = default
+
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
         self._slot = f"_{name}_ms"
@@ -190,7 +206,7 @@ class TimeoutOption:
     def __get__(self, obj: object | None, owner: type) -> Self | int:
         if obj is None:
             return self
-        value: int = obj.__dict__.get(self._slot, -1)
+        value: int = obj.__dict__.get(self._slot, self._default)
         return value
 
     def __set__(self, obj: object, value: int) -> None:

@@ -11,8 +11,8 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
 from trionng._core import Topics
-from trionng._messaging import Messaging, NowaitSending, missing
-from trionng._options import BoolOption, IntOption, check_int
+from trionng._messaging import ManyReceiving, Messaging, NowaitSending, missing
+from trionng._options import BoolOption, BufferSize, IntOption, check_int
 from trionng._trio_socket import Context, Socket, SocketOptions
 from trionng._util import as_topics, check_buffer
 from trionng._wait_trio import wait_for
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from trionng._message import Message
 
 _MAX_BUFFER = 8192
+_MAX_HOPS = 15
+# Contexts kept for the next requests; more than these are closed when their request is over.
+_IDLE_LANES = 256
 
 
 class _NeverSends(Messaging):
@@ -63,13 +66,65 @@ class _NeverReceives(Messaging):
 
 
 @final
-class Pair0(NowaitSending, Socket, Channel[bytes]):
+class Pair0(ManyReceiving, NowaitSending, Socket, Channel[bytes]):
     """One peer, both directions, in any order."""
 
     _protocol: ClassVar[int] = _ffi.PAIR0
 
-    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 0, _MAX_BUFFER)
-    send_buffer_size: IntOption = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+
+    async def receive(self) -> bytes:
+        """Receive one message: `recv` as Trio's channels spell it."""
+        return await self.recv()
+
+
+@final
+class Pair1(ManyReceiving, NowaitSending, Socket, Channel[bytes]):
+    """One peer, both directions; polyamorous: any number of peers.
+
+    Args:
+        polyamorous: accept several peers. A message goes to the pipe it names (`pipe.send`,
+            `Message(data, pipe)`), else to one of them; nng drops what that peer does not read.
+
+    The other arguments are those of every socket.
+    """
+
+    _protocol: ClassVar[int] = _ffi.PAIR1
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+    def __init__(self, *, polyamorous: bool = False, **options: Unpack[SocketOptions]) -> None:
+        self._has_queues = self._polyamorous = polyamorous
+        super().__init__(**options)
+
+    def _choose_protocol(self) -> int:
+        return _ffi.PAIR1_POLY if self._polyamorous else _ffi.PAIR1
+
+    @property
+    def polyamorous(self) -> bool:
+        """Whether it may have several peers."""
+        return self._polyamorous
+
+    async def receive(self) -> bytes:
+        """Receive one message: `recv` as Trio's channels spell it."""
+        return await self.recv()
+
+
+@final
+class Bus0(ManyReceiving, NowaitSending, Socket, Channel[bytes]):
+    """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
+
+    Sending never waits for a slow peer: that one misses messages.
+    """
+
+    _protocol: ClassVar[int] = _ffi.BUS0
+    _has_queues = True
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
     async def receive(self) -> bytes:
         """Receive one message: `recv` as Trio's channels spell it."""
@@ -82,11 +137,11 @@ class Push0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
 
     _protocol: ClassVar[int] = _ffi.PUSH0
 
-    send_buffer_size: IntOption = IntOption("send-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
 @final
-class Pull0(_NeverSends, Socket, ReceiveChannel[bytes]):
+class Pull0(_NeverSends, ManyReceiving, Socket, ReceiveChannel[bytes]):
     """Takes the messages of the connected Push0 sockets, fairly.
 
     `recv_buffer_size` messages at most are taken before a task asks for them; 1, the default, takes
@@ -120,10 +175,10 @@ class Pub0(_NeverReceives, NowaitSending, Socket, SendChannel[bytes]):
 
     _protocol: ClassVar[int] = _ffi.PUB0
 
-    send_buffer_size: IntOption = IntOption("send-buffer", "int", 1, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 1, _MAX_BUFFER)
 
 
-class _Subscriber(_NeverSends):
+class _Subscriber(_NeverSends, ManyReceiving):
     """What Sub0 and its contexts have: topics."""
 
     _topics: Topics
@@ -158,7 +213,7 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
 
     _protocol: ClassVar[int] = _ffi.SUB0
 
-    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
     prefer_new: BoolOption = BoolOption("sub:prefnew")
 
     def __init__(
@@ -195,7 +250,7 @@ class Sub0(_Subscriber, Socket, ReceiveChannel[bytes]):
 class SubContext(_Subscriber, Context, ReceiveChannel[bytes]):
     """A subscriber of its own on the connections of a Sub0 socket."""
 
-    recv_buffer_size: IntOption = IntOption("recv-buffer", "int", 1, _MAX_BUFFER)
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
 
     def __init__(self, socket: Socket, lane: _ffi.Lane) -> None:
         super().__init__(socket, lane)
@@ -223,6 +278,7 @@ class Req0(Socket):
     _protocol: ClassVar[int] = _ffi.REQ0
 
     resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
     def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
@@ -285,8 +341,12 @@ class _Exchange:
 
     def end(self) -> None:
         # The next request on this lane gives up whatever is left of this one.
-        if self._lane is not None and not self._socket._closed:
+        if self._lane is None or self._socket._closed:
+            return
+        if len(self._socket._idle_lanes) < _IDLE_LANES:
             self._socket._idle_lanes.append(self._lane)
+        else:
+            self._lane.close()
 
 
 @final
@@ -305,3 +365,5 @@ class Rep0(Socket):
     """
 
     _protocol: ClassVar[int] = _ffi.REP0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)

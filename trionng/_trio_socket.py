@@ -107,6 +107,7 @@ class SocketOptions(TypedDict, total=False):
     tcp_keepalive: bool | None
     name: str | None
     linger: float
+    raw: bool
 
 
 class Socket(Messaging, Core[Dialer, Listener]):
@@ -123,6 +124,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
         reconnect_time_min, reconnect_time_max: milliseconds between attempts to connect.
         tcp_nodelay, tcp_keepalive: for endpoints made later.
         name: for statistics and logs.
+        raw: see and write the protocol's own header in `Message.header`, for proxies; no contexts,
+            no conversation.
         linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops
             them.
     """
@@ -146,12 +149,13 @@ class Socket(Messaging, Core[Dialer, Listener]):
         tcp_keepalive: bool | None = None,
         name: str | None = None,
         linger: float = 0,
+        raw: bool = False,
     ) -> None:
         if not hasattr(type(self), "_protocol"):
             raise TypeError(
-                "Socket is not a protocol: use Pair0, Req0, Rep0, Pub0, Sub0, Push0 or Pull0"
+                "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
             )
-        super().__init__()
+        super().__init__(raw=raw)
         self.linger = linger
         try:
             self._set_options(

@@ -253,6 +253,23 @@ async def wait_for(submit: Submit, put_back: _ffi.PutBack = _ffi.drop) -> _ffi.D
 
 
 @enable_ki_protection
+async def wait_for_many(lane: _ffi.Lane, most: int) -> tuple[int, list[bytes]]:
+    """Receive what is ready, at least one message, with one wake-up; (code, messages).
+
+    Cancellation: as `wait_for`; a cancelled call takes nothing.
+    """
+    await checkpoint_if_cancelled()
+    taken = lane.receive_many(most)
+    if taken:
+        await cancel_shielded_checkpoint()
+        return 0, taken
+    code, msg = await wait_for(lane.receive, lane.give_back)
+    if code != 0:
+        return code, taken
+    return 0, [_ffi.take_bytes(msg), *lane.receive_many(most - 1)]
+
+
+@enable_ki_protection
 async def finish(submit: Submit, within: float) -> bool:
     """Run an operation that must go on whatever happens to the task; False when it takes too long.
 

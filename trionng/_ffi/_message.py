@@ -70,6 +70,21 @@ class MessageHandle:
         number: int = lib.tnng_msg_pipe(self._owner)
         return number
 
+    def set_pipe(self, pipe: int) -> None:
+        """Say which pipe the message is for; 0 is any."""
+        lib.tnng_msg_set_pipe(self._owner, pipe)
+
+    @property
+    def header(self) -> bytes:
+        """The protocol header: what raw sockets receive and send in front of the body."""
+        size = lib.nng_msg_header_len(self._owner)
+        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self._owner)), size)
+        return data
+
+    def set_header(self, data: bytes) -> int:
+        code: int = lib.tnng_msg_set_header(self._owner, data, len(data))
+        return code
+
     def view(self) -> memoryview:
         """Give a read-only view of nng's own body."""
         body = self._body() if self._body is not None else None

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._load import ffi, lib
+from trionng._ffi._message import take_bytes
 from trionng._ffi._port import PARKED
 
 if TYPE_CHECKING:
@@ -23,8 +24,17 @@ PUB0: int = lib.TNNG_PUB0
 SUB0: int = lib.TNNG_SUB0
 PUSH0: int = lib.TNNG_PUSH0
 PULL0: int = lib.TNNG_PULL0
+PAIR1: int = lib.TNNG_PAIR1
+PAIR1_POLY: int = lib.TNNG_PAIR1_POLY
+SURVEYOR0: int = lib.TNNG_SURVEYOR0
+RESPONDENT0: int = lib.TNNG_RESPONDENT0
+BUS0: int = lib.TNNG_BUS0
 
 AGAIN = 8  # NNG_EAGAIN
+
+# How much one call copies out at most: bytes and messages.
+ROOM = 65536
+MOST = 256
 
 
 class Address(NamedTuple):
@@ -61,10 +71,11 @@ def _ends(port: Port | None) -> tuple[Any, Any]:
 class Lane:
     """Where messages travel: a socket itself, or a context of it."""
 
-    __slots__ = ("_native", "id")
+    __slots__ = ("_native", "_room", "id")
 
     def __init__(self, native: Any) -> None:
         self._native = ffi.gc(native, lib.tnng_lane_release)
+        self._room: tuple[Any, Any, Any] | None = None
         self.id: int = lib.tnng_lane_id(native)
 
     def receive(self, port: Port | None, tag: int) -> Answer:
@@ -91,6 +102,41 @@ class Lane:
         with ffi.from_buffer(data) as view:
             code = lib.tnng_exchange_bytes(self._native, view, len(view), native, tag, scratch)
         return _answer(code, scratch)
+
+    def receive_many(self, most: int) -> list[bytes]:
+        """Return what is ready now, at most so many messages."""
+        if self._room is None:
+            self._room = ffi.new("char[]", ROOM), ffi.new("uint32_t[]", MOST), ffi.new("nng_msg **")
+        buffer, sizes, large = self._room
+        taken: list[bytes] = []
+        while len(taken) < most:
+            wanted = min(most - len(taken), MOST)
+            count = lib.tnng_receive_many(self._native, buffer, ROOM, sizes, wanted, large)
+            if count == 0:
+                if not large[0]:
+                    break
+                taken.append(take_bytes(large[0]))
+                continue
+            lengths = ffi.unpack(sizes, count)
+            packed = ffi.unpack(buffer, sum(lengths))
+            end = 0
+            for length in lengths:
+                start, end = end, end + length
+                taken.append(packed[start:end])
+            if count < wanted and end <= ROOM // 2:
+                break
+        return taken
+
+    def send_many(self, batch: list[bytes]) -> tuple[int, int]:
+        """Send until one would have to wait (AGAIN); return the code and how many went."""
+        sizes = ffi.new("uint32_t[]", [len(each) for each in batch])
+        sent = ffi.new("int *")
+        code = lib.tnng_send_many(self._native, b"".join(batch), sizes, len(batch), sent)
+        return code, sent[0]
+
+    def end_survey(self) -> None:
+        """Wait for no more replies; those that came can still be received."""
+        lib.tnng_end_survey(self._native)
 
     def give_back(self, msg: Msg) -> None:
         """Make a message that was handed out the next one again."""
@@ -202,7 +248,7 @@ class NativeSocket:
         return code, state.unsent, state.progress, state.exact
 
 
-def open_socket(protocol: int) -> tuple[int, NativeSocket | None]:
+def open_socket(protocol: int, *, raw: bool = False) -> tuple[int, NativeSocket | None]:
     out = ffi.new("tnng_socket **")
-    code = lib.tnng_socket_open(out, protocol)
+    code = lib.tnng_socket_open(out, protocol, raw)
     return code, (NativeSocket(out[0]) if code == 0 else None)

@@ -1,0 +1,215 @@
+/* Receiving surveys (C3). Before nng 1.10 (issue 1959) a survey that lies unread in nng when its
+ * connection goes leaves a dangling pipe behind, which the next receive follows: a peer can crash
+ * the process with two surveys and a reset. So none may lie unread. The socket has a *source*, a
+ * lane nobody sees, with receives that always stand, each in an nng context of its own. A survey
+ * waits there together with its context; whoever asks gets both, because the context is the way
+ * back. This may go when 1.10 is the oldest nng. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+enum {
+    STANDING_CONTEXTS = 64, /* surveys that may arrive between two callbacks */
+    MAX_UNREAD = 128,       /* what nobody asks for; beyond it the oldest is dropped */
+};
+
+/* [caller] Before the first endpoint, so that no survey is ever unread. */
+int tnng_source_open(tnng_socket *socket)
+{
+    int code = tnng_lane_open(&socket->source, socket, false);
+
+    if (code == 0) {
+        pthread_mutex_lock(&socket->source->lock);
+        socket->source->traits = CAN_RECEIVE | STANDING | SOURCE;
+        socket->source->keep = STANDING_CONTEXTS;
+        tnng_lane_settle(socket->source);
+        pthread_mutex_unlock(&socket->source->lock);
+    }
+    return code;
+}
+
+/* [job] nng_close has ended all its contexts. */
+void tnng_source_close(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->owner_lock);
+    tnng_lane *source = socket->source;
+    socket->source = NULL;
+    pthread_mutex_unlock(&socket->owner_lock);
+    if (source != NULL) {
+        tnng_lane_release(source);
+    }
+}
+
+/* [any] A counted reference, or NULL when the socket has closed. */
+static tnng_lane *hold_source(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->owner_lock);
+    tnng_lane *source = socket->source;
+    if (source != NULL) {
+        tnng_lane_hold(source);
+    }
+    pthread_mutex_unlock(&socket->owner_lock);
+    return source;
+}
+
+/* [any] source->lock held, the head is about to be taken for `home`: they change contexts. */
+void tnng_source_adopt(tnng_lane *home, tnng_slot *slot)
+{
+    nng_ctx previous;
+
+    pthread_mutex_lock(&home->lock);
+    if (slot->msg != NULL) {
+        previous = home->context;
+        home->context = slot->context;
+        slot->context = previous; /* posted again, it gives up the survey that was not answered */
+        home->answerable = true;
+        home->asker = tnng_msg_pipe(slot->msg);
+    }
+    home->waiters = 0;
+    pthread_mutex_unlock(&home->lock);
+}
+
+/* [any] source->lock held: how many receives there must be, whatever state they are in. */
+int tnng_source_wanted(tnng_lane *source)
+{
+    int unread = 0;
+
+    for (tnng_slot *slot = source->head; slot != NULL; slot = slot->next) {
+        unread += slot->msg != NULL && !slot->superseded;
+    }
+    for (tnng_slot *slot = source->head; unread > MAX_UNREAD; slot = slot->next) {
+        if (slot->msg != NULL && !slot->superseded) {
+            slot->superseded = true;
+            tnng_slot_set_useful(source, slot, false);
+            unread--;
+        }
+    }
+    return source->closed ? 0 : source->keep + unread;
+}
+
+/* [caller] The lane closes: its call, if one waits, is over. */
+void tnng_source_forget(tnng_lane *home)
+{
+    tnng_lane *source = hold_source(home->socket);
+
+    if (source == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&source->lock);
+    for (tnng_op *next, *op = source->waiting.first; op != NULL; op = next) {
+        next = op->next;
+        if (op->home == home) {
+            tnng_ops_remove(&source->waiting, op);
+            source->waiters--;
+            tnng_op_finish(op, NNG_ECLOSED, NULL);
+        }
+    }
+    pthread_mutex_unlock(&source->lock);
+    tnng_lane_release(source);
+}
+
+static int reserve(tnng_lane *home)
+{
+    int code = 0;
+
+    pthread_mutex_lock(&home->lock);
+    if (home->closed) {
+        code = NNG_ECLOSED;
+    } else if (home->waiters > 0 || home->sending > 0) {
+        code = NNG_EBUSY;
+    } else {
+        home->waiters = 1;
+    }
+    pthread_mutex_unlock(&home->lock);
+    return code;
+}
+
+static int park(
+    tnng_lane *source, tnng_lane *home, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_op *op;
+
+    if (port == NULL) {
+        return NNG_EAGAIN;
+    }
+    if (!tnng_owner_enter(source->socket, port)) {
+        return NNG_EBUSY;
+    }
+    if ((op = tnng_op_new(source, NULL, port, tag)) == NULL) {
+        tnng_owner_leave(source->socket);
+        return NNG_ENOMEM;
+    }
+    pthread_mutex_lock(&home->lock);
+    home->answerable = false;
+    pthread_mutex_unlock(&home->lock);
+    tnng_lane_hold(home);
+    op->home = home;
+    tnng_park(op, result);
+    tnng_lane_wait(source, op);
+    return TNNG_PARKED;
+}
+
+int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_lane *source;
+    nng_msg *msg = NULL;
+    int code = reserve(home);
+
+    if (code != 0) {
+        return tnng_answer(result, code, NULL);
+    }
+    if ((source = hold_source(home->socket)) == NULL) {
+        return tnng_answer(result, NNG_ECLOSED, NULL);
+    }
+    pthread_mutex_lock(&source->lock);
+    pthread_mutex_lock(&home->lock);
+    bool closed = home->closed || source->closed;
+    pthread_mutex_unlock(&home->lock);
+    if (closed) {
+        code = NNG_ECLOSED;
+    } else if (source->waiting.first == NULL && tnng_lane_ready(source)) {
+        code = tnng_lane_hand_out(source, &msg, home);
+        tnng_lane_settle(source);
+    } else {
+        code = park(source, home, port, tag, result);
+    }
+    pthread_mutex_unlock(&source->lock);
+    if (code != TNNG_PARKED && msg == NULL) {
+        tnng_source_unreserve(home);
+    }
+    tnng_lane_release(source);
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+}
+
+/* [any] The lane asks for nothing any more. */
+void tnng_source_unreserve(tnng_lane *home)
+{
+    pthread_mutex_lock(&home->lock);
+    home->waiters = 0;
+    pthread_mutex_unlock(&home->lock);
+}
+
+/* [caller] The survey goes back to the front, and its context with it. */
+void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
+{
+    tnng_lane *source = hold_source(home->socket);
+    tnng_slot *slot;
+    nng_ctx empty;
+
+    if (source == NULL) {
+        nng_msg_free(msg);
+        return;
+    }
+    pthread_mutex_lock(&source->lock);
+    if ((slot = tnng_lane_put_first(source, msg)) != NULL) {
+        pthread_mutex_lock(&home->lock);
+        empty = slot->context;
+        slot->context = home->context;
+        home->context = empty;
+        home->answerable = false;
+        pthread_mutex_unlock(&home->lock);
+        tnng_lane_settle(source);
+    }
+    pthread_mutex_unlock(&source->lock);
+    tnng_lane_release(source);
+}

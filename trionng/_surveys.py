@@ -1,0 +1,194 @@
+"""Surveys under Trio (floor 5): one question, any number of answers, until time is up.
+
+nng's own survey timer is kept from firing (C7); here Trio's clock decides when a survey ends.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, TypeVar, final
+
+import trio
+
+from trionng import _ffi
+from trionng._messaging import ManyReceiving
+from trionng._options import INT_MAX, IntOption, TimeoutOption, seconds
+from trionng._trio_socket import Context, Socket, SocketOptions
+from trionng._wait_trio import checkpoint, with_timeout
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from typing_extensions import Buffer, Self, Unpack
+
+    from trionng._message import Message
+
+T = TypeVar("T")
+
+_ETIMEDOUT = 5
+_MAX_HOPS = 15
+_DEFAULT_SURVEY_TIME = 1000
+
+
+class _Surveying(ManyReceiving):
+    """A survey and its replies, on a socket or context."""
+
+    survey_time: TimeoutOption = TimeoutOption(_DEFAULT_SURVEY_TIME)
+
+    _ends_at = math.inf
+
+    async def send(self, data: Buffer) -> None:
+        """Start a survey (`nng_ctx_send`); an earlier one is given up.
+
+        It ends after `survey_time`. Never waits: peers that cannot take it miss it.
+
+        Raises:
+            Busy: another task is using this socket or context.
+            Closed: the socket is closed.
+            TypeError: `data` is a str, or has no bytes.
+        """
+        await super().send(data)
+        self._start()
+
+    async def send_msg(self, msg: Message) -> None:
+        """Start a survey with a `Message` and give it away.
+
+        Raises:
+            MessageStateError: it has been sent already.
+            Busy, Closed: as `send`.
+        """
+        await super().send_msg(msg)
+        self._start()
+
+    def _start(self) -> None:
+        self._ends_at = trio.current_time() + seconds(self.survey_time)
+
+    async def _while_it_lasts(self, operation: str, call: Callable[[], Awaitable[T]]) -> T | None:
+        """Run a receive until the survey ends; None when it has."""
+        remaining = self._ends_at - trio.current_time()
+        if remaining > 0:
+            in_time, result = await with_timeout(remaining, call)
+            if in_time:
+                return result
+        else:
+            await checkpoint()
+        self._lane.end_survey()
+        return None
+
+    def _is_over(self, operation: str) -> Exception:
+        return self._failed(_ETIMEDOUT, operation, "the survey is over")
+
+    async def _receive_untimed(self, operation: str) -> _ffi.Msg:
+        call = partial(super()._receive_untimed, operation)
+        msg = await self._while_it_lasts(operation, call)
+        if msg is None:
+            # What arrived in time is still read.
+            code, msg = self._lane.receive(None, 0)
+            if code != 0:
+                raise self._is_over(operation)
+        return msg
+
+    async def _receive_many(self, most: int) -> list[bytes]:
+        batch = await self._while_it_lasts("recv_many", partial(super()._receive_many, most))
+        if batch is None:
+            batch = self._lane.receive_many(most)
+            if not batch:
+                raise self._is_over("recv_many")
+        return batch
+
+
+@final
+class Surveyor0(_Surveying, Socket):
+    """Asks everybody, and receives the answers that come in time.
+
+    `survey` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
+    survey at a time.
+
+    Args:
+        survey_time: milliseconds a survey lasts; default 1000; -1 never ends.
+
+    The other arguments are those of every socket.
+    """
+
+    _protocol: ClassVar[int] = _ffi.SURVEYOR0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+    def __init__(self, *, survey_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
+        self._given_time = survey_time
+        super().__init__(**options)
+
+    def _more_options(self) -> dict[str, object]:
+        return {"survey_time": self._given_time}
+
+    def new_context(self) -> SurveyorContext:
+        """Open a context: one more survey at a time."""
+        return SurveyorContext(self, super().new_context()._give_lane())
+
+    @asynccontextmanager
+    async def survey(self, data: Buffer, within: float | None = None) -> AsyncIterator[Replies]:
+        """Ask everybody, and iterate over the answers until time is up.
+
+        Args:
+            data: any contiguous buffer.
+            within: seconds; default: `survey_time`.
+
+        Example:
+            async with surveyor.survey(b"who is there?", within=0.5) as replies:
+                async for reply in replies:
+                    print(reply)
+        """
+        async with self.new_context() as context:
+            if within is not None:
+                context.survey_time = INT_MAX if within == math.inf else round(within * 1000)
+            await context.send(data)
+            yield Replies(context)
+
+
+@final
+class SurveyorContext(_Surveying, Context):
+    """A survey of its own on the connections of a Surveyor0 socket."""
+
+    def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
+        super().__init__(socket, lane)
+        self.survey_time = socket.survey_time
+
+
+@final
+class Replies:
+    """The answers to one survey; iterating ends with the survey."""
+
+    def __init__(self, context: SurveyorContext) -> None:
+        self._context = context
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await self._context.recv()
+        except TimeoutError:
+            raise StopAsyncIteration from None
+
+    async def recv_many(self, most: int) -> list[bytes]:
+        """Receive the answers that are ready, at least one.
+
+        Raises:
+            Timeout: the survey is over, and all answers were read.
+        """
+        return await self._context.recv_many(most)
+
+
+@final
+class Respondent0(Socket):
+    """Answers surveys: each is received, and may be answered with one `send`.
+
+    The socket has one survey at a time; contexts have one each. Receiving again gives up the survey
+    that was not answered.
+    """
+
+    _protocol: ClassVar[int] = _ffi.RESPONDENT0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
