@@ -1,4 +1,4 @@
-"""What several test files need: fresh addresses, connected sockets, functions run in a process of their own.
+"""What several test files need: addresses, connected sockets, functions run in other processes.
 
 `run_apart` is for whatever could hang or crash in C: the function runs in a new interpreter under
 faulthandler's watchdog, which prints where every thread stands and exits.
@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -25,6 +24,7 @@ import trionng
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 A = TypeVar("A", bound=trionng.Socket)
 B = TypeVar("B", bound=trionng.Socket)
