@@ -176,11 +176,13 @@ struct tnng_socket {
 /* op.c */
 tnng_op *tnng_op_new(tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
 void tnng_op_free(tnng_op *);
+void tnng_op_forget_caller(tnng_op *);
 void tnng_op_finish(tnng_op *, int code, nng_msg *);
 int tnng_answer(tnng_result *, int code, nng_msg *);
 int tnng_park(tnng_op *, tnng_result *);
 void tnng_ops_append(tnng_ops *, tnng_op *);
 void tnng_ops_remove(tnng_ops *, tnng_op *);
+bool tnng_owner_is_another(tnng_socket *, tnng_port *);
 bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_leave(tnng_socket *);
 

@@ -45,6 +45,15 @@ bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
     return free_for_us;
 }
 
+/* [caller] The same question without moving in. */
+bool tnng_owner_is_another(tnng_socket *socket, tnng_port *port)
+{
+    pthread_mutex_lock(&socket->owner_lock);
+    bool another = socket->parked > 0 && socket->owner != port && port->exclusive;
+    pthread_mutex_unlock(&socket->owner_lock);
+    return another;
+}
+
 void tnng_owner_leave(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->owner_lock);
@@ -84,15 +93,22 @@ tnng_op *tnng_op_new(tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint
     return op;
 }
 
+/* [any] Nobody waits for this op any more. */
+void tnng_op_forget_caller(tnng_op *op)
+{
+    if (op->port != NULL) {
+        tnng_owner_leave(op->lane != NULL ? op->lane->socket : op->socket);
+        tnng_port_release(op->port);
+        op->port = NULL;
+    }
+}
+
 /* [any] With no lock held. */
 void tnng_op_free(tnng_op *op)
 {
     tnng_lane *lane = op->lane;
 
-    if (op->port != NULL) {
-        tnng_owner_leave(lane != NULL ? lane->socket : op->socket);
-        tnng_port_release(op->port);
-    }
+    tnng_op_forget_caller(op);
     if (op->socket != NULL) {
         tnng_socket_release(op->socket);
     }

@@ -17,7 +17,13 @@ static void submit(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
     }
 }
 
-static void count_accepted(tnng_lane *lane) { atomic_fetch_add(&lane->socket->accepted, 1); }
+static void count_accepted(tnng_lane *lane)
+{
+    atomic_fetch_add(&lane->socket->accepted, 1);
+    if (lane->traits & ANSWERS) {
+        tnng_pipe_expect(lane->socket, lane->asker);
+    }
+}
 
 /* [nng] A send that had to wait is decided. */
 static void on_sent(void *arg)
@@ -28,6 +34,13 @@ static void on_sent(void *arg)
 
     TNNG_PAUSE("send.callback");
     pthread_mutex_lock(&lane->lock);
+    if (op->port == NULL) {
+        nng_aio_set_msg(op->aio, NULL);
+        pthread_mutex_unlock(&lane->lock);
+        tnng_op_free(op);
+        tnng_lane_release(lane);
+        return;
+    }
     int code = nng_aio_result(op->aio);
     nng_msg *msg = nng_aio_get_msg(op->aio);
     nng_aio_set_msg(op->aio, NULL);
@@ -84,20 +97,31 @@ static int try_send(tnng_lane *lane, nng_msg *msg)
     return nng_aio_result(lane->try_send);
 }
 
-/* [caller] The send goes to nng with a callback; it holds the lock until nng has it. */
-static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg, bool chain)
+/* [caller] The send goes to nng with a callback; the lock is held until nng has it. 0 when it turns
+ * out to be sent already: Rep0 and Respondent0 empty the aio when they accept a reply, which they
+ * do at once unless the connection is busy with another. Then nobody waits for the callback, it
+ * only tidies up. */
+static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg)
 {
     if (op->aio == NULL && nng_aio_alloc(&op->aio, on_sent, op) != 0) {
+        op->next = lane->idle_ops;
+        tnng_op_forget_caller(op);
+        lane->idle_ops = op;
+        tnng_lane_release(lane);
         return NNG_ENOMEM;
     }
     nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
     op->stage = OP_SENDING;
-    op->chain = chain;
     lane->sending++;
     tnng_lane_hold(lane);
     TNNG_PAUSE("send.before_submit");
     submit(lane, op->aio, msg);
     TNNG_PAUSE("send.after_submit");
+    if ((lane->traits & ANSWERS) && nng_aio_get_msg(op->aio) == NULL) {
+        lane->sending--;
+        tnng_op_forget_caller(op);
+        return 0;
+    }
     return TNNG_PARKED;
 }
 
@@ -117,42 +141,67 @@ static int refuse(tnng_lane *lane)
     return 0;
 }
 
+/* [caller] An op for a call that parks, or NULL with the reason in *code. */
+static tnng_op *new_op(tnng_lane *lane, tnng_port *port, uint64_t tag, bool chain, int *code)
+{
+    tnng_op *op;
+
+    if (!tnng_owner_enter(lane->socket, port)) {
+        *code = NNG_EBUSY;
+        return NULL;
+    }
+    if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
+        tnng_owner_leave(lane->socket);
+        *code = NNG_ENOMEM;
+        return NULL;
+    }
+    op->chain = chain;
+    return op;
+}
+
+/* [caller] lane->lock held. 0: sent. NNG_EAGAIN: it would have to wait and nobody may. */
+static int send_or_park(
+    tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_op *op;
+    int code = lane->traits & TRY_SEND ? try_send(lane, msg) : NNG_ETIMEDOUT;
+
+    if (code == NNG_ETIMEDOUT && port == NULL) {
+        return NNG_EAGAIN;
+    }
+    if (code == NNG_ETIMEDOUT && (op = new_op(lane, port, tag, chain, &code)) != NULL) {
+        code = send_parked(lane, op, msg);
+        if (code == TNNG_PARKED) {
+            tnng_park(op, result);
+        }
+    }
+    return code;
+}
+
 static int start(
     tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    tnng_op *op = NULL;
-    bool tries = lane->traits & TRY_SEND;
+    tnng_op *op;
     int code = refuse(lane);
 
     if (code != 0) {
         return code;
     }
+    if (port == NULL && (chain || !(lane->traits & TRY_SEND))) {
+        return NNG_EAGAIN;
+    }
+    if (port != NULL && tnng_owner_is_another(lane->socket, port)) {
+        return NNG_EBUSY;
+    }
     if (!(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(msg);
     }
-    /* What only nng's callback can finish must have somebody to tell. */
-    if ((chain || !tries) && port == NULL) {
-        return NNG_EAGAIN;
-    }
-    if (port != NULL) {
-        if (!tnng_owner_enter(lane->socket, port)) {
-            return NNG_EBUSY;
-        }
-        if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
-            tnng_owner_leave(lane->socket);
-            return NNG_ENOMEM;
-        }
-    }
-    tnng_park(op, result);
     if (lane->traits & SUPERSEDES) {
         lane->keep = 0;
         tnng_lane_supersede(lane);
     }
-    if (lane->traits & ANSWERS) {
-        lane->answerable = false;
-        tnng_pipe_expect(lane->socket, lane->asker);
-    }
-    code = tries ? try_send(lane, msg) : NNG_ETIMEDOUT;
+    lane->answerable = false;
+    code = send_or_park(lane, msg, chain, port, tag, result);
     if (code == 0) {
         count_accepted(lane);
         if (lane->traits & SURVEYS) {
@@ -160,16 +209,11 @@ static int start(
             lane->keep = REPLIES_AHEAD;
             tnng_lane_settle(lane);
         }
-    }
-    if (code == 0 && chain) {
-        op->chain = true;
-        tnng_lane_wait(lane, op);
-        return TNNG_PARKED;
-    }
-    if (code == NNG_ETIMEDOUT) {
-        code = port == NULL ? NNG_EAGAIN : send_parked(lane, op, msg, chain);
-    }
-    if (code != TNNG_PARKED && !(lane->traits & KEEPS_HEADER) && code != 0) {
+        if (chain && (op = new_op(lane, port, tag, true, &code)) != NULL) {
+            code = tnng_park(op, result);
+            tnng_lane_wait(lane, op);
+        }
+    } else if (code != TNNG_PARKED && !(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(msg);
     }
     return code;
@@ -179,7 +223,6 @@ static int run(
     tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     int code;
-    tnng_op *unused = NULL;
 
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, msg);
@@ -187,16 +230,9 @@ static int run(
     if (!(lane->traits & CAN_SEND) || (chain && (lane->traits & SPARE_CONTEXTS))) {
         return tnng_answer(result, NNG_ENOTSUP, msg);
     }
-    result->op = NULL;
     pthread_mutex_lock(&lane->lock);
     code = start(lane, msg, chain, port, tag, result);
-    if (code != TNNG_PARKED) {
-        unused = result->op;
-    }
     pthread_mutex_unlock(&lane->lock);
-    if (unused != NULL) {
-        tnng_op_free(unused);
-    }
     return code == TNNG_PARKED ? code : tnng_answer(result, code, code == 0 ? NULL : msg);
 }
 

@@ -82,10 +82,11 @@ class Core(Generic[D, L]):
         _finalizing: Callable[[], bool] = sys.is_finalizing,
         _warn: Callable[[str, type[Warning], int, object], None] = warnings.warn,
         _warning: type[Warning] = ResourceWarning,
+        _forked: Callable[[], bool] = _ffi.is_forked,
     ) -> None:
         # Helpers are bound as defaults: at interpreter exit the modules may have gone. A forked
         # child and an interpreter that ends leave nng alone.
-        if not getattr(self, "_gone", True) and not _finalizing():
+        if not getattr(self, "_gone", True) and not _finalizing() and not _forked():
             if not self._closed:
                 _warn(f"{self!r} was never closed", _warning, 2, self)
             self._native.close(None, 0)

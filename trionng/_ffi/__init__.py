@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trionng._ffi._load import nng_version as nng_version
+from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
     MessageHandle as MessageHandle,
     drop as drop,

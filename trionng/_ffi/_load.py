@@ -18,4 +18,11 @@ if nng_version.split(".")[0] != NEEDED_MAJOR:
         "build trionng against the libnng it is to run with"
     )
 
-__all__ = ["ffi", "lib", "nng_version"]
+
+def is_forked() -> bool:
+    """Say whether this process is a forked child of one that used nng."""
+    answer: bool = lib.tnng_forked()
+    return answer
+
+
+__all__ = ["ffi", "is_forked", "lib", "nng_version"]
