@@ -49,31 +49,37 @@ class Messaging:
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
     async def _within(
-        self, milliseconds: int, operation: str, call: Callable[[], Awaitable[T]]
-    ) -> T:
-        """Run a call under a timeout option."""
-        in_time, result = await with_timeout(seconds(milliseconds), call)
-        if not in_time:
-            raise self._failed(_ETIMEDOUT, operation, f"{milliseconds} ms are over")
-        return result  # type: ignore[return-value]
+        self, milliseconds: int, call: Callable[[], Awaitable[tuple[int, T]]], nothing: T
+    ) -> tuple[int, T]:
+        """Run a call under a timeout option: its (code, result), or the code of a timeout."""
+        if milliseconds <= 0:
+            return await call()  # for ever; or 0, and it does not wait by itself
+        in_time, done = await with_timeout(seconds(milliseconds), call)
+        return done if in_time and done is not None else (_ETIMEDOUT, nothing)
 
     async def _receive(self, operation: str) -> _ffi.Msg:
         """Return nng's message, which is ours now."""
-        if self.recv_timeout >= 0:
-            return await self._within(
-                self.recv_timeout, operation, partial(self._receive_untimed, operation)
-            )
-        return await self._receive_untimed(operation)
+        timeout = self.recv_timeout
+        if timeout < 0:
+            code, msg = await self._receive_wanted(poll=False)
+        else:
+            call = partial(self._receive_wanted, poll=timeout == 0)
+            code, msg = await self._within(timeout, call, _ffi.NULL)
+        if code != 0:
+            raise self._failed(code, operation, self._why(code, timeout))
+        return msg
 
-    async def _receive_untimed(self, operation: str) -> _ffi.Msg:
+    async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
+        """Receive a message that is still wanted."""
         lane = self._lane
         while True:
-            code, msg = await wait_for(lane.receive, lane.give_back)
-            if code != 0:
-                raise self._failed(code, operation)
-            if self._topics is None or self._topics.want(msg):
-                return msg
+            code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
+            if code != 0 or self._topics is None or self._topics.want(msg):
+                return code, msg
             _ffi.drop(msg)
+
+    def _why(self, code: int, timeout: int) -> str | None:
+        return f"{timeout} ms are over" if code == _ETIMEDOUT else None
 
     def _receive_now(self, operation: str) -> _ffi.Msg:
         while True:
@@ -90,15 +96,13 @@ class Messaging:
         submit: Submit,
         put_back: _ffi.PutBack,
     ) -> None:
-        call = partial(wait_for, submit, put_back)
-        if self.send_timeout >= 0:
-            code, msg = await self._within(self.send_timeout, operation, call)
-        else:
-            code, msg = await call()
+        timeout = self.send_timeout
+        call = partial(wait_for, submit, put_back, poll=timeout == 0)
+        code, msg = await self._within(timeout, call, _ffi.NULL)
         if code != 0:
             if msg:
                 put_back(msg)
-            raise self._failed(code, operation)
+            raise self._failed(code, operation, self._why(code, timeout))
 
     def _send_now(self, operation: str, answer: _ffi.Answer, put_back: _ffi.PutBack) -> None:
         code, msg = answer
@@ -175,18 +179,20 @@ class Messaging:
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""
         if most < 1:
             raise InvalidOperation(f"recv_many: {most} is not at least 1")
-        call = partial(wait_for_many, self._lane, most)
+        timeout = self.recv_timeout
         while True:
-            if self.recv_timeout >= 0:
-                code, batch = await self._within(self.recv_timeout, "recv_many", call)
-            else:
-                code, batch = await call()
+            call = partial(self._receive_batch, most, poll=timeout == 0)
+            nothing: list[bytes] = []
+            code, batch = await self._within(timeout, call, nothing)
             if code != 0:
-                raise self._failed(code, "recv_many")
+                raise self._failed(code, "recv_many", self._why(code, timeout))
             if self._topics is not None:
                 batch = self._topics.filter(batch)
             if batch:
                 return batch
+
+    async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
+        return await wait_for_many(self._lane, most, poll=poll)
 
     def recv_nowait(self) -> bytes:
         """Return a message that is here already.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_ETIMEDOUT = 5
+_SURVEY_OVER = 5  # ETIMEDOUT, as nng has it
 _MAX_HOPS = 15
 _DEFAULT_SURVEY_TIME = 1000
 
@@ -65,38 +65,38 @@ class _Surveying(ManyReceiving):
     def _start(self) -> None:
         self._ends_at = trio.current_time() + seconds(self.survey_time)
 
-    async def _while_it_lasts(self, operation: str, call: Callable[[], Awaitable[T]]) -> T | None:
+    async def _while_it_lasts(
+        self, call: Callable[[], Awaitable[tuple[int, T]]]
+    ) -> tuple[int, T] | None:
         """Run a receive until the survey ends; None when it has."""
         remaining = self._ends_at - trio.current_time()
         if remaining > 0:
-            in_time, result = await with_timeout(remaining, call)
+            in_time, done = await with_timeout(remaining, call)
             if in_time:
-                return result
+                return done
         else:
             await checkpoint()
         self._lane.end_survey()
         return None
 
-    def _is_over(self, operation: str) -> Exception:
-        return self._failed(_ETIMEDOUT, operation, "the survey is over")
-
-    async def _receive_untimed(self, operation: str) -> _ffi.Msg:
-        call = partial(super()._receive_untimed, operation)
-        msg = await self._while_it_lasts(operation, call)
-        if msg is None:
+    async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
+        done = await self._while_it_lasts(partial(super()._receive_wanted, poll=poll))
+        if done is None:
             # What arrived in time is still read.
             code, msg = self._lane.receive(None, 0)
-            if code != 0:
-                raise self._is_over(operation)
-        return msg
+            return (_SURVEY_OVER if code == _ffi.AGAIN else code), msg
+        return done
 
-    async def _receive_many(self, most: int) -> list[bytes]:
-        batch = await self._while_it_lasts("recv_many", partial(super()._receive_many, most))
-        if batch is None:
+    async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
+        done = await self._while_it_lasts(partial(super()._receive_batch, most, poll=poll))
+        if done is None:
             batch = self._lane.receive_many(most)
-            if not batch:
-                raise self._is_over("recv_many")
-        return batch
+            return (0 if batch else _SURVEY_OVER), batch
+        return done
+
+    def _why(self, code: int, timeout: int) -> str | None:
+        over = code == _SURVEY_OVER and trio.current_time() >= self._ends_at
+        return "the survey is over" if over else super()._why(code, timeout)
 
 
 @final

@@ -50,6 +50,7 @@ T = TypeVar("T")
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 _CANCELED: Final = 20
+_ETIMEDOUT: Final = 5
 
 # Tests set this to use the bell that needs no descriptor.
 use_token_bell = False
@@ -133,6 +134,14 @@ class _Port:
         finally:
             self._close_if_idle()
         return done
+
+    async def leave_at_once(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
+        """End a parked operation that may not wait; it may turn out to have happened."""
+        if _ffi.cancel(op) == _ffi.LEFT:
+            await cancel_shielded_checkpoint()
+            return _ETIMEDOUT, _ffi.NULL
+        code, msg = await self.wait(op, tag, put_back)
+        return (_ETIMEDOUT if code == _CANCELED else code), msg
 
     async def _follow(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
         """Wait while another task (or the token) collects."""
@@ -227,7 +236,9 @@ def _current_port() -> _Port:
 
 
 @enable_ki_protection
-async def wait_for(submit: Submit, put_back: _ffi.PutBack = _ffi.drop) -> _ffi.Done:
+async def wait_for(
+    submit: Submit, put_back: _ffi.PutBack = _ffi.drop, *, poll: bool = False
+) -> _ffi.Done:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
     Cancellation: looked at before anything is submitted; later it raises only when the operation
@@ -237,6 +248,7 @@ async def wait_for(submit: Submit, put_back: _ffi.PutBack = _ffi.drop) -> _ffi.D
         submit: starts the operation with a port and a tag, and answers at once or PARKED.
         put_back: called with a message that the task must not have: what a cancelled send gives
             back, what a receive brought just when Ctrl-C came.
+        poll: do not wait; ETIMEDOUT when it is not finished at once.
     """
     try:
         await checkpoint_if_cancelled()
@@ -247,13 +259,17 @@ async def wait_for(submit: Submit, put_back: _ffi.PutBack = _ffi.drop) -> _ffi.D
     tag = port.next_tag()
     code, what = submit(port.native, tag)
     if code == _ffi.PARKED:
+        if poll:
+            return await port.leave_at_once(what, tag, put_back)
         return await port.wait(what, tag, put_back)
     await cancel_shielded_checkpoint()
     return code, what
 
 
 @enable_ki_protection
-async def wait_for_many(lane: _ffi.Lane, most: int) -> tuple[int, list[bytes]]:
+async def wait_for_many(
+    lane: _ffi.Lane, most: int, *, poll: bool = False
+) -> tuple[int, list[bytes]]:
     """Receive what is ready, at least one message, with one wake-up; (code, messages).
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
@@ -263,7 +279,7 @@ async def wait_for_many(lane: _ffi.Lane, most: int) -> tuple[int, list[bytes]]:
     if taken:
         await cancel_shielded_checkpoint()
         return 0, taken
-    code, msg = await wait_for(lane.receive, lane.give_back)
+    code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
     if code != 0:
         return code, taken
     return 0, [_ffi.take_bytes(msg), *lane.receive_many(most - 1)]
