@@ -431,9 +431,8 @@ void tnng_lane_keep(tnng_lane *lane, int messages)
 {
     pthread_mutex_lock(&lane->lock);
     lane->keep = messages;
-    if (messages < lane->useful && !(lane->traits & STANDING)) {
-        cancel_surplus(lane);
-    }
+    cancel_surplus(lane);
+    tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }
 

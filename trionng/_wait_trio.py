@@ -198,6 +198,8 @@ class _Port:
     ) -> _ffi.Done:
         """Decide what Cancelled or Ctrl-C at the bell means for the leader's operation."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
+            del self._waiting[tag]
+            _ffi.abandon(op)
             raise exc
         outcome = _ffi.cancel(op)
         if outcome == _ffi.LEFT:
