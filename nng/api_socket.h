@@ -34,10 +34,10 @@ int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
 /* Ownership of the message passes to the shim; result->msg has it again when the send did not
  * happen. */
 int tnng_send(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_result *);
-int tnng_send_bytes(tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_send_bytes(tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
 int tnng_exchange_bytes(
-    tnng_lane *, const void *, size_t, tnng_port *, uint64_t tag, tnng_result *);
+    tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* What is ready now, at most `max` messages, packed one behind the other; `sizes` has their
  * lengths. One that does not fit into an empty buffer is returned as it is: the answer is 0 and
  * `large` is set. Answers the number of messages. */
@@ -50,14 +50,14 @@ void tnng_end_survey(tnng_lane *);
 /* Take back what a receive delivered to nobody: it is the next message again. */
 void tnng_give_back(tnng_lane *, nng_msg *);
 
-nng_msg *tnng_msg_new(const void *, size_t);
+nng_msg *tnng_msg_new(const char *, size_t);
 nng_msg *tnng_msg_copy(const nng_msg *);
 void nng_msg_free(nng_msg *);
 size_t nng_msg_len(const nng_msg *);
-void *nng_msg_body(nng_msg *);
+const char *tnng_msg_chars(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);
 /* Who the message is for (polyamorous Pair1); 0 is nobody in particular. */
 void tnng_msg_set_pipe(nng_msg *, uint32_t pipe);
-int tnng_msg_set_header(nng_msg *, const void *, size_t);
+int tnng_msg_set_header(nng_msg *, const char *, size_t);
 size_t nng_msg_header_len(const nng_msg *);
 void *nng_msg_header(nng_msg *);

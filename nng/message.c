@@ -5,7 +5,7 @@
 
 /* C4: nng_msg_insert writes past the heap before nng 1.6 (another error stays until 1.9); nothing
  * here inserts or appends. */
-nng_msg *tnng_msg_new(const void *data, size_t size)
+nng_msg *tnng_msg_new(const char *data, size_t size)
 {
     nng_msg *msg;
 
@@ -21,6 +21,8 @@ nng_msg *tnng_msg_new(const void *data, size_t size)
     return msg;
 }
 
+const char *tnng_msg_chars(nng_msg *msg) { return nng_msg_body(msg); }
+
 nng_msg *tnng_msg_copy(const nng_msg *msg)
 {
     nng_msg *copy;
@@ -29,7 +31,7 @@ nng_msg *tnng_msg_copy(const nng_msg *msg)
 
 void tnng_msg_set_pipe(nng_msg *msg, uint32_t pipe) { nng_msg_set_pipe(msg, (nng_pipe){pipe}); }
 
-int tnng_msg_set_header(nng_msg *msg, const void *data, size_t size)
+int tnng_msg_set_header(nng_msg *msg, const char *data, size_t size)
 {
     nng_msg_header_clear(msg);
     return nng_msg_header_append(msg, data, size);

@@ -243,7 +243,7 @@ int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng
 
 /* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it
  * back. */
-static int run_bytes(tnng_lane *lane, const void *data, size_t size, bool chain, tnng_port *port,
+static int run_bytes(tnng_lane *lane, const char *data, size_t size, bool chain, tnng_port *port,
     uint64_t tag, tnng_result *result)
 {
     nng_msg *msg = tnng_msg_new(data, size);
@@ -257,13 +257,13 @@ static int run_bytes(tnng_lane *lane, const void *data, size_t size, bool chain,
     return code;
 }
 
-int tnng_send_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port, uint64_t tag,
+int tnng_send_bytes(tnng_lane *lane, const char *data, size_t size, tnng_port *port, uint64_t tag,
     tnng_result *result)
 {
     return run_bytes(lane, data, size, false, port, tag, result);
 }
 
-int tnng_exchange_bytes(tnng_lane *lane, const void *data, size_t size, tnng_port *port,
+int tnng_exchange_bytes(tnng_lane *lane, const char *data, size_t size, tnng_port *port,
     uint64_t tag, tnng_result *result)
 {
     return run_bytes(lane, data, size, true, port, tag, result);

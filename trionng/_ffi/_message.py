@@ -24,7 +24,7 @@ def _keep(_owner: object, _body: object) -> None:
 
 def take_bytes(msg: Msg) -> bytes:
     """Copy the body out and free the message."""
-    data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_body(msg)), lib.nng_msg_len(msg))
+    data: bytes = ffi.unpack(lib.tnng_msg_chars(msg), lib.nng_msg_len(msg))
     lib.nng_msg_free(msg)
     return data
 
@@ -33,7 +33,7 @@ def starts_with(msg: Msg, prefixes: tuple[bytes, ...]) -> bool:
     """Say whether the body starts with one of the prefixes."""
     longest = max(map(len, prefixes), default=0)
     size = min(longest, lib.nng_msg_len(msg))
-    head: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_body(msg)), size)
+    head: bytes = ffi.unpack(lib.tnng_msg_chars(msg), size)
     return head.startswith(prefixes)
 
 
@@ -89,7 +89,7 @@ class MessageHandle:
         """Give a read-only view of nng's own body."""
         body = self._body() if self._body is not None else None
         if body is None:
-            pointer = ffi.cast("char *", lib.nng_msg_body(self._owner))
+            pointer = lib.tnng_msg_chars(self._owner)
             body = ffi.gc(pointer, partial(_keep, self._owner))
             self._body = weakref.ref(body)
         return memoryview(ffi.buffer(body, len(self))).toreadonly()

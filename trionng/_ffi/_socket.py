@@ -84,9 +84,15 @@ class Lane:
 
     def send(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send the bytes of a contiguous buffer."""
+        return self._send_data(lib.tnng_send_bytes, data, port, tag)
+
+    def _send_data(self, send: Any, data: Any, port: Port | None, tag: int) -> Answer:
         native, scratch = _ends(port)
-        with ffi.from_buffer(data) as view:
-            code = lib.tnng_send_bytes(self._native, view, len(view), native, tag, scratch)
+        if type(data) is bytes:
+            code = send(self._native, data, len(data), native, tag, scratch)
+        else:
+            with ffi.from_buffer(data) as view:
+                code = send(self._native, view, len(view), native, tag, scratch)
         return _answer(code, scratch)
 
     def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
@@ -98,10 +104,7 @@ class Lane:
 
     def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send, then receive, as one call."""
-        native, scratch = _ends(port)
-        with ffi.from_buffer(data) as view:
-            code = lib.tnng_exchange_bytes(self._native, view, len(view), native, tag, scratch)
-        return _answer(code, scratch)
+        return self._send_data(lib.tnng_exchange_bytes, data, port, tag)
 
     def receive_many(self, most: int) -> list[bytes]:
         """Return what is ready now, at most so many messages."""
