@@ -17,13 +17,14 @@ enum {
 
 int tnng_socket_open(tnng_socket **, int protocol, bool raw);
 uint32_t tnng_socket_id(tnng_socket *);
-void tnng_socket_hold(tnng_socket *);
-void tnng_socket_release(tnng_socket *);
+/* Gives the caller's reference back; one that is open is closed in the background. */
+void tnng_socket_drop(tnng_socket *);
 
 /* The socket's own lane (context false) or a new nng context. The caller owns one reference. */
 int tnng_lane_open(tnng_lane **, tnng_socket *, bool context);
 uint32_t tnng_lane_id(tnng_lane *);
-void tnng_lane_release(tnng_lane *);
+/* Gives the caller's reference back; an open context is closed. */
+void tnng_lane_drop(tnng_lane *);
 /* How many messages may be taken from nng before a task asks; 0 is none. */
 void tnng_lane_keep(tnng_lane *, int messages);
 int tnng_lane_held(tnng_lane *);

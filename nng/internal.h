@@ -186,6 +186,13 @@ bool tnng_owner_is_another(tnng_socket *, tnng_port *);
 bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_leave(tnng_socket *);
 
+/* socket.c */
+void tnng_socket_hold(tnng_socket *);
+void tnng_socket_release(tnng_socket *);
+
+/* lane.c */
+void tnng_lane_release(tnng_lane *);
+
 /* port.c */
 void tnng_port_hold(tnng_port *);
 void tnng_port_release(tnng_port *);

@@ -278,6 +278,23 @@ int tnng_socket_close(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_r
     return start_job(op, result);
 }
 
+/* [caller] */
+void tnng_socket_drop(tnng_socket *socket)
+{
+    tnng_result ignored;
+
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&socket->lock);
+    bool open = !socket->closing;
+    pthread_mutex_unlock(&socket->lock);
+    if (open) {
+        tnng_socket_close(socket, NULL, 0, &ignored);
+    }
+    tnng_socket_release(socket);
+}
+
 /* [job] */
 static void run_listen(tnng_op *op)
 {

@@ -132,3 +132,12 @@ void tnng_lane_close(tnng_lane *lane)
         nng_ctx_close(lane->context);
     }
 }
+
+/* [caller] */
+void tnng_lane_drop(tnng_lane *lane)
+{
+    if (!tnng_forked()) {
+        tnng_lane_close(lane);
+        tnng_lane_release(lane);
+    }
+}

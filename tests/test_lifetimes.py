@@ -301,6 +301,35 @@ async def test_dropped_socket_warns_and_is_closed_in_the_background():
         await again.aclose()
 
 
+def collect_cycles():
+    warnings.simplefilter("ignore", ResourceWarning)
+
+    class LateUser:
+        """Uses what it holds when it is collected, in whatever order that happens."""
+
+        def __init__(self, things):
+            self.things = [*things, self]
+
+        def __del__(self):
+            for thing in self.things[:-1]:
+                try:
+                    thing.recv_nowait()
+                except (trionng.NNGException, TypeError):
+                    pass
+
+    for number in range(100):
+        rep = trionng.Rep0(listen=f"inproc://cycle-{number}")
+        sub = trionng.Sub0()
+        LateUser([rep, rep.new_context(), sub, sub.new_context(), trionng.Respondent0()])
+        gc.collect()
+
+
+def test_cycles_of_sockets_and_contexts_are_collected_in_any_order():
+    """Finalisers in a collected cycle may still use sockets, and touch no freed memory."""
+    finished = run_apart(collect_cycles, MALLOC_PERTURB_="165")
+    assert finished.clean, finished
+
+
 def churn_sockets():
     def usage():
         status = Path("/proc/self/status").read_text(encoding="ascii")

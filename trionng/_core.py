@@ -50,7 +50,7 @@ class Core(Generic[D, L]):
     peer_name: TextOption = TextOption("peer-name", writable=False)
 
     def __init__(self, *, raw: bool = False) -> None:
-        self._closed = False
+        self._closed = True
         self._gone = True
         self._had_endpoint = False
         self._has_queues = self._has_queues or raw
@@ -61,7 +61,7 @@ class Core(Generic[D, L]):
         if native is None:
             raise error_for(code, f"open {type(self).__name__}{' raw' if raw else ''}")
         self._native = native
-        self._gone = False
+        self._closed = self._gone = False
         code, lane = native.open_lane(context=False)
         if lane is None:
             raise error_for(code, f"open {type(self).__name__}")
@@ -84,12 +84,10 @@ class Core(Generic[D, L]):
         _warning: type[Warning] = ResourceWarning,
         _forked: Callable[[], bool] = _ffi.is_forked,
     ) -> None:
-        # Helpers are bound as defaults: at interpreter exit the modules may have gone. A forked
-        # child and an interpreter that ends leave nng alone.
-        if not getattr(self, "_gone", True) and not _finalizing() and not _forked():
-            if not self._closed:
-                _warn(f"{self!r} was never closed", _warning, 2, self)
-            self._native.close(None, 0)
+        # Helpers are bound as defaults: at interpreter exit the modules may have gone. The native
+        # socket closes itself.
+        if not getattr(self, "_closed", True) and not _finalizing() and not _forked():
+            _warn(f"{self!r} was never closed", _warning, 2, self)
 
     def _where(self) -> str | None:
         """Return the URLs this socket uses, for error messages."""

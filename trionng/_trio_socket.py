@@ -375,10 +375,6 @@ class Context(Messaging):
         self.recv_timeout = socket.recv_timeout
         self.send_timeout = socket.send_timeout
 
-    def __del__(self) -> None:
-        if not self._closed:
-            self._lane.close()
-
     def _give_lane(self) -> _ffi.Lane:
         """Part with the lane, for a context of a special class."""
         self._closed = True

@@ -6,6 +6,7 @@ any; or an error code and the message a send gives back, if any.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._load import ffi, lib
@@ -74,9 +75,15 @@ class Lane:
     __slots__ = ("_native", "_room", "id")
 
     def __init__(self, native: Any) -> None:
-        self._native = ffi.gc(native, lib.tnng_lane_release)
+        self._native = native
         self._room: tuple[Any, Any, Any] | None = None
         self.id: int = lib.tnng_lane_id(native)
+
+    def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
+        # Not `ffi.gc`: in a collected cycle that would free the lane while other finalisers can
+        # still reach it. What comes after this finds None, and gets a TypeError.
+        native, self._native = self._native, None
+        _drop(native)
 
     def receive(self, port: Port | None, tag: int) -> Answer:
         native, scratch = _ends(port)
@@ -164,8 +171,17 @@ class NativeSocket:
     __slots__ = ("_native", "id")
 
     def __init__(self, native: Any) -> None:
-        self._native = ffi.gc(native, lib.tnng_socket_release)
+        self._native = native
         self.id: int = lib.tnng_socket_id(native)
+
+    def __del__(
+        self, _drop: Any = lib.tnng_socket_drop, _finalizing: Any = sys.is_finalizing
+    ) -> None:
+        # See Lane. A socket that was not closed is closed in the background, except when the
+        # interpreter ends, which leaves nng alone.
+        native, self._native = self._native, None
+        if not _finalizing():
+            _drop(native)
 
     def open_lane(self, *, context: bool) -> tuple[int, Lane | None]:
         out = ffi.new("tnng_lane **")
