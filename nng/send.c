@@ -178,8 +178,9 @@ static int send_or_park(
     return code;
 }
 
+/* [caller] `*msg` becomes NULL when nng has taken it, whatever the answer. */
 static int start(
-    tnng_lane *lane, nng_msg *msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
+    tnng_lane *lane, nng_msg **msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op;
     int code = refuse(lane);
@@ -194,15 +195,16 @@ static int start(
         return NNG_EBUSY;
     }
     if (!(lane->traits & KEEPS_HEADER)) {
-        nng_msg_header_clear(msg);
+        nng_msg_header_clear(*msg);
     }
     if (lane->traits & SUPERSEDES) {
         lane->keep = 0;
         tnng_lane_supersede(lane);
     }
     lane->answerable = false;
-    code = send_or_park(lane, msg, chain, port, tag, result);
+    code = send_or_park(lane, *msg, chain, port, tag, result);
     if (code == 0) {
+        *msg = NULL;
         count_accepted(lane);
         if (lane->traits & SURVEYS) {
             lane->ended = false;
@@ -214,7 +216,7 @@ static int start(
             tnng_lane_wait(lane, op);
         }
     } else if (code != TNNG_PARKED && !(lane->traits & KEEPS_HEADER)) {
-        nng_msg_header_clear(msg);
+        nng_msg_header_clear(*msg);
     }
     return code;
 }
@@ -231,9 +233,9 @@ static int run(
         return tnng_answer(result, NNG_ENOTSUP, msg);
     }
     pthread_mutex_lock(&lane->lock);
-    code = start(lane, msg, chain, port, tag, result);
+    code = start(lane, &msg, chain, port, tag, result);
     pthread_mutex_unlock(&lane->lock);
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, code == 0 ? NULL : msg);
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
 }
 
 int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_result *result)

@@ -44,7 +44,7 @@ const tnng_protocol tnng_protocols[] = {
 };
 
 /* Raw sockets have no conversation: whatever comes, comes with its header, and goes out with it. */
-enum { RAW_TRAITS = CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE };
+enum { DIRECTIONS = CAN_SEND | CAN_RECEIVE, RAW_TRAITS = TRY_SEND | TRY_RECEIVE | KEEPS_HEADER };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static atomic_bool forked;
@@ -97,7 +97,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     atomic_init(&socket->refs, 1);
     atomic_init(&socket->accepted, 0);
     socket->protocol = kind;
-    socket->traits = raw ? (kind->traits & RAW_TRAITS) | KEEPS_HEADER : kind->traits;
+    socket->traits = raw ? (kind->traits & DIRECTIONS) | RAW_TRAITS : kind->traits;
     if (TNNG_WITHOUT("C3")) {
         socket->traits &= ~SPARE_CONTEXTS;
     }
