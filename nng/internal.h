@@ -19,6 +19,7 @@
 #include "api_port.h"
 #include "api_socket.h"
 #include "api_endpoint.h"
+#include "api_tls.h"
 
 /* What a protocol is like; protocol.c has the table. */
 enum {

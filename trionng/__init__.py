@@ -75,6 +75,7 @@ from trionng._surveys import (
     Surveyor0 as Surveyor0,
     SurveyorContext as SurveyorContext,
 )
+from trionng._tls import TLSConfig as TLSConfig
 from trionng._trio_socket import (
     Context as Context,
     Dialer as Dialer,

@@ -12,10 +12,11 @@ import warnings
 from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
 
 from trionng import _ffi
-from trionng._endpoints import DialerCore, ListenerCore, endpoint_error
+from trionng._endpoints import DialerCore, ListenerCore, endpoint_error, warn_of_old_ws
 from trionng._errors import Ambiguous, Closed, error_for
 from trionng._options import BoolOption, IntOption, SizeLimit, TextOption
 from trionng._pipes import Pipe
+from trionng._tls import TLSConfig, TLSOption
 from trionng._util import as_topic
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Core(Generic[D, L]):
     tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
     tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
     name: TextOption = TextOption("socket-name")
+    tls_config: TLSOption = TLSOption()
     raw: BoolOption = BoolOption("raw", writable=False)
     protocol: IntOption = IntOption("protocol", "int", writable=False)
     protocol_name: TextOption = TextOption("protocol-name", writable=False)
@@ -54,6 +56,7 @@ class Core(Generic[D, L]):
         self._gone = True
         self._had_endpoint = False
         self._has_queues = self._has_queues or raw
+        self._tls_config: TLSConfig | None = None
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
         self._pipe_cache: dict[int, Pipe] = {}
@@ -110,10 +113,14 @@ class Core(Generic[D, L]):
                     raise TypeError(f"{type(self).__name__} has no option {option}")
                 setattr(self, option, value)
 
+    def _take_tls_config(self, config: TLSConfig) -> None:
+        self._tls_config = config
+
     def listen(
         self,
         url: str,
         *,
+        tls_config: TLSConfig | None = None,
         recv_max_size: int | None = None,
         tcp_nodelay: bool | None = None,
         tcp_keepalive: bool | None = None,
@@ -127,6 +134,7 @@ class Core(Generic[D, L]):
 
         Args:
             url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`.
+            tls_config: for tls+tcp and wss; default: the socket's.
             recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the
                 socket's.
             tcp_nodelay: send small messages at once.
@@ -144,6 +152,7 @@ class Core(Generic[D, L]):
         """
         if self._closed:
             raise Closed(f"{type(self).__name__}.listen {url}: the socket is closed", url=url)
+        warn_of_old_ws(url)
         self._had_endpoint = True
         code, number = self._native.create_listener(url.encode())
         if code != 0:
@@ -157,6 +166,7 @@ class Core(Generic[D, L]):
                     "tcp_keepalive": tcp_keepalive,
                 }
             )
+            listener._prepare(tls_config, self._tls_config)
             if ipc_permissions is not None:
                 code = _ffi.set_number(
                     _ffi.ON_LISTENER, number, "int", "ipc:permissions", ipc_permissions
@@ -165,7 +175,7 @@ class Core(Generic[D, L]):
                     raise endpoint_error(code, "set ipc_permissions", url)
             code = self._native.start_listener(number)
             if code != 0:
-                raise endpoint_error(code, "listen", url)
+                raise listener._start_error(code, "listen")
         except BaseException:
             listener._closed = True
             self._native.close_listener(number, None, 0)
@@ -174,7 +184,9 @@ class Core(Generic[D, L]):
         self._listeners[number] = listener
         return listener
 
-    def _make_dialer(self, url: str, options: Mapping[str, object]) -> D:
+    def _make_dialer(
+        self, url: str, options: Mapping[str, object], tls_config: TLSConfig | None = None
+    ) -> D:
         """Create a dialer that has not started."""
         if self._closed:
             raise Closed(f"{type(self).__name__}.dial {url}: the socket is closed", url=url)
@@ -186,6 +198,7 @@ class Core(Generic[D, L]):
         self._dialers[number] = dialer
         try:
             dialer._set_options(options)
+            dialer._prepare(tls_config, self._tls_config)
         except BaseException:
             self._drop_dialer(dialer)
             raise
@@ -199,7 +212,7 @@ class Core(Generic[D, L]):
         code = self._native.start_dialer(dialer.id)
         if code != 0:
             self._drop_dialer(dialer)
-            raise endpoint_error(code, "dial", dialer.url)
+            raise dialer._start_error(code, "dial")
 
     @property
     def dialers(self) -> tuple[D, ...]:

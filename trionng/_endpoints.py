@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 import weakref
 from typing import TYPE_CHECKING, ClassVar
 
 from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
-from trionng._errors import Closed, error_for
-from trionng._options import BoolOption, IntOption, SizeLimit
+from trionng._errors import BadState, Closed, InvalidOperation, error_for
+from trionng._options import NO_LIMIT, BoolOption, IntOption, SizeLimit
+from trionng._tls import Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,12 +27,15 @@ class Endpoint:
     recv_max_size: SizeLimit = SizeLimit()
     tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
     tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
+    tls_config: TLSOption = TLSOption()
 
     def __init__(self, socket: AnyCore, number: int, url: str) -> None:
         self._socket = weakref.ref(socket)
         self._number = number
         self._url = url
         self._closed = False
+        # All it ever had: nng's accept and dial read the pointer without a lock.
+        self._tls: list[Applied] = []
 
     @property
     def id(self) -> int:
@@ -57,6 +62,42 @@ class Endpoint:
         for name, value in options.items():
             if value is not None:
                 setattr(self, name, value)
+
+    def _prepare(self, tls_config: TLSConfig | None, of_socket: TLSConfig | None) -> None:
+        """Set before the start what is more than an option."""
+        on, number, _ = self._option_target()
+        if has_tls(self._url):
+            self._tls.append(apply(tls_config or of_socket, on, number, self._url))
+        elif tls_config is not None:
+            raise InvalidOperation(
+                f"{self._url}: tls_config is given, and {scheme_of(self._url)} has no TLS; "
+                "tls+tcp and wss have",
+                url=self._url,
+            )
+        if scheme_of(self._url).startswith("ws"):
+            # A frame may be as long as a message: browsers send one frame a message.
+            size = self.recv_max_size or NO_LIMIT
+            code = _ffi.set_number(on, number, "size", "ws:rxframe-max", size)
+            if code != 0:
+                raise error_for(code, "set recv_max_size", self._url)
+
+    def _take_tls_config(self, config: TLSConfig) -> None:
+        """Change the configuration of connections made from now on."""
+        on, number, _ = self._option_target()
+        if not has_tls(self._url):
+            raise InvalidOperation(
+                f"set tls_config {self._url}: {scheme_of(self._url)} has no TLS", url=self._url
+            )
+        if on == _ffi.ON_LISTENER and self._url.startswith("wss"):
+            raise BadState(
+                f"set tls_config {self._url}: listeners on one wss port share theirs; close and "
+                "listen again",
+                url=self._url,
+            )
+        self._tls.append(apply(config, on, number, self._url))
+
+    def _start_error(self, code: int, operation: str) -> Exception:
+        return endpoint_error(code, operation, self._url, self._tls[-1] if self._tls else None)
 
     @property
     def local_address(self) -> SockAddr:
@@ -110,15 +151,42 @@ class ListenerCore(Endpoint):
             self._url = str(self.local_address)
 
 
+# What nng says of a handshake that failed: ECRYPTO and EPEERAUTH, or what became of the connection
+# when the peer ended it.
+_HANDSHAKE_ENDED = (18, 19, 26, 27, 31)
+
+_warned_of_old_ws = False
+
+
+def warn_of_old_ws(url: str) -> None:
+    """Warn, once a process, of a WebSocket server that strangers can crash (S3)."""
+    global _warned_of_old_ws
+    if not _warned_of_old_ws and not _ffi.ws_is_hardened and scheme_of(url).startswith("ws"):
+        _warned_of_old_ws = True
+        warnings.warn(
+            f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a "
+            "request can trigger; let only peers reach it that you trust, or use a later libnng",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def scheme_of(url: str) -> str:
     """Return the transport a URL names."""
     return url.partition("://")[0]
 
 
-def endpoint_error(code: int, operation: str, url: str) -> Exception:
+def endpoint_error(code: int, operation: str, url: str, tls: Applied | None = None) -> Exception:
     """Make the exception for an endpoint that could not be made or started."""
     reasons = {
         9: f"the libnng in use has no transport {scheme_of(url)!r}",
         13: "the peer refused the connection, or speaks another protocol",
     }
+    if scheme_of(url).startswith("ws") and operation == "dial":
+        reasons[6] = (
+            "nobody listens there, or on another path or host name: a ws listener compares the "
+            "host of the URL that is dialled with that of its own"
+        )
+    if tls is not None:
+        reasons.update(dict.fromkeys(_HANDSHAKE_ENDED, handshake_reason(tls)))
     return error_for(code, operation, url, reasons.get(code))

@@ -12,7 +12,7 @@ import trio
 
 from trionng import _ffi
 from trionng._core import AnyCore, Core
-from trionng._endpoints import DialerCore, ListenerCore, endpoint_error
+from trionng._endpoints import DialerCore, ListenerCore
 from trionng._errors import Closed
 from trionng._messaging import Messaging
 from trionng._util import as_urls
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from trionng._tls import TLSConfig
     from trionng._wait_trio import Submit
 
 _log = logging.getLogger("trionng")
@@ -106,6 +107,7 @@ class SocketOptions(TypedDict, total=False):
     tcp_nodelay: bool | None
     tcp_keepalive: bool | None
     name: str | None
+    tls_config: TLSConfig | None
     linger: float
     raw: bool
 
@@ -124,6 +126,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         reconnect_time_min, reconnect_time_max: milliseconds between attempts to connect.
         tcp_nodelay, tcp_keepalive: for endpoints made later.
         name: for statistics and logs.
+        tls_config: for tls+tcp and wss endpoints that get none of their own.
         raw: see and write the protocol's own header in `Message.header`, for proxies; no contexts,
             no conversation.
         linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops
@@ -148,6 +151,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         tcp_nodelay: bool | None = None,
         tcp_keepalive: bool | None = None,
         name: str | None = None,
+        tls_config: TLSConfig | None = None,
         linger: float = 0,
         raw: bool = False,
     ) -> None:
@@ -170,6 +174,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
                     "tcp_nodelay": tcp_nodelay,
                     "tcp_keepalive": tcp_keepalive,
                     "name": name,
+                    "tls_config": tls_config,
                     **self._more_options(),
                 }
             )
@@ -199,6 +204,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         url: str,
         *,
         block: bool | None = None,
+        tls_config: TLSConfig | None = None,
         recv_max_size: int | None = None,
         reconnect_time_min: int | None = None,
         reconnect_time_max: int | None = None,
@@ -214,6 +220,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             block: True awaits the first attempt and raises its failure. False connects in the
                 background. None awaits the first attempt; its failure is logged, and retried in the
                 background.
+            tls_config: for tls+tcp and wss; default: the socket's.
             recv_max_size: largest message the peer may send, bytes; default: the socket's.
             reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the
                 socket's.
@@ -236,7 +243,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             "tcp_nodelay": tcp_nodelay,
             "tcp_keepalive": tcp_keepalive,
         }
-        dialer = self._make_dialer(url, options)
+        dialer = self._make_dialer(url, options, tls_config)
         try:
             if block is False:
                 self._dial_in_background(dialer)
@@ -252,8 +259,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
             raise Closed(f"dial {url}: closed while it was dialling", url=url)
         if code < 0 or block is True:
             self._drop_dialer(dialer)
-            raise endpoint_error(code, "dial", url)
-        _log.warning("%s; trying on in the background", endpoint_error(code, "dial", url))
+            raise dialer._start_error(code, "dial")
+        _log.warning("%s; trying on in the background", dialer._start_error(code, "dial"))
         self._native.start_dialer(dialer.id)
         return dialer
 

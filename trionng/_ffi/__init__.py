@@ -53,6 +53,7 @@ from trionng._ffi._testing import (
     pause_reached as pause_reached,
     reset_cancel_counts as reset_cancel_counts,
 )
+from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
 from trionng._ffi._types import (
     Answer as Answer,
     Done as Done,

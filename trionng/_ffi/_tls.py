@@ -1,0 +1,45 @@
+"""nng's TLS configurations."""
+
+from __future__ import annotations
+
+from trionng._ffi._load import ffi, lib
+
+ws_is_hardened: bool = lib.tnng_ws_is_hardened()
+
+
+class NativeTLS:
+    """One `nng_tls_config`; freed with this object, unless an endpoint still has it.
+
+    Every method answers with nng's code. Bytes must not contain NUL.
+    """
+
+    def __init__(self, *, server: bool) -> None:
+        out = ffi.new("nng_tls_config **")
+        self.code: int = lib.tnng_tls_new(server, out)
+        self._config = ffi.gc(out[0], lib.tnng_tls_free) if self.code == 0 else ffi.NULL
+
+    def set_server_name(self, name: bytes) -> int:
+        code: int = lib.tnng_tls_server_name(self._config, name)
+        return code
+
+    def add_ca_chain(self, chain: bytes, revoked: bytes | None) -> int:
+        code: int = lib.tnng_tls_ca_chain(self._config, chain, revoked or ffi.NULL)
+        return code
+
+    def add_own_cert(self, cert: bytes, key: bytes, password: bytes | None) -> int:
+        code: int = lib.tnng_tls_own_cert(self._config, cert, key, password or ffi.NULL)
+        return code
+
+    def set_auth_mode(self, mode: int) -> int:
+        code: int = lib.tnng_tls_auth_mode(self._config, mode)
+        return code
+
+    def put(self, on: int, number: int) -> int:
+        """Give it to a dialer or listener; what it connects from now on uses it."""
+        code: int = lib.tnng_tls_put(on, number, self._config)
+        return code
+
+    def is_on(self, on: int, number: int) -> bool:
+        """Say whether this is the configuration a dialer or listener has."""
+        same: bool = lib.tnng_tls_of(on, number) == self._config
+        return same

@@ -1,0 +1,472 @@
+"""TLS configurations (floor 4).
+
+A `TLSConfig` is a recipe in Python's memory. Each dialer and listener gets a configuration of nng
+cooked from it, because nng lets no configuration change while a connection uses it. What nng would
+let pass, or let fail in a handshake without a word, is refused here: a client that verifies but
+checks no name, a server without a certificate, a configuration for the wrong side.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import threading
+import weakref
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol, overload
+from urllib.parse import urlsplit
+
+from attrs import evolve, field, frozen
+
+from trionng import _ffi
+from trionng._errors import (
+    AddressInUse,
+    InvalidOperation,
+    NoArgument,
+    WriteOnly,
+    error_for,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typing_extensions import Self
+
+_CLIENT, _SERVER = 0, 1
+_NONE, _OPTIONAL, _REQUIRED = 0, 1, 2
+_REVOKED = b"-----BEGIN X509 CRL-----"
+# Mbed TLS takes no longer name, and nng does not look whether it took it: none would be checked.
+_MAX_NAME = 255
+_ENOENT, _ENOTSUP, _EPERM, _ECRYPTO = 12, 9, 16, 26
+
+NO_TLS: Final = "the libnng in use was built without TLS"
+NO_CERTIFICATE: Final = "there is no PEM certificate in it"
+NO_KEY: Final = (
+    "it takes a PEM certificate and its PEM key; or the key is encrypted, and passwd does not fit"
+)
+
+
+@frozen(repr=False)
+class _Recipe:
+    """What a TLSConfig says at one moment; two that are equal make equal configurations."""
+
+    mode: int
+    auth_mode: int
+    check_hostname: bool
+    server_name: str | None = None
+    chains: tuple[tuple[bytes, bytes | None], ...] = ()
+    own: tuple[tuple[bytes, bytes, bytes | None], ...] = ()
+
+
+class TLSConfig:
+    """Who we are and whom we trust, for `tls+tcp://` and `wss://`.
+
+    A recipe: dialers and listeners take what it says when they are made. A later change is for
+    those made later. A client that verifies always checks a name too: `server_name`, else the host
+    of the URL it dials.
+
+    Args:
+        mode: `MODE_CLIENT` to dial with it, `MODE_SERVER` to listen with it.
+        server_name: the name the server's certificate must have; default: the URL's host.
+        ca_string: certificates of authorities to trust, PEM.
+        own_key_string, own_cert_string: our own key and certificate (with its chain), PEM.
+        auth_mode: `AUTH_MODE_REQUIRED`, a client's default: the peer must show a certificate we
+            trust. `AUTH_MODE_NONE`, a server's default: nobody asks. `AUTH_MODE_OPTIONAL`: what it
+            shows is verified, and it may connect all the same.
+        ca_files: one path or several instead of `ca_string`; revocation lists may be in them.
+        cert_key_file: one path of a file with own certificate and key.
+        passwd: of the own key.
+        check_hostname: False lets any server pass whose certificate is trusted, whatever its name.
+
+    Raises:
+        CryptoError: what should be PEM is not, or the password does not fit.
+        InvalidOperation: arguments that contradict each other.
+        NoEntry: there is no such file.
+        NotSupported: the libnng in use was built without TLS.
+    """
+
+    MODE_CLIENT: Final = _CLIENT
+    MODE_SERVER: Final = _SERVER
+    AUTH_MODE_NONE: Final = _NONE
+    AUTH_MODE_OPTIONAL: Final = _OPTIONAL
+    AUTH_MODE_REQUIRED: Final = _REQUIRED
+
+    def __init__(
+        self,
+        mode: int,
+        server_name: str | None = None,
+        ca_string: str | bytes | None = None,
+        own_key_string: str | bytes | None = None,
+        own_cert_string: str | bytes | None = None,
+        auth_mode: int | None = None,
+        ca_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+        cert_key_file: str | os.PathLike[str] | None = None,
+        passwd: str | bytes | None = None,
+        *,
+        check_hostname: bool = True,
+    ) -> None:
+        if mode not in (_CLIENT, _SERVER):
+            raise InvalidOperation(f"TLSConfig: mode is MODE_CLIENT or MODE_SERVER, not {mode!r}")
+        if ca_string is not None and ca_files is not None:
+            raise InvalidOperation("TLSConfig: give ca_string or ca_files, not both")
+        if (own_cert_string is None) != (own_key_string is None):
+            raise InvalidOperation("TLSConfig: own_cert_string and own_key_string go together")
+        if own_cert_string is not None and cert_key_file is not None:
+            raise InvalidOperation("TLSConfig: give own_cert_string or cert_key_file, not both")
+        self._recipe = _Recipe(
+            mode=mode,
+            auth_mode=_REQUIRED if mode == _CLIENT else _NONE,
+            check_hostname=check_hostname,
+        )
+        self._try("TLSConfig")
+        if server_name is not None:
+            self.set_server_name(server_name)
+        if ca_string is not None:
+            self.set_ca_chain(ca_string)
+        for path in _as_paths(ca_files):
+            self.add_ca_file(path)
+        if own_cert_string is not None and own_key_string is not None:
+            self.set_own_cert(own_cert_string, own_key_string, passwd)
+        if cert_key_file is not None:
+            self.set_cert_key_file(cert_key_file, passwd)
+        if auth_mode is not None:
+            self.set_auth_mode(auth_mode)
+
+    @classmethod
+    def client(
+        cls,
+        *,
+        ca_string: str | bytes | None = None,
+        ca_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+        server_name: str | None = None,
+        own_cert_string: str | bytes | None = None,
+        own_key_string: str | bytes | None = None,
+        cert_key_file: str | os.PathLike[str] | None = None,
+        passwd: str | bytes | None = None,
+        check_hostname: bool = True,
+    ) -> Self:
+        """Make the configuration of a client that verifies the server.
+
+        Args:
+            ca_string, ca_files: whom to trust; one of them is needed.
+            server_name: the name the server's certificate must have; default: the URL's host.
+            own_cert_string, own_key_string, cert_key_file, passwd: who we are, for a server that
+                asks.
+            check_hostname: False lets any server pass whose certificate is trusted.
+        """
+        if ca_string is None and ca_files is None:
+            raise InvalidOperation("TLSConfig.client: whom to trust? Give ca_string or ca_files")
+        return cls(
+            _CLIENT,
+            server_name=server_name,
+            ca_string=ca_string,
+            own_key_string=own_key_string,
+            own_cert_string=own_cert_string,
+            ca_files=ca_files,
+            cert_key_file=cert_key_file,
+            passwd=passwd,
+            check_hostname=check_hostname,
+        )
+
+    @classmethod
+    def server(
+        cls,
+        *,
+        own_cert_string: str | bytes | None = None,
+        own_key_string: str | bytes | None = None,
+        cert_key_file: str | os.PathLike[str] | None = None,
+        passwd: str | bytes | None = None,
+        ca_string: str | bytes | None = None,
+        ca_files: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None = None,
+    ) -> Self:
+        """Make the configuration of a server; with an authority, clients need a certificate too.
+
+        Args:
+            own_cert_string, own_key_string: who we are; or else
+            cert_key_file: one file with both.
+            passwd: of the key.
+            ca_string, ca_files: who signs the certificates of clients; default: any client may
+                connect.
+        """
+        if own_cert_string is None and own_key_string is None and cert_key_file is None:
+            raise InvalidOperation(
+                "TLSConfig.server: give own_cert_string and own_key_string, or cert_key_file"
+            )
+        mutual = ca_string is not None or ca_files is not None
+        return cls(
+            _SERVER,
+            ca_string=ca_string,
+            own_key_string=own_key_string,
+            own_cert_string=own_cert_string,
+            auth_mode=_REQUIRED if mutual else _NONE,
+            ca_files=ca_files,
+            cert_key_file=cert_key_file,
+            passwd=passwd,
+        )
+
+    def set_server_name(self, server_name: str) -> None:
+        """Set the name the server's certificate must have (`nng_tls_config_server_name`)."""
+        if not isinstance(server_name, str):
+            raise TypeError(f"server_name is a str, not {type(server_name).__name__}")
+        if not self._recipe.check_hostname:
+            raise InvalidOperation("server_name with check_hostname=False: shall it be checked?")
+        _check_name("server_name", server_name)
+        self._recipe = evolve(self._recipe, server_name=server_name)
+
+    def set_ca_chain(self, chain: str | bytes, crl: str | bytes | None = None) -> None:
+        """Trust the authorities in `chain`, PEM (`nng_tls_config_ca_chain`).
+
+        Those set before stay.
+
+        Args:
+            chain: certificates, PEM.
+            crl: what they have revoked, PEM.
+        """
+        self._add_chain(
+            "set_ca_chain", _pem("chain", chain), _pem("crl", crl) if crl is not None else None
+        )
+
+    def add_ca_file(self, path: str | os.PathLike[str]) -> None:
+        """Trust the authorities in a file, which is read now (`nng_tls_config_ca_file`)."""
+        chain = _read("add_ca_file", path)
+        self._add_chain(f"add_ca_file {path!s}", chain, chain if _REVOKED in chain else None)
+
+    def set_own_cert(
+        self, cert: str | bytes, key: str | bytes, passwd: str | bytes | None = None
+    ) -> None:
+        """Set who we are, PEM (`nng_tls_config_own_cert`).
+
+        A server may have several, for instance for several algorithms: those set before stay.
+        """
+        self._add_own("set_own_cert", _pem("cert", cert), _pem("key", key), passwd)
+
+    def set_cert_key_file(
+        self, path: str | os.PathLike[str], passwd: str | bytes | None = None
+    ) -> None:
+        """Set who we are from a file with both, read now (`nng_tls_config_cert_key_file`)."""
+        both = _read("set_cert_key_file", path)
+        self._add_own(f"set_cert_key_file {path!s}", both, both, passwd)
+
+    def set_auth_mode(self, mode: int) -> None:
+        """Set what is asked of the peer: an `AUTH_MODE_...` (`nng_tls_config_auth_mode`)."""
+        if mode not in (_NONE, _OPTIONAL, _REQUIRED):
+            raise InvalidOperation(f"set_auth_mode: there is no AUTH_MODE_ {mode!r}")
+        self._recipe = evolve(self._recipe, auth_mode=mode)
+
+    def _add_chain(self, operation: str, chain: bytes, crl: bytes | None) -> None:
+        recipe = evolve(self._recipe, chains=(*self._recipe.chains, (chain, crl)))
+        code = self._try(operation).add_ca_chain(chain, crl)
+        if code != 0:
+            raise error_for(code, operation, reason=NO_CERTIFICATE if code == _ECRYPTO else None)
+        self._recipe = recipe
+
+    def _add_own(self, operation: str, cert: bytes, key: bytes, passwd: str | bytes | None) -> None:
+        password = None if passwd is None else _text("passwd", passwd)
+        recipe = evolve(self._recipe, own=(*self._recipe.own, (cert, key, password or None)))
+        code = self._try(operation).add_own_cert(cert, key, password or None)
+        if code != 0:
+            raise error_for(code, operation, reason=NO_KEY if code == _ECRYPTO else None)
+        self._recipe = recipe
+
+    def _try(self, operation: str) -> _ffi.NativeTLS:
+        """Make a configuration for a moment: what cannot work shall not wait for an endpoint."""
+        return _new(self._recipe.mode, operation)
+
+    def __repr__(self) -> str:
+        # Keys and passwords are nobody's business.
+        recipe = self._recipe
+        mode = "server" if recipe.mode == _SERVER else "client"
+        auth = ("none", "optional", "required")[recipe.auth_mode]
+        parts = [mode, f"auth {auth}", f"{len(recipe.chains)} ca", f"{len(recipe.own)} own"]
+        if recipe.server_name is not None:
+            parts.append(f"server_name {recipe.server_name!r}")
+        if not recipe.check_hostname:
+            parts.append("check_hostname=False")
+        return f"<TLSConfig {', '.join(parts)}>"
+
+
+def _as_paths(
+    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
+) -> list[str | os.PathLike[str]]:
+    if paths is None:
+        return []
+    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
+
+
+def _text(name: str, value: str | bytes) -> bytes:
+    """Return what C can read to its end."""
+    if not isinstance(value, (str, bytes)):
+        raise TypeError(f"{name} is str or bytes, not {type(value).__name__}")
+    data = value.encode() if isinstance(value, str) else value
+    if b"\0" in data:
+        raise InvalidOperation(f"{name}: it has a zero byte")
+    return data
+
+
+def _pem(name: str, value: str | bytes) -> bytes:
+    data = _text(name, value)
+    if not data:
+        raise InvalidOperation(f"{name}: it is empty")
+    return data
+
+
+def _read(operation: str, path: str | os.PathLike[str]) -> bytes:
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError as error:
+        raise error_for(_ENOENT, f"{operation} {path!s}") from error
+    except PermissionError as error:
+        raise error_for(_EPERM, f"{operation} {path!s}") from error
+    return _pem(str(path), data)
+
+
+def _check_name(what: str, name: str) -> None:
+    if not 0 < len(_text(what, name)) <= _MAX_NAME:
+        raise InvalidOperation(f"{what}: a name has 1 to {_MAX_NAME} bytes")
+
+
+def _new(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
+    native = _ffi.NativeTLS(server=mode == _SERVER)
+    if native.code != 0:
+        raise error_for(native.code, operation, url, NO_TLS if native.code == _ENOTSUP else None)
+    return native
+
+
+# How an endpoint gets its configuration.
+
+
+@frozen(eq=False)
+class Applied:
+    """A configuration of nng on an endpoint, which keeps it as long as it lives."""
+
+    native: _ffi.NativeTLS
+    recipe: _Recipe = field(repr=False)
+    checked_name: str | None
+
+
+# Listeners on one wss port share one server in nng, with one configuration: the last that is put
+# there. Who comes second may only bring the same, lest it opens the door of the first.
+_servers: weakref.WeakSet[Applied] = weakref.WeakSet()
+_servers_lock = threading.Lock()
+
+
+def has_tls(url: str) -> bool:
+    """Say whether the transport of a URL is encrypted."""
+    return url.startswith(("tls+", "wss"))
+
+
+def apply(config: TLSConfig | None, on: int, number: int, url: str) -> Applied:
+    """Give a dialer or listener of an encrypted transport its configuration."""
+    listens = on == _ffi.ON_LISTENER
+    operation = "listen" if listens else "dial"
+    recipe = _suitable(config, listens, operation, url)
+    name = None
+    if not listens and recipe.auth_mode != _NONE and recipe.check_hostname:
+        name = recipe.server_name or _host(operation, url)
+    with _servers_lock:
+        for other in list(_servers) if listens and url.startswith("wss") else ():
+            if other.native.is_on(on, number):
+                if other.recipe == recipe:
+                    return other
+                raise AddressInUse(
+                    f"{operation} {url}: a listener with another tls_config has this port; "
+                    "listeners on one wss port share theirs",
+                    url=url,
+                )
+        applied = Applied(_cook(recipe, name, operation, url), recipe, name)
+        code = applied.native.put(on, number)
+        if code != 0:
+            raise error_for(code, f"{operation}: set tls_config", url)
+        if listens:
+            _servers.add(applied)
+    return applied
+
+
+def _suitable(config: TLSConfig | None, listens: bool, operation: str, url: str) -> _Recipe:
+    """Refuse a configuration with which every handshake would fail."""
+
+    def refuse(why: str) -> NoReturn:
+        raise InvalidOperation(f"{operation} {url}: {why}", url=url)
+
+    if config is None:
+        side = "server" if listens else "client"
+        raise NoArgument(
+            f"{operation} {url}: it takes a tls_config, such as TLSConfig.{side}(...)", url=url
+        )
+    recipe = config._recipe
+    if recipe.mode != (_SERVER if listens else _CLIENT):
+        refuse(f"its tls_config is for {'dialling' if listens else 'listening'}: {config!r}")
+    if listens and not recipe.own:
+        refuse("a server needs a certificate: own_cert_string and own_key_string, or cert_key_file")
+    if recipe.auth_mode == _REQUIRED and not recipe.chains:
+        refuse("its tls_config trusts nobody: give it ca_string or ca_files")
+    return recipe
+
+
+def _host(operation: str, url: str) -> str:
+    """Return the name to check when there is no server_name."""
+    # nng has source addresses: tls+tcp://source;host:port.
+    host = (urlsplit(url).hostname or "").rpartition(";")[2].rstrip(".")
+    try:
+        ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        _check_name(f"{operation} {url}: the host", host)
+        return host
+    raise InvalidOperation(
+        f"{operation} {url}: {host} is an address, not a name that a certificate is checked for; "
+        "give tls_config a server_name, or check_hostname=False to trust whatever name it has",
+        url=url,
+    )
+
+
+def _cook(recipe: _Recipe, name: str | None, operation: str, url: str) -> _ffi.NativeTLS:
+    native = _new(recipe.mode, operation, url)
+    codes = [native.set_auth_mode(recipe.auth_mode)]
+    codes += [native.add_ca_chain(*chain) for chain in recipe.chains]
+    codes += [native.add_own_cert(*own) for own in recipe.own]
+    if name is not None:
+        codes.append(native.set_server_name(name.encode()))
+    for code in codes:
+        if code != 0:
+            raise error_for(code, f"{operation}: make tls_config", url)
+    return native
+
+
+def handshake_reason(applied: Applied) -> str:
+    """Say what it can mean that a handshake failed: nng does not tell."""
+    may = []
+    if applied.recipe.auth_mode == _REQUIRED:
+        may.append("the peer's certificate is not signed by an authority that tls_config trusts")
+        may.append("it has expired or is not valid yet")
+        if applied.checked_name is not None:
+            may.append(f"it is not for the name {applied.checked_name!r}")
+    if applied.recipe.own:
+        may.append("the peer does not trust our certificate")
+    else:
+        may.append("the peer wants a certificate of ours, and tls_config has none")
+    may.append("the peer does not speak TLS, or no version that both sides know")
+    return f"the TLS handshake failed, which can mean: {'; '.join(may)}"
+
+
+class HasTLS(Protocol):
+    """What a tls_config is given to."""
+
+    def _take_tls_config(self, config: TLSConfig) -> None: ...
+
+
+class TLSOption:
+    """The attribute `tls_config`: it can be set, and not read."""
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: HasTLS, owner: type) -> NoReturn: ...
+    def __get__(self, obj: HasTLS | None, owner: type) -> Self:
+        if obj is None:
+            return self
+        raise WriteOnly(f"get {type(obj).__name__}.tls_config: it can only be set")
+
+    def __set__(self, obj: HasTLS, config: TLSConfig) -> None:
+        if not isinstance(config, TLSConfig):
+            raise TypeError(f"tls_config is a TLSConfig, not {type(config).__name__}")
+        obj._take_tls_config(config)
