@@ -11,7 +11,7 @@ from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
 from trionng._errors import BadState, Closed, InvalidOperation, error_for
 from trionng._options import NO_LIMIT, BoolOption, IntOption, SizeLimit
-from trionng._tls import Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
+from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +95,11 @@ class Endpoint:
                 url=self._url,
             )
         self._tls.append(apply(config, on, number, self._url))
+
+    @property
+    def _verifies(self) -> bool:
+        """Whether a peer's certificate is looked at: Mbed TLS 2 calls verified what it skipped."""
+        return bool(self._tls) and all(each.recipe.auth_mode != NO_AUTH for each in self._tls)
 
     def _start_error(self, code: int, operation: str) -> Exception:
         return endpoint_error(code, operation, self._url, self._tls[-1] if self._tls else None)

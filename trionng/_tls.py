@@ -39,6 +39,7 @@ _REVOKED = b"-----BEGIN X509 CRL-----"
 _MAX_NAME = 255
 _ENOENT, _ENOTSUP, _EPERM, _ECRYPTO = 12, 9, 16, 26
 
+NO_AUTH: Final = 0
 NO_TLS: Final = "the libnng in use was built without TLS"
 NO_CERTIFICATE: Final = "there is no PEM certificate in it"
 NO_KEY: Final = (
