@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import logging
+import ssl
+import struct
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import trio
-import trustme
-from _certificates import CA, STRANGER, TRUSTED, client, identity, server
+from _certificates import STRANGER, TRUSTED, client, identity, server
 from _processes import PYTHON, other_process
+from _sp import REQ0, greeting
 from cryptography.hazmat.primitives import serialization
 
 import trionng
@@ -257,12 +259,54 @@ async def test_peer_that_is_refused_disturbs_nobody(case: str, scheme: str) -> N
             await echo.still_serves(good)
 
 
+SERVER = """
+import sys, trio, trionng
+
+async def main():
+    config = trionng.TLSConfig.server(cert_key_file=sys.argv[1])
+    async with trionng.Rep0(recv_max_size=int(sys.argv[2]), tls_config=config) as rep:
+        print(rep.listen("tls+tcp4://localhost:0").url, flush=True)
+        async for request in rep:
+            await rep.send(request)
+
+trio.run(main)
+"""
+
+
+@pytest.mark.parametrize("limit", [1000, 0])
+async def test_peer_announcing_a_huge_length_disturbs_nobody(
+    limit: int, files: dict[str, Path]
+) -> None:
+    """A length that overflows nng's allocation drops its sender; the process serves on (S1)."""
+    trust = ssl.create_default_context(cadata=TRUSTED.decode())
+    with trio.fail_after(SECONDS):
+        async with other_process(*PYTHON, "-c", SERVER, files["own"], str(limit)) as process:
+            url = (await process.line()).strip()
+            async with trionng.Req0(tls_config=client()) as old:
+                await old.dial(url, block=True)
+                for length in (0xFFFFFFFFFFFFFFD8, 0xFFFFFFFFFFFFFFFF, 1 << 63):
+                    plain = await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port)
+                    bad = trio.SSLStream(
+                        plain, trust, server_hostname="localhost", https_compatible=True
+                    )
+                    async with bad:
+                        await bad.send_all(greeting(REQ0) + length.to_bytes(8, "big"))
+                        with contextlib.suppress(trio.BrokenResourceError):
+                            while await bad.receive_some():
+                                pass
+                assert await old.request(b"old") == b"old"
+                async with trionng.Req0(tls_config=client()) as new:
+                    await new.dial(url, block=True)
+                    assert await new.request(b"new") == b"new"
+
+
 PLAIN_BYTES = {
     "nothing": b"",
     "a greeting": b"\0SP\0\0\x30\0\0",
     "garbage": bytes(range(256)) * 8,
     "http": b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "half a hello": b"\x16\x03\x01\x02\x00",
+    "end and reset": b"\x16\x03",
 }
 
 
@@ -275,6 +319,10 @@ async def test_raw_client_on_a_tls_port_disturbs_nobody(case: str, scheme: str) 
                 stream = await trio.open_tcp_stream("127.0.0.1", urlsplit(echo.url).port)
                 async with stream:
                     await stream.send_all(PLAIN_BYTES[case])
+                    if case == "end and reset":
+                        await stream.send_eof()
+                        linger = struct.pack("ii", 1, 0)
+                        stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, linger)
                     if case in ("a greeting", "garbage", "http"):
                         with contextlib.suppress(trio.BrokenResourceError):
                             while await stream.receive_some():
@@ -732,7 +780,32 @@ async def test_nngcat_over_tls_both_ways(tmp_path: Path) -> None:
                 assert verified(pair.pipes[0])
 
 
-def test_authorities_of_the_tests_differ() -> None:
-    """What is called a stranger here is one."""
-    assert isinstance(CA, trustme.CA)
-    assert STRANGER.cert_pem.bytes() != TRUSTED
+PYNNG_ECHO = """
+import sys
+import pynng
+
+ca, own, url = sys.argv[1:]
+config = pynng.TLSConfig(
+    pynng.TLSConfig.MODE_SERVER, cert_key_file=own, ca_files=ca,
+    auth_mode=pynng.TLSConfig.AUTH_MODE_REQUIRED,
+)
+with pynng.Rep0(tls_config=config) as rep:
+    print(rep.listen(url).url, flush=True)
+    while True:
+        rep.send(rep.recv())
+"""
+
+
+async def test_pynng_over_tls_both_ways(files: dict[str, Path]) -> None:
+    """A pynng server that wants certificates takes ours, and refuses who has none."""
+    with trio.fail_after(SECONDS):
+        async with other_process(
+            *PYTHON, "-c", PYNNG_ECHO, files["ca"], files["own"], to_listen("tls+tcp4")
+        ) as process:
+            url = await process.line()
+            async with trionng.Req0() as good, trionng.Req0() as bad:
+                await good.dial(url, tls_config=client(identity("me")), block=True)
+                with pytest.raises(trionng.NNGException, match="certificate of ours"):
+                    await bad.dial(url, tls_config=client(), block=True)
+
+                assert await good.request(b"hello") == b"hello"
