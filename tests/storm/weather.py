@@ -1,0 +1,249 @@
+"""Who makes the calls, and who cancels them when.
+
+A *scene* has the sockets and keeps the books; it knows nothing of cancelling. *Callers* make one
+call after another, each in a cancel scope of its own. The *storm* picks one of these scopes, lets
+happen what the call waits for (or not), and cancels it a little later. How much later decides where
+in the library the cancel lands, so there are several kinds of rounds, and times adapt to the
+machine.
+"""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+import math
+import time
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+from trio.lowlevel import checkpoint
+
+import trionng
+from trionng._ffi import CancelCounts, cancel_counts, reset_cancel_counts
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+T = TypeVar("T")
+
+SHORTEST_SPIN, LONGEST_SPIN = 10e-6, 1e-3
+# Every place where a cancel can land must have at least this part of all: one in so many.
+RAREST = 40
+
+
+class Scene(abc.ABC, Generic[T]):
+    """Sockets, the calls on them that are cancelled, and the books that must balance.
+
+    A caller is a number; `soloist` calls alone, those of the `crowd` all at the same time.
+    """
+
+    soloist = 0
+    crowd: range
+
+    async def play(self, nursery: trio.Nursery) -> None:
+        """Start the tasks of the other side."""
+
+    async def prepare(self, who: int) -> None:
+        """Do what must come before a call; it is not cancelled."""
+
+    @abc.abstractmethod
+    async def call(self, who: int) -> T:
+        """Make the call that may be cancelled."""
+
+    @abc.abstractmethod
+    async def happened(self, who: int, result: T) -> None:
+        """Enter into the books what a call returned; it is not cancelled."""
+
+    @abc.abstractmethod
+    def cancelled(self, who: int) -> None:
+        """Enter into the books that a call raised Cancelled."""
+
+    @abc.abstractmethod
+    async def provoke(self, who: int) -> bool:
+        """Let happen what this call waits for, or any call; False when that cannot be now."""
+
+    @abc.abstractmethod
+    async def settle(self) -> None:
+        """After the storm: finish what is under way, and assert that the books balance."""
+
+
+@dataclasses.dataclass
+class Report:
+    """What a storm did."""
+
+    cancels: int
+    seconds: float
+    spin: float
+    counts: CancelCounts
+
+
+class _Storm(Generic[T]):
+    def __init__(self, scene: Scene[T], rng: random.Random) -> None:
+        self._scene = scene
+        self._rng = rng
+        self._in_call: dict[int, trio.CancelScope] = {}
+        self._exposed: dict[int, trio.CancelScope] = {}
+        self._over = False
+        self.cancels = 0
+        self.spin = 100e-6
+        self._rounds = (
+            (self._cancel_without_cause, 15),
+            (self._cancel_before_cause, 5),
+            (self._cancel_in_flight, 15),
+            (self._cancel_by_clock, 10),
+            (self._cancel_when_done, 25),
+            (self._cancel_when_collected, 25),
+            (self._let_happen, 5),
+        )
+
+    async def blow(self, until: int, callers: Sequence[int], *, led: bool) -> None:
+        """Cancel until so many calls were cancelled.
+
+        Args:
+            until: the number of cancelled calls at which to stop.
+            callers: who calls, all at the same time.
+            led: whether another task waits, for good, ahead of them all.
+        """
+        self._over = False
+        async with trionng.Pull0() as quiet, trio.open_nursery() as nursery:
+            if led:
+                nursery.start_soon(quiet.recv)
+                await self._ticks(3, 3)
+            async with trio.open_nursery() as calling:
+                for who in callers:
+                    calling.start_soon(self._call, who)
+                kinds = [kind for kind, _ in self._rounds]
+                weights = [weight for _, weight in self._rounds]
+                while self.cancels < until:
+                    (kind,) = self._rng.choices(kinds, weights)
+                    await kind()
+                self._over = True
+                while calling.child_tasks:
+                    for scope in self._in_call.values():
+                        scope.cancel()
+                    await checkpoint()
+            nursery.cancel_scope.cancel()
+
+    async def _call(self, who: int) -> None:
+        """Make one call after another."""
+        while not self._over:
+            await self._scene.prepare(who)
+            with trio.CancelScope() as scope:
+                self._in_call[who] = scope
+                if self._rng.random() < 0.05:
+                    scope.cancel()
+                else:
+                    self._exposed[who] = scope
+                result = await self._scene.call(who)
+            del self._in_call[who]
+            self._exposed.pop(who, None)
+            self.cancels += scope.cancel_called
+            if scope.cancelled_caught:
+                self._scene.cancelled(who)
+            else:
+                await self._scene.happened(who, result)
+
+    async def _pick(self) -> tuple[int, list[trio.CancelScope]]:
+        """Wait for a call in progress; return who makes it, and its scope or those of all."""
+        while not self._exposed:
+            await checkpoint()
+        who = self._rng.choice(list(self._exposed))
+        if self._rng.random() < 0.5:
+            scopes = list(self._exposed.values())
+            self._exposed.clear()
+            return who, scopes
+        return who, [self._exposed.pop(who)]
+
+    async def _ticks(self, least: int, most: int) -> None:
+        for _ in range(self._rng.randint(least, most)):
+            await checkpoint()
+
+    def _burn(self, times: float = 1) -> None:
+        """Take about as long as the event does, without giving the event loop any time."""
+        end = time.perf_counter() + times * self._rng.gauss(self.spin, self.spin / 3)
+        while time.perf_counter() < end:
+            pass
+
+    async def _cancel_without_cause(self) -> None:
+        _, scopes = await self._pick()
+        await self._ticks(0, 3)
+        self._cancel(scopes)
+
+    async def _cancel_before_cause(self) -> None:
+        """The cancel is under way when the event comes."""
+        who, scopes = await self._pick()
+        await self._ticks(0, 1)
+        self._cancel(scopes)
+        await self._scene.provoke(who)
+
+    async def _cancel_in_flight(self) -> None:
+        who, scopes = await self._pick()
+        await self._scene.provoke(who)
+        await self._ticks(0, 5)
+        self._cancel(scopes)
+
+    async def _cancel_by_clock(self) -> None:
+        who, scopes = await self._pick()
+        for scope in scopes:
+            scope.deadline = trio.current_time() + self._rng.uniform(0, 3 * self.spin)
+        await self._scene.provoke(who)
+
+    async def _cancel_when_done(self) -> None:
+        """nng has called back, and nobody has looked yet."""
+        who, scopes = await self._pick()
+        caused = await self._scene.provoke(who)
+        self._burn()
+        before = cancel_counts()
+        self._cancel(scopes)
+        after = cancel_counts()
+        if len(scopes) < len(self._in_call):
+            return  # it may have been for another
+        # As often just too early as just too late: that is where the narrow places are.
+        if after.completed > before.completed:
+            self.spin = max(self.spin * 0.97, SHORTEST_SPIN)
+        elif caused and after.pending > before.pending:
+            self.spin = min(self.spin * 1.03, LONGEST_SPIN)
+
+    async def _cancel_when_collected(self) -> None:
+        """The result is on its way to the task."""
+        who, scopes = await self._pick()
+        await self._scene.provoke(who)
+        self._burn(2)
+        await self._ticks(1, 2)
+        self._cancel(scopes)
+
+    async def _let_happen(self) -> None:
+        await self._scene.provoke(next(iter(self._exposed), 0))
+        await self._ticks(1, 5)
+
+    @staticmethod
+    def _cancel(scopes: list[trio.CancelScope]) -> None:
+        for scope in scopes:
+            scope.cancel()
+
+
+async def storm(scene: Scene[T], cancels: int, rng: random.Random) -> Report:
+    """Cancel so many calls, or more to hit every place, and assert that the books balance.
+
+    One caller that is alone with the event loop, one that waits behind somebody else, and the same
+    with a crowd: these are different ways through the library.
+    """
+    storm = _Storm(scene, rng)
+    begin = time.perf_counter()
+    reset_cancel_counts()
+    async with trio.open_nursery() as nursery:
+        await scene.play(nursery)
+        for callers, led, share in (
+            ([scene.soloist], False, 0.2),
+            ([scene.soloist], True, 0.4),
+            (scene.crowd, False, 0.7),
+            (scene.crowd, True, 1),
+        ):
+            await storm.blow(math.ceil(cancels * share), callers, led=led)
+        while min(cancel_counts()) < cancels // RAREST and storm.cancels < 2 * cancels:
+            await storm.blow(storm.cancels + cancels // 10, [scene.soloist], led=True)
+        counts = cancel_counts()
+        await scene.settle()
+        nursery.cancel_scope.cancel()
+    return Report(storm.cancels, time.perf_counter() - begin, storm.spin, counts)
