@@ -35,8 +35,8 @@ async def send_numbers(socket, count):
 async def receive_batches(protocol, transport, depth, count):
     """Send so many numbers, receive them in batches, and check each.
 
-    The sender never fills its queue: a wake-up for each message that leaves it would take longer than
-    all the rest.
+    The sender never fills its queue: a wake-up for each message that leaves it would take longer
+    than all the rest.
     """
     depth, count = int(depth), int(count)
     room = trio.Semaphore(4)
