@@ -151,6 +151,9 @@ struct tnng_socket {
     tnng_lane *lanes;
     bool closing;
 
+    pthread_mutex_t contexts_lock; /* nng 1.5 cannot close a context while it closes the socket */
+    bool contexts_gone;            /* under contexts_lock */
+
     tnng_lane *source; /* C3: a counted reference until the socket has closed */
 
     pthread_mutex_t endpoint_lock; /* C6: one close of an endpoint or of the socket at a time */

@@ -54,6 +54,8 @@ static void *run_job(void *arg)
     return NULL;
 }
 
+static void run_socket_close(tnng_op *);
+
 /* [caller] With a NULL port nobody hears of the end. */
 static int start_job(tnng_op *op, tnng_result *result)
 {
@@ -63,6 +65,10 @@ static int start_job(tnng_op *op, tnng_result *result)
         tnng_park(op, result);
     }
     if (tnng_run_thread(run_job, op)) {
+        return TNNG_PARKED;
+    }
+    if (op->run == run_socket_close) {
+        run_job(op); /* rather late than never: nng's callbacks must not outlive the socket */
         return TNNG_PARKED;
     }
     tnng_op_free(op);
@@ -145,6 +151,9 @@ static void run_socket_close(tnng_op *op)
     TNNG_PAUSE("close.before");
     pthread_mutex_lock(&socket->endpoint_lock);
     if (!socket->closed) {
+        pthread_mutex_lock(&socket->contexts_lock);
+        socket->contexts_gone = true;
+        pthread_mutex_unlock(&socket->contexts_lock);
         nng_close(socket->nng);
         socket->closed = true;
         tnng_source_close(socket);
@@ -260,8 +269,9 @@ int tnng_socket_close(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_r
         return tnng_answer(result, TNNG_FORKED, NULL);
     }
     pthread_mutex_lock(&socket->lock);
+    bool again = socket->closing;
     socket->closing = true;
-    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
+    for (tnng_lane *lane = again ? NULL : socket->lanes; lane != NULL; lane = lane->next) {
         tnng_lane_shut(lane);
     }
     pthread_mutex_unlock(&socket->lock);
@@ -311,7 +321,7 @@ static void run_listen(tnng_op *op)
 static void undo_listen(tnng_op *op)
 {
     if (op->code == 0 && op->url != NULL) {
-        nng_listener_close((nng_listener){op->endpoint});
+        run_listener_close(op);
     }
 }
 

@@ -128,9 +128,12 @@ void tnng_lane_close(tnng_lane *lane)
         return;
     }
     tnng_lane_shut(lane);
-    if (lane->is_context && lane->context.id != 0) {
+    /* nng_close ends the contexts itself, and may not meet this on its way. */
+    pthread_mutex_lock(&lane->socket->contexts_lock);
+    if (lane->is_context && lane->context.id != 0 && !lane->socket->contexts_gone) {
         nng_ctx_close(lane->context);
     }
+    pthread_mutex_unlock(&lane->socket->contexts_lock);
 }
 
 /* [caller] */

@@ -38,8 +38,9 @@ bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
     pthread_mutex_lock(&socket->owner_lock);
     bool free_for_us = socket->parked == 0 || socket->owner == port || !port->exclusive;
     if (free_for_us) {
-        socket->owner = port;
-        socket->parked++;
+        if (socket->parked++ == 0) {
+            socket->owner = port;
+        }
     }
     pthread_mutex_unlock(&socket->owner_lock);
     return free_for_us;
@@ -165,7 +166,7 @@ int tnng_op_cancel(tnng_op *op)
     int outcome;
 
     if (tnng_forked()) {
-        return TNNG_LATE;
+        return TNNG_LEFT; /* it will never end here */
     }
     if (lane == NULL) {
         outcome = is_job ? tnng_job_leave(op) : tnng_pipe_leave(op);
@@ -196,7 +197,7 @@ int tnng_op_cancel(tnng_op *op)
 void tnng_op_abandon(tnng_op *op)
 {
     tnng_lane *lane = op->lane;
-    bool with_nng = false, received = false;
+    bool with_nng = false;
 
     if (tnng_forked()) {
         return;
@@ -206,7 +207,6 @@ void tnng_op_abandon(tnng_op *op)
     } else {
         pthread_mutex_lock(&lane->lock);
         with_nng = op->stage == OP_SENDING;
-        received = op->stage == OP_FINISHED && op->code == 0;
         if (with_nng) {
             op->abandoned = true;
             tnng_send_leave(lane, op);
@@ -214,7 +214,7 @@ void tnng_op_abandon(tnng_op *op)
         pthread_mutex_unlock(&lane->lock);
     }
     if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
-        if (op->msg != NULL && received) {
+        if (op->msg != NULL && op->code == 0) {
             tnng_give_back(op->home != NULL ? op->home : lane, op->msg);
         } else if (op->msg != NULL) {
             nng_msg_free(op->msg);

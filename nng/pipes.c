@@ -200,6 +200,9 @@ int tnng_pipes(tnng_socket *socket, tnng_pipe_info *infos, int max)
 {
     int count = 0;
 
+    if (tnng_forked()) {
+        return 0;
+    }
     pthread_mutex_lock(&socket->pipes_lock);
     for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
         if (pipe->connected) {

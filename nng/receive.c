@@ -11,6 +11,7 @@
 #include "internal.h"
 
 static void on_received(void *);
+static void cancel_surplus(tnng_lane *);
 
 void tnng_slot_set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
 {
@@ -160,6 +161,15 @@ void tnng_lane_settle(tnng_lane *lane)
     }
 }
 
+/* [any] A message that came too late may have served a call for which another receive was posted.
+ */
+static void trim(tnng_lane *lane)
+{
+    if (!(lane->traits & STANDING) && !lane->closed) {
+        cancel_surplus(lane);
+    }
+}
+
 /* [nng] A receive ended. N1: this callback is the only thing that says so. */
 static void on_received(void *arg)
 {
@@ -186,6 +196,7 @@ static void on_received(void *arg)
     slot->pending = false;
     tnng_slot_set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
     tnng_lane_settle(lane);
+    trim(lane);
     pthread_mutex_unlock(&lane->lock);
     tnng_lane_release(lane);
 }
@@ -424,11 +435,17 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
     pthread_mutex_lock(&lane->lock);
     tnng_lane_put_first(lane, msg);
     tnng_lane_settle(lane);
+    if (!(lane->traits & STANDING)) {
+        cancel_surplus(lane);
+    }
     pthread_mutex_unlock(&lane->lock);
 }
 
 void tnng_lane_keep(tnng_lane *lane, int messages)
 {
+    if (tnng_forked()) {
+        return;
+    }
     pthread_mutex_lock(&lane->lock);
     lane->keep = messages;
     cancel_surplus(lane);
@@ -440,6 +457,9 @@ int tnng_lane_held(tnng_lane *lane)
 {
     int held = 0;
 
+    if (tnng_forked()) {
+        return 0;
+    }
     pthread_mutex_lock(&lane->lock);
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         held += slot->msg != NULL && !slot->superseded;

@@ -201,7 +201,12 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
         return;
     }
     pthread_mutex_lock(&source->lock);
-    if ((slot = tnng_lane_put_first(source, msg)) != NULL) {
+    pthread_mutex_lock(&home->lock);
+    bool closed = home->closed; /* and its context, the way back, with it */
+    pthread_mutex_unlock(&home->lock);
+    if (closed) {
+        nng_msg_free(msg);
+    } else if ((slot = tnng_lane_put_first(source, msg)) != NULL) {
         pthread_mutex_lock(&home->lock);
         empty = slot->context;
         slot->context = home->context;

@@ -106,6 +106,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     pthread_mutex_init(&socket->endpoint_lock, NULL);
     pthread_mutex_init(&socket->pipes_lock, NULL);
     pthread_mutex_init(&socket->owner_lock, NULL);
+    pthread_mutex_init(&socket->contexts_lock, NULL);
     pthread_cond_init(&socket->pipes_changed, NULL);
     if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
         (code = tnng_pipes_watch(socket)) != 0) {
@@ -136,6 +137,7 @@ void tnng_socket_release(tnng_socket *socket)
     pthread_mutex_destroy(&socket->endpoint_lock);
     pthread_mutex_destroy(&socket->pipes_lock);
     pthread_mutex_destroy(&socket->owner_lock);
+    pthread_mutex_destroy(&socket->contexts_lock);
     pthread_cond_destroy(&socket->pipes_changed);
     free(socket);
 }

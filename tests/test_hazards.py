@@ -69,9 +69,14 @@ def c_code() -> str:
     return re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
 
 
+# A socket that nobody holds is closed.
+OPEN: list[_ffi.NativeSocket] = []
+
+
 def opened(protocol: int) -> _ffi.NativeSocket:
     code, socket = _ffi.open_socket(protocol)
     assert socket is not None, code
+    OPEN.append(socket)
     return socket
 
 
@@ -218,6 +223,7 @@ def receive_while_the_socket_closes() -> None:
     _ffi.arm_pause("close.after")
     assert socket.close(port, 1)[0] == _ffi.PARKED
     reached("pipe.gone")
+    time.sleep(0.3)  # nng_close goes on to its queues, and nothing says when it has shut them
     code, op = lane.receive(port, 2)
     _ffi.open_pause("pipe.gone")
     reached("close.after")

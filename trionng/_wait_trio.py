@@ -182,6 +182,11 @@ class _Port:
                     return await self._leave(op, tag, put_back, exc)
                 done = self._collect(tag)
             return done
+        except BaseException:
+            # Before the lead is handed on: it must not come back to this task.
+            if self._waiting.pop(tag, None) is not None:
+                _ffi.abandon(op)
+            raise
         finally:
             self._leader = None
             self._hand_on()
@@ -198,8 +203,6 @@ class _Port:
     ) -> _ffi.Done:
         """Decide what Cancelled or Ctrl-C at the bell means for the leader's operation."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
-            del self._waiting[tag]
-            _ffi.abandon(op)
             raise exc
         outcome = _ffi.cancel(op)
         if outcome == _ffi.LEFT:
