@@ -336,7 +336,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 self._dialers.clear()
                 self._listeners.clear()
             if not ended:
-                warnings.warn(f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=2)
+                # What hangs is nng's one reaper (1.5 and 1.12): what closes later may wait as well.
+                warnings.warn(
+                    f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s; it goes on trying, and "
+                    "other sockets of this process may be slow to close too",
+                    stacklevel=2,
+                )
 
     async def __aenter__(self) -> Self:
         return self
