@@ -3,8 +3,9 @@
  * all of them.
  *
  * Locks, outermost first: socket->lock, lane->lock, then the leaves (socket->pipes_lock,
- * socket->owner_lock, contexts_lock, port->lock). nng may be called under lane->lock: a callback of ours never
- * runs on the thread that submits or cancels, and nng holds none of its locks while one runs. */
+ * socket->owner_lock, contexts_lock, port->lock). nng may be called under lane->lock: a callback of
+ * ours never runs on the thread that submits or cancels, and nng holds none of its locks while one
+ * runs. */
 #ifndef TNNG_INTERNAL_H
 #define TNNG_INTERNAL_H
 
