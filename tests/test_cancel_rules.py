@@ -51,6 +51,9 @@ async def test_loop_with_a_ready_peer_is_stopped_by_a_timeout(transport):
                     await drain(pull)
                 assert scope.cancelled_caught
                 nursery.cancel_scope.cancel()
+            # nng (1.5 and 1.12) can hang when a stream is closed while messages pour in.
+            with trio.move_on_after(0.3):
+                await drain(pull)
 
 
 async def test_cancelled_scope_neither_sends_nor_receives():
