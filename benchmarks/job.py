@@ -103,7 +103,7 @@ class Credit:
         self._acked[data[0]] += 1
 
     def must_wait(self, burst: int) -> bool:
-        """Whether burst number `burst` may not be sent yet; the one after the last waits for all."""
+        """Whether this burst may not be sent yet; the one after the last waits for all."""
         slowest = min(self._acked)
         return slowest < (self.bursts if burst == self.bursts else burst - 1)
 
@@ -146,8 +146,8 @@ def serve(name: str, versions: str, run: Callable[[Job], None]) -> None:
         try:
             run(Job(kind, role, mode, int(size), int(buffers), int(flows), url, back))
         except BaseException as exc:
-            while isinstance(exc, BaseExceptionGroup):
-                exc = exc.exceptions[0]
+            while group := getattr(exc, "exceptions", None):
+                exc = group[0]
             _say(f"failed {type(exc).__name__}: {str(exc).splitlines()[0] if str(exc) else ''}")
             raise
         _say("closed")

@@ -1,4 +1,4 @@
-"""The work itself for peers that block; the twin of loops_async. What must be concurrent is a thread."""
+"""The work itself for peers that block, as in loops_async; what must be concurrent is a thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A peer's process, from the runner's side: started once, asked line by line, killed when it is late."""
+"""A peer's process, from the runner's side: asked line by line, killed when it is late."""
 
 from __future__ import annotations
 

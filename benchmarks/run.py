@@ -1,8 +1,8 @@
 """The runner: `python -m benchmarks.run [--quick] [--only SCENARIO,...] [--peers PEER,...]`.
 
 For each scenario all peers are opened, warmed up, and then measured in rounds: in each round every
-peer once, in an order drawn anew. A round has so many messages that it lasts about as long for every
-peer. Medians are over rounds.
+peer once, in an order drawn anew. A round has so many messages that it lasts about as long for
+every peer. Medians are over rounds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import random
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from benchmarks.job import BURST
 from benchmarks.process import BUILD, PeerError, Process, Result
 from benchmarks.scenarios import PEERS, SCENARIOS, Scenario
 
-_WITHIN = 20.0
+_WITHIN = 10.0
 # Which end's clock starts and stops: the whole work, from the first send to the last receive.
 _CLOCK = {
     "rtt": ("client", "client"),
@@ -93,11 +94,15 @@ class Runner:
         return self._processes[key]
 
     def _failed(self, scenario: Scenario, name: str, error: PeerError) -> None:
-        self.failures.append(f"{scenario.name}: {error}")
+        self._note(f"{scenario.name}: {error}")
         for role in ("server", "client"):
             process = self._processes.pop((name, role), None)
             if process is not None:
                 process.stop()
+
+    def _note(self, failure: str) -> None:
+        self.failures.append(failure)
+        print(f"FAILED {failure}", flush=True)
 
     def _url(self, transport: str) -> str:
         self._used += 1
@@ -192,7 +197,7 @@ class Runner:
                     grown = [self._grow(scenario, name, mode) for mode in ("plain", "tasks")]
                 except PeerError as error:
                     del peers[name]
-                    self.failures.append(f"{scenario.name}: {error}")
+                    self._note(f"{scenario.name}: {error}")
                     continue
                 peer.values.append((grown[0] - grown[1]) / scenario.flows)
         return peers
@@ -225,6 +230,8 @@ def main() -> int:
         effort = Effort(args.rounds, effort.seconds)
     names = tuple(args.peers.split(",")) if args.peers else PEERS
     wanted = args.only.split(",") if args.only else [each.name for each in SCENARIOS]
+    # So that no peer outlives a runner that is told to end.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("told to end"))
     began = time.monotonic()
     folder = tempfile.mkdtemp(prefix="bench-")
     runner = Runner(effort, names, folder)

@@ -1,4 +1,4 @@
-"""The package `nng` under asyncio. What it receives is a Message; `to_bytes` is part of the work."""
+"""The package `nng` under asyncio; `to_bytes` of the Message it receives is part of the work."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import nng
-
 from benchmarks import loop_asyncio as loop, loops_async as work
 from benchmarks.job import SUBSCRIBERS, Job, now, serve
 from benchmarks.peers.nng_open import VERSIONS, dialled, listening, subscribed, to_bytes

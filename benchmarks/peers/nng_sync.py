@@ -6,7 +6,6 @@ from contextlib import ExitStack
 from typing import Any
 
 import nng
-
 from benchmarks import loops_sync as work
 from benchmarks.job import SUBSCRIBERS, Job, now, serve
 from benchmarks.peers.nng_open import VERSIONS, dialled, listening, subscribed, to_bytes

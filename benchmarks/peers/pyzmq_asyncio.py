@@ -75,7 +75,7 @@ async def pubsub(job: Job, context: Any) -> None:
 
 
 async def concurrent(job: Job, context: Any) -> None:
-    """DEALER to ROUTER, as REQ has one request in flight; a number in front says whose reply it is."""
+    """DEALER to ROUTER, as REQ has one request in flight; a number says whose reply it is."""
     if job.role == "server":
         router = bound(make(context, zmq.ROUTER), job.url)
         job.ready()

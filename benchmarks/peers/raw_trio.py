@@ -1,4 +1,4 @@
-"""Trio's own streams with a length in front of each message: what Python and the kernel cost alone."""
+"""Trio's own streams, a length in front of each message: what Python and the kernel cost."""
 
 from __future__ import annotations
 

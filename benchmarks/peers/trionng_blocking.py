@@ -17,13 +17,18 @@ except ImportError:
     sys.exit()
 
 
+def _limit(job: Job) -> dict[str, int]:
+    """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
+    return {"recv_max_size": 0} if job.large else {}
+
+
 def rtt(job: Job) -> None:
     with ExitStack() as stack:
         rep = req = None
         if job.role != "client":
-            rep = stack.enter_context(blocking.Rep0(listen=job.url))
+            rep = stack.enter_context(blocking.Rep0(listen=job.url, **_limit(job)))
         if job.role != "server":
-            req = stack.enter_context(blocking.Req0())
+            req = stack.enter_context(blocking.Req0(**_limit(job)))
             req.dial(job.url)
         if req is None:
             work.answer(job, rep.recv, rep.send)
@@ -109,6 +114,6 @@ ROLES: dict[str, Any] = {
 if __name__ == "__main__":
     serve(
         "trionng_blocking",
-        f"trionng {trionng.__version__}, libnng {trionng.nng_version()}",
+        f"trionng {trionng.__version__}, libnng {trionng.nng_version}",
         lambda job: ROLES[job.kind](job),
     )

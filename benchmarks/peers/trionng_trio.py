@@ -1,4 +1,4 @@
-"""trionng under Trio: `trionng` with a call a message, `trionng_many` with recv_many and send_many."""
+"""trionng under Trio: a call a message; with mode `many`, recv_many and send_many."""
 
 from __future__ import annotations
 
@@ -20,21 +20,30 @@ BATCH = 128
 serve_rep = getattr(trionng, "serve_rep", None)
 
 
+def _limit(job: Job) -> dict[str, int]:
+    """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
+    return {"recv_max_size": 0} if job.large else {}
+
+
 async def rtt(job: Job) -> None:
     if job.role == "alone":
-        async with trionng.Rep0(listen=job.url) as rep, await _connect(job) as req:
+        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep, await _connect(job) as req:
             await loop.beside([lambda: _serve_for_ever(rep)], lambda: _ask(job, req))
     elif job.role == "client":
         async with await _connect(job) as req:
             await _ask(job, req)
     elif job.mode == "view":
-        async with trionng.Rep0(listen=job.url) as rep:
+        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
             await work.answer(job, rep.recv_msg, rep.send_msg)
     elif job.mode == "separate" or serve_rep is None:
-        async with trionng.Rep0(listen=job.url) as rep:
+        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
             await work.answer(job, rep.recv, rep.send)
+    elif job.large:
+        async with trionng.Rep0(**_limit(job)) as rep:
+            rep.listen(job.url)
+            await _serve(job, {"socket": rep})
     else:
-        await _serve(job, {})
+        await _serve(job, {"listen": job.url})
 
 
 async def _serve_for_ever(rep: trionng.Rep0) -> None:
@@ -49,7 +58,7 @@ async def _echo(request: bytes) -> bytes:
     return request
 
 
-async def _serve(job: Job, options: dict[str, int]) -> None:
+async def _serve(job: Job, options: dict[str, Any]) -> None:
     """Answer with serve_rep, and count."""
     assert serve_rep is not None
     tally = Tally()
@@ -61,7 +70,7 @@ async def _serve(job: Job, options: dict[str, int]) -> None:
         return request
 
     async with trio.open_nursery() as nursery:
-        await serve_rep(nursery, handler, listen=job.url, **options)
+        await serve_rep(nursery, handler, **options)
         job.ready()
         for count in job.rounds():
             finished = trio.Event()
@@ -76,7 +85,7 @@ async def _serve(job: Job, options: dict[str, int]) -> None:
 
 
 async def _connect(job: Job) -> trionng.Req0:
-    req = trionng.Req0()
+    req = trionng.Req0(**_limit(job))
     await req.dial(job.url)
     return req
 
@@ -226,15 +235,15 @@ async def concurrent(job: Job) -> None:
             job.ready()
             await work.concurrent_client(job, loop, [req.request] * job.flows)
     elif serve_rep is not None:
-        await _serve(job, {"workers": job.flows})
+        await _serve(job, {"listen": job.url, "workers": job.flows})
     else:
-        async with trionng.Rep0(listen=job.url) as rep:
+        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
             contexts = [rep.new_context() for _ in range(job.flows)]
             await work.concurrent_server(job, loop, [(each.recv, each.send) for each in contexts])
 
 
 async def idle(job: Job) -> None:
-    async with trionng.Rep0(listen=job.url) as rep:
+    async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
         await work.idle(job, loop, lambda: rep.new_context().recv)
 
 
@@ -267,7 +276,7 @@ if __name__ == "__main__":
     how = "serve_rep" if serve_rep is not None else "no serve_rep yet: contexts serve"
     serve(
         "trionng",
-        f"trionng {trionng.__version__} ({how}), libnng {trionng.nng_version()}, "
+        f"trionng {trionng.__version__} ({how}), libnng {trionng.nng_version}, "
         f"trio {trio.__version__}",
         lambda job: loop.run(ROLES[job.kind], job),
     )
