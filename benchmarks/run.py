@@ -164,7 +164,8 @@ class Runner:
         for share in (0.2, 1.0):
             seconds = self._round(scenario, peer)[0]
             factor = self._effort.seconds * share / max(seconds, 1e-5)
-            peer.count = max(1, round(peer.count * min(factor, 100)))
+            # Never fewer than the first, however slow the machine was just then.
+            peer.count = max(scenario.first, round(peer.count * min(factor, 100)))
             if scenario.kind == "pubsub":
                 peer.count = max(4, round(peer.count / BURST)) * BURST
 
