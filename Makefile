@@ -3,7 +3,7 @@
 #   make test        the tests, at most five minutes
 #   make test-slow   full-size storms and order runs
 #   make check       format, lint, types, warnings of the C compiler
-#   make bench       how fast, beside other libraries; under 8 minutes, bench-quick under one
+#   make bench       how fast, beside other libraries; make bench-quick: the same, shorter
 #   make clean       remove everything the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS.
 
