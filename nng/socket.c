@@ -16,7 +16,9 @@
 #include <nng/protocol/survey0/respond.h>
 #include <nng/protocol/survey0/survey.h>
 
-/* N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
+/* L1: readiness is never taken from NNG_OPT_RECVFD or SENDFD, which Pair0 leaks before nng 1.6.
+ *
+ * N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
  * Respondent0 have no TRY_SEND: one that fails has used up the reply's route. */
 const tnng_protocol tnng_protocols[] = {
     [TNNG_PAIR0] = {"pair0", nng_pair0_open, nng_pair0_open_raw,
