@@ -112,6 +112,24 @@ async def test_missing_direction_raises_not_supported():
             pull.new_context()
 
 
+async def test_calls_a_protocol_has_no_honest_form_of_raise_not_supported():
+    """Trying to send, and batches, exist where they are honest, and say so elsewhere."""
+    async with trionng.Rep0() as rep, trionng.Pull0() as pull, trionng.Push0() as push:
+        for socket in (rep, pull, trionng.Req0):
+            instance = socket() if isinstance(socket, type) else socket
+            with pytest.raises(exceptions.NotSupported, match="send_nowait"):
+                instance.send_nowait(b"")
+            with pytest.raises(exceptions.NotSupported, match="send_msg_nowait"):
+                instance.send_msg_nowait(trionng.Message(b""))
+            with pytest.raises(exceptions.NotSupported, match="send_many"):
+                await instance.send_many([b""])
+            await instance.aclose()
+        with pytest.raises(exceptions.NotSupported, match="one request, or one answer"):
+            await rep.recv_many(2)
+        with pytest.raises(exceptions.NotSupported, match="only sends"):
+            await push.recv_many(2)
+
+
 async def test_nowait_calls_raise_try_again_which_is_would_block():
     """Calls that must not wait raise TryAgain, which Trio code catches as WouldBlock."""
     with trio.fail_after(5):

@@ -7,28 +7,59 @@ a Core that is dropped without it closes in the background and says so.
 
 from __future__ import annotations
 
+import logging
 import sys
 import warnings
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
+from trionng._calls import Calls
 from trionng._endpoints import DialerCore, ListenerCore, endpoint_error, warn_of_old_ws
 from trionng._errors import Ambiguous, Closed, error_for
 from trionng._options import BoolOption, IntOption, SizeLimit, TextOption
 from trionng._pipes import Pipe
 from trionng._tls import TLSConfig, TLSOption
-from trionng._util import as_topic
+from trionng._util import as_topic, as_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from trionng._addresses import SockAddr
+
+_log = logging.getLogger("trionng")
+
+# nng can hang in a close (NNG-FACTS H1); who closes must not.
+CLOSE_WITHIN = 5.0
+# Where the counters of nng cannot add up, this long without a move counts as flushed.
+QUIET = 0.1
+
+_ECLOSED, _ECANCELED = 7, 20
 
 D = TypeVar("D", bound=DialerCore, covariant=True)
 L = TypeVar("L", bound=ListenerCore, covariant=True)
 
 
-class Core(Generic[D, L]):
+class SocketOptions(TypedDict, total=False):
+    """The constructor arguments every socket has."""
+
+    listen: str | Iterable[str] | None
+    dial: str | Iterable[str] | None
+    recv_timeout: int | None
+    send_timeout: int | None
+    recv_max_size: int | None
+    recv_buffer_size: int | None
+    send_buffer_size: int | None
+    reconnect_time_min: int | None
+    reconnect_time_max: int | None
+    tcp_nodelay: bool | None
+    tcp_keepalive: bool | None
+    name: str | None
+    tls_config: TLSConfig | None
+    linger: float
+    raw: bool
+
+
+class Core(Calls, Generic[D, L]):
     """The colourless part of every socket.
 
     Times are integer milliseconds as in nng. Options set here hold for endpoints made later.
@@ -51,9 +82,58 @@ class Core(Generic[D, L]):
     peer: IntOption = IntOption("peer", "int", writable=False)
     peer_name: TextOption = TextOption("peer-name", writable=False)
 
-    def __init__(self, *, raw: bool = False) -> None:
-        self._closed = True
-        self._gone = True
+    def __init__(
+        self,
+        *,
+        listen: str | Iterable[str] | None = None,
+        dial: str | Iterable[str] | None = None,
+        recv_timeout: int | None = None,
+        send_timeout: int | None = None,
+        recv_max_size: int | None = None,
+        recv_buffer_size: int | None = None,
+        send_buffer_size: int | None = None,
+        reconnect_time_min: int | None = None,
+        reconnect_time_max: int | None = None,
+        tcp_nodelay: bool | None = None,
+        tcp_keepalive: bool | None = None,
+        name: str | None = None,
+        tls_config: TLSConfig | None = None,
+        linger: float = 0,
+        raw: bool = False,
+    ) -> None:
+        self._closed = self._gone = True
+        if not hasattr(type(self), "_protocol"):
+            raise TypeError(
+                "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
+            )
+        self.linger = linger
+        self._open(raw=raw)
+        try:
+            self._set_options(
+                {
+                    "recv_timeout": recv_timeout,
+                    "send_timeout": send_timeout,
+                    "recv_max_size": recv_max_size,
+                    "recv_buffer_size": recv_buffer_size,
+                    "send_buffer_size": send_buffer_size,
+                    "reconnect_time_min": reconnect_time_min,
+                    "reconnect_time_max": reconnect_time_max,
+                    "tcp_nodelay": tcp_nodelay,
+                    "tcp_keepalive": tcp_keepalive,
+                    "name": name,
+                    "tls_config": tls_config,
+                    **self._more_options(),
+                }
+            )
+            for url in as_urls(listen):
+                self.listen(url)
+            for url in as_urls(dial):
+                self._dial_at_once(url)
+        except BaseException:
+            self._abort()
+            raise
+
+    def _open(self, *, raw: bool) -> None:
         self._had_endpoint = False
         self._has_queues = self._has_queues or raw
         self._tls_config: TLSConfig | None = None
@@ -69,6 +149,20 @@ class Core(Generic[D, L]):
         if lane is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._lane = lane
+
+    def _more_options(self) -> Mapping[str, object]:
+        """Return what a protocol's own constructor arguments set."""
+        return {}
+
+    def _abort(self) -> None:
+        """Close in the background: a socket that was never handed to anybody."""
+        self._closed = True
+        self._gone = True
+        self._native.close(None, 0)
+
+    def _dial_at_once(self, url: str) -> None:
+        """Do what the constructor's `dial=` means in this flavour."""
+        raise NotImplementedError
 
     # Bus0, polyamorous Pair1 and raw sockets keep their messages in nng's generic queues (C8).
     _has_queues = False
@@ -97,8 +191,14 @@ class Core(Generic[D, L]):
         urls = [end.url for end in (*self._listeners.values(), *self._dialers.values())]
         return ", ".join(urls) or None
 
-    def _error(self, code: int, operation: str) -> Exception:
-        return error_for(code, f"{type(self).__name__}.{operation}", self._where())
+    def _socket_core(self) -> AnyCore:
+        return self
+
+    def _open_context(self) -> _ffi.Lane:
+        code, lane = self._native.open_lane(context=True)
+        if lane is None:
+            raise self._failed(code, "new_context")
+        return lane
 
     def _option_target(self) -> tuple[int, int, str | None]:
         if self._closed:
@@ -208,6 +308,19 @@ class Core(Generic[D, L]):
         dialer._leave_socket()
         self._native.close_dialer(dialer.id, None, 0)
 
+    def _dialled(self, dialer: DialerCore, code: int, *, block: bool | None) -> None:
+        """Decide what an attempt to connect that has ended means for its caller."""
+        url = dialer.url
+        if code == 0:
+            return
+        if self._closed or code == _ECLOSED or (code == _ECANCELED and dialer._closed):
+            raise Closed(f"dial {url}: closed while it was dialling", url=url)
+        if code < 0 or block is True:
+            self._drop_dialer(dialer)
+            raise dialer._start_error(code, "dial")
+        _log.warning("%s; trying on in the background", dialer._start_error(code, "dial"))
+        self._native.start_dialer(dialer.id)
+
     def _dial_in_background(self, dialer: DialerCore) -> None:
         code = self._native.start_dialer(dialer.id)
         if code != 0:
@@ -254,6 +367,60 @@ class Core(Generic[D, L]):
 
 
 AnyCore = Core[DialerCore, ListenerCore]
+
+
+class FlushWatch:
+    """Decides when everything a socket accepted has been handed to the operating system."""
+
+    def __init__(self, core: AnyCore, now: float) -> None:
+        self._core = core
+        self._seen = -1
+        self._quiet_since = now
+        self._pause = 0.0005
+
+    def is_flushed(self, now: float) -> bool:
+        """Look at nng's counters."""
+        core = self._core
+        if core._closed:
+            raise Closed(f"{type(core).__name__}.flush: the socket is closed", url=core._where())
+        code, unsent, progress, exact = core._native.unflushed()
+        if code != 0:
+            raise core._failed(code, "flush")
+        if progress != self._seen:
+            self._seen, self._quiet_since = progress, now
+        return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
+
+    def pause(self) -> float:
+        """Return how many seconds to wait before looking again."""
+        pause = self._pause
+        self._pause = min(pause * 2, 0.01)
+        return pause
+
+
+class ContextCore(Calls):
+    """The colourless part of every context."""
+
+    _socket: AnyCore
+
+    def __init__(self, socket: AnyCore, lane: _ffi.Lane) -> None:
+        self._socket = socket
+        self._lane = lane
+        self._closed = False
+        self.recv_timeout = socket.recv_timeout
+        self.send_timeout = socket.send_timeout
+
+    def _socket_core(self) -> AnyCore:
+        return self._socket
+
+    def _option_target(self) -> tuple[int, int, str | None]:
+        if self._closed:
+            raise Closed(f"{type(self).__name__} is closed")
+        return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
+
+    def _close_lane(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._lane.close()
 
 
 class Topics:

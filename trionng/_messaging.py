@@ -1,20 +1,28 @@
 """Sending and receiving under Trio (floor 5): what sockets and contexts have in common.
 
-Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; here it gets
-its timeout, its name and its exceptions.
+Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; what it is
+before and after that is in `_calls`.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
 from trionng import _ffi
-from trionng._errors import InvalidOperation, error_for
-from trionng._message import Message
-from trionng._options import TimeoutOption, seconds
+from trionng._calls import (
+    ETIMEDOUT,
+    Calls,
+    NowaitSendCalls,
+    SendMessage,
+    as_batch,
+    missing,
+    next_chunk,
+)
+from trionng._errors import InvalidOperation
+from trionng._options import seconds
 from trionng._util import check_buffer
 from trionng._wait_trio import checkpoint, wait_for, wait_for_many, with_timeout
 
@@ -23,30 +31,14 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._core import AnyCore, Topics
+    from trionng._message import Message
     from trionng._wait_trio import Submit
 
 T = TypeVar("T")
-_ETIMEDOUT, _ENOTSUP = 5, 9
-# What one submission of send_many takes: messages, and bytes unless one message is larger.
-_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
 
 
-class Messaging:
-    """The calls of a socket or context on its lane."""
-
-    _lane: _ffi.Lane
-    _topics: Topics | None = None
-
-    recv_timeout: TimeoutOption = TimeoutOption()
-    send_timeout: TimeoutOption = TimeoutOption()
-
-    def _socket_core(self) -> AnyCore:
-        raise NotImplementedError
-
-    def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
-        where = self._socket_core()._where()
-        return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
+class Messaging(Calls):
+    """The calls of a socket or context that a Trio task waits for."""
 
     async def _within(
         self, milliseconds: int, call: Callable[[], Awaitable[tuple[int, T]]], nothing: T
@@ -55,7 +47,7 @@ class Messaging:
         if milliseconds <= 0:
             return await call()  # for ever; or 0, and it does not wait by itself
         in_time, done = await with_timeout(seconds(milliseconds), call)
-        return done if in_time and done is not None else (_ETIMEDOUT, nothing)
+        return done if in_time and done is not None else (ETIMEDOUT, nothing)
 
     async def _receive(self, operation: str) -> _ffi.Msg:
         """Return nng's message, which is ours now."""
@@ -78,18 +70,6 @@ class Messaging:
                 return code, msg
             _ffi.drop(msg)
 
-    def _why(self, code: int, timeout: int) -> str | None:
-        return f"{timeout} ms are over" if code == _ETIMEDOUT else None
-
-    def _receive_now(self, operation: str) -> _ffi.Msg:
-        while True:
-            code, msg = self._lane.receive(None, 0)
-            if code != 0:
-                raise self._failed(code, operation)
-            if self._topics is None or self._topics.want(msg):
-                return msg
-            _ffi.drop(msg)
-
     async def _send(
         self,
         operation: str,
@@ -103,13 +83,6 @@ class Messaging:
             if msg:
                 put_back(msg)
             raise self._failed(code, operation, self._why(code, timeout))
-
-    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: _ffi.PutBack) -> None:
-        code, msg = answer
-        if msg and code != 0:
-            put_back(msg)
-        if code != 0:
-            raise self._failed(code, operation)
 
     async def send(self, data: Buffer) -> None:
         """Send one message (`nng_send_aio`, `nng_ctx_send`).
@@ -141,7 +114,7 @@ class Messaging:
             MessageStateError: it has been sent already.
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
-        submit = _SendMessage(self._socket_core(), self._lane, msg)
+        submit = SendMessage(self._socket_core(), self._lane, msg)
         await self._send("send_msg", submit, msg._restore)
 
     async def recv(self) -> bytes:
@@ -170,11 +143,6 @@ class Messaging:
         """
         return self._received(await self._receive("recv_msg"))
 
-    def _received(self, msg: _ffi.Msg) -> Message:
-        message = Message._received(msg, None)
-        message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
-        return message
-
     async def _receive_many(self, most: int) -> list[bytes]:
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""
         if most < 1:
@@ -194,18 +162,13 @@ class Messaging:
     async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
         return await wait_for_many(self._lane, most, poll=poll)
 
-    def recv_nowait(self) -> bytes:
-        """Return a message that is here already.
+    async def recv_many(self, most: int) -> list[bytes]:
+        """Raise NotSupported: this protocol has one request, or one answer, at a time."""
+        missing(self, "recv_many", "this protocol has one request, or one answer, at a time")
 
-        Raises:
-            TryAgain: there is none.
-            Busy, BadState, NotSupported, Closed: as `recv`.
-        """
-        return _ffi.take_bytes(self._receive_now("recv_nowait"))
-
-    def recv_msg_nowait(self) -> Message:
-        """Return a `Message` that is here already; raises as `recv_nowait`."""
-        return self._received(self._receive_now("recv_msg_nowait"))
+    async def send_many(self, messages: Iterable[Buffer]) -> int:
+        """Raise NotSupported: this protocol has one request, or one answer, at a time."""
+        missing(self, "send_many", "this protocol has one request, or one answer, at a time")
 
     def __aiter__(self) -> Self:
         return self
@@ -229,8 +192,8 @@ class ManyReceiving(Messaging):
         return await self._receive_many(most)
 
 
-class NowaitSending(Messaging):
-    """Sends that never wait, for the protocols where trying is honest."""
+class NowaitSending(NowaitSendCalls, Messaging):
+    """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
 
     async def send_many(self, messages: Iterable[Buffer]) -> int:
         """Send messages in order, in one submission for as many as fit; return how many went.
@@ -243,17 +206,14 @@ class NowaitSending(Messaging):
         Raises:
             Timeout, Closed: as `send`; what was sent before is sent.
         """
-        batch = []
-        for data in messages:
-            check_buffer(data)
-            batch.append(data if isinstance(data, bytes) else bytes(memoryview(data)))
+        batch = as_batch(messages)
         sent = 0
         try:
             await checkpoint()
             while sent < len(batch):
                 if sent:
                     await checkpoint()
-                code, count = self._lane.send_many(_next_chunk(batch, sent))
+                code, count = self._lane.send_many(next_chunk(batch, sent))
                 sent += count
                 if code == _ffi.AGAIN:
                     await self._send("send_many", partial(self._lane.send, batch[sent]), _ffi.drop)
@@ -264,55 +224,3 @@ class NowaitSending(Messaging):
             if not sent:
                 raise
         return sent
-
-    def send_nowait(self, data: Buffer) -> None:
-        """Send a message if it can be handed over at once.
-
-        Raises:
-            TryAgain: nobody can take it now; it was not sent.
-            Closed: the socket is closed.
-        """
-        check_buffer(data)
-        self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
-
-    def send_msg_nowait(self, msg: Message) -> None:
-        """Send a `Message` if it can be handed over at once; else it stays yours.
-
-        Raises:
-            MessageStateError: it has been sent already.
-            TryAgain, Closed: as `send_nowait`.
-        """
-        answer = _SendMessage(self._socket_core(), self._lane, msg)(None, 0)
-        self._send_now("send_msg_nowait", answer, msg._restore)
-
-
-def _next_chunk(batch: list[bytes], start: int) -> list[bytes]:
-    end, size = start, 0
-    while end < len(batch) and end - start < _MESSAGES_AT_ONCE:
-        size += len(batch[end])
-        if end > start and size > _BYTES_AT_ONCE:
-            break
-        end += 1
-    return batch[start:end]
-
-
-class _SendMessage:
-    """Takes the message from its owner only at the moment it is submitted."""
-
-    def __init__(self, core: AnyCore, lane: _ffi.Lane, msg: Message) -> None:
-        self._core = core
-        self._lane = lane
-        self._msg = msg
-        msg._owned()
-
-    def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        handle = self._msg._give()
-        # Only what was addressed to a connection of this very socket goes there.
-        pipe = self._msg.pipe
-        handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
-        return self._lane.send_message(handle, port, tag)
-
-
-def missing(instance: Messaging, operation: str, why: str) -> NoReturn:
-    """Refuse a direction the protocol does not have."""
-    raise instance._failed(_ENOTSUP, operation, why)

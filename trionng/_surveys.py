@@ -5,39 +5,33 @@ nng's own survey timer is kept from firing (C7); here Trio's clock decides when 
 
 from __future__ import annotations
 
-import math
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, TypeVar, final
+from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
-from trionng import _ffi
 from trionng._messaging import ManyReceiving
-from trionng._options import INT_MAX, IntOption, TimeoutOption, seconds
-from trionng._trio_socket import Context, Socket, SocketOptions
+from trionng._protocols import Respondent0Core, Surveying, Surveyor0Core, SurveyorContextCore
+from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._wait_trio import checkpoint, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from typing_extensions import Buffer, Self, Unpack
+    from typing_extensions import Buffer, Self
 
+    from trionng import _ffi
     from trionng._message import Message
 
 T = TypeVar("T")
 
-_SURVEY_OVER = 5  # ETIMEDOUT, as nng has it
-_MAX_HOPS = 15
-_DEFAULT_SURVEY_TIME = 1000
 
-
-class _Surveying(ManyReceiving):
+class _Surveying(ManyReceiving, Surveying):
     """A survey and its replies, on a socket or context."""
 
-    survey_time: TimeoutOption = TimeoutOption(_DEFAULT_SURVEY_TIME)
-
-    _ends_at = math.inf
+    def _now(self) -> float:
+        return trio.current_time()
 
     async def send(self, data: Buffer) -> None:
         """Start a survey (`nng_ctx_send`); an earlier one is given up.
@@ -62,9 +56,6 @@ class _Surveying(ManyReceiving):
         await super().send_msg(msg)
         self._start()
 
-    def _start(self) -> None:
-        self._ends_at = trio.current_time() + seconds(self.survey_time)
-
     async def _while_it_lasts(
         self, call: Callable[[], Awaitable[tuple[int, T]]]
     ) -> tuple[int, T] | None:
@@ -76,31 +67,19 @@ class _Surveying(ManyReceiving):
                 return done
         else:
             await checkpoint()
-        self._lane.end_survey()
         return None
 
     async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
         done = await self._while_it_lasts(partial(super()._receive_wanted, poll=poll))
-        if done is None:
-            # What arrived in time is still read.
-            code, msg = self._lane.receive(None, 0)
-            return (_SURVEY_OVER if code == _ffi.AGAIN else code), msg
-        return done
+        return self._last_reply() if done is None else done
 
     async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
         done = await self._while_it_lasts(partial(super()._receive_batch, most, poll=poll))
-        if done is None:
-            batch = self._lane.receive_many(most)
-            return (0 if batch else _SURVEY_OVER), batch
-        return done
-
-    def _why(self, code: int, timeout: int) -> str | None:
-        over = code == _SURVEY_OVER and trio.current_time() >= self._ends_at
-        return "the survey is over" if over else super()._why(code, timeout)
+        return self._last_replies(most) if done is None else done
 
 
 @final
-class Surveyor0(_Surveying, Socket):
+class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
     """Asks everybody, and receives the answers that come in time.
 
     `survey` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
@@ -112,20 +91,9 @@ class Surveyor0(_Surveying, Socket):
     The other arguments are those of every socket.
     """
 
-    _protocol: ClassVar[int] = _ffi.SURVEYOR0
-
-    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
-
-    def __init__(self, *, survey_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
-        self._given_time = survey_time
-        super().__init__(**options)
-
-    def _more_options(self) -> dict[str, object]:
-        return {"survey_time": self._given_time}
-
     def new_context(self) -> SurveyorContext:
         """Open a context: one more survey at a time."""
-        return SurveyorContext(self, super().new_context()._give_lane())
+        return SurveyorContext(self, self._open_context())
 
     @asynccontextmanager
     async def survey(self, data: Buffer, within: float | None = None) -> AsyncIterator[Replies]:
@@ -141,14 +109,13 @@ class Surveyor0(_Surveying, Socket):
                     print(reply)
         """
         async with self.new_context() as context:
-            if within is not None:
-                context.survey_time = INT_MAX if within == math.inf else round(within * 1000)
+            context._last(within)
             await context.send(data)
             yield Replies(context)
 
 
 @final
-class SurveyorContext(_Surveying, Context):
+class SurveyorContext(_Surveying, SurveyorContextCore, Context):
     """A survey of its own on the connections of a Surveyor0 socket."""
 
     def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
@@ -182,13 +149,9 @@ class Replies:
 
 
 @final
-class Respondent0(Socket):
+class Respondent0(Respondent0Core[Dialer, Listener], Socket):
     """Answers surveys: each is received, and may be answered with one `send`.
 
     The socket has one survey at a time; contexts have one each. Receiving again gives up the survey
     that was not answered.
     """
-
-    _protocol: ClassVar[int] = _ffi.RESPONDENT0
-
-    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import warnings
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypedDict, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
-from trionng import _ffi
-from trionng._core import AnyCore, Core
+from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
-from trionng._errors import Closed
 from trionng._messaging import Messaging
-from trionng._util import as_urls
 from trionng._wait_trio import checkpoint, finish, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from typing_extensions import Self
 
     from trionng._tls import TLSConfig
     from trionng._wait_trio import Submit
-
-_log = logging.getLogger("trionng")
-
-# nng can hang in a close (NNG-FACTS H1); a task must not.
-CLOSE_WITHIN = 5.0
-# Where the counters of nng cannot add up, this long without a move counts as flushed.
-QUIET = 0.1
-
-_ECLOSED, _ECANCELED = 7, 20
 
 
 @final
@@ -92,26 +78,6 @@ async def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None) ->
         warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
 
 
-class SocketOptions(TypedDict, total=False):
-    """The constructor arguments every socket has."""
-
-    listen: str | Iterable[str] | None
-    dial: str | Iterable[str] | None
-    recv_timeout: int | None
-    send_timeout: int | None
-    recv_max_size: int | None
-    recv_buffer_size: int | None
-    send_buffer_size: int | None
-    reconnect_time_min: int | None
-    reconnect_time_max: int | None
-    tcp_nodelay: bool | None
-    tcp_keepalive: bool | None
-    name: str | None
-    tls_config: TLSConfig | None
-    linger: float
-    raw: bool
-
-
 class Socket(Messaging, Core[Dialer, Listener]):
     """A socket for Trio; use one of the protocol classes.
 
@@ -136,68 +102,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
     _dialer_type: type[Dialer] = Dialer
     _listener_type: type[Listener] = Listener
 
-    def __init__(
-        self,
-        *,
-        listen: str | Iterable[str] | None = None,
-        dial: str | Iterable[str] | None = None,
-        recv_timeout: int | None = None,
-        send_timeout: int | None = None,
-        recv_max_size: int | None = None,
-        recv_buffer_size: int | None = None,
-        send_buffer_size: int | None = None,
-        reconnect_time_min: int | None = None,
-        reconnect_time_max: int | None = None,
-        tcp_nodelay: bool | None = None,
-        tcp_keepalive: bool | None = None,
-        name: str | None = None,
-        tls_config: TLSConfig | None = None,
-        linger: float = 0,
-        raw: bool = False,
-    ) -> None:
-        if not hasattr(type(self), "_protocol"):
-            raise TypeError(
-                "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
-            )
-        super().__init__(raw=raw)
-        self.linger = linger
-        try:
-            self._set_options(
-                {
-                    "recv_timeout": recv_timeout,
-                    "send_timeout": send_timeout,
-                    "recv_max_size": recv_max_size,
-                    "recv_buffer_size": recv_buffer_size,
-                    "send_buffer_size": send_buffer_size,
-                    "reconnect_time_min": reconnect_time_min,
-                    "reconnect_time_max": reconnect_time_max,
-                    "tcp_nodelay": tcp_nodelay,
-                    "tcp_keepalive": tcp_keepalive,
-                    "name": name,
-                    "tls_config": tls_config,
-                    **self._more_options(),
-                }
-            )
-            for url in as_urls(listen):
-                self.listen(url)
-            for url in as_urls(dial):
-                self._dial_in_background(self._make_dialer(url, {}))
-        except BaseException:
-            self._abort()
-            raise
-
-    def _more_options(self) -> Mapping[str, object]:
-        """Return what a protocol's own constructor arguments set."""
-        return {}
-
-    def _abort(self) -> None:
-        """Close in the background: a socket that was never handed to anybody."""
-        self._closed = True
-        self._gone = True
-        self._native.close(None, 0)
-
-    def _socket_core(self) -> AnyCore:
-        return self
+    def _dial_at_once(self, url: str) -> None:
+        self._dial_in_background(self._make_dialer(url, {}))
 
     async def dial(
         self,
@@ -253,15 +159,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         except BaseException:
             self._drop_dialer(dialer)
             raise
-        if code == 0:
-            return dialer
-        if self._closed or code == _ECLOSED or (code == _ECANCELED and dialer._closed):
-            raise Closed(f"dial {url}: closed while it was dialling", url=url)
-        if code < 0 or block is True:
-            self._drop_dialer(dialer)
-            raise dialer._start_error(code, "dial")
-        _log.warning("%s; trying on in the background", dialer._start_error(code, "dial"))
-        self._native.start_dialer(dialer.id)
+        self._dialled(dialer, code, block=block)
         return dialer
 
     async def wait_connected(self, n: int = 1) -> None:
@@ -272,7 +170,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         """
         code, _ = await wait_for(partial(self._native.wait_pipes, n))
         if code != 0:
-            raise self._error(code, "wait_connected")
+            raise self._failed(code, "wait_connected")
 
     async def flush(self) -> None:
         """Wait until every accepted message was handed to the operating system.
@@ -286,24 +184,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
         Raises:
             Closed: the socket is closed.
         """
-        before, quiet_since = -1, trio.current_time()
-        pause = 0.0005
+        watch = FlushWatch(self, trio.current_time())
         while True:
             await checkpoint()
-            if self._closed:
-                raise Closed(
-                    f"{type(self).__name__}.flush: the socket is closed", url=self._where()
-                )
-            code, unsent, progress, exact = self._native.unflushed()
-            if code != 0:
-                raise self._error(code, "flush")
-            now = trio.current_time()
-            if progress != before:
-                before, quiet_since = progress, now
-            if unsent == 0 or (not exact and now - quiet_since >= QUIET):
+            if watch.is_flushed(trio.current_time()):
                 return
-            await trio.sleep(pause)
-            pause = min(pause * 2, 0.01)
+            await trio.sleep(watch.pause())
 
     async def aclose(self) -> None:
         """Close the socket and wake every task that waits on it with `Closed` (`nng_close`).
@@ -324,7 +210,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             ):
                 with trio.move_on_after(self.linger):
                     await self.flush()
-        except Closed:
+        except trio.ClosedResourceError:
             pass
         finally:
             self._closed = True
@@ -367,43 +253,22 @@ class Socket(Messaging, Core[Dialer, Listener]):
             NotSupported: the protocol has none.
             Closed: the socket is closed.
         """
-        code, lane = self._native.open_lane(context=True)
-        if lane is None:
-            raise self._error(code, "new_context")
-        return Context(self, lane)
+        return Context(self, self._open_context())
 
 
-class Context(Messaging):
+class Context(Messaging, ContextCore):
     """A conversation of its own on the connections of a socket (`nng_ctx`).
 
     Req0 contexts have one request each in flight, Rep0 contexts one request each to answer, Sub0
     contexts their own topics and buffer. Timeouts start with the socket's. Made by `new_context`.
     """
 
-    def __init__(self, socket: Socket, lane: _ffi.Lane) -> None:
-        self._socket = socket
-        self._lane = lane
-        self._closed = False
-        self.recv_timeout = socket.recv_timeout
-        self.send_timeout = socket.send_timeout
-
-    def _give_lane(self) -> _ffi.Lane:
-        """Part with the lane, for a context of a special class."""
-        self._closed = True
-        return self._lane
-
-    def _socket_core(self) -> AnyCore:
-        return self._socket
+    _socket: Socket
 
     @property
     def socket(self) -> Socket:
         """The socket it belongs to."""
         return self._socket
-
-    def _option_target(self) -> tuple[int, int, str | None]:
-        if self._closed:
-            raise Closed(f"{type(self).__name__} is closed")
-        return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
 
     async def aclose(self) -> None:
         """Close the context and wake its tasks with `Closed` (`nng_ctx_close`).
@@ -412,9 +277,7 @@ class Context(Messaging):
 
         Cancellation: closes all the same, then raises.
         """
-        if not self._closed:
-            self._closed = True
-            self._lane.close()
+        self._close_lane()
         await checkpoint()
 
     async def __aenter__(self) -> Self:

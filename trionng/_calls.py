@@ -1,0 +1,182 @@
+"""What a call on a socket or context is before and after it is waited for (floor 4).
+
+A call is submitted to the lane below, waited for in the way of a flavour (floor 5), and taken. What
+does not wait is here: the objects that submit, the calls that never park, timeouts and exceptions.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NoReturn
+
+from trionng import _ffi
+from trionng._errors import error_for
+from trionng._message import Message
+from trionng._options import TimeoutOption
+from trionng._util import check_buffer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from typing_extensions import Buffer
+
+    from trionng._core import AnyCore, Topics
+
+ETIMEDOUT: Final = 5
+_ENOTSUP: Final = 9
+# What one submission of send_many takes: messages, and bytes unless one message is larger.
+_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
+_NO_TRY: Final = (
+    "on this protocol a send that would have to wait cannot be tried without harm; use send"
+)
+
+
+class Calls:
+    """The calls of a socket or context on its lane."""
+
+    _lane: _ffi.Lane
+    _topics: Topics | None = None
+
+    recv_timeout: TimeoutOption = TimeoutOption()
+    send_timeout: TimeoutOption = TimeoutOption()
+
+    def _socket_core(self) -> AnyCore:
+        raise NotImplementedError
+
+    def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
+        where = self._socket_core()._where()
+        return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
+
+    def _why(self, code: int, timeout: int) -> str | None:
+        return f"{timeout} ms are over" if code == ETIMEDOUT else None
+
+    def _receive_now(self, operation: str) -> _ffi.Msg:
+        while True:
+            code, msg = self._lane.receive(None, 0)
+            if code != 0:
+                raise self._failed(code, operation)
+            if self._topics is None or self._topics.want(msg):
+                return msg
+            _ffi.drop(msg)
+
+    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: _ffi.PutBack) -> None:
+        code, msg = answer
+        if msg and code != 0:
+            put_back(msg)
+        if code != 0:
+            raise self._failed(code, operation)
+
+    def _received(self, msg: _ffi.Msg) -> Message:
+        message = Message._received(msg, None)
+        message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
+        return message
+
+    def recv_nowait(self) -> bytes:
+        """Return a message that is here already.
+
+        Raises:
+            TryAgain: there is none.
+            Busy, BadState, NotSupported, Closed: as `recv`.
+        """
+        return _ffi.take_bytes(self._receive_now("recv_nowait"))
+
+    def recv_msg_nowait(self) -> Message:
+        """Return a `Message` that is here already; raises as `recv_nowait`."""
+        return self._received(self._receive_now("recv_msg_nowait"))
+
+    def send_nowait(self, data: Buffer) -> None:
+        """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
+        missing(self, "send_nowait", _NO_TRY)
+
+    def send_msg_nowait(self, msg: Message) -> None:
+        """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
+        missing(self, "send_msg_nowait", _NO_TRY)
+
+
+class NowaitSendCalls(Calls):
+    """Sends that never wait, for the protocols where trying is honest."""
+
+    def send_nowait(self, data: Buffer) -> None:
+        """Send a message if it can be handed over at once.
+
+        Raises:
+            TryAgain: nobody can take it now; it was not sent.
+            Closed: the socket is closed.
+        """
+        check_buffer(data)
+        self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
+
+    def send_msg_nowait(self, msg: Message) -> None:
+        """Send a `Message` if it can be handed over at once; else it stays yours.
+
+        Raises:
+            MessageStateError: it has been sent already.
+            TryAgain, Closed: as `send_nowait`.
+        """
+        answer = SendMessage(self._socket_core(), self._lane, msg)(None, 0)
+        self._send_now("send_msg_nowait", answer, msg._restore)
+
+
+class NeverSendCalls(Calls):
+    """The calls that never wait of a protocol without a sending side."""
+
+    def send_nowait(self, data: Buffer) -> NoReturn:
+        """Raise NotSupported: this protocol only receives."""
+        missing(self, "send_nowait", "this protocol only receives")
+
+    def send_msg_nowait(self, msg: Message) -> NoReturn:
+        """Raise NotSupported: this protocol only receives."""
+        missing(self, "send_msg_nowait", "this protocol only receives")
+
+
+class NeverReceiveCalls(Calls):
+    """The calls that never wait of a protocol without a receiving side."""
+
+    def recv_nowait(self) -> NoReturn:
+        """Raise NotSupported: this protocol only sends."""
+        missing(self, "recv_nowait", "this protocol only sends")
+
+    def recv_msg_nowait(self) -> NoReturn:
+        """Raise NotSupported: this protocol only sends."""
+        missing(self, "recv_msg_nowait", "this protocol only sends")
+
+
+def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
+    """Read all that is to be sent, before anything is sent."""
+    batch = []
+    for data in messages:
+        check_buffer(data)
+        batch.append(data if isinstance(data, bytes) else bytes(memoryview(data)))
+    return batch
+
+
+def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
+    """Return what one submission takes of a batch, from `start` on."""
+    end, size = start, 0
+    while end < len(batch) and end - start < _MESSAGES_AT_ONCE:
+        size += len(batch[end])
+        if end > start and size > _BYTES_AT_ONCE:
+            break
+        end += 1
+    return batch[start:end]
+
+
+class SendMessage:
+    """Takes the message from its owner only at the moment it is submitted."""
+
+    def __init__(self, core: AnyCore, lane: _ffi.Lane, msg: Message) -> None:
+        self._core = core
+        self._lane = lane
+        self._msg = msg
+        msg._owned()
+
+    def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+        handle = self._msg._give()
+        # Only what was addressed to a connection of this very socket goes there.
+        pipe = self._msg.pipe
+        handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
+        return self._lane.send_message(handle, port, tag)
+
+
+def missing(instance: Calls, operation: str, why: str) -> NoReturn:
+    """Refuse a direction the protocol does not have."""
+    raise instance._failed(_ENOTSUP, operation, why)

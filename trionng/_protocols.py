@@ -1,0 +1,300 @@
+"""What each protocol is whatever way one waits on it (floor 4): its options and its states.
+
+A flavour's class of the same name adds the calls that wait.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+from trionng import _ffi
+from trionng._calls import ETIMEDOUT, Calls
+from trionng._core import ContextCore, Core, Topics
+from trionng._endpoints import DialerCore, ListenerCore
+from trionng._options import (
+    INT_MAX,
+    BoolOption,
+    BufferSize,
+    IntOption,
+    TimeoutOption,
+    check_int,
+    seconds,
+)
+from trionng._util import as_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from typing_extensions import Buffer, Unpack
+
+    from trionng._core import AnyCore, SocketOptions
+
+D = TypeVar("D", bound=DialerCore, covariant=True)
+L = TypeVar("L", bound=ListenerCore, covariant=True)
+
+_MAX_BUFFER = 8192
+_MAX_HOPS = 15
+# Contexts kept for the next requests; more than these are closed when their request is over.
+_IDLE_LANES = 256
+_DEFAULT_SURVEY_TIME = 1000
+
+
+class Pair0Core(Core[D, L]):
+    """One peer, both directions."""
+
+    _protocol: ClassVar[int] = _ffi.PAIR0
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+
+
+class Pair1Core(Core[D, L]):
+    """One peer or, polyamorous, several."""
+
+    _protocol: ClassVar[int] = _ffi.PAIR1
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+    def __init__(self, *, polyamorous: bool = False, **options: Unpack[SocketOptions]) -> None:
+        self._has_queues = self._polyamorous = polyamorous
+        super().__init__(**options)
+
+    def _choose_protocol(self) -> int:
+        return _ffi.PAIR1_POLY if self._polyamorous else _ffi.PAIR1
+
+    @property
+    def polyamorous(self) -> bool:
+        """Whether it may have several peers."""
+        return self._polyamorous
+
+
+class Bus0Core(Core[D, L]):
+    """Every peer, both directions."""
+
+    _protocol: ClassVar[int] = _ffi.BUS0
+    _has_queues = True
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+
+
+class Push0Core(Core[D, L]):
+    """Work for one of the peers."""
+
+    _protocol: ClassVar[int] = _ffi.PUSH0
+
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+
+
+class Pull0Core(Core[D, L]):
+    """Work from all peers."""
+
+    _protocol: ClassVar[int] = _ffi.PULL0
+    _ahead = 1
+
+    @property
+    def recv_buffer_size(self) -> int:
+        """How many messages may be taken ahead, in order; 1 is none. nng has no such option."""
+        return self._ahead
+
+    @recv_buffer_size.setter
+    def recv_buffer_size(self, value: int) -> None:
+        self._ahead = check_int("recv_buffer_size", value, 1, _MAX_BUFFER)
+        self._lane.keep(self._ahead if self._ahead > 1 else 0)
+
+
+class Pub0Core(Core[D, L]):
+    """News for everybody."""
+
+    _protocol: ClassVar[int] = _ffi.PUB0
+
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 1, _MAX_BUFFER)
+
+
+class Subscriber(Calls):
+    """What Sub0 and its contexts have: topics."""
+
+    _topics: Topics
+
+    def subscribe(self, topic: str | bytes) -> None:
+        """Receive messages that start with `topic` (`NNG_OPT_SUB_SUBSCRIBE`).
+
+        Args:
+            topic: a str is encoded as UTF-8; empty matches every message.
+        """
+        self._topics.add(topic)
+
+    def unsubscribe(self, topic: str | bytes) -> None:
+        """Take a subscription back: afterwards no message is delivered because of it.
+
+        Raises:
+            NoEntry: there is no subscription to `topic`.
+        """
+        self._topics.remove(topic)
+
+
+class Sub0Core(Subscriber, Core[D, L]):
+    """News that starts with one of its topics."""
+
+    _protocol: ClassVar[int] = _ffi.SUB0
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
+    prefer_new: BoolOption = BoolOption("sub:prefnew")
+
+    def __init__(
+        self,
+        *,
+        topics: str | bytes | Iterable[str | bytes] | None = None,
+        prefer_new: bool | None = None,
+        **options: Unpack[SocketOptions],
+    ) -> None:
+        self._wanted = as_topics(topics)
+        self._prefer_new = prefer_new
+        super().__init__(**options)
+
+    def _more_options(self) -> Mapping[str, object]:
+        # Before the first endpoint, so that no message is missed.
+        self._topics = Topics(_ffi.ON_SOCKET, self._native.id)
+        for topic in self._wanted:
+            self._topics.add(topic)
+        return {"prefer_new": self._prefer_new}
+
+
+class SubContextCore(Subscriber, ContextCore):
+    """A subscriber of its own."""
+
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
+
+    def __init__(self, socket: AnyCore, lane: _ffi.Lane) -> None:
+        super().__init__(socket, lane)
+        self._topics = Topics(_ffi.ON_CONTEXT, lane.id)
+
+
+class Req0Core(Core[D, L]):
+    """Questions."""
+
+    _protocol: ClassVar[int] = _ffi.REQ0
+
+    resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+    def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
+        self._resend_time = resend_time
+        self._idle_lanes: list[_ffi.Lane] = []
+        super().__init__(**options)
+
+    def _more_options(self) -> Mapping[str, object]:
+        return {"resend_time": self._resend_time}
+
+
+class Exchange:
+    """One request: borrows a lane when it is submitted, and returns it when it is over."""
+
+    def __init__(self, socket: Req0Core[DialerCore, ListenerCore], data: Buffer) -> None:
+        self._socket = socket
+        self._data = data
+        self._lane: _ffi.Lane | None = None
+
+    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+        idle = self._socket._idle_lanes
+        if idle:
+            lane = idle.pop()
+        else:
+            code, opened = self._socket._native.open_lane(context=True)
+            if opened is None:
+                return code, _ffi.NULL
+            lane = opened
+        self._lane = lane
+        return lane.exchange(self._data, port, tag)
+
+    def end(self) -> None:
+        # The next request on this lane gives up whatever is left of this one.
+        if self._lane is None or self._socket._closed:
+            return
+        if len(self._socket._idle_lanes) < _IDLE_LANES:
+            self._socket._idle_lanes.append(self._lane)
+        else:
+            self._lane.close()
+
+
+class ReqContextCore(ContextCore):
+    """One request in flight."""
+
+    resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
+
+
+class Rep0Core(Core[D, L]):
+    """Answers."""
+
+    _protocol: ClassVar[int] = _ffi.REP0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+
+class Surveying(Calls):
+    """When a survey ends, on a socket or context.
+
+    nng's own survey timer is kept from firing (C7); the flavour's clock decides.
+    """
+
+    survey_time: TimeoutOption = TimeoutOption(_DEFAULT_SURVEY_TIME)
+
+    _ends_at = math.inf
+
+    def _now(self) -> float:
+        """Read the flavour's clock, in seconds."""
+        raise NotImplementedError
+
+    def _start(self) -> None:
+        self._ends_at = self._now() + seconds(self.survey_time)
+
+    def _last_reply(self) -> _ffi.Done:
+        """End the survey; what arrived in time is still read."""
+        self._lane.end_survey()
+        code, msg = self._lane.receive(None, 0)
+        return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
+
+    def _last_replies(self, most: int) -> tuple[int, list[bytes]]:
+        """End the survey; what arrived in time is still read."""
+        self._lane.end_survey()
+        batch = self._lane.receive_many(most)
+        return (0 if batch else ETIMEDOUT), batch
+
+    def _why(self, code: int, timeout: int) -> str | None:
+        over = code == ETIMEDOUT and self._now() >= self._ends_at
+        return "the survey is over" if over else super()._why(code, timeout)
+
+
+class Surveyor0Core(Surveying, Core[D, L]):
+    """Questions to everybody."""
+
+    _protocol: ClassVar[int] = _ffi.SURVEYOR0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
+
+    def __init__(self, *, survey_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
+        self._given_time = survey_time
+        super().__init__(**options)
+
+    def _more_options(self) -> Mapping[str, object]:
+        return {"survey_time": self._given_time}
+
+
+class SurveyorContextCore(Surveying, ContextCore):
+    """A survey of its own."""
+
+    def _last(self, within: float | None) -> None:
+        """Let surveys last so many seconds; None is what the socket says."""
+        if within is not None:
+            self.survey_time = INT_MAX if within == math.inf else round(within * 1000)
+
+
+class Respondent0Core(Core[D, L]):
+    """Answers to surveys."""
+
+    _protocol: ClassVar[int] = _ffi.RESPONDENT0
+
+    ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
