@@ -30,6 +30,8 @@ T = TypeVar("T")
 SHORTEST_SPIN, LONGEST_SPIN = 10e-6, 1e-3
 # Every place where a cancel can land must have at least this part of all: one in so many.
 RAREST = 40
+# A storm that has missed a place goes on for at most so many times its length.
+PATIENCE = 8
 
 
 class Scene(abc.ABC, Generic[T]):
@@ -241,7 +243,7 @@ async def storm(scene: Scene[T], cancels: int, rng: random.Random) -> Report:
             (scene.crowd, True, 1),
         ):
             await storm.blow(math.ceil(cancels * share), callers, led=led)
-        while min(cancel_counts()) < cancels // RAREST and storm.cancels < 2 * cancels:
+        while min(cancel_counts()) < cancels // RAREST and storm.cancels < PATIENCE * cancels:
             await storm.blow(storm.cancels + cancels // 10, [scene.soloist], led=True)
         counts = cancel_counts()
         await scene.settle()
