@@ -78,6 +78,7 @@ struct tnng_op {
     bool cancel_requested;
     bool abandoned; /* the caller is gone: whoever finishes it, frees it */
     bool chain;     /* a receive follows the send */
+    bool quick;     /* a reply on the lane's aio without a callback */
     int code;
     nng_msg *msg;
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
@@ -176,6 +177,8 @@ struct tnng_socket {
     int parked;
 
     atomic_uint_fast64_t accepted; /* messages nng took from us */
+    atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
+    atomic_bool reply_waits;       /* one without a callback does */
 };
 
 /* op.c */
@@ -231,6 +234,16 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *);
 
 /* send.c, lane->lock held */
 int tnng_send_leave(tnng_lane *, tnng_op *);
+tnng_op *tnng_send_op(tnng_lane *, tnng_port *, uint64_t tag, bool chain, int *code);
+void tnng_send_op_drop(tnng_op *);
+void tnng_submit_send(tnng_lane *, nng_aio *, nng_msg *);
+/* Takes lane->lock. */
+void tnng_sent(tnng_op *);
+
+/* reply.c */
+bool tnng_reply_is_quick(tnng_lane *);
+void tnng_reply_noted(tnng_socket *, bool waits);
+int tnng_reply_quickly(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_op **parked);
 
 /* pipes.c */
 int tnng_pipes_watch(tnng_socket *);

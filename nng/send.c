@@ -7,7 +7,7 @@
 /* How many receives stand for the replies to a survey. */
 enum { REPLIES_AHEAD = 16 };
 
-static void submit(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
+void tnng_submit_send(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
 {
     nng_aio_set_msg(aio, msg);
     if (lane->is_context) {
@@ -25,25 +25,27 @@ static void count_accepted(tnng_lane *lane)
     }
 }
 
-/* [nng] A send that had to wait is decided. */
-static void on_sent(void *arg)
+static nng_aio *aio_of(tnng_op *op) { return op->quick ? op->lane->try_send : op->aio; }
+
+/* [any] A send that had to wait is decided. */
+void tnng_sent(tnng_op *op)
 {
-    tnng_op *op = arg;
     tnng_lane *lane = op->lane;
+    nng_aio *aio = aio_of(op);
     bool abandoned;
 
     TNNG_PAUSE("send.callback");
     pthread_mutex_lock(&lane->lock);
     if (op->port == NULL) {
-        nng_aio_set_msg(op->aio, NULL);
+        nng_aio_set_msg(aio, NULL);
         pthread_mutex_unlock(&lane->lock);
         tnng_op_free(op);
         tnng_lane_release(lane);
         return;
     }
-    int code = nng_aio_result(op->aio);
-    nng_msg *msg = nng_aio_get_msg(op->aio);
-    nng_aio_set_msg(op->aio, NULL);
+    int code = nng_aio_result(aio);
+    nng_msg *msg = nng_aio_get_msg(aio);
+    nng_aio_set_msg(aio, NULL);
     if (op->cancel_requested && msg == NULL && TNNG_SIMULATE("N2")) {
         code = NNG_ECANCELED;
     }
@@ -73,12 +75,15 @@ static void on_sent(void *arg)
     tnng_lane_release(lane);
 }
 
+/* [nng] */
+static void on_sent(void *arg) { tnng_sent(arg); }
+
 /* [caller] lane->lock held, op->stage is OP_SENDING. */
 int tnng_send_leave(tnng_lane *lane, tnng_op *op)
 {
     (void) lane;
     op->cancel_requested = true;
-    nng_aio_cancel(op->aio);
+    nng_aio_cancel(aio_of(op));
     return TNNG_ASKED;
 }
 
@@ -92,9 +97,20 @@ static int try_send(tnng_lane *lane, nng_msg *msg)
         }
         nng_aio_set_timeout(lane->try_send, NNG_DURATION_ZERO);
     }
-    submit(lane, lane->try_send, msg);
+    tnng_submit_send(lane, lane->try_send, msg);
     nng_aio_set_msg(lane->try_send, NULL);
     return nng_aio_result(lane->try_send);
+}
+
+/* [caller] lane->lock held. An op that was never submitted. */
+void tnng_send_op_drop(tnng_op *op)
+{
+    tnng_lane *lane = op->lane;
+
+    op->next = lane->idle_ops;
+    tnng_op_forget_caller(op);
+    lane->idle_ops = op;
+    tnng_lane_release(lane);
 }
 
 /* [caller] The send goes to nng with a callback; the lock is held until nng has it. 0 when it turns
@@ -104,10 +120,7 @@ static int try_send(tnng_lane *lane, nng_msg *msg)
 static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg)
 {
     if (op->aio == NULL && nng_aio_alloc(&op->aio, on_sent, op) != 0) {
-        op->next = lane->idle_ops;
-        tnng_op_forget_caller(op);
-        lane->idle_ops = op;
-        tnng_lane_release(lane);
+        tnng_send_op_drop(op);
         return NNG_ENOMEM;
     }
     nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
@@ -115,9 +128,13 @@ static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg)
     lane->sending++;
     tnng_lane_hold(lane);
     TNNG_PAUSE("send.before_submit");
-    submit(lane, op->aio, msg);
+    tnng_submit_send(lane, op->aio, msg);
     TNNG_PAUSE("send.after_submit");
-    if ((lane->traits & ANSWERS) && nng_aio_get_msg(op->aio) == NULL) {
+    bool taken = (lane->traits & ANSWERS) && nng_aio_get_msg(op->aio) == NULL;
+    if (lane->traits & ANSWERS) {
+        tnng_reply_noted(lane->socket, !taken);
+    }
+    if (taken) {
         lane->sending--;
         tnng_op_forget_caller(op);
         return 0;
@@ -142,7 +159,7 @@ static int refuse(tnng_lane *lane)
 }
 
 /* [caller] An op for a call that parks, or NULL with the reason in *code. */
-static tnng_op *new_op(tnng_lane *lane, tnng_port *port, uint64_t tag, bool chain, int *code)
+tnng_op *tnng_send_op(tnng_lane *lane, tnng_port *port, uint64_t tag, bool chain, int *code)
 {
     tnng_op *op;
 
@@ -166,10 +183,14 @@ static int send_or_park(
     tnng_op *op;
     int code = lane->traits & TRY_SEND ? try_send(lane, msg) : NNG_ETIMEDOUT;
 
+    if (!chain && tnng_reply_is_quick(lane)) {
+        code = tnng_reply_quickly(lane, msg, port, tag, &op);
+        return code == TNNG_PARKED ? tnng_park(op, result) : code;
+    }
     if (code == NNG_ETIMEDOUT && port == NULL) {
         return NNG_EAGAIN;
     }
-    if (code == NNG_ETIMEDOUT && (op = new_op(lane, port, tag, chain, &code)) != NULL) {
+    if (code == NNG_ETIMEDOUT && (op = tnng_send_op(lane, port, tag, chain, &code)) != NULL) {
         code = send_parked(lane, op, msg);
         if (code == TNNG_PARKED) {
             tnng_park(op, result);
@@ -211,7 +232,7 @@ static int start(
             lane->keep = REPLIES_AHEAD;
             tnng_lane_settle(lane);
         }
-        if (chain && (op = new_op(lane, port, tag, true, &code)) != NULL) {
+        if (chain && (op = tnng_send_op(lane, port, tag, true, &code)) != NULL) {
             code = tnng_park(op, result);
             tnng_lane_wait(lane, op);
         }

@@ -103,6 +103,8 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     if (TNNG_WITHOUT("C3")) {
         socket->traits &= ~SPARE_CONTEXTS;
     }
+    atomic_init(&socket->busy_replies, 0);
+    atomic_init(&socket->reply_waits, false);
     socket->protocol_number = protocol;
     pthread_mutex_init(&socket->lock, NULL);
     pthread_mutex_init(&socket->endpoint_lock, NULL);

@@ -51,6 +51,19 @@ class RawPeer:
         """Send a message."""
         await self.send_raw(self.frame(body, length=length))
 
+    async def receive(self) -> bytes:
+        """Receive a message."""
+        prefix = await self._read(9 if self._ipc else 8)
+        return await self._read(struct.unpack(">Q", prefix[-8:])[0])
+
+    async def _read(self, size: int) -> bytes:
+        data = bytearray()
+        while len(data) < size:
+            chunk = await self._stream.receive_some(size - len(data))
+            assert chunk, "closed within a message"
+            data += chunk
+        return bytes(data)
+
     async def wait_dropped(self) -> None:
         """Wait until the other side has closed the connection."""
         with contextlib.suppress(trio.BrokenResourceError):

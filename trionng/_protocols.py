@@ -37,6 +37,8 @@ _MAX_BUFFER = 8192
 _MAX_HOPS = 15
 # Contexts kept for the next requests; more than these are closed when their request is over.
 _IDLE_LANES = 256
+# So many requests one idle context is left alone, then it is another one's turn.
+_REST = 256
 _DEFAULT_SURVEY_TIME = 1000
 
 
@@ -184,6 +186,7 @@ class Req0Core(Core[D, L]):
     def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
         self._idle_lanes: list[_ffi.Lane] = []
+        self._requests = 0
         super().__init__(**options)
 
     def _more_options(self) -> Mapping[str, object]:
@@ -200,8 +203,11 @@ class Exchange:
 
     def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         idle = self._socket._idle_lanes
-        if idle:
-            lane = idle.pop()
+        self._socket._requests += 1
+        if len(idle) > 1:
+            # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
+            # the first to end. So one lane rests, and its timer, which is older, ends first.
+            lane = idle.pop(-1 if self._socket._requests % _REST else 0)
         else:
             code, opened = self._socket._native.open_lane(context=True)
             if opened is None:
