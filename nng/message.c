@@ -1,7 +1,46 @@
-/* Messages are made in one allocation and one copy. */
+/* Messages are made in one allocation and one copy.
+ *
+ * Large ones cost more than that: the allocator gives their memory back to the system, and to get
+ * it again, page by page, takes several times as long as to copy it. So one large message whose
+ * content was copied out is kept for the next that is sent. */
 #include <string.h>
 
 #include "internal.h"
+
+/* Below, the allocator keeps the memory itself; above, it would be too much to keep unused. */
+enum { SPARE_FROM = 64 * 1024, SPARE_TO = 4 * 1024 * 1024 };
+
+static _Atomic(nng_msg *) spare;
+
+/* [caller] Frees a message nobody looks at any more, or keeps it. */
+void tnng_msg_done(nng_msg *msg)
+{
+    size_t size = nng_msg_len(msg);
+
+    if (size >= SPARE_FROM && size <= SPARE_TO && !tnng_forked()) {
+        msg = atomic_exchange(&spare, msg);
+    }
+    if (msg != NULL) {
+        nng_msg_free(msg);
+    }
+}
+
+/* [any] The spare message with a body of `size` bytes, if it has room and is not far too large. */
+static nng_msg *use_spare(size_t size)
+{
+    nng_msg *msg = size < SPARE_FROM || tnng_forked() ? NULL : atomic_exchange(&spare, NULL);
+
+    if (msg != NULL && (nng_msg_len(msg) < size || nng_msg_len(msg) / 2 > size)) {
+        nng_msg_free(msg);
+        return NULL;
+    }
+    if (msg != NULL) {
+        nng_msg_chop(msg, nng_msg_len(msg) - size);
+        nng_msg_header_clear(msg);
+        nng_msg_set_pipe(msg, (nng_pipe) NNG_PIPE_INITIALIZER);
+    }
+    return msg;
+}
 
 /* C4: nng_msg_insert writes past the heap before nng 1.6 (another error stays until 1.9); nothing
  * here inserts or appends. */
@@ -12,7 +51,8 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
     if (TNNG_WITHOUT("C4")) {
         return nng_msg_alloc(&msg, 0) == 0 && nng_msg_insert(msg, data, size) == 0 ? msg : NULL;
     }
-    if (nng_msg_alloc(&msg, size) != 0) {
+    msg = use_spare(size);
+    if (msg == NULL && nng_msg_alloc(&msg, size) != 0) {
         return NULL;
     }
     if (size > 0) {

@@ -25,7 +25,7 @@ def _keep(_owner: object, _body: object) -> None:
 def take_bytes(msg: Msg) -> bytes:
     """Copy the body out and free the message."""
     data: bytes = ffi.unpack(lib.tnng_msg_chars(msg), lib.nng_msg_len(msg))
-    lib.nng_msg_free(msg)
+    lib.tnng_msg_done(msg)
     return data
 
 
