@@ -152,6 +152,10 @@ void tnng_lane_settle(tnng_lane *lane)
         tnng_op_finish(op, code, msg);
     }
     int wanted = wanted_receives(lane);
+    if (lane->waiters <= lane->useful && lane->useful > wanted / 2 && !(lane->traits & SOURCE)) {
+        /* Enough for now: posted together they cost nng far less than one by one. */
+        return;
+    }
     while (!lane->closed && lane->useful < wanted && (code = post(lane)) == 0) {
     }
     while (code == NNG_ENOMEM && lane->useful == 0 && (op = lane->waiting.first) != NULL) {

@@ -108,7 +108,7 @@ async def test_send_many_cancelled_returns_how_many_went():
 
 
 async def test_pull_buffer_takes_ahead_only_what_it_may():
-    """`recv_buffer_size` messages are taken ahead, and none by default."""
+    """Half of `recv_buffer_size` messages to all of them are taken ahead, and none by default."""
     with trio.fail_after(10):
         async with (
             trionng.Push0(listen="inproc://ahead", send_buffer_size=100) as push,
@@ -121,10 +121,10 @@ async def test_pull_buffer_takes_ahead_only_what_it_may():
             pull.recv_buffer_size = 10
             assert pull.recv_buffer_size == 10
             assert await pull.recv() == b"1"
-            while pull._lane.held() < 10:
+            while pull._lane.held() < 5:
                 await trio.sleep(0.001)
             await trio.sleep(0.01)
-            assert pull._lane.held() == 10
+            assert 5 <= pull._lane.held() <= 10
             rest = []
             while len(rest) < 48:
                 rest += await pull.recv_many(7)
