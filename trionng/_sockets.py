@@ -120,8 +120,8 @@ class Push0(_NeverReceives, NowaitSending, Push0Core[Dialer, Listener], Socket, 
 class Pull0(_NeverSends, ManyReceiving, Pull0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
     """Takes the messages of the connected Push0 sockets, fairly.
 
-    `recv_buffer_size` messages at most are taken before a task asks for them; 1, the default, takes
-    none.
+    `recv_buffer_size` messages at most, and half of them at least, are taken before a task asks for
+    them; 1, the default, takes none.
     """
 
     async def receive(self) -> bytes:
