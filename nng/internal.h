@@ -257,6 +257,9 @@ bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
+/* hangup.c: S2 */
+bool tnng_path_is_taken(const char *path);
+
 /* flush.c */
 uint64_t tnng_pipe_sent(uint32_t id);
 

@@ -217,6 +217,8 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     nng_dialer dialer = NNG_DIALER_INITIALIZER;
     int code = tnng_forked() ? TNNG_FORKED : nng_dialer_create(&dialer, socket->nng, url);
 
+    tnng_hangups_are_survived();
+
     *id = dialer.id;
     return code;
 }
@@ -309,10 +311,17 @@ void tnng_socket_drop(tnng_socket *socket)
 static void run_listen(tnng_op *op)
 {
     nng_listener listener = {op->endpoint};
+    nng_sockaddr address;
 
     if (op->url != NULL) {
         op->code = nng_listener_create(&listener, op->socket->nng, op->url);
         op->endpoint = listener.id;
+        return;
+    }
+    tnng_hangups_are_survived();
+    if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &address) == 0 &&
+        address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
+        op->code = NNG_EADDRINUSE;
     } else {
         op->code = nng_listener_start(listener, 0);
     }
