@@ -22,12 +22,21 @@ import re
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 
+import pytest
 import trio
 import trio.testing
 from _sp import PUSH0, raw_peer
 from helpers import Finished, connected, run_apart, url_of
+from test_hostile_peers import (
+    dial_one_who_hangs_up,
+    fin_then_reset,
+    is_served,
+    listen_beside_nngcat,
+    serving,
+)
 
 import trionng
 from trionng import _ffi
@@ -71,6 +80,7 @@ def c_code() -> str:
 
 # A socket that nobody holds is closed.
 OPEN: list[_ffi.NativeSocket] = []
+SOCKETS: list[trionng.Pull0] = []
 
 
 def opened(protocol: int) -> _ffi.NativeSocket:
@@ -315,6 +325,61 @@ def test_message_announced_with_an_absurd_length_drops_its_peer_only():
 
     broken = apart(peer_that_announces_too_much, without="S1")
     assert broken.code == -signal.SIGABRT, str(broken)
+
+
+# S2
+
+
+async def newcomers_after_hangups(transport: str) -> None:
+    """Hang up on a listener, and ask it something, until it answers no more; twenty times."""
+    async with serving(transport) as (_, url):
+        for _ in range(20):
+            await trio.to_thread.run_sync(fin_then_reset, url, [])
+            if not await is_served(url, within=1):
+                print("deaf")
+                return
+        print("served")
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_listener_hung_up_on_serves_newcomers(transport: str):
+    """S2: a write that fails because the peer has gone is no reason to stop; nng 1.5 stops."""
+    safe = apart(newcomers_after_hangups, transport)
+    assert (safe.clean, safe.output) == (True, "served\n"), str(safe)
+
+    broken = apart(newcomers_after_hangups, transport, without="S2")
+    assert broken.output == "deaf\n", str(broken)
+
+
+def test_dialer_hung_up_on_goes_on():
+    """S2: the same for dialers in the background."""
+    broken = apart(dial_one_who_hangs_up, "2", without="S2")
+    assert broken.output == "in vain\n", str(broken)
+
+
+def test_listen_on_a_path_in_use_leaves_its_listener_alone(tmp_path: Path):
+    """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""
+    broken = apart(listen_beside_nngcat, url_of("ipc", tmp_path), without="S2")
+    assert broken.output == "refused, and it is deaf\n", str(broken)
+
+
+def listen_twice_and_hear_warnings() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for url in ("inproc://unheard", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"):
+            SOCKETS.append(trionng.Pull0())
+            SOCKETS[-1].listen(url)
+            SOCKETS[-1]._abort()
+    print(*[each.message for each in caught], sep="\n")
+
+
+def test_listen_where_hangups_end_listeners_warns_once():
+    """S2: where nothing helps, whoever listens is told."""
+    assert apart(listen_twice_and_hear_warnings).output == "\n"
+
+    warned = apart(listen_twice_and_hear_warnings, without="S2")
+    [line] = warned.output.splitlines()
+    assert line.startswith("listen tcp://127.0.0.1:0: with libnng before 1.6"), str(warned)
 
 
 # N2

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
 from trionng._calls import Calls
-from trionng._endpoints import DialerCore, ListenerCore, endpoint_error, warn_of_old_ws
+from trionng._endpoints import (
+    DialerCore,
+    ListenerCore,
+    endpoint_error,
+    warn_of_hangups,
+    warn_of_old_ws,
+)
 from trionng._errors import Ambiguous, Closed, error_for
 from trionng._options import BoolOption, IntOption, SizeLimit, TextOption
 from trionng._pipes import Pipe
@@ -245,7 +251,8 @@ class Core(Calls, Generic[D, L]):
             The listener; it lives until it or the socket is closed.
 
         Raises:
-            AddressInUse: somebody listens there already.
+            AddressInUse: somebody listens there already, and does not notice being asked; or an ipc
+                path is a file of another kind. A socket's file that nobody serves is replaced.
             AddressInvalid: the URL cannot be parsed, or its host is not known.
             NotSupported: the libnng in use has no such transport.
             Closed: the socket is closed.
@@ -253,6 +260,7 @@ class Core(Calls, Generic[D, L]):
         if self._closed:
             raise Closed(f"{type(self).__name__}.listen {url}: the socket is closed", url=url)
         warn_of_old_ws(url)
+        warn_of_hangups(url)
         self._had_endpoint = True
         code, number = self._native.create_listener(url.encode())
         if code != 0:

@@ -176,6 +176,25 @@ def warn_of_old_ws(url: str) -> None:
         )
 
 
+_warned_of_hangups = False
+
+
+def warn_of_hangups(url: str) -> None:
+    """Warn, once a process, where a client that hangs up can end a listener (S2).
+
+    libnng before 1.6 does that; the shim mends it on Linux.
+    """
+    global _warned_of_hangups
+    if scheme_of(url) != "inproc" and not _warned_of_hangups and not _ffi.hangups_are_survived():
+        _warned_of_hangups = True
+        warnings.warn(
+            f"listen {url}: with libnng before 1.6, on this system, a client that connects and "
+            "hangs up at once can end a listener for newcomers; use a later libnng",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def scheme_of(url: str) -> str:
     """Return the transport a URL names."""
     return url.partition("://")[0]
@@ -187,6 +206,8 @@ def endpoint_error(code: int, operation: str, url: str, tls: Applied | None = No
         9: f"the libnng in use has no transport {scheme_of(url)!r}",
         13: "the peer refused the connection, or speaks another protocol",
     }
+    if scheme_of(url) in ("ipc", "unix"):
+        reasons[10] = "somebody listens on that path, or the file there is not a socket"
     if scheme_of(url).startswith("ws") and operation == "dial":
         reasons[6] = (
             "nobody listens there, or on another path or host name: a ws listener compares the "

@@ -40,6 +40,7 @@ from trionng._ffi._socket import (
     Lane as Lane,
     NativeSocket as NativeSocket,
     PipeInfo as PipeInfo,
+    hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
 )
 from trionng._ffi._testing import (

@@ -57,6 +57,12 @@ class PipeInfo(NamedTuple):
     remote: Address
 
 
+def hangups_are_survived() -> bool:
+    """See to it that peers that hang up leave endpoints working (S2); say whether they do."""
+    survived: bool = lib.tnng_hangups_are_survived()
+    return survived
+
+
 def _address(addr: Any) -> Address:
     return Address(addr.family, addr.port, addr.scope, bytes(ffi.buffer(addr.data, addr.size)))
 
