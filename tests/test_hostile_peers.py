@@ -280,7 +280,7 @@ async def is_served(url: str, within: float = SERVED_WITHIN) -> bool:
 
 
 async def attack_everything(transport: str) -> None:
-    """Let strangers do all they can; each time ask as one who was there before, and as a new one."""
+    """Let strangers do all they can; each time ask as one there before, and as a new one."""
     async with serving(transport) as (rep, url), asking(url) as old:
         await old.dial(url, block=True)
         await rep.wait_connected()
