@@ -69,7 +69,7 @@ int tnng_copy_string(
     int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
 int tnng_set_max_message(int on, uint32_t id, size_t bytes);
 
-/* S2: whether a peer that hangs up leaves listeners and dialers working; sees to it where it can. */
+/* S2: whether listeners and dialers survive peers that hang up; sees to it where it can. */
 bool tnng_hangups_are_survived(void);
 
 bool tnng_forked(void);
