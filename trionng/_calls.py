@@ -38,6 +38,11 @@ class Calls:
 
     recv_timeout: TimeoutOption = TimeoutOption()
     send_timeout: TimeoutOption = TimeoutOption()
+    # What these two options hold: every call reads it.
+    _recv_timeout_ms = -1
+    _send_timeout_ms = -1
+    # Whether every message that comes is wanted, however late it comes.
+    _takes_all = True
 
     def _socket_core(self) -> AnyCore:
         raise NotImplementedError

@@ -414,8 +414,11 @@ class ContextCore(Calls):
         self._socket = socket
         self._lane = lane
         self._closed = False
-        self.recv_timeout = socket.recv_timeout
-        self.send_timeout = socket.send_timeout
+        # An instance that has only what differs is smaller.
+        if socket.recv_timeout != self.recv_timeout:
+            self.recv_timeout = socket.recv_timeout
+        if socket.send_timeout != self.send_timeout:
+            self.send_timeout = socket.send_timeout
 
     def _socket_core(self) -> AnyCore:
         return self._socket

@@ -51,12 +51,9 @@ class Messaging(Calls):
 
     async def _receive(self, operation: str) -> _ffi.Msg:
         """Return nng's message, which is ours now."""
-        timeout = self.recv_timeout
-        if timeout < 0:
-            code, msg = await self._receive_wanted(poll=False)
-        else:
-            call = partial(self._receive_wanted, poll=timeout == 0)
-            code, msg = await self._within(timeout, call, _ffi.NULL)
+        timeout = self._recv_timeout_ms
+        call = partial(self._receive_wanted, poll=timeout == 0)
+        code, msg = await self._within(timeout, call, _ffi.NULL)
         if code != 0:
             raise self._failed(code, operation, self._why(code, timeout))
         return msg
@@ -70,15 +67,13 @@ class Messaging(Calls):
                 return code, msg
             _ffi.drop(msg)
 
-    async def _send(
-        self,
-        operation: str,
-        submit: Submit,
-        put_back: _ffi.PutBack,
-    ) -> None:
-        timeout = self.send_timeout
-        call = partial(wait_for, submit, put_back, poll=timeout == 0)
-        code, msg = await self._within(timeout, call, _ffi.NULL)
+    async def _send(self, operation: str, submit: Submit, put_back: _ffi.PutBack) -> None:
+        timeout = self._send_timeout_ms
+        if timeout < 0:
+            code, msg = await wait_for(submit, put_back)
+        else:
+            call = partial(wait_for, submit, put_back, poll=timeout == 0)
+            code, msg = await self._within(timeout, call, _ffi.NULL)
         if code != 0:
             if msg:
                 put_back(msg)
@@ -134,7 +129,14 @@ class Messaging(Calls):
             NotSupported: the protocol does not receive.
             Closed: the socket is closed.
         """
-        return _ffi.take_bytes(await self._receive("recv"))
+        if self._recv_timeout_ms >= 0 or not self._takes_all:
+            return _ffi.take_bytes(await self._receive("recv"))
+        # The common case, in few frames: they cost time and, while a task waits, memory.
+        lane = self._lane
+        code, msg = await wait_for(lane.receive, lane.give_back)
+        if code != 0:
+            raise self._failed(code, "recv")
+        return _ffi.take_bytes(msg)
 
     async def recv_msg(self) -> Message:
         """Receive one message without copying it; `.pipe` says who sent it.
@@ -147,7 +149,7 @@ class Messaging(Calls):
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""
         if most < 1:
             raise InvalidOperation(f"recv_many: {most} is not at least 1")
-        timeout = self.recv_timeout
+        timeout = self._recv_timeout_ms
         while True:
             call = partial(self._receive_batch, most, poll=timeout == 0)
             nothing: list[bytes] = []

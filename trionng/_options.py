@@ -206,11 +206,12 @@ class TimeoutOption:
     def __get__(self, obj: object | None, owner: type) -> Self | int:
         if obj is None:
             return self
-        value: int = obj.__dict__.get(self._slot, self._default)
+        # Not through `__dict__`: an instance whose dict was looked at is larger.
+        value: int = getattr(obj, self._slot, self._default)
         return value
 
     def __set__(self, obj: object, value: int) -> None:
-        obj.__dict__[self._slot] = check_int(self._name, value, -1, INT_MAX)
+        setattr(obj, self._slot, check_int(self._name, value, -1, INT_MAX))
 
 
 def seconds(milliseconds: int) -> float:

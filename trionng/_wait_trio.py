@@ -18,6 +18,7 @@ operation is cancelled, abandoned or collected exactly once.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
@@ -52,8 +53,30 @@ Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 _CANCELED: Final = 20
 _ETIMEDOUT: Final = 5
 
+# Tests set this to learn of cancels that came when the result was taken already.
+count_taken = False
+
 # Tests set this to use the bell that needs no descriptor.
 use_token_bell = False
+
+
+class _Parked:
+    """What ends a parked operation when Trio cancels its task."""
+
+    __slots__ = ("_op", "_tag", "_waiting", "raise_cancel")
+
+    def __init__(self, waiting: dict[int, Task], op: _ffi.Op, tag: int) -> None:
+        self._waiting = waiting
+        self._op = op
+        self._tag = tag
+        self.raise_cancel: RaiseCancelT | None = None
+
+    def __call__(self, raise_cancel: RaiseCancelT) -> Abort:
+        if _ffi.cancel(self._op) == _ffi.LEFT:
+            del self._waiting[self._tag]
+            return Abort.SUCCEEDED
+        self.raise_cancel = raise_cancel
+        return Abort.FAILED
 
 
 class _Port:
@@ -68,7 +91,7 @@ class _Port:
             self.native = _ffi.Port(exclusive=True, ring=self._ring_token)
         self._waiting: dict[int, Task] = {}
         self._leader: Task | None = None
-        self._tag = 0
+        self.next_tag = itertools.count(1).__next__
         self.closed = False
         # Nobody tells a port that its run is over; a system task does, and where Trio takes none
         # any more, the port lives for as long as somebody waits.
@@ -77,10 +100,6 @@ class _Port:
             self._leaving = False
         except RuntimeError:
             self._leaving = True
-
-    def next_tag(self) -> int:
-        self._tag += 1
-        return self._tag
 
     async def _stay_until_the_run_ends(self) -> None:
         try:
@@ -119,56 +138,59 @@ class _Port:
         return mine
 
     @enable_ki_protection
-    async def wait(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
-        """Park until the operation has finished, or was cancelled and did not happen."""
+    async def run(
+        self, submit: Submit, put_back: _ffi.PutBack, *, poll: bool = False, look: bool = True
+    ) -> _ffi.Done:
+        """See `wait_for`; `look=False` submits whether the task is cancelled or not.
+
+        One coroutine and not several, as a waiting task has its memory for as long as it waits.
+        """
+        if look:
+            try:
+                await checkpoint_if_cancelled()
+            except trio.Cancelled:
+                _ffi.count_cancel_before_submit()
+                raise
+        tag = self.next_tag()
+        code, op = submit(self.native, tag)
+        del submit
+        if code != _ffi.PARKED:
+            await cancel_shielded_checkpoint()
+            return code, op
+        if poll and _ffi.cancel(op) == _ffi.LEFT:
+            await cancel_shielded_checkpoint()
+            return _ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
+        raise_cancel: RaiseCancelT | None = None
         try:
-            if self._leader is None and self.native.fd >= 0:
+            done: _ffi.Done | None = None
+            if self._leader is not None or self.native.fd < 0:
+                # Another task (or the token) collects; None when that has left.
+                parked = _Parked(self._waiting, op, tag)
+                done = await wait_task_rescheduled(parked)
+                raise_cancel = parked.raise_cancel
+            if done is None:
                 done = await self._lead(op, tag, put_back)
-            else:
-                done = await self._follow(op, tag, put_back)
+                raise_cancel = None  # looked at there
+            elif raise_cancel is None and count_taken:
+                self._count_cancel_taken()
         except BaseException:
             if self._waiting.pop(tag, None) is not None:
                 _ffi.abandon(op)
             raise
         finally:
-            self._close_if_idle()
-        return done
-
-    async def leave_at_once(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
-        """End a parked operation that may not wait; it may turn out to have happened."""
-        if _ffi.cancel(op) == _ffi.LEFT:
-            await cancel_shielded_checkpoint()
-            return _ETIMEDOUT, _ffi.NULL
-        code, msg = await self.wait(op, tag, put_back)
-        return (_ETIMEDOUT if code == _CANCELED else code), msg
-
-    async def _follow(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
-        """Wait while another task (or the token) collects."""
-        raise_cancel: RaiseCancelT | None = None
-
-        def abort(raise_it: RaiseCancelT) -> Abort:
-            nonlocal raise_cancel
-            outcome = _ffi.cancel(op)
-            if outcome == _ffi.LEFT:
-                del self._waiting[tag]
-                return Abort.SUCCEEDED
-            raise_cancel = raise_it
-            return Abort.FAILED
-
-        done: _ffi.Done | None = await wait_task_rescheduled(abort)
-        if done is None:
-            # The leader has left.
-            return await self._lead(op, tag, put_back)
-        code, msg = done
-        if raise_cancel is None:
-            if trio.current_effective_deadline() == -math.inf:
-                _ffi.count_cancel_taken()
-        elif code in (_CANCELED, _ffi.SENT):
-            if msg:
-                put_back(msg)
+            if self._leaving:
+                self._close_if_idle()
+        code, op = done
+        if raise_cancel is not None and code in (_CANCELED, _ffi.SENT):
+            if op:
+                put_back(op)
             raise_cancel()
-        return done
+        return (_ETIMEDOUT if poll and code == _CANCELED else code), op
+
+    def _count_cancel_taken(self) -> None:
+        if trio.current_effective_deadline() == -math.inf:
+            _ffi.count_cancel_taken()
 
     async def _lead(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
         """Wait for the bell itself, and collect for everybody."""
@@ -226,24 +248,23 @@ class _Port:
         raise exc
 
 
-_port: RunVar[_Port] = RunVar("trionng port")
+_port: RunVar[_Port | None] = RunVar("trionng port", default=None)
 
 
-def _current_port() -> _Port:
-    try:
-        port = _port.get()
-    except LookupError:
-        port = None
-    if port is None or port.closed:
-        port = _Port()
-        _port.set(port)
+def _new_port() -> _Port:
+    port = _Port()
+    _port.set(port)
     return port
 
 
-@enable_ki_protection
-async def wait_for(
+def _current_port() -> _Port:
+    port = _port.get()
+    return _new_port() if port is None or port.closed else port
+
+
+def wait_for(
     submit: Submit, put_back: _ffi.PutBack = _ffi.drop, *, poll: bool = False
-) -> _ffi.Done:
+) -> Awaitable[_ffi.Done]:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
     Cancellation: looked at before anything is submitted; later it raises only when the operation
@@ -255,20 +276,7 @@ async def wait_for(
             back, what a receive brought just when Ctrl-C came.
         poll: do not wait; ETIMEDOUT when it is not finished at once.
     """
-    try:
-        await checkpoint_if_cancelled()
-    except trio.Cancelled:
-        _ffi.count_cancel_before_submit()
-        raise
-    port = _current_port()
-    tag = port.next_tag()
-    code, what = submit(port.native, tag)
-    if code == _ffi.PARKED:
-        if poll:
-            return await port.leave_at_once(what, tag, put_back)
-        return await port.wait(what, tag, put_back)
-    await cancel_shielded_checkpoint()
-    return code, what
+    return _current_port().run(submit, put_back, poll=poll)
 
 
 @enable_ki_protection
@@ -297,18 +305,10 @@ async def finish(submit: Submit, within: float) -> bool:
     It starts before cancellation is looked at, and a cancelled task still waits for it, at most
     `within` seconds. The cancellation is raised afterwards.
     """
-    port = _current_port()
-    tag = port.next_tag()
-    code, what = submit(port.native, tag)
-    ended = True
-    if code == _ffi.PARKED:
-        with trio.CancelScope(shield=True, deadline=trio.current_time() + within) as scope:
-            await port.wait(what, tag, _ffi.drop)
-        ended = not scope.cancelled_caught
-    else:
-        await cancel_shielded_checkpoint()
+    with trio.CancelScope(shield=True, deadline=trio.current_time() + within) as scope:
+        await _current_port().run(submit, _ffi.drop, look=False)
     await checkpoint_if_cancelled()
-    return ended
+    return not scope.cancelled_caught
 
 
 async def with_timeout(

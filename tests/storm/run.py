@@ -163,6 +163,7 @@ async def run(name: str, transport: str, cancels: str, seed: str, bell: str = "d
         bell: "descriptor", or "token" for the bell that is used where no descriptor can be had.
     """
     _wait_trio.use_token_bell = bell == "token"
+    _wait_trio.count_taken = True
     rng = random.Random(int(seed))
     async with _staged(name, transport, rng) as scene:
         report = await storm(scene, int(cancels), rng)

@@ -22,10 +22,17 @@ def _keep(_owner: object, _body: object) -> None:
     """Be what ties a view to its owner: it goes when the last view has gone."""
 
 
-def take_bytes(msg: Msg) -> bytes:
+def take_bytes(
+    msg: Msg,
+    *,
+    _unpack: Any = ffi.unpack,
+    _chars: Any = lib.tnng_msg_chars,
+    _size: Any = lib.nng_msg_len,
+    _done: Any = lib.tnng_msg_done,
+) -> bytes:
     """Copy the body out and free the message."""
-    data: bytes = ffi.unpack(lib.tnng_msg_chars(msg), lib.nng_msg_len(msg))
-    lib.tnng_msg_done(msg)
+    data: bytes = _unpack(_chars(msg), _size(msg))
+    _done(msg)
     return data
 
 

@@ -78,12 +78,11 @@ def _ends(port: Port | None) -> tuple[Any, Any]:
 class Lane:
     """Where messages travel: a socket itself, or a context of it."""
 
-    __slots__ = ("_native", "_room", "id")
+    __slots__ = ("_native", "_room")
 
     def __init__(self, native: Any) -> None:
         self._native = native
         self._room: tuple[Any, Any, Any] | None = None
-        self.id: int = lib.tnng_lane_id(native)
 
     def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
         # Not `ffi.gc`: in a collected cycle that would free the lane while other finalisers can
@@ -91,22 +90,38 @@ class Lane:
         native, self._native = self._native, None
         _drop(native)
 
-    def receive(self, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
-        return _answer(lib.tnng_receive(self._native, native, tag, scratch), scratch)
+    @property
+    def id(self) -> int:
+        """nng's number of the context; of a socket's own lane 0."""
+        number: int = lib.tnng_lane_id(self._native)
+        return number
 
-    def send(self, data: Any, port: Port | None, tag: int) -> Answer:
+    def receive(self, port: Port | None, tag: int, *, _receive: Any = lib.tnng_receive) -> Answer:
+        # `_ends` and `_answer` written out, as this is what every message passes through.
+        if port is None:
+            native, scratch = _ends(port)
+        else:
+            native, scratch = port.native, port.scratch
+        code = _receive(self._native, native, tag, scratch)
+        return code, scratch.op if code == PARKED else scratch.msg
+
+    def send(
+        self, data: Any, port: Port | None, tag: int, *, _send: Any = lib.tnng_send_bytes
+    ) -> Answer:
         """Send the bytes of a contiguous buffer."""
-        return self._send_data(lib.tnng_send_bytes, data, port, tag)
+        return self._send_data(_send, data, port, tag)
 
     def _send_data(self, send: Any, data: Any, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
+        if port is None:
+            native, scratch = _ends(port)
+        else:
+            native, scratch = port.native, port.scratch
         if type(data) is bytes:
             code = send(self._native, data, len(data), native, tag, scratch)
         else:
             with ffi.from_buffer(data) as view:
                 code = send(self._native, view, len(view), native, tag, scratch)
-        return _answer(code, scratch)
+        return code, scratch.op if code == PARKED else scratch.msg
 
     def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
         """Send a message; unless it goes, the answer or the finished call has it again."""
