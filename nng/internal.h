@@ -21,6 +21,7 @@
 #include "api_socket.h"
 #include "api_endpoint.h"
 #include "api_tls.h"
+#include "api_desk.h"
 
 /* What a protocol is like; protocol.c has the table. */
 enum {
@@ -110,6 +111,8 @@ typedef struct {
     tnng_op *first, *last;
 } tnng_ops;
 
+typedef struct tnng_desk tnng_desk;
+
 struct tnng_lane {
     atomic_int refs;
     tnng_lane *next, *previous; /* in socket->lanes; under socket->lock */
@@ -132,6 +135,7 @@ struct tnng_lane {
     int waiters;
     tnng_op *idle_ops;
     nng_aio *try_send, *try_receive;
+    tnng_desk *desk; /* the lane is a desk; set before anything waits */
 };
 
 typedef struct tnng_pipe {
@@ -231,6 +235,10 @@ void tnng_source_adopt(tnng_lane *home, tnng_slot *);
 int tnng_source_wanted(tnng_lane *source);
 void tnng_source_forget(tnng_lane *home);
 void tnng_source_give_back(tnng_lane *home, nng_msg *);
+
+/* desk.c */
+void tnng_desk_end(tnng_lane *);
+void tnng_desk_free(tnng_desk *);
 
 /* send.c, lane->lock held */
 int tnng_send_leave(tnng_lane *, tnng_op *);

@@ -100,6 +100,9 @@ void tnng_lane_release(tnng_lane *lane)
         }
         free(op);
     }
+    if (lane->desk != NULL) {
+        tnng_desk_free(lane->desk);
+    }
     nng_aio_free(lane->try_send);
     nng_aio_free(lane->try_receive);
     pthread_mutex_destroy(&lane->lock);
@@ -128,6 +131,9 @@ void tnng_lane_close(tnng_lane *lane)
         return;
     }
     tnng_lane_shut(lane);
+    if (lane->desk != NULL) {
+        tnng_desk_end(lane);
+    }
     /* nng_close ends the contexts itself, and may not meet this on its way. */
     pthread_mutex_lock(&lane->socket->contexts_lock);
     if (lane->is_context && lane->context.id != 0 && !lane->socket->contexts_gone) {

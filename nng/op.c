@@ -214,7 +214,9 @@ void tnng_op_abandon(tnng_op *op)
         pthread_mutex_unlock(&lane->lock);
     }
     if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
-        if (op->msg != NULL && op->code == 0) {
+        if (op->msg != NULL && lane != NULL && lane->desk != NULL) {
+            tnng_desk_give_back(lane, -1, op->msg);
+        } else if (op->msg != NULL && op->code == 0) {
             tnng_give_back(op->home != NULL ? op->home : lane, op->msg);
         } else if (op->msg != NULL) {
             nng_msg_free(op->msg);

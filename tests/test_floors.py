@@ -19,7 +19,7 @@ FLOORS = {
     3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
     4: {"_core", "_calls", "_protocols", "_endpoints", "_pipes", "_tls", "_addresses"},
     5: {"_messaging", "_trio_socket", "_sockets", "_surveys", "_blocking"},
-    6: {"_nursery"},
+    6: {"_nursery", "_services"},
     7: {"", "blocking", "exceptions", "__main__", "_cli"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -55,7 +55,19 @@ from trionng._errors import (
 )
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as Message
+from trionng._nursery import (
+    reply_error as reply_error,
+    run_pull as run_pull,
+    run_rep as run_rep,
+    run_respondent as run_respondent,
+    run_sub as run_sub,
+    serve_pull as serve_pull,
+    serve_rep as serve_rep,
+    serve_respondent as serve_respondent,
+    serve_sub as serve_sub,
+)
 from trionng._pipes import Pipe as Pipe
+from trionng._services import Service as Service, ServiceStatistics as ServiceStatistics
 from trionng._sockets import (
     Bus0 as Bus0,
     Pair0 as Pair0,

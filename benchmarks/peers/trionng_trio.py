@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
 BATCH = 128
 
-# Not there before the helpers are; contexts that receive and send stand in for it.
-serve_rep = getattr(trionng, "serve_rep", None)
-
 
 def _limit(job: Job) -> dict[str, int]:
     """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
@@ -35,7 +32,7 @@ async def rtt(job: Job) -> None:
     elif job.mode == "view":
         async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
             await work.answer(job, rep.recv_msg, rep.send_msg)
-    elif job.mode == "separate" or serve_rep is None:
+    elif job.mode == "separate":
         async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
             await work.answer(job, rep.recv, rep.send)
     elif job.large:
@@ -47,11 +44,8 @@ async def rtt(job: Job) -> None:
 
 
 async def _serve_for_ever(rep: trionng.Rep0) -> None:
-    if serve_rep is None:
-        await work.answer_for_ever(rep.recv, rep.send)
-        return
     async with trio.open_nursery() as nursery:
-        await serve_rep(nursery, _echo, socket=rep)
+        await trionng.serve_rep(nursery, _echo, socket=rep)
 
 
 async def _echo(request: bytes) -> bytes:
@@ -60,7 +54,6 @@ async def _echo(request: bytes) -> bytes:
 
 async def _serve(job: Job, options: dict[str, Any]) -> None:
     """Answer with serve_rep, and count."""
-    assert serve_rep is not None
     tally = Tally()
     finished = trio.Event()
 
@@ -70,7 +63,7 @@ async def _serve(job: Job, options: dict[str, Any]) -> None:
         return request
 
     async with trio.open_nursery() as nursery:
-        await serve_rep(nursery, handler, **options)
+        await trionng.serve_rep(nursery, handler, **options)
         job.ready()
         for count in job.rounds():
             finished = trio.Event()
@@ -234,12 +227,8 @@ async def concurrent(job: Job) -> None:
         async with await _connect(job) as req:
             job.ready()
             await work.concurrent_client(job, loop, [req.request] * job.flows)
-    elif serve_rep is not None:
-        await _serve(job, {"listen": job.url, "workers": job.flows})
     else:
-        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
-            contexts = [rep.new_context() for _ in range(job.flows)]
-            await work.concurrent_server(job, loop, [(each.recv, each.send) for each in contexts])
+        await _serve(job, {"listen": job.url, "workers": job.flows})
 
 
 async def idle(job: Job) -> None:
@@ -273,10 +262,8 @@ ROLES: dict[str, Any] = {
 
 
 if __name__ == "__main__":
-    how = "serve_rep" if serve_rep is not None else "no serve_rep yet: contexts serve"
     serve(
         "trionng",
-        f"trionng {trionng.__version__} ({how}), libnng {trionng.nng_version}, "
-        f"trio {trio.__version__}",
+        f"trionng {trionng.__version__}, libnng {trionng.nng_version}, trio {trio.__version__}",
         lambda job: loop.run(ROLES[job.kind], job),
     )

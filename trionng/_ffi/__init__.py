@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from trionng._ffi._desk import DRAINED as DRAINED, Desk as Desk, DeskCounts as DeskCounts
 from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
     MessageHandle as MessageHandle,
     drop as drop,
+    pipe_of as pipe_of,
     starts_with as starts_with,
     take_bytes as take_bytes,
 )

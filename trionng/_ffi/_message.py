@@ -44,6 +44,12 @@ def starts_with(msg: Msg, prefixes: tuple[bytes, ...]) -> bool:
     return head.startswith(prefixes)
 
 
+def pipe_of(msg: Msg) -> int:
+    """Return the id of the pipe a message came through."""
+    number: int = lib.tnng_msg_pipe(msg)
+    return number
+
+
 def drop(msg: Msg) -> None:
     """Free a message nobody will read."""
     lib.nng_msg_free(msg)

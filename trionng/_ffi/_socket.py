@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._message import take_bytes
 from trionng._ffi._port import PARKED
@@ -208,6 +209,11 @@ class NativeSocket:
         out = ffi.new("tnng_lane **")
         code = lib.tnng_lane_open(out, self._native, context)
         return code, (Lane(out[0]) if code == 0 else None)
+
+    def open_desk(self, workers: int) -> tuple[int, Desk | None]:
+        out = ffi.new("tnng_lane **")
+        code = lib.tnng_desk_open(out, self._native, workers)
+        return code, (Desk(out[0]) if code == 0 else None)
 
     def create_dialer(self, url: bytes) -> tuple[int, int]:
         out = ffi.new("uint32_t *")

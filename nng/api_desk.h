@@ -1,0 +1,28 @@
+/* A desk: where a Rep0 service takes requests. It is a lane, opened on the socket. */
+
+/* Beside the codes of api_port.h: a draining desk has nothing left to hand out. */
+enum { TNNG_DRAINED = -6 };
+
+typedef struct {
+    uint64_t received;  /* requests taken from nng */
+    uint64_t answered;  /* replies nng accepted, or keeps until their connection can take them */
+    uint64_t abandoned; /* requests taken and given up */
+    int32_t ready;      /* taken from nng, not by a worker */
+    int32_t taken;      /* being answered */
+    int32_t replying;   /* replies that wait for their connection */
+} tnng_desk_counts;
+
+int tnng_desk_open(tnng_lane **, tnng_socket *, int workers);
+/* The next request for `worker` (0 to workers - 1); one it had and did not answer is abandoned.
+ * NNG_EAGAIN: too many replies wait for their readers; ask again a moment later. */
+int tnng_desk_next(tnng_lane *, int worker, tnng_port *, uint64_t tag, tnng_result *);
+/* Answers the worker's request, and with `chain` takes the next; the message is gone in any case.
+ */
+int tnng_desk_reply(
+    tnng_lane *, int worker, nng_msg *, bool chain, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_desk_reply_bytes(tnng_lane *, int worker, const char *, size_t, bool chain, tnng_port *,
+    uint64_t tag, tnng_result *);
+void tnng_desk_abandon(tnng_lane *, int worker);
+void tnng_desk_give_back(tnng_lane *, int worker, nng_msg *);
+void tnng_desk_drain(tnng_lane *);
+void tnng_desk_count(tnng_lane *, tnng_desk_counts *);

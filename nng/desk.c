@@ -1,0 +1,276 @@
+/* A desk: where a Rep0 service takes requests. It has as many nng contexts posted as it has workers
+ * that are free, and a request waits here with the context it came in, its way back. So whichever
+ * context nng chooses, the worker that was busy last gets the request, and the others sleep on.
+ *
+ * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
+ * that has to wait for its connection stays with its context, and no worker waits for it; that it
+ * has gone is seen when something else happens here. */
+#include <stdlib.h>
+
+#include "desk.h"
+
+int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers)
+{
+    tnng_desk *desk = calloc(1, sizeof(*desk));
+    seat **taken = calloc((size_t) workers, sizeof(*taken));
+    int code = NNG_ENOMEM;
+
+    if (desk != NULL && taken != NULL) {
+        code = tnng_lane_open(out, socket, false);
+    }
+    if (code != 0) {
+        free(desk);
+        free(taken);
+        return code;
+    }
+    desk->workers = workers;
+    desk->taken = taken;
+    pthread_mutex_lock(&(*out)->lock);
+    (*out)->desk = desk;
+    (*out)->traits = CAN_RECEIVE | STANDING;
+    pthread_mutex_unlock(&(*out)->lock);
+    return 0;
+}
+
+/* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
+ */
+void tnng_desk_free(tnng_desk *desk)
+{
+    for (seat *next, *seat = desk->all; seat != NULL; seat = next) {
+        next = seat->sibling;
+        tnng_seat_free(seat);
+    }
+    free(desk->taken);
+    free(desk);
+}
+
+/* [any] lane->lock held. The request is given up: its context forgets the way back when it is
+ * posted again. */
+static void abandon(tnng_desk *desk, int worker)
+{
+    seat *seat = desk->taken[worker];
+
+    if (seat != NULL) {
+        desk->taken[worker] = NULL;
+        desk->taken_count--;
+        desk->abandoned++;
+        tnng_desk_put_idle(desk, seat);
+    }
+}
+
+void tnng_desk_abandon(tnng_lane *lane, int worker)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&lane->lock);
+    abandon(lane->desk, worker);
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* [caller] lane->lock held. The next request, now or through the port. */
+static int next_request(
+    tnng_lane *lane, int worker, tnng_port *port, uint64_t tag, tnng_result *result, nng_msg **msg)
+{
+    tnng_desk *desk = lane->desk;
+    tnng_op *op;
+
+    if (lane->closed) {
+        return NNG_ECLOSED;
+    }
+    abandon(desk, worker);
+    tnng_desk_settle(lane);
+    if (desk->ready != NULL) {
+        *msg = tnng_desk_take_ready(desk, worker);
+        return 0;
+    }
+    if (tnng_desk_drained(desk)) {
+        return TNNG_DRAINED;
+    }
+    if (desk->posted == 0 && !desk->draining) {
+        return desk->replying_count > UNREAD_REPLIES ? NNG_EAGAIN : NNG_ENOMEM;
+    }
+    if (!tnng_owner_enter(lane->socket, port)) {
+        return NNG_EBUSY;
+    }
+    if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
+        tnng_owner_leave(lane->socket);
+        return NNG_ENOMEM;
+    }
+    op->wanted = worker;
+    op->stage = OP_WAITING;
+    tnng_ops_append(&lane->waiting, op);
+    lane->waiters++;
+    return tnng_park(op, result);
+}
+
+int tnng_desk_next(
+    tnng_lane *lane, int worker, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    nng_msg *msg = NULL;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    pthread_mutex_lock(&lane->lock);
+    int code = next_request(lane, worker, port, tag, result, &msg);
+    pthread_mutex_unlock(&lane->lock);
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+}
+
+/* [caller] lane->lock held. nng_aio_wait: the pointer of the aio is empty a moment before the aio
+ * is idle, and one that is not may not be used again. */
+static int reply(tnng_lane *lane, int worker, nng_msg *msg)
+{
+    tnng_desk *desk = lane->desk;
+    seat *seat = desk->taken[worker];
+
+    if (lane->closed) {
+        return NNG_ECLOSED;
+    }
+    if (seat == NULL) {
+        return NNG_ESTATE;
+    }
+    nng_msg_header_clear(msg);
+    nng_aio_wait(seat->reply);
+    nng_aio_set_msg(seat->reply, msg);
+    nng_ctx_send(seat->context, seat->reply);
+    bool gone = nng_aio_get_msg(seat->reply) == NULL;
+    int code = gone ? 0 : nng_aio_result(seat->reply);
+    if (code != 0) {
+        nng_aio_set_msg(seat->reply, NULL);
+        return code;
+    }
+    atomic_fetch_add(&lane->socket->accepted, 1);
+    tnng_pipe_expect(lane->socket, seat->pipe);
+    desk->answered++;
+    desk->taken[worker] = NULL;
+    desk->taken_count--;
+    if (gone) {
+        tnng_desk_put_idle(desk, seat);
+    } else {
+        seat->stage = SEAT_REPLYING;
+        seat->next = desk->replying;
+        desk->replying = seat;
+        desk->replying_count++;
+    }
+    return 0;
+}
+
+int tnng_desk_reply(tnng_lane *lane, int worker, nng_msg *msg, bool chain, tnng_port *port,
+    uint64_t tag, tnng_result *result)
+{
+    nng_msg *request = NULL;
+    int code;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, msg);
+    }
+    pthread_mutex_lock(&lane->lock);
+    if ((code = reply(lane, worker, msg)) == 0) {
+        msg = NULL;
+        if (chain) {
+            code = next_request(lane, worker, port, tag, result, &request);
+        } else {
+            tnng_desk_settle(lane);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (msg != NULL) {
+        nng_msg_free(msg);
+    }
+    return code == TNNG_PARKED ? code : tnng_answer(result, code, request);
+}
+
+int tnng_desk_reply_bytes(tnng_lane *lane, int worker, const char *data, size_t size, bool chain,
+    tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    nng_msg *msg = tnng_msg_new(data, size);
+
+    return msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
+                       : tnng_desk_reply(lane, worker, msg, chain, port, tag, result);
+}
+
+/* [caller] No new request is taken: receives are cancelled, and what comes back all the same is
+ * handed out. Then whoever asks gets TNNG_DRAINED. */
+void tnng_desk_drain(tnng_lane *lane)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&lane->lock);
+    lane->desk->draining = true;
+    for (seat *seat = lane->desk->all; seat != NULL; seat = seat->sibling) {
+        if (seat->stage == SEAT_POSTED) {
+            nng_aio_cancel(seat->receive);
+        }
+    }
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* [caller] The lane is shut: what nobody took is abandoned, the contexts close. nng_close ends the
+ * contexts itself, and may not meet this on its way. */
+void tnng_desk_end(tnng_lane *lane)
+{
+    tnng_desk *desk = lane->desk;
+
+    pthread_mutex_lock(&lane->lock);
+    for (int worker = 0; worker < desk->workers; worker++) {
+        abandon(desk, worker);
+    }
+    while (desk->ready != NULL) {
+        seat *seat = desk->ready;
+        desk->ready = seat->next;
+        desk->ready_count--;
+        desk->abandoned++;
+        nng_msg_free(seat->msg);
+        seat->msg = NULL;
+        tnng_desk_put_idle(desk, seat);
+    }
+    seat *all = desk->all; /* closed: no seat is added any more */
+    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_lock(&lane->socket->contexts_lock);
+    for (seat *seat = all; seat != NULL && !lane->socket->contexts_gone; seat = seat->sibling) {
+        nng_ctx_close(seat->context);
+    }
+    pthread_mutex_unlock(&lane->socket->contexts_lock);
+}
+
+/* [any] A message its task could not take. With `worker`, it is the next one again; without, the
+ * task has gone for ever. */
+void tnng_desk_give_back(tnng_lane *lane, int worker, nng_msg *msg)
+{
+    pthread_mutex_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    seat *seat = worker < 0 ? NULL : desk->taken[worker];
+    if (seat != NULL && !lane->closed) {
+        desk->taken[worker] = NULL;
+        desk->taken_count--;
+        tnng_desk_put_ready(desk, seat, msg);
+    } else {
+        nng_msg_free(msg);
+    }
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void tnng_desk_count(tnng_lane *lane, tnng_desk_counts *counts)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    tnng_desk_collect(desk);
+    *counts = (tnng_desk_counts){
+        .received = desk->received,
+        .answered = desk->answered,
+        .abandoned = desk->abandoned,
+        .ready = desk->ready_count,
+        .taken = desk->taken_count,
+        .replying = desk->replying_count,
+    };
+    pthread_mutex_unlock(&lane->lock);
+}

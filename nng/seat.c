@@ -1,0 +1,183 @@
+/* The seats of a desk: an nng context each, with a receive, a request or a reply in it. */
+#include <stdlib.h>
+
+#include "desk.h"
+
+/* [any] */
+void tnng_desk_put_ready(tnng_desk *desk, seat *seat, nng_msg *msg)
+{
+    seat->stage = SEAT_READY;
+    seat->msg = msg;
+    seat->next = NULL;
+    if (desk->ready == NULL) {
+        desk->ready = seat;
+    } else {
+        desk->last_ready->next = seat;
+    }
+    desk->last_ready = seat;
+    desk->ready_count++;
+}
+
+nng_msg *tnng_desk_take_ready(tnng_desk *desk, int worker)
+{
+    seat *seat = desk->ready;
+    nng_msg *msg = seat->msg;
+
+    desk->ready = seat->next;
+    desk->ready_count--;
+    seat->msg = NULL;
+    seat->stage = SEAT_TAKEN;
+    desk->taken[worker] = seat;
+    desk->taken_count++;
+    return msg;
+}
+
+void tnng_desk_put_idle(tnng_desk *desk, seat *seat)
+{
+    seat->stage = SEAT_IDLE;
+    seat->next = desk->idle;
+    desk->idle = seat;
+}
+
+/* [nng] N2: the message decides, not the result. */
+static void on_request(void *arg)
+{
+    seat *seat = arg;
+    tnng_lane *lane = seat->lane;
+    tnng_desk *desk = lane->desk;
+    nng_msg *msg = nng_aio_get_msg(seat->receive);
+
+    TNNG_PAUSE("desk.callback");
+    nng_aio_set_msg(seat->receive, NULL);
+    pthread_mutex_lock(&lane->lock);
+    desk->posted--;
+    if (msg == NULL) {
+        tnng_desk_put_idle(desk, seat);
+    } else {
+        desk->received++;
+        seat->pipe = tnng_msg_pipe(msg);
+        if (lane->closed) {
+            desk->abandoned++;
+            nng_msg_free(msg);
+            tnng_desk_put_idle(desk, seat);
+        } else {
+            tnng_desk_put_ready(desk, seat, msg);
+        }
+    }
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+    tnng_lane_release(lane);
+}
+
+void tnng_seat_free(seat *seat)
+{
+    nng_msg *msg;
+
+    if (seat->receive != NULL) {
+        nng_aio_reap(seat->receive);
+    }
+    if (seat->reply != NULL) {
+        /* Its context has closed, so it is not with nng; a reply that never went is ours again. */
+        nng_aio_wait(seat->reply);
+        if ((msg = nng_aio_get_msg(seat->reply)) != NULL) {
+            nng_aio_set_msg(seat->reply, NULL);
+            nng_msg_free(msg);
+        }
+        nng_aio_reap(seat->reply);
+    }
+    if (seat->msg != NULL) {
+        nng_msg_free(seat->msg);
+    }
+    free(seat);
+}
+
+/* [any] */
+static seat *new_seat(tnng_lane *lane)
+{
+    seat *seat = calloc(1, sizeof(*seat));
+
+    if (seat == NULL) {
+        return NULL;
+    }
+    seat->lane = lane;
+    if (nng_aio_alloc(&seat->receive, on_request, seat) != 0 ||
+        nng_aio_alloc(&seat->reply, NULL, NULL) != 0 ||
+        nng_ctx_open(&seat->context, lane->socket->nng) != 0) {
+        tnng_seat_free(seat);
+        return NULL;
+    }
+    nng_aio_set_timeout(seat->receive, NNG_DURATION_INFINITE);
+    nng_aio_set_timeout(seat->reply, NNG_DURATION_INFINITE);
+    seat->sibling = lane->desk->all;
+    lane->desk->all = seat;
+    return seat;
+}
+
+/* [any] Replies that have gone free their contexts. */
+void tnng_desk_collect(tnng_desk *desk)
+{
+    seat **link = &desk->replying, *seat;
+
+    while ((seat = *link) != NULL) {
+        if (nng_aio_get_msg(seat->reply) == NULL) {
+            *link = seat->next;
+            desk->replying_count--;
+            tnng_desk_put_idle(desk, seat);
+        } else {
+            link = &seat->next;
+        }
+    }
+}
+
+/* [any] */
+static bool post(tnng_lane *lane)
+{
+    tnng_desk *desk = lane->desk;
+    seat *seat = desk->idle;
+
+    if (seat != NULL) {
+        desk->idle = seat->next;
+    } else if ((seat = new_seat(lane)) == NULL) {
+        return false;
+    }
+    seat->stage = SEAT_POSTED;
+    desk->posted++;
+    tnng_lane_hold(lane);
+    nng_aio_set_msg(seat->receive, NULL);
+    nng_ctx_recv(seat->context, seat->receive);
+    return true;
+}
+
+bool tnng_desk_drained(tnng_desk *desk)
+{
+    return desk->draining && desk->posted == 0 && desk->ready == NULL;
+}
+
+/* [any] lane->lock held: hand out what is ready, the youngest waiting worker first, then post a
+ * receive for each that is free. A reply that waits for its reader costs no worker until there are
+ * UNREAD_REPLIES of them. */
+void tnng_desk_settle(tnng_lane *lane)
+{
+    tnng_desk *desk = lane->desk;
+    tnng_op *op;
+
+    while (desk->ready != NULL && (op = lane->waiting.last) != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+        tnng_op_finish(op, 0, tnng_desk_take_ready(desk, op->wanted));
+    }
+    if (desk->replying != NULL) {
+        tnng_desk_collect(desk);
+    }
+    int wanted = desk->workers - desk->taken_count - desk->ready_count;
+    if (desk->replying_count > UNREAD_REPLIES) {
+        wanted -= desk->replying_count - UNREAD_REPLIES;
+    }
+    while (!lane->closed && !desk->draining && desk->posted < wanted && post(lane)) {
+    }
+    while (tnng_desk_drained(desk) && (op = lane->waiting.first) != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+        tnng_op_finish(op, TNNG_DRAINED, NULL);
+    }
+}
