@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import uuid
+import warnings
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
@@ -30,7 +31,7 @@ A = TypeVar("A", bound=trionng.Socket)
 B = TypeVar("B", bound=trionng.Socket)
 
 TRANSPORTS = ("inproc", "ipc", "tcp")
-ALL_TRANSPORTS = (*TRANSPORTS, "abstract")
+ALL_TRANSPORTS = (*TRANSPORTS, "abstract", "ws")
 
 
 def url_of(transport: str, directory: str | Path) -> str:
@@ -43,6 +44,7 @@ def url_of(transport: str, directory: str | Path) -> str:
         "tcp": "tcp://127.0.0.1:0",
         "tcp4": "tcp4://127.0.0.1:0",
         "tcp6": "tcp6://[::1]:0",
+        "ws": f"ws://127.0.0.1:0/{name}",
     }[transport]
 
 
@@ -98,6 +100,8 @@ def run_apart(
 
 def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
     faulthandler.dump_traceback_later(float(seconds), exit=True)
+    # As in pyproject.toml: what a ws listener says once on an old libnng.
+    warnings.filterwarnings("ignore", ".*libnng before 1.6", RuntimeWarning)
     called = getattr(importlib.import_module(module), function)
     if inspect.iscoroutinefunction(called):
         trio.run(called, *arguments)

@@ -12,8 +12,8 @@ import threading
 import pynng
 
 
-def reply(socket: pynng.Rep0, _: int) -> None:
-    """Answer every request."""
+def reply(socket: "pynng.Rep0 | pynng.Respondent0", _: int) -> None:
+    """Answer every request or survey."""
     while True:
         request = socket.recv()
         say(request.hex())
@@ -41,6 +41,22 @@ def receive(socket: "pynng.Sub0 | pynng.Pull0", _: int) -> None:
         say(socket.recv().hex())
 
 
+def survey(socket: pynng.Surveyor0, count: int) -> None:
+    """Ask everybody, and print the first reply to each survey."""
+    socket.survey_time = 20_000
+    for number in range(count):
+        socket.send(message("survey", number))
+        say(socket.recv().hex())
+
+
+def echo(socket: "pynng.Pair0 | pynng.Pair1 | pynng.Bus0", _: int) -> None:
+    """Send back whatever comes, with a word in front."""
+    while True:
+        data = socket.recv()
+        say(data.hex())
+        socket.send(b"echo of " + data)
+
+
 def message(kind: str, number: int) -> bytes:
     """Return a message that holds every byte value."""
     return f"{kind} {number} ".encode() + bytes(range(256))
@@ -58,6 +74,12 @@ ROLES = {
     "sub": (lambda: pynng.Sub0(topics=b"topic"), receive),
     "push": (pynng.Push0, send),
     "pull": (pynng.Pull0, receive),
+    "surveyor": (pynng.Surveyor0, survey),
+    "respondent": (pynng.Respondent0, reply),
+    "pair0": (pynng.Pair0, echo),
+    "pair1": (pynng.Pair1, echo),
+    "pair1 polyamorous": (lambda: pynng.Pair1(polyamorous=True), echo),
+    "bus": (pynng.Bus0, echo),
 }
 
 

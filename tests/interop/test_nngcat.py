@@ -184,3 +184,75 @@ async def test_nngcat_push0_to_pull0_delivers_each(connect: Connect) -> None:
 
             assert received == [THEIRS] * 5
             assert (code, errors) == (0, "")
+
+
+async def test_nngcat_pair1_both_ways_gets_and_gives_every_byte(connect: Connect) -> None:
+    """A Pair1 and `nngcat --pair1` receive what the other sends."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Pair1() as pair,
+            connect(pair, "--pair1 --quoted --file THEIRS") as cat,
+        ):
+            await pair.send(OURS)
+
+            assert await printed(cat) == OURS
+            assert await pair.recv() == THEIRS
+
+
+async def test_nngcat_pair1_with_a_polyamorous_pair1_gets_and_gives(connect: Connect) -> None:
+    """A polyamorous Pair1 talks with `nngcat --pair1` as an ordinary one does."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Pair1(polyamorous=True) as pair,
+            connect(pair, "--pair1 --quoted --file THEIRS") as cat,
+        ):
+            await pair.wait_connected()
+            await pair.send(OURS)
+
+            assert await printed(cat) == OURS
+            assert await pair.recv() == THEIRS
+
+
+async def test_nngcat_respondent0_surveyed_replies(connect: Connect) -> None:
+    """A Surveyor0 gets the reply of `nngcat --respondent0`."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Surveyor0() as surveyor,
+            connect(surveyor, "--respondent0 --quoted --file THEIRS") as cat,
+        ):
+            await surveyor.wait_connected()
+            async with surveyor.survey(OURS, within=SECONDS) as replies:
+                reply = await replies.__anext__()
+
+            assert reply == THEIRS
+            assert await printed(cat) == OURS
+
+
+async def test_nngcat_surveyor0_asking_respondent0_gets_the_reply(connect: Connect) -> None:
+    """A Respondent0 gets the survey of `nngcat --surveyor0`, and its reply arrives there."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Respondent0() as respondent,
+            # Its first survey may come before it is connected; nothing but the next one says so.
+            connect(respondent, "--surveyor0 --interval 1 --quoted --file THEIRS") as cat,
+        ):
+            survey = await respondent.recv()
+            await respondent.send(OURS)
+
+            assert survey == THEIRS
+            assert await printed(cat) == OURS
+
+
+async def test_nngcat_bus0_both_ways_gets_and_gives_every_byte(connect: Connect) -> None:
+    """A Bus0 and `nngcat --bus0` receive what the other sends."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Bus0() as bus,
+            connect(bus, "--bus0 --interval 1 --quoted --file THEIRS") as cat,
+        ):
+            await bus.wait_connected()
+            # Until it has sent, it may not listen yet: a bus drops what nobody takes.
+            assert await bus.recv() == THEIRS
+            await bus.send(OURS)
+
+            assert await printed(cat) == OURS

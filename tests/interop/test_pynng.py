@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,3 +138,55 @@ async def test_pynng_push0_to_pull0_delivers_in_order(connect: Connect) -> None:
 
     both = zip(messages("other"), messages("topic"), strict=True)
     assert received == [message for pair in both for message in pair]
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (trionng.Pair0, "pair0"),
+        (trionng.Pair1, "pair1"),
+        (trionng.Pair1, "pair1 polyamorous"),
+        (partial(trionng.Pair1, polyamorous=True), "pair1"),
+        (trionng.Bus0, "bus"),
+    ],
+    ids=["pair0", "pair1", "pair1 with polyamorous", "polyamorous with pair1", "bus0"],
+)
+async def test_pynng_pair_or_bus_echoes_in_order(
+    connect: Connect, ours: Callable[[], trionng.Socket], theirs: str
+) -> None:
+    """What goes to a pynng socket of the same protocol comes back, message by message."""
+    with trio.fail_after(SECONDS):
+        async with ours() as socket, connect(socket, theirs, 0) as peer:
+            await socket.wait_connected()
+            for data in messages("ours"):
+                await socket.send(data)
+
+                assert await printed(peer) == data
+                assert await socket.recv() == b"echo of " + data
+
+
+async def test_pynng_respondent0_surveyed_replies(connect: Connect) -> None:
+    """A Surveyor0 gets pynng's reply to each of its surveys."""
+    with trio.fail_after(SECONDS):
+        async with trionng.Surveyor0() as surveyor, connect(surveyor, "respondent", 0) as peer:
+            await surveyor.wait_connected()
+            for data in messages("ours"):
+                async with surveyor.survey(data, within=SECONDS) as replies:
+                    assert await replies.__anext__() == b"reply to " + data
+
+                assert await printed(peer) == data
+
+
+async def test_pynng_surveyor0_asking_respondent0_gets_its_replies(connect: Connect) -> None:
+    """A Respondent0 gets pynng's surveys in order, and its replies arrive there."""
+    with trio.fail_after(SECONDS):
+        async with (
+            trionng.Respondent0() as respondent,
+            connect(respondent, "surveyor", COUNT) as peer,
+        ):
+            for expected in messages("survey"):
+                survey = await respondent.recv()
+                await respondent.send(b"our reply to " + survey)
+
+                assert survey == expected
+                assert await printed(peer) == b"our reply to " + expected

@@ -15,6 +15,14 @@ from storm.weather import Scene
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
+    from typing import TypeAlias
+
+    Receiver: TypeAlias = (
+        trionng.Pair0 | trionng.Pair1 | trionng.Bus0 | trionng.Pull0 | trionng.Sub0
+    )
+    Sender: TypeAlias = trionng.Pair0 | trionng.Pair1 | trionng.Bus0 | trionng.Push0 | trionng.Pub0
+    Asking: TypeAlias = trionng.Req0 | trionng.Surveyor0 | trionng.Context
+    Answerer: TypeAlias = trionng.Rep0 | trionng.Respondent0 | trionng.Context
 
 PATIENCE = 20
 CROWD = 5
@@ -45,23 +53,26 @@ def describe(expected: Counter[int], found: Counter[int]) -> str:
 
 
 class Stream(Scene[bytes]):
-    """Numbered messages one way; for each a credit comes back over another pair of sockets."""
+    """Numbered messages one way; for each a credit comes back over another pair of sockets.
 
-    WINDOW = 12  # less than any buffer on the way, so that no protocol may drop
+    The window, how many may be on their way, is less than any buffer there, so that no protocol may
+    drop one.
+    """
 
     def __init__(
         self,
-        receiver: trionng.Pair0 | trionng.Pull0 | trionng.Sub0 | trionng.SubContext,
-        sender: trionng.Pair0 | trionng.Push0 | trionng.Pub0,
+        receiver: Receiver | trionng.SubContext,
+        sender: Sender,
         credits: tuple[trionng.Push0, trionng.Pull0],
         rng: random.Random,
+        window: int,
     ) -> None:
         self.crowd = range(CROWD)
         self._receiver = receiver
         self._sender = sender
         self._credit_out, self._credit_in = credits
         self._rng = rng
-        self._credit = self.WINDOW
+        self._credit = window
         self._owed = 0
         self._sent = 0
         self._received: list[list[int]] = [[] for _ in range(CROWD)]
@@ -160,14 +171,14 @@ class Answering:
 
 
 class Answers(Scene[bytes]):
-    """Requests whose answers are received; some are given up for a newer request.
+    """Requests, or surveys of one peer, whose answers are received; some are given up for a newer.
 
     The first of those who ask is the socket, the others are contexts. So it is below.
     """
 
     def __init__(
         self,
-        asking: Sequence[trionng.Req0 | trionng.Context],
+        asking: Sequence[Asking],
         answering: Sequence[trionng.Context],
         rng: random.Random,
     ) -> None:
@@ -262,11 +273,11 @@ class Exchanges(Scene["tuple[int, bytes]"]):
 
 
 class Requests(Scene[bytes]):
-    """Requests that are received; every one is answered, once."""
+    """Requests, or surveys, that are received; every one is answered, once."""
 
     def __init__(
         self,
-        answering: Sequence[trionng.Rep0 | trionng.Context],
+        answering: Sequence[Answerer],
         asking: Sequence[trionng.Context],
     ) -> None:
         self.crowd = range(1, len(answering))

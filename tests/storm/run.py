@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from contextlib import AsyncExitStack
 
+    from storm.receives import Answerer, Asking, Receiver, Sender
+
 # So that few messages fill a connection, and a send has to wait.
-SIZES = {"inproc": 0, "ipc": 64 * 1024, "tcp": 128 * 1024}
+SIZES = {"inproc": 0, "ipc": 64 * 1024, "tcp": 128 * 1024, "ws": 128 * 1024}
 OF_THE_SYSTEM = 64 * 1024
 
 
@@ -53,23 +55,35 @@ class Stage:
 
     async def _stream(
         self,
-        receiver: trionng.Pair0 | trionng.Pull0 | trionng.Sub0,
-        sender: trionng.Pair0 | trionng.Push0 | trionng.Pub0,
+        receiver: Receiver,
+        sender: Sender,
         *,
         context: bool = False,
+        window: int = 12,
     ) -> Scene[bytes]:
-        credits = trionng.Push0(send_buffer_size=Stream.WINDOW), trionng.Pull0()
+        credits = trionng.Push0(send_buffer_size=window), trionng.Pull0()
         await self._stack.enter_async_context(connected(*credits, self._transport))
         await self._stack.enter_async_context(connected(receiver, sender, self._transport))
-        calling: trionng.Pair0 | trionng.Pull0 | trionng.Sub0 | trionng.SubContext = receiver
+        calling: Receiver | trionng.SubContext = receiver
         if context:
             assert isinstance(receiver, trionng.Sub0)
             calling = await self._stack.enter_async_context(receiver.new_context())
             calling.subscribe("")
-        return Stream(calling, sender, credits, self._rng)
+        return Stream(calling, sender, credits, self._rng, window)
 
     async def receive_pair0(self) -> Scene[bytes]:
         return await self._stream(trionng.Pair0(), trionng.Pair0(send_buffer_size=2))
+
+    async def receive_pair1(self) -> Scene[bytes]:
+        return await self._stream(trionng.Pair1(), trionng.Pair1(send_buffer_size=2))
+
+    async def receive_pair1_polyamorous(self) -> Scene[bytes]:
+        # It drops what a peer does not take, and keeps two messages for each.
+        several = trionng.Pair1(polyamorous=True), trionng.Pair1(polyamorous=True)
+        return await self._stream(*several, window=2)
+
+    async def receive_bus0(self) -> Scene[bytes]:
+        return await self._stream(trionng.Bus0(), trionng.Bus0())
 
     async def receive_pull0(self) -> Scene[bytes]:
         return await self._stream(trionng.Pull0(), trionng.Push0(send_buffer_size=2))
@@ -90,16 +104,25 @@ class Stage:
         await self._stack.enter_async_context(connected(*sockets, self._transport))
         return sockets
 
-    async def _contexts(
-        self, socket: trionng.Rep0 | trionng.Req0, count: int
-    ) -> list[trionng.Context]:
+    async def _inquiry(self) -> tuple[trionng.Respondent0, trionng.Surveyor0]:
+        sockets = trionng.Respondent0(), trionng.Surveyor0(survey_time=-1)
+        await self._stack.enter_async_context(connected(*sockets, self._transport))
+        return sockets
+
+    async def _contexts(self, socket: trionng.Socket, count: int) -> list[trionng.Context]:
         return [await self._stack.enter_async_context(socket.new_context()) for _ in range(count)]
 
     async def receive_req0(self) -> Scene[bytes]:
         rep, req = await self._dialog()
-        asking: list[trionng.Req0 | trionng.Context] = [req]
+        asking: list[Asking] = [req]
         asking += await self._contexts(req, CROWD)
         return Answers(asking, await self._contexts(rep, CROWD), self._rng)
+
+    async def receive_surveyor0(self) -> Scene[bytes]:
+        respondent, surveyor = await self._inquiry()
+        asking: list[Asking] = [surveyor]
+        asking += await self._contexts(surveyor, CROWD)
+        return Answers(asking, await self._contexts(respondent, CROWD), self._rng)
 
     async def request(self) -> Scene[tuple[int, bytes]]:
         rep, req = await self._dialog()
@@ -107,9 +130,15 @@ class Stage:
 
     async def receive_rep0(self) -> Scene[bytes]:
         rep, req = await self._dialog()
-        answering: list[trionng.Rep0 | trionng.Context] = [rep]
+        answering: list[Answerer] = [rep]
         answering += await self._contexts(rep, CROWD)
         return Requests(answering, await self._contexts(req, CROWD))
+
+    async def receive_respondent0(self) -> Scene[bytes]:
+        respondent, surveyor = await self._inquiry()
+        answering: list[Answerer] = [respondent]
+        answering += await self._contexts(respondent, CROWD)
+        return Requests(answering, await self._contexts(surveyor, CROWD))
 
     async def send_push0(self) -> Scene[int]:
         push, pull = trionng.Push0(), trionng.Pull0()
@@ -121,6 +150,11 @@ class Stage:
         await self._stack.enter_async_context(connected(one, other, self._transport))
         return self._pour([one] * CROWD, other)
 
+    async def send_pair1(self) -> Scene[int]:
+        one, other = trionng.Pair1(send_buffer_size=1), trionng.Pair1()
+        await self._stack.enter_async_context(connected(one, other, self._transport))
+        return self._pour([one] * CROWD, other)
+
     async def send_req0(self) -> Scene[int]:
         rep, req = await self._dialog()
         return self._pour([req, *await self._contexts(req, CROWD)], rep, crowd_from=1)
@@ -128,19 +162,27 @@ class Stage:
     def _pour(
         self,
         senders: Sequence[trionng.Socket | trionng.Context],
-        reader: trionng.Pull0 | trionng.Pair0 | trionng.Rep0,
+        reader: trionng.Socket,
         crowd_from: int = 0,
     ) -> Scene[int]:
         shrink_buffers()
         return Pour(senders, reader, SIZES[self._transport], self._rng, crowd_from)
 
     async def send_rep0(self) -> Scene[int]:
-        rep, raw = trionng.Rep0(), trionng.Req0(raw=True)
-        await self._stack.enter_async_context(connected(rep, raw, self._transport))
+        return await self._replies(trionng.Rep0(), trionng.Req0(raw=True))
+
+    async def send_respondent0(self) -> Scene[int]:
+        return await self._replies(trionng.Respondent0(), trionng.Surveyor0(raw=True))
+
+    async def _replies(
+        self,
+        answering: trionng.Rep0 | trionng.Respondent0,
+        raw: trionng.Req0 | trionng.Surveyor0,
+    ) -> Scene[int]:
+        await self._stack.enter_async_context(connected(answering, raw, self._transport))
         shrink_buffers()
-        answering: list[trionng.Rep0 | trionng.Context] = [rep]
-        answering += await self._contexts(rep, CROWD)
-        return Replies(answering, raw, SIZES[self._transport], self._rng)
+        everybody: list[Answerer] = [answering, *await self._contexts(answering, CROWD)]
+        return Replies(everybody, raw, SIZES[self._transport], self._rng)
 
 
 STORMS = sorted(name for name in vars(Stage) if not name.startswith("_"))

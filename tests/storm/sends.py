@@ -26,7 +26,7 @@ class Pour(Scene[int]):
     def __init__(
         self,
         senders: Sequence[trionng.Socket | trionng.Context],
-        reader: trionng.Pull0 | trionng.Pair0 | trionng.Rep0 | trionng.Req0,
+        reader: trionng.Socket,
         size: int,
         rng: random.Random,
         crowd_from: int = 0,
@@ -97,12 +97,12 @@ class Pour(Scene[int]):
 
 
 class Replies(Pour):
-    """Numbered replies to a raw Req0, which shows every reply that comes, when it is told to."""
+    """Numbered replies to a raw Req0 or Surveyor0, which shows each when it is told to."""
 
     def __init__(
         self,
-        answering: Sequence[trionng.Rep0 | trionng.Context],
-        client: trionng.Req0,
+        answering: Sequence[trionng.Socket | trionng.Context],
+        client: trionng.Req0 | trionng.Surveyor0,
         size: int,
         rng: random.Random,
     ) -> None:
