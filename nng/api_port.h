@@ -37,8 +37,39 @@ enum {
 tnng_port *tnng_port_open(bool exclusive, uint64_t token);
 int tnng_port_fd(tnng_port *);
 int tnng_port_take(tnng_port *, tnng_result *results, int max);
-void tnng_port_wait(tnng_port *, int milliseconds);
 void tnng_port_close(tnng_port *);
+
+/* How a thread waits: a port of its own, and the one call it is in. Whatever becomes of the thread's
+ * Python code, an exception between any two steps of it included, the call and its message are here,
+ * until `taken` says that the message has been copied and will be handed out. */
+typedef struct {
+    tnng_result result;
+    bool taken;       /* set by Python; the next call, or the end, frees the message */
+    int64_t patience; /* nanoseconds the next call waits by itself; 0: it does not wait at all */
+    int count;        /* messages of a batch: lengths in `sizes`, contents in `packed` */
+    uint32_t *sizes;  /* made on first use */
+    char *packed;
+    nng_msg **batch; /* the messages `packed` was copied from */
+    nng_msg *held;   /* what the last call received */
+    tnng_lane *home; /* where all these go back to; a counted reference */
+    tnng_port *port;
+} tnng_waiter;
+tnng_waiter *tnng_waiter_new(void);
+void tnng_waiter_free(tnng_waiter *);
+/* Every call submitted with the waiter's port waits a moment by itself before it answers
+ * TNNG_PARKED. Then this waits, until `until` (nanoseconds of the monotonic clock; negative is for
+ * ever) or, with descriptors, until `read_fd` is readable; a finished call writes a 0 to `write_fd`.
+ * TNNG_PARKED: still not finished. */
+int tnng_waiter_wait(tnng_waiter *, int64_t until, int read_fd, int write_fd);
+/* Ends the call that is parked, and waits for the decision: NNG_ETIMEDOUT if it did not happen. */
+int tnng_waiter_leave(tnng_waiter *);
+/* As if the call had not been made: what was received goes back to its lane. A message that a send
+ * gave back stays in the result. */
+void tnng_waiter_undo(tnng_waiter *);
+/* What is ready now, at most `max` messages that `packed` has room for; answers their number. They
+ * come after the one the waiter holds, if it holds one. */
+int tnng_waiter_receive_many(tnng_waiter *, tnng_lane *, int max);
+enum { TNNG_BATCH = 256, TNNG_BATCH_BYTES = 65536, TNNG_MOMENT = 1000000 };
 
 int tnng_op_cancel(tnng_op *);
 void tnng_op_abandon(tnng_op *);

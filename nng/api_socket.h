@@ -56,6 +56,8 @@ nng_msg *tnng_msg_copy(const nng_msg *);
 void nng_msg_free(nng_msg *);
 /* The same, for one whose content has been copied out: its memory may serve the next message. */
 void tnng_msg_done(nng_msg *);
+/* Frees it if it has changed owners. */
+void tnng_msg_free_owned(const bool *owned, nng_msg *);
 size_t nng_msg_len(const nng_msg *);
 const char *tnng_msg_chars(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);

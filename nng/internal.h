@@ -55,6 +55,8 @@ struct tnng_port {
     pthread_mutex_t lock;
     tnng_op *first, *last; /* finished calls nobody has taken; under lock */
     int read_fd, write_fd; /* -1 once closed; under lock */
+    int polled_fd;         /* a pipe that a thread polls just now, else -1; under lock */
+    tnng_waiter *waiter;   /* the thread it belongs to; only that thread follows it */
     bool exclusive;
     uint64_t token;      /* under lock; 0 when there is a descriptor, or when closed */
     bool alarm;          /* token bell: rung, Python not yet called; under lock */
@@ -177,7 +179,7 @@ struct tnng_socket {
     bool pipes_closed;
 
     pthread_mutex_t owner_lock;
-    tnng_port *owner; /* compared, never followed */
+    tnng_port *owner; /* compared, never followed; NULL: threads, any number of them */
     int parked;
 
     atomic_uint_fast64_t accepted; /* messages nng took from us */
@@ -206,10 +208,15 @@ void tnng_socket_release(tnng_socket *);
 void tnng_lane_release(tnng_lane *);
 
 /* port.c */
+tnng_port *tnng_port_new(void);
 void tnng_port_hold(tnng_port *);
 void tnng_port_release(tnng_port *);
 void tnng_port_post(tnng_port *, tnng_op *);
 bool tnng_port_unpost(tnng_port *, tnng_op *);
+
+/* wait.c: [caller] the last thing every submit does, without a lock. `home` is the lane a message
+ * received by this call would go back to. */
+int tnng_submitted(tnng_port *, tnng_lane *home, int code);
 
 /* receive.c: all with lane->lock held */
 int tnng_lane_leave(tnng_lane *, tnng_op *);
@@ -222,6 +229,7 @@ void tnng_lane_hold(tnng_lane *);
 void tnng_submit_receive(tnng_lane *, nng_aio *);
 
 int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
+int tnng_lane_receive_now(tnng_lane *, nng_msg **);
 bool tnng_lane_ready(tnng_lane *);
 tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *);
 void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);

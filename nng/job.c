@@ -64,12 +64,13 @@ static int start_job(tnng_op *op, tnng_result *result)
     if (result != NULL) {
         tnng_park(op, result);
     }
+    tnng_port *port = op->port; /* the caller's; `op` may be gone once it runs */
     if (tnng_run_thread(run_job, op)) {
-        return TNNG_PARKED;
+        return tnng_submitted(port, NULL, TNNG_PARKED);
     }
     if (op->run == run_socket_close) {
         run_job(op); /* rather late than never: nng's callbacks must not outlive the socket */
-        return TNNG_PARKED;
+        return tnng_submitted(port, NULL, TNNG_PARKED);
     }
     tnng_op_free(op);
     return result == NULL ? NNG_ENOMEM : tnng_answer(result, NNG_ENOMEM, NULL);

@@ -25,6 +25,14 @@ void tnng_msg_done(nng_msg *msg)
     }
 }
 
+/* [any] */
+void tnng_msg_free_owned(const bool *owned, nng_msg *msg)
+{
+    if (*owned) {
+        nng_msg_free(msg);
+    }
+}
+
 /* [any] The spare message with a body of `size` bytes, if it has room and is not far too large. */
 static nng_msg *use_spare(size_t size)
 {

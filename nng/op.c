@@ -32,15 +32,20 @@ void tnng_ops_remove(tnng_ops *list, tnng_op *op)
     op->next = op->previous = NULL;
 }
 
+/* Threads share a socket with each other, and a loop shares with nobody. */
+static bool is_for_us(tnng_socket *socket, tnng_port *port)
+{
+    return socket->parked == 0 || socket->owner == (port->exclusive ? port : NULL);
+}
+
 /* [caller] A socket belongs to the loop that waits on it: false when another loop does. */
 bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
 {
     pthread_mutex_lock(&socket->owner_lock);
-    bool free_for_us = socket->parked == 0 || socket->owner == port || !port->exclusive;
+    bool free_for_us = is_for_us(socket, port);
     if (free_for_us) {
-        if (socket->parked++ == 0) {
-            socket->owner = port;
-        }
+        socket->owner = port->exclusive ? port : NULL;
+        socket->parked++;
     }
     pthread_mutex_unlock(&socket->owner_lock);
     return free_for_us;
@@ -50,7 +55,7 @@ bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
 bool tnng_owner_is_another(tnng_socket *socket, tnng_port *port)
 {
     pthread_mutex_lock(&socket->owner_lock);
-    bool another = socket->parked > 0 && socket->owner != port && port->exclusive;
+    bool another = !is_for_us(socket, port);
     pthread_mutex_unlock(&socket->owner_lock);
     return another;
 }

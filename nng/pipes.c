@@ -269,7 +269,7 @@ int tnng_wait_pipes(
         code = tnng_park(op, result);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
-    return code;
+    return tnng_submitted(port, NULL, code);
 }
 
 /* [caller] */

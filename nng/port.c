@@ -80,6 +80,10 @@ static void ring(tnng_port *port)
     uint64_t one = 1;
 
     port->alarm = true;
+    if (port->polled_fd >= 0) {
+        while (write(port->polled_fd, "", 1) < 0 && errno == EINTR) {
+        }
+    }
     if (port->write_fd >= 0) {
         while (write(port->write_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
         }
@@ -87,22 +91,37 @@ static void ring(tnng_port *port)
     pthread_cond_broadcast(&port->rung);
 }
 
-tnng_port *tnng_port_open(bool exclusive, uint64_t token)
+/* [caller] One without a descriptor: it can be waited for with `rung`, in monotonic time. */
+tnng_port *tnng_port_new(void)
 {
+    pthread_condattr_t attributes;
     tnng_port *port = calloc(1, sizeof(*port));
+
     if (port == NULL) {
         return NULL;
     }
-    port->read_fd = port->write_fd = -1;
+    port->read_fd = port->write_fd = port->polled_fd = -1;
+    atomic_init(&port->refs, 1);
+    pthread_mutex_init(&port->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&port->rung, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return port;
+}
+
+tnng_port *tnng_port_open(bool exclusive, uint64_t token)
+{
+    tnng_port *port = tnng_port_new();
+    if (port == NULL) {
+        return NULL;
+    }
     port->exclusive = exclusive;
     port->token = token;
     if (token == 0 && open_bell(port) != 0) {
-        free(port);
+        tnng_port_release(port);
         return NULL;
     }
-    atomic_init(&port->refs, 1);
-    pthread_mutex_init(&port->lock, NULL);
-    pthread_cond_init(&port->rung, NULL);
     if (token != 0) {
         tnng_port_hold(port);
         if (!tnng_run_thread(ring_python, port)) {
@@ -190,29 +209,6 @@ int tnng_port_take(tnng_port *port, tnng_result *results, int max)
         op = next;
     }
     return count;
-}
-
-/* [caller] Sleeps until something is finished; a negative time is for ever. */
-void tnng_port_wait(tnng_port *port, int milliseconds)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += milliseconds / 1000;
-    until.tv_nsec += (milliseconds % 1000) * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000L;
-    }
-    pthread_mutex_lock(&port->lock);
-    while (port->first == NULL) {
-        if (milliseconds < 0) {
-            pthread_cond_wait(&port->rung, &port->lock);
-        } else if (pthread_cond_timedwait(&port->rung, &port->lock, &until) == ETIMEDOUT) {
-            break;
-        }
-    }
-    pthread_mutex_unlock(&port->lock);
 }
 
 /* [caller] The loop is over: no ring after this. Calls still out keep the memory until they are

@@ -295,7 +295,7 @@ static int try_receive(tnng_lane *lane, nng_msg **msg)
 
 /* [caller] lane->lock held. What can be had at once: a message taken before, else, only when
  * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing. */
-static int receive_now(tnng_lane *lane, nng_msg **msg)
+int tnng_lane_receive_now(tnng_lane *lane, nng_msg **msg)
 {
     int code = NNG_ETIMEDOUT;
 
@@ -350,7 +350,8 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
         return tnng_answer(result, NNG_ENOTSUP, NULL);
     }
     if (lane->traits & SPARE_CONTEXTS) {
-        return tnng_source_receive(lane, port, tag, result);
+        code = tnng_source_receive(lane, port, tag, result);
+        return tnng_submitted(port, lane, code);
     }
     pthread_mutex_lock(&lane->lock);
     if (lane->closed) {
@@ -359,7 +360,7 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
                (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
         /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
         code = NNG_EBUSY;
-    } else if ((code = receive_now(lane, &msg)) == NNG_ETIMEDOUT && !lane->ended) {
+    } else if ((code = tnng_lane_receive_now(lane, &msg)) == NNG_ETIMEDOUT && !lane->ended) {
         if (port == NULL) {
             code = NNG_EAGAIN;
         } else if (!tnng_owner_enter(lane->socket, port)) {
@@ -373,7 +374,10 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
         }
     }
     pthread_mutex_unlock(&lane->lock);
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+    if (code != TNNG_PARKED) {
+        tnng_answer(result, code, msg);
+    }
+    return tnng_submitted(port, lane, code);
 }
 
 /* [caller] */
@@ -389,7 +393,7 @@ int tnng_receive_many(
         return 0;
     }
     pthread_mutex_lock(&lane->lock);
-    while (count < max && !lane->closed && receive_now(lane, &msg) == 0 && msg != NULL) {
+    while (count < max && !lane->closed && tnng_lane_receive_now(lane, &msg) == 0 && msg != NULL) {
         size_t size = nng_msg_len(msg);
         if (size <= capacity - used) {
             memcpy(buffer + used, nng_msg_body(msg), size);

@@ -256,7 +256,10 @@ static int run(
     pthread_mutex_lock(&lane->lock);
     code = start(lane, &msg, chain, port, tag, result);
     pthread_mutex_unlock(&lane->lock);
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+    if (code != TNNG_PARKED) {
+        tnng_answer(result, code, msg);
+    }
+    return tnng_submitted(port, NULL, code);
 }
 
 int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_result *result)
@@ -273,7 +276,7 @@ static int run_bytes(tnng_lane *lane, const char *data, size_t size, bool chain,
     int code = msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
                            : run(lane, msg, chain, port, tag, result);
 
-    if (code != TNNG_PARKED && result->msg != NULL) {
+    if (code != TNNG_PARKED && code != 0 && result->msg != NULL) {
         nng_msg_free(result->msg);
         result->msg = NULL;
     }

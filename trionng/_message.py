@@ -50,9 +50,15 @@ class Message:
     @classmethod
     def _received(cls, msg: _ffi.Msg, pipe: Pipe | None) -> Message:
         """Wrap a message that nng gave us, and own it."""
-        self = cls.__new__(cls)
-        self._handle = _ffi.MessageHandle(msg)
+        self = cls._of(_ffi.MessageHandle(msg))
         self._pipe = pipe
+        return self
+
+    @classmethod
+    def _of(cls, handle: _ffi.MessageHandle) -> Message:
+        self = cls.__new__(cls)
+        self._handle = handle
+        self._pipe = None
         return self
 
     def _owned(self) -> _ffi.MessageHandle:

@@ -206,15 +206,18 @@ class Exchange:
     def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         idle = self._socket._idle_lanes
         self._socket._requests += 1
+        lane = None
         if len(idle) > 1:
             # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
             # the first to end. So one lane rests, and its timer, which is older, ends first.
-            lane = idle.pop(-1 if self._socket._requests % _REST else 0)
-        else:
-            code, opened = self._socket._native.open_lane(context=True)
-            if opened is None:
+            try:
+                lane = idle.pop(-1 if self._socket._requests % _REST else 0)
+            except IndexError:
+                pass  # other threads were faster
+        if lane is None:
+            code, lane = self._socket._native.open_lane(context=True)
+            if lane is None:
                 return code, _ffi.NULL
-            lane = opened
         self._lane = lane
         return lane.exchange(self._data, port, tag)
 

@@ -64,6 +64,7 @@ from trionng._ffi._types import (
     Op as Op,
     PutBack as PutBack,
 )
+from trionng._ffi._waiter import Waiter as Waiter
 from trionng._ffi._values import (
     ON_CONTEXT as ON_CONTEXT,
     ON_DIALER as ON_DIALER,

@@ -60,8 +60,8 @@ class MessageHandle:
 
     __slots__ = ("__weakref__", "_body", "_owner")
 
-    def __init__(self, msg: Msg) -> None:
-        self._owner = ffi.gc(msg, lib.nng_msg_free)
+    def __init__(self, msg: Msg, free: Any = lib.nng_msg_free) -> None:
+        self._owner = ffi.gc(msg, free)
         self._body: weakref.ref[Any] | None = None
 
     @classmethod

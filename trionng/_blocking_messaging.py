@@ -1,0 +1,261 @@
+"""Sending and receiving for threads (floor 5): the twin of `_messaging`.
+
+Every call checks that no Trio task is blocked, is submitted and waited for by `_wait_blocking`, and
+ends as that file's rules say.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+from trionng import _ffi
+from trionng._calls import (
+    ETIMEDOUT,
+    Calls,
+    NeverReceiveCalls,
+    NeverSendCalls,
+    NowaitSendCalls,
+    SendMessage,
+    as_batch,
+    missing,
+    next_chunk,
+)
+from trionng._errors import InvalidOperation
+from trionng._message import Message
+from trionng._util import check_buffer, check_may_block
+from trionng._wait_blocking import borrow, deadline, give_up, run, thread
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NoReturn
+
+    from typing_extensions import Buffer, Self
+
+    from trionng._wait_blocking import Submit
+
+_ONE = "this protocol has one request, or one answer, at a time"
+_ONLY_RECEIVES, _ONLY_SENDS = "this protocol only receives", "this protocol only sends"
+
+
+class Messaging(Calls):
+    """The calls of a socket or context that a thread waits for."""
+
+    def _check(self, call: str, twin: str | None = None) -> None:
+        name = type(self).__name__
+        check_may_block(f"trionng.blocking.{name}.{call}", f"trionng.{name}.{twin or call}")
+
+    def _over(self, code: int, timeout: float | None, option: int) -> str | None:
+        """Say which time is over."""
+        if code == ETIMEDOUT and timeout is not None:
+            return f"{timeout} s are over"
+        return self._why(code, option)
+
+    def _receive(
+        self, waiter: _ffi.Waiter, operation: str, *, block: bool, timeout: float | None
+    ) -> None:
+        """Receive a message that is still wanted into the waiter."""
+        self._check(operation)
+        until = deadline(timeout if block else 0.0, self.recv_timeout)
+        while True:
+            code = self._receive_one(waiter, until)
+            if code != 0:
+                break
+            if self._topics is None or self._topics.want(waiter.message):
+                return
+            waiter.refuse()
+        if code == ETIMEDOUT and not block:
+            code = _ffi.AGAIN
+        raise self._failed(code, operation, self._over(code, timeout, self.recv_timeout))
+
+    def _receive_one(self, waiter: _ffi.Waiter, until: float | None) -> int:
+        return run(waiter, self._lane.receive, until)
+
+    def _send(
+        self,
+        operation: str,
+        submit: Submit,
+        timeout: float | None,
+        put_back: _ffi.PutBack = _ffi.drop,
+    ) -> None:
+        self._check(operation)
+        waiter = borrow()
+        try:
+            code = run(waiter, submit, deadline(timeout, self.send_timeout))
+            if code != 0:
+                raise self._failed(code, operation, self._over(code, timeout, self.send_timeout))
+            waiter.keep(thread)
+        except BaseException:
+            give_up(waiter, put_back)
+            raise
+
+    def send(self, data: Buffer, *, timeout: float | None = None) -> None:
+        """Send one message: the twin of `trionng.Socket.send`.
+
+        Args:
+            data: any contiguous buffer; it is copied.
+            timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
+        """
+        check_buffer(data)
+        self._send("send", partial(self._lane.send, data), timeout)
+
+    def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
+        """Send a `Message` and give it away: the twin of `trionng.Socket.send_msg`.
+
+        Args:
+            msg: unless it was sent, it is yours again.
+            timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
+        """
+        submit = SendMessage(self._socket_core(), self._lane, msg)
+        self._send("send_msg", submit, timeout, msg._restore)
+
+    def recv(self, *, block: bool = True, timeout: float | None = None) -> bytes:
+        """Receive one message and return its content: the twin of `trionng.Socket.recv`.
+
+        Ctrl-C loses nothing: a message that had arrived is what the next receive returns.
+
+        Args:
+            block: False raises `TryAgain` instead of waiting.
+            timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
+        """
+        waiter = borrow()
+        try:
+            self._receive(waiter, "recv", block=block, timeout=timeout)
+            data = waiter.copy()
+            waiter.keep(thread)
+        except BaseException:
+            give_up(waiter)
+            raise
+        return data
+
+    def recv_msg(self, *, block: bool = True, timeout: float | None = None) -> Message:
+        """Receive one message without copying it: the twin of `trionng.Socket.recv_msg`.
+
+        Args:
+            block: False raises `TryAgain` instead of waiting.
+            timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
+        """
+        waiter = borrow()
+        try:
+            self._receive(waiter, "recv_msg", block=block, timeout=timeout)
+            message = Message._of(waiter.handle())
+            message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
+            waiter.hand_over(thread)
+        except BaseException:
+            give_up(waiter)
+            raise
+        return message
+
+    def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
+        """Raise NotSupported: this protocol has one request, or one answer, at a time."""
+        missing(self, "recv_many", _ONE)
+
+    def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> int:
+        """Raise NotSupported: this protocol has one request, or one answer, at a time."""
+        missing(self, "send_many", _ONE)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        """Receive; a socket closed under the loop raises Closed."""
+        return self.recv()
+
+
+class ManyReceiving(Messaging):
+    """Receives in batches, for the protocols where taking more than one is honest."""
+
+    def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
+        """Receive what is ready, at least one message: the twin of `trionng.Pull0.recv_many`.
+
+        Args:
+            most: how many messages at most.
+            timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
+        """
+        self._check("recv_many")
+        if most < 1:
+            raise InvalidOperation(f"recv_many: {most} is not at least 1")
+        until = deadline(timeout, self.recv_timeout)
+        waiter = borrow()
+        try:
+            batch: list[bytes] = []
+            while not batch:
+                batch = waiter.receive_many(self._lane, most)
+                if not batch:
+                    code = self._receive_one(waiter, until)
+                    if code != 0:
+                        why = self._over(code, timeout, self.recv_timeout)
+                        raise self._failed(code, "recv_many", why)
+                    batch = [waiter.copy(), *waiter.receive_many(self._lane, most - 1)]
+                if self._topics is not None:
+                    batch = self._topics.filter(batch)
+                if not batch:
+                    waiter.refuse()
+            waiter.keep(thread)
+        except BaseException:
+            give_up(waiter)
+            raise
+        return batch
+
+
+class NowaitSending(NowaitSendCalls, Messaging):
+    """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
+
+    def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> int:
+        """Send messages in order; return how many went: the twin of `trionng.Push0.send_many`.
+
+        Args:
+            messages: any contiguous buffers; they are read before anything is sent.
+            timeout: seconds for all of them; None is `send_timeout` for each that must wait; when
+                they are over, `Timeout` is raised, and what was sent before is sent.
+        """
+        self._check("send_many")
+        batch = as_batch(messages)
+        end = None if timeout is None else time.monotonic() + timeout
+        sent = 0
+        while sent < len(batch):
+            code, count = self._lane.send_many(next_chunk(batch, sent))
+            sent += count
+            if code == _ffi.AGAIN:
+                left = None if end is None else max(0.0, end - time.monotonic())
+                self._send("send_many", partial(self._lane.send, batch[sent]), left)
+                sent += 1
+            elif code != 0:
+                raise self._failed(code, "send_many")
+        return sent
+
+
+class NeverSends(NeverSendCalls, Messaging):
+    """A protocol without a sending side."""
+
+    def send(self, data: Buffer, *, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only receives."""
+        missing(self, "send", _ONLY_RECEIVES)
+
+    def send_msg(self, msg: Message, *, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only receives."""
+        missing(self, "send_msg", _ONLY_RECEIVES)
+
+    def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only receives."""
+        missing(self, "send_many", _ONLY_RECEIVES)
+
+
+class NeverReceives(NeverReceiveCalls, Messaging):
+    """A protocol without a receiving side."""
+
+    def recv(self, *, block: bool = True, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only sends."""
+        missing(self, "recv", _ONLY_SENDS)
+
+    def recv_msg(self, *, block: bool = True, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only sends."""
+        missing(self, "recv_msg", _ONLY_SENDS)
+
+    def recv_many(self, most: int, *, timeout: float | None = None) -> NoReturn:
+        """Raise NotSupported: this protocol only sends."""
+        missing(self, "recv_many", _ONLY_SENDS)
+
+    def __next__(self) -> NoReturn:
+        missing(self, "recv", _ONLY_SENDS)

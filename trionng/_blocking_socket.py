@@ -1,0 +1,239 @@
+"""The socket for threads that every protocol builds on (floor 5): the twin of `_trio_socket`."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, final
+
+from trionng._blocking_messaging import Messaging
+from trionng._calls import ETIMEDOUT
+from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
+from trionng._endpoints import DialerCore, ListenerCore
+from trionng._errors import Closed, Timeout
+from trionng._util import check_may_block
+from trionng._wait_blocking import borrow, deadline, give_up, run, thread
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from trionng._tls import TLSConfig
+    from trionng._wait_blocking import Submit
+
+_FOR_EVER = -1
+
+
+def _wait(submit: Submit, timeout: float | None) -> int:
+    """Run an operation that moves no message."""
+    waiter = borrow()
+    try:
+        code = run(waiter, submit, deadline(timeout, _FOR_EVER))
+        waiter.keep(thread)
+    except BaseException:
+        give_up(waiter)
+        raise
+    return code
+
+
+def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None, within: float) -> None:
+    if submit is not None and _wait(submit, within) == ETIMEDOUT:
+        warnings.warn(f"{endpoint!r}: nng has not closed it in {within} s", stacklevel=3)
+
+
+@final
+class Dialer(DialerCore):
+    """Makes a connection, and makes it again when it is lost: the twin of `trionng.Dialer`."""
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Stop dialling and drop the connection: the twin of `trionng.Dialer.aclose`.
+
+        Args:
+            timeout: seconds to wait for nng, which goes on by itself; default 5.
+        """
+        core = None if self._closed else self._leave_socket()
+        submit = partial(core._native.close_dialer, self._number) if core else None
+        _finish_closing(self, submit, CLOSE_WITHIN if timeout is None else timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+@final
+class Listener(ListenerCore):
+    """Accepts connections: the twin of `trionng.Listener`."""
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Accept no more and drop its connections: the twin of `trionng.Listener.aclose`.
+
+        Args:
+            timeout: seconds to wait for nng, which goes on by itself; default 5.
+        """
+        core = None if self._closed else self._leave_socket()
+        submit = partial(core._native.close_listener, self._number) if core else None
+        _finish_closing(self, submit, CLOSE_WITHIN if timeout is None else timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+class Socket(Messaging, Core[Dialer, Listener]):
+    """A socket for scripts and threads; use one of the protocol classes.
+
+    The twin of `trionng.Socket`, with the same arguments. Any number of threads may use it. `dial=`
+    waits for the first attempt, as `dial(url)` does.
+    """
+
+    _dialer_type: type[Dialer] = Dialer
+    _listener_type: type[Listener] = Listener
+
+    def _dial_at_once(self, url: str) -> None:
+        self.dial(url)
+
+    def dial(
+        self,
+        url: str,
+        *,
+        block: bool | None = None,
+        tls_config: TLSConfig | None = None,
+        recv_max_size: int | None = None,
+        reconnect_time_min: int | None = None,
+        reconnect_time_max: int | None = None,
+        tcp_nodelay: bool | None = None,
+        tcp_keepalive: bool | None = None,
+        timeout: float | None = None,
+    ) -> Dialer:
+        """Connect to `url`, and again whenever that is lost: the twin of `trionng.Socket.dial`.
+
+        Args:
+            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`.
+            block: True waits for the first attempt and raises its failure. False connects in the
+                background. None waits for the first attempt; its failure is logged, and retried in
+                the background.
+            tls_config: for tls+tcp and wss; default: the socket's.
+            recv_max_size: largest message the peer may send, bytes; default: the socket's.
+            reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the
+                socket's.
+            tcp_nodelay, tcp_keepalive: default: the socket's.
+            timeout: seconds for the first attempt; None is for ever; when they are over, `Timeout`
+                is raised, and no dialer is left behind.
+        """
+        self._check("dial")
+        options = {
+            "recv_max_size": recv_max_size,
+            "reconnect_time_min": reconnect_time_min,
+            "reconnect_time_max": reconnect_time_max,
+            "tcp_nodelay": tcp_nodelay,
+            "tcp_keepalive": tcp_keepalive,
+        }
+        until = deadline(timeout, _FOR_EVER)
+        dialer = self._make_dialer(url, options, tls_config)
+        try:
+            if block is False:
+                self._dial_in_background(dialer)
+                return dialer
+            code = _wait(partial(self._native.dial, dialer.id), timeout)
+        except BaseException:
+            self._drop_dialer(dialer)
+            raise
+        out_of_time = code == ETIMEDOUT and until is not None and time.monotonic() >= until
+        self._dialled(dialer, code, block=True if out_of_time else block)
+        return dialer
+
+    def wait_connected(self, n: int = 1, *, timeout: float | None = None) -> None:
+        """Wait until `n` peers are connected now: the twin of `trionng.Socket.wait_connected`.
+
+        Args:
+            n: how many peers.
+            timeout: seconds; None is for ever; when they are over, `Timeout` is raised.
+        """
+        self._check("wait_connected")
+        code = _wait(partial(self._native.wait_pipes, n), timeout)
+        if code != 0:
+            raise self._failed(code, "wait_connected", self._over(code, timeout, _FOR_EVER))
+
+    def flush(self, *, timeout: float | None = None) -> None:
+        """Wait until every accepted message was written: the twin of `trionng.Socket.flush`.
+
+        Args:
+            timeout: seconds; None is for ever; when they are over, `Timeout` is raised.
+        """
+        self._check("flush")
+        until = deadline(timeout, _FOR_EVER)
+        watch = FlushWatch(self, time.monotonic())
+        while not watch.is_flushed(time.monotonic()):
+            if until is not None and time.monotonic() >= until:
+                raise self._failed(ETIMEDOUT, "flush", self._over(ETIMEDOUT, timeout, _FOR_EVER))
+            time.sleep(watch.pause())
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Close the socket and wake every thread in it with `Closed`: the twin of `aclose`.
+
+        Ctrl-C: nng goes on closing, and KeyboardInterrupt is raised at once.
+
+        Args:
+            timeout: seconds to wait for nng, which goes on by itself; default 5.
+        """
+        if self._gone:
+            return
+        within = CLOSE_WITHIN if timeout is None else timeout
+        try:
+            self._check("close", "aclose")
+            if self.linger > 0 and not self._closed:
+                try:
+                    self.flush(timeout=self.linger)
+                except (Timeout, Closed):
+                    pass
+            self._closed = True
+            code = _wait(self._native.close, within)
+        except BaseException:
+            self._abort()
+            raise
+        finally:
+            self._dialers.clear()
+            self._listeners.clear()
+        self._gone = True
+        if code == ETIMEDOUT:
+            # What hangs is nng's one reaper (1.5 and 1.12): what closes later may wait as well.
+            warnings.warn(
+                f"{self!r}: nng has not closed it in {within} s; it goes on trying, and other "
+                "sockets of this process may be slow to close too",
+                stacklevel=2,
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def new_context(self) -> Context:
+        """Open a context: the twin of `trionng.Socket.new_context`."""
+        return Context(self, self._open_context())
+
+
+class Context(Messaging, ContextCore):
+    """A conversation of its own on the connections of a socket: the twin of `trionng.Context`."""
+
+    _socket: Socket
+
+    @property
+    def socket(self) -> Socket:
+        """The socket it belongs to."""
+        return self._socket
+
+    def close(self) -> None:
+        """Close the context and wake its threads with `Closed`: the twin of `aclose`."""
+        self._close_lane()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
