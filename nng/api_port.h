@@ -39,8 +39,8 @@ int tnng_port_fd(tnng_port *);
 int tnng_port_take(tnng_port *, tnng_result *results, int max);
 void tnng_port_close(tnng_port *);
 
-/* How a thread waits: a port of its own, and the one call it is in. Whatever becomes of the thread's
- * Python code, an exception between any two steps of it included, the call and its message are here,
+/* How a thread waits: a port of its own, and the one call it is in. Whatever becomes of its
+ * Python code, an exception between any two steps included, the call and its message are here,
  * until `taken` says that the message has been copied and will be handed out. */
 typedef struct {
     tnng_result result;
@@ -58,7 +58,7 @@ tnng_waiter *tnng_waiter_new(void);
 void tnng_waiter_free(tnng_waiter *);
 /* Every call submitted with the waiter's port waits a moment by itself before it answers
  * TNNG_PARKED. Then this waits, until `until` (nanoseconds of the monotonic clock; negative is for
- * ever) or, with descriptors, until `read_fd` is readable; a finished call writes a 0 to `write_fd`.
+ * ever) or, with descriptors, until `read_fd` is readable; a finished call writes a 0 to the other.
  * TNNG_PARKED: still not finished. */
 int tnng_waiter_wait(tnng_waiter *, int64_t until, int read_fd, int write_fd);
 /* Ends the call that is parked, and waits for the decision: NNG_ETIMEDOUT if it did not happen. */

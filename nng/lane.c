@@ -150,3 +150,19 @@ void tnng_lane_drop(tnng_lane *lane)
         tnng_lane_release(lane);
     }
 }
+
+/* [caller] */
+int tnng_lane_held(tnng_lane *lane)
+{
+    int held = 0;
+
+    if (tnng_forked()) {
+        return 0;
+    }
+    pthread_mutex_lock(&lane->lock);
+    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        held += slot->msg != NULL && !slot->superseded;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return held;
+}

@@ -460,18 +460,3 @@ void tnng_lane_keep(tnng_lane *lane, int messages)
     tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }
-
-int tnng_lane_held(tnng_lane *lane)
-{
-    int held = 0;
-
-    if (tnng_forked()) {
-        return 0;
-    }
-    pthread_mutex_lock(&lane->lock);
-    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-        held += slot->msg != NULL && !slot->superseded;
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return held;
-}

@@ -19,8 +19,14 @@ FLOORS = {
     3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
     4: {"_core", "_calls", "_protocols", "_endpoints", "_pipes", "_tls", "_addresses"},
     5: {
-        "_messaging", "_trio_socket", "_sockets", "_surveys",
-        "_blocking_messaging", "_blocking_socket", "_blocking", "_blocking_serve",
+        "_messaging",
+        "_trio_socket",
+        "_sockets",
+        "_surveys",
+        "_blocking_messaging",
+        "_blocking_socket",
+        "_blocking",
+        "_blocking_serve",
     },
     6: {"_nursery", "_services"},
     7: {"", "blocking", "exceptions", "__main__", "_cli"},
@@ -29,7 +35,10 @@ FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 FLAVOURS = (
     {"_messaging", "_trio_socket", "_sockets", "_surveys", "_wait_trio"},
     {
-        "_blocking_messaging", "_blocking_socket", "_blocking", "_blocking_serve",
+        "_blocking_messaging",
+        "_blocking_socket",
+        "_blocking",
+        "_blocking_serve",
         "_wait_blocking",
     },
 )

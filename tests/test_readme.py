@@ -17,19 +17,20 @@ OUTPUTS = (
     "asked: b'What is your name?'\nanswered: b'Arthur, King of the Britons'\n",
     "answered: b'IS ANYBODY THERE?'\n",
     "got: b'weather.paris: sunny, 21 degrees'\n",
+    "answered: b'Arthur, King of the Britons'\nanswered: b\"I don't know that\"\n",
 )
 
 
 def test_readme_examples_are_the_ones_tested_here() -> None:
     """There is an expected output for each example, and none is longer than a screen."""
     assert len(EXAMPLES) == len(OUTPUTS)
-    assert [example.count("\n") for example in EXAMPLES] == [12, 15, 12]
+    assert [example.count("\n") for example in EXAMPLES] == [12, 15, 12, 12]
 
 
 @pytest.mark.parametrize(
     ("example", "expected"),
     list(zip(EXAMPLES, OUTPUTS, strict=True)),
-    ids=["req_rep", "serve", "pub_sub"],
+    ids=["req_rep", "serve", "pub_sub", "blocking"],
 )
 async def test_readme_example_run_as_printed_shows_its_output(
     example: str, expected: str, tmp_path: Path

@@ -12,7 +12,6 @@ from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
 from trionng._errors import Closed, Timeout
-from trionng._util import check_may_block
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:

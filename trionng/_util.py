@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trio import lowlevel
+import trio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def check_may_block(call: str, twin: str) -> None:
     """Refuse to block a Trio task, and with it the whole run; name the call to await instead."""
-    if lowlevel.in_trio_task():
+    if trio.lowlevel.in_trio_task():
         raise RuntimeError(f"{call} would block the Trio loop: in a Trio task, await {twin}")
 
 

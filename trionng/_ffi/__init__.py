@@ -64,7 +64,6 @@ from trionng._ffi._types import (
     Op as Op,
     PutBack as PutBack,
 )
-from trionng._ffi._waiter import Waiter as Waiter
 from trionng._ffi._values import (
     ON_CONTEXT as ON_CONTEXT,
     ON_DIALER as ON_DIALER,
@@ -79,3 +78,4 @@ from trionng._ffi._values import (
     set_number as set_number,
     set_text as set_text,
 )
+from trionng._ffi._waiter import Waiter as Waiter
