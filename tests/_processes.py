@@ -45,6 +45,15 @@ class OtherProcess:
         line, _, self._unread = self._unread.partition(b"\n")
         return line.decode()
 
+    async def write(self, text: str) -> None:
+        """Write to its standard input."""
+        assert self._process.stdin is not None
+        await self._process.stdin.send_all(text.encode())
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     async def close_input(self) -> None:
         """Let it read the end of its standard input."""
         assert self._process.stdin is not None

@@ -54,6 +54,11 @@ from trionng._errors import (
     WriteOnly as WriteOnly,
 )
 from trionng._ffi import nng_version as nng_version
+from trionng._forward import (
+    Forwarding as Forwarding,
+    ForwardStatistics as ForwardStatistics,
+    forward as forward,
+)
 from trionng._message import Message as Message
 from trionng._nursery import (
     reply_error as reply_error,

@@ -1,0 +1,58 @@
+"""A service that answers calls in JSON, and leaves nobody without an answer when it is stopped.
+
+python rpc_service.py serve tcp://127.0.0.1:5555       (stop it with SIGTERM or Ctrl-C)
+python rpc_service.py call tcp://127.0.0.1:5555 add 2 3
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+
+import trio
+
+import trionng
+
+
+async def add(*numbers: float) -> float:
+    """Add numbers, slowly."""
+    await trio.sleep(0.3)
+    return sum(numbers)
+
+
+METHODS = {"add": add}
+
+
+async def handler(request: bytes) -> bytes:
+    """Call the method a request names."""
+    name, arguments = json.loads(request)
+    return json.dumps(await METHODS[name](*arguments)).encode()
+
+
+async def serve(url: str) -> None:
+    """Serve until a signal says to stop; then answer what was asked, and go."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_rep(
+                nursery, handler, listen=url, workers=64, on_error=trionng.reply_error
+            )
+            print(service.url, flush=True)
+            async for _ in signals:
+                break
+            with trio.move_on_after(10):
+                await service.drain()
+            await service.aclose()
+            print("answered", service.statistics().answered, flush=True)
+
+
+async def call(url: str, name: str, *arguments: str) -> None:
+    """Ask once, and print the answer."""
+    async with trionng.Req0(dial=url) as req:
+        with trio.fail_after(5):
+            question = json.dumps([name, [float(each) for each in arguments]])
+            print((await req.request(question.encode())).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    trio.run({"serve": serve, "call": call}[sys.argv[1]], *sys.argv[2:])

@@ -1,0 +1,246 @@
+"""forward: what goes in comes out, once, whatever is cancelled meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import uuid
+
+import pytest
+import trio
+import trio.lowlevel
+import trio.testing
+from helpers import connected
+
+import trionng
+
+if sys.version_info < (3, 11):
+    from exceptiongroup import ExceptionGroup
+
+WITHIN = 20
+
+
+def inproc() -> str:
+    return f"inproc://{uuid.uuid4().hex}"
+
+
+PAIRS = [
+    (trionng.Rep0, trionng.Req0),
+    (trionng.Respondent0, trionng.Surveyor0),
+    (trionng.Pull0, trionng.Push0),
+    (trionng.Push0, trionng.Pull0),
+    (trionng.Sub0, trionng.Pub0),
+    (trionng.Pair0, trionng.Pair0),
+    (trionng.Pair1, trionng.Pair1),
+    (trionng.Bus0, trionng.Bus0),
+]
+
+
+@pytest.mark.parametrize(("front", "back"), PAIRS, ids=lambda kind: kind.__name__)
+async def test_forward_each_pair_of_protocols_passes_messages(
+    front: type[trionng.Socket], back: type[trionng.Socket]
+) -> None:
+    """Every device pair of nng: a message of the one end arrives at the other, counted."""
+    peer = {"rep": trionng.Req0, "respondent": trionng.Surveyor0, "pull": trionng.Push0,
+            "push": trionng.Pull0, "sub": trionng.Pub0, "pair": front, "bus": front}  # fmt: skip
+    client_type = next(
+        each for name, each in peer.items() if front.__name__.lower().startswith(name)
+    )
+    server_type = next(
+        each for name, each in
+        {"req": trionng.Rep0, "surveyor": trionng.Respondent0, "push": trionng.Pull0,
+         "pull": trionng.Push0, "pub": trionng.Sub0, "pair": back, "bus": back}.items()
+        if back.__name__.lower().startswith(name)
+    )  # fmt: skip
+    options = {"topics": ""} if server_type is trionng.Sub0 else {}
+    with trio.fail_after(WITHIN):
+        async with (
+            front(raw=True, listen=inproc()) as a,
+            back(raw=True, listen=inproc()) as b,
+            client_type() as client,
+            server_type(**options) as server,  # type: ignore[arg-type]
+            trio.open_nursery() as nursery,
+        ):
+            await client.dial(a.listeners[0].url, block=True)
+            await server.dial(b.listeners[0].url, block=True)
+            await a.wait_connected()
+            await b.wait_connected()
+            forwarding = await nursery.start(trionng.forward, a, b)
+            if front is trionng.Push0:
+                await server.send(b"there")
+                assert await client.recv() == b"there"
+                expected = (0, 1)
+            else:
+                await client.send(b"there")
+                assert await server.recv() == b"there"
+                expected = (1, 0)
+            if front not in (trionng.Pull0, trionng.Push0, trionng.Sub0):
+                await server.send(b"and back")
+                assert await client.recv() == b"and back"
+                expected = (1, 1)
+            while forwarding.statistics().messages != expected:
+                await trio.lowlevel.checkpoint()
+            statistics = forwarding.statistics()
+            nursery.cancel_scope.cancel()
+
+    assert statistics.dropped == 0
+
+
+async def test_forward_with_one_bus_reflects_to_the_others() -> None:
+    """A reflector sends what a peer says to every other peer, and not back to it."""
+    with trio.fail_after(WITHIN):
+        async with (
+            trionng.Bus0(raw=True, listen=inproc()) as hub,
+            trionng.Bus0(dial=hub.listeners[0].url) as one,
+            trionng.Bus0(dial=hub.listeners[0].url) as two,
+            trio.open_nursery() as nursery,
+        ):
+            await hub.wait_connected(2)
+            await nursery.start(trionng.forward, hub)
+            await one.send(b"1")
+            assert await two.recv() == b"1"
+            await two.send(b"2")
+            assert await one.recv() == b"2"
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("hops", [2, 4])
+async def test_forward_more_hops_than_ttl_max_drops_the_request(hops: int) -> None:
+    """The hop limit of the protocol holds across forwarders."""
+    with trio.fail_after(WITHIN):
+        async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            server = await stack.enter_async_context(trionng.Rep0(listen=inproc()))
+            client = await stack.enter_async_context(trionng.Req0())
+            server.ttl_max = 3
+            url = server.listeners[0].url
+            for _ in range(hops):
+                front = await stack.enter_async_context(trionng.Rep0(raw=True, listen=inproc()))
+                back = await stack.enter_async_context(trionng.Req0(raw=True))
+                await back.dial(url, block=True)
+                await nursery.start(trionng.forward, front, back)
+                url = front.listeners[0].url
+            await client.dial(url, block=True)
+            await client.send(b"far")
+            with trio.move_on_after(10 if hops == 2 else 0.1) as scope:
+                assert await server.recv() == b"far"
+            nursery.cancel_scope.cancel()
+
+    assert scope.cancelled_caught == (hops == 4)
+
+
+async def test_forward_cancelled_between_receive_and_send_keeps_the_message() -> None:
+    """What was received and could not be sent is the next message of its socket, in order."""
+    with trio.fail_after(WITHIN):
+        async with connected(trionng.Pull0(raw=True), trionng.Push0(), "inproc") as (pull, push):
+            async with trionng.Push0(raw=True) as nobody:
+                for i in range(3):
+                    async with trio.open_nursery() as nursery:
+                        await nursery.start(trionng.forward, pull, nobody)
+                        if i == 0:
+                            await push.send(b"1")
+                            await push.send(b"2")
+                        await trio.testing.wait_all_tasks_blocked()
+                        nursery.cancel_scope.cancel()
+                assert [await pull.recv() for _ in range(2)] == [b"1", b"2"]
+
+
+async def test_forward_storm_of_cancels_loses_nothing() -> None:
+    """Cancelled at any moment, every message goes on once and in order."""
+    count = 400
+    got: list[bytes] = []
+    async with (
+        trionng.Pull0(raw=True, listen=inproc()) as a,
+        trionng.Push0(raw=True, listen=inproc()) as b,
+        trionng.Push0(dial=a.listeners[0].url) as push,
+        trionng.Pull0(dial=b.listeners[0].url) as pull,
+    ):
+
+        async def send() -> None:
+            for i in range(count):
+                await push.send(b"%d" % i)
+
+        async def receive() -> None:
+            for _ in range(count):
+                got.append(await pull.recv())
+            done.set()
+
+        done = trio.Event()
+        with trio.fail_after(WITHIN):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send)
+                nursery.start_soon(receive)
+                i = 0
+                while not done.is_set():
+                    i += 1
+                    with trio.move_on_after(0.0002 * (i % 7)):
+                        await trionng.forward(a, b)
+
+    assert got == [b"%d" % i for i in range(count)]
+
+
+async def test_forward_capture_gets_a_copy_of_everything() -> None:
+    """A copy of each message goes to the capture socket; what it cannot take is counted."""
+    with trio.fail_after(WITHIN):
+        async with (
+            trionng.Rep0(raw=True, listen=inproc()) as a,
+            trionng.Req0(raw=True, listen=inproc()) as b,
+            trionng.Pair0(listen=inproc(), send_buffer_size=16) as capture,
+            trionng.Req0(dial=a.listeners[0].url) as client,
+            trio.open_nursery() as nursery,
+        ):
+            await trionng.serve_rep(nursery, _upper, dial=b.listeners[0].url)
+            forwarding = await nursery.start(
+                lambda task_status: trionng.forward(a, b, capture=capture, task_status=task_status)
+            )
+            for _ in range(10):
+                assert await client.request(b"x") == b"X"
+            with contextlib.suppress(trionng.TryAgain):
+                while True:
+                    capture.send_nowait(b"-")
+            assert await client.request(b"x") == b"X"
+            statistics = forwarding.statistics()
+            async with trionng.Pair0(dial=capture.listeners[0].url) as reader:
+                first = [await reader.recv() for _ in range(4)]
+            nursery.cancel_scope.cancel()
+
+    assert first == [b"x", b"X", b"x", b"X"]
+    assert statistics.messages == (11, 11)
+    assert statistics.bytes == (11, 11)
+    assert statistics.uncaptured >= 2
+
+
+async def _upper(request: bytes) -> bytes:
+    return request.upper()
+
+
+async def test_forward_wrong_sockets_are_refused() -> None:
+    """Cooked sockets, and protocols that do not talk to each other, raise before anything runs."""
+    async with (
+        trionng.Rep0(raw=True) as rep,
+        trionng.Req0() as cooked,
+        trionng.Push0(raw=True) as push,
+    ):
+        for other in (cooked, push, None):
+            with pytest.raises(trionng.InvalidOperation, match="forward"):
+                await trionng.forward(rep, other)
+
+
+async def test_forward_socket_closed_raises_closed() -> None:
+    """Closing one of the sockets ends it, as it ends nng's device."""
+
+    async def close_and_forward() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_close_soon, a)
+            await trionng.forward(a, b)
+
+    with trio.fail_after(WITHIN):
+        async with trionng.Rep0(raw=True) as a, trionng.Req0(raw=True) as b:
+            with trio.testing.assert_checkpoints(), pytest.raises(ExceptionGroup) as caught:
+                await close_and_forward()
+
+    assert "Closed" in repr(caught.value)
+
+
+async def _close_soon(socket: trionng.Socket) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    await socket.aclose()

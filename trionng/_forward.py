@@ -1,0 +1,187 @@
+"""Forwarding between two raw sockets (floor 6): what nng calls a device.
+
+A message is never lost to a cancellation: one that was received and not sent goes back to the front
+of the socket it came from. Hops and their limit (`ttl_max`) are the protocols' own business; a raw
+socket counts them when it receives, and drops what has come too far.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+
+import attrs
+import trio
+
+from trionng import _ffi
+from trionng._errors import InvalidOperation, TryAgain, error_for
+from trionng._sockets import Pub0, Pull0, Push0, Sub0
+from trionng._wait_trio import checkpoint, wait_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    from trionng._trio_socket import Socket
+
+_EPROTO: Final = 13
+
+
+class Capture(Protocol):
+    """What can take a copy of every message: Pub0, Push0, Pair0, Pair1, Bus0."""
+
+    def send_nowait(self, data: Buffer) -> None:
+        """Send, or raise TryAgain."""
+
+
+@attrs.frozen
+class ForwardStatistics:
+    """What has been forwarded so far.
+
+    Attributes:
+        messages: from the first socket to the second, and the other way round.
+        bytes: likewise, without protocol headers.
+        dropped: messages whose header the protocol refused to send on.
+        uncaptured: copies the capture socket could not take at once.
+    """
+
+    messages: tuple[int, int]
+    bytes: tuple[int, int]
+    dropped: int
+    uncaptured: int
+
+
+class Forwarding:
+    """A running `forward`: its counters."""
+
+    def __init__(self, capture: Capture | None) -> None:
+        self._capture = capture
+        self._messages = [0, 0]
+        self._bytes = [0, 0]
+        self._dropped = self._uncaptured = 0
+
+    def statistics(self) -> ForwardStatistics:
+        """Count."""
+        return ForwardStatistics(
+            messages=(self._messages[0], self._messages[1]),
+            bytes=(self._bytes[0], self._bytes[1]),
+            dropped=self._dropped,
+            uncaptured=self._uncaptured,
+        )
+
+    async def _run(self, direction: int, source: Socket, target: Socket) -> None:
+        """Forward one way, for ever."""
+        lane = source._lane
+        while True:
+            code, msg = await wait_for(lane.receive, lane.give_back)
+            if code != 0:
+                raise error_for(code, "forward: receive", source._where())
+            onward = _Onward(lane, target._lane, msg)
+            size = len(onward.handle)
+            content = onward.handle.view().tobytes() if self._capture is not None else b""
+            code = await onward.send()
+            if code == _EPROTO:
+                self._dropped += 1
+                continue
+            if code != 0:
+                raise error_for(code, "forward: send", target._where())
+            self._messages[direction] += 1
+            self._bytes[direction] += size
+            if self._capture is not None:
+                try:
+                    self._capture.send_nowait(content)
+                except TryAgain:
+                    self._uncaptured += 1
+
+
+class _Onward:
+    """A message between its receive and its send."""
+
+    def __init__(self, source: _ffi.Lane, target: _ffi.Lane, msg: _ffi.Msg) -> None:
+        self.handle = _ffi.MessageHandle(msg)
+        self._source = source
+        self._target = target
+        self._submitted = False
+
+    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+        self._submitted = True
+        return self._target.send_message(self.handle, port, tag)
+
+    async def send(self) -> int:
+        """Send it; unless it goes, the source has it again, or the protocol has refused it."""
+        try:
+            code, msg = await wait_for(self, self._source.give_back)
+        finally:
+            if not self._submitted:
+                self._source.give_back(self.handle.release())
+        if msg and code == _EPROTO:
+            _ffi.drop(msg)
+        elif msg:
+            self._source.give_back(msg)
+        return code
+
+
+def _paths(a: Socket, b: Socket) -> list[tuple[Socket, Socket]]:
+    for socket in (a, b):
+        if not socket.raw:
+            raise InvalidOperation(
+                f"forward: {socket!r} is not raw: make it with {type(socket).__name__}(raw=True)"
+            )
+    if a.peer != b.protocol or b.peer != a.protocol:
+        raise InvalidOperation(
+            f"forward: {a.protocol_name} and {b.protocol_name} do not talk to each other"
+        )
+    paths = [(a, b)] if a is b else [(a, b), (b, a)]
+    return [
+        (source, target)
+        for source, target in paths
+        if not isinstance(source, (Pub0, Push0)) and not isinstance(target, (Sub0, Pull0))
+    ]
+
+
+async def forward(
+    a: Socket,
+    b: Socket | None = None,
+    *,
+    capture: Capture | None = None,
+    task_status: trio.TaskStatus[Forwarding] = trio.TASK_STATUS_IGNORED,
+) -> NoReturn:
+    """Pass on what either of two raw sockets receives to the other, for ever (`nng_device`).
+
+    The protocols are each other's peers: Rep0 and Req0, Pull0 and Push0, Sub0 and Pub0, Respondent0
+    and Surveyor0, Pair0, Pair1 or Bus0 twice. With one socket (Pair0, Pair1, Bus0) everything goes
+    back out of it. Replies find their way by the header that raw sockets show; a message that has
+    passed more than `ttl_max` of these is dropped. A raw Sub0 receives every topic.
+
+    Both sockets stay yours: close them yourself.
+
+    Cancellation: loses no message; one that was received and could not be sent yet is the next
+        one that its socket receives.
+
+    Concurrency: nobody else should receive on the sockets.
+
+    Args:
+        a, b: raw sockets; without `b`, `a` is a reflector.
+        capture: a socket that gets a copy of each message's content after it was sent on; what it
+            cannot take at once is only counted.
+
+    Returns:
+        Never. `await nursery.start(forward, a, b)` returns a `Forwarding` with `statistics()`.
+
+    Raises:
+        InvalidOperation: a socket is not raw, or the two do not talk to each other.
+        ExceptionGroup: with Closed in it, when one of the sockets was closed.
+
+    Example:
+        async with Rep0(raw=True, listen=front) as a, Req0(raw=True, listen=back) as b:
+            await forward(a, b)
+    """
+    paths = _paths(a, a if b is None else b)
+    await checkpoint()
+    forwarding = Forwarding(capture)
+    async with trio.open_nursery() as nursery:
+        for source, target in paths:
+            direction = 0 if source is a else 1
+            nursery.start_soon(partial(forwarding._run, direction, source, target), name="forward")
+        task_status.started(forwarding)
+        await trio.sleep_forever()
+    raise AssertionError("forwarding never ends by itself")
