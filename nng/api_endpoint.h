@@ -29,20 +29,6 @@ void tnng_lane_close(tnng_lane *);
 int tnng_listen_begin(tnng_socket *, const char *url, uint32_t listener, tnng_op **);
 int tnng_listen_wait(tnng_op *, int milliseconds, uint32_t *listener);
 
-/* Pipes that are connected now. */
-typedef struct {
-    uint32_t id;
-    uint32_t dialer;
-    uint32_t listener;
-    tnng_addr local;
-    tnng_addr remote;
-} tnng_pipe_info;
-int tnng_pipes(tnng_socket *, tnng_pipe_info *, int max);
-int tnng_pipe_count(tnng_socket *);
-uint64_t tnng_pipes_rejected(tnng_socket *);
-int tnng_pipe_close(tnng_socket *, uint32_t id);
-int tnng_wait_pipes(tnng_socket *, int count, tnng_port *, uint64_t tag, tnng_result *);
-
 /* flush: how many accepted messages the pipes' counters do not show as written, and a number that
  * changes whenever a counter moves. */
 typedef struct {

@@ -23,6 +23,7 @@ enum {
     TNNG_SUPERSEDED = -2, /* a receive ended by a newer request */
     TNNG_FORKED = -3,     /* this process is a forked child of the socket's owner */
     TNNG_SENT = -4,       /* an exchange was cancelled after its send had happened */
+    TNNG_EVENTS_LOST = -5, /* the reader of a subscription fell too far behind */
 };
 
 /* What cancelling did. */

@@ -20,6 +20,7 @@
 #include "api_port.h"
 #include "api_socket.h"
 #include "api_endpoint.h"
+#include "api_pipes.h"
 #include "api_tls.h"
 #include "api_desk.h"
 
@@ -65,10 +66,14 @@ struct tnng_port {
 
 typedef enum {
     OP_SENDING,  /* its aio is with nng */
-    OP_WAITING,  /* in lane->waiting, or in socket->pipe_waiting */
+    OP_WAITING,  /* in lane->waiting, socket->pipe_waiting, or a subscription's list */
     OP_RUNNING,  /* a job on a helper thread */
     OP_FINISHED, /* in port->first, with its result */
 } tnng_stage;
+
+typedef struct {
+    tnng_op *first, *last;
+} tnng_ops;
 
 /* One call somebody waits for. */
 struct tnng_op {
@@ -87,6 +92,7 @@ struct tnng_op {
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
     int wanted;                   /* pipe waits */
+    tnng_ops *among;              /* pipe waits: the list it waits in */
     void (*run)(tnng_op *);       /* jobs */
     void (*interrupt)(tnng_op *); /* asks a running job to end soon */
     void (*undo)(tnng_op *);      /* the job is done and its caller has gone */
@@ -108,10 +114,6 @@ typedef struct tnng_slot {
     bool useful;     /* counted in lane->useful */
     nng_ctx context; /* SOURCE: where it is posted; id 0 is none yet */
 } tnng_slot;
-
-typedef struct {
-    tnng_op *first, *last;
-} tnng_ops;
 
 typedef struct tnng_desk tnng_desk;
 
@@ -140,13 +142,35 @@ struct tnng_lane {
     tnng_desk *desk; /* the lane is a desk; set before anything waits */
 };
 
-typedef struct tnng_pipe {
-    struct tnng_pipe *next;
-    tnng_pipe_info info;
-    bool connected;    /* ADD_POST was seen */
-    uint64_t expected; /* replies accepted for this very pipe */
-    uint64_t before;   /* messages the socket had accepted when the pipe was new */
-} tnng_pipe;
+struct tnng_pipe {
+    atomic_int refs;
+    tnng_pipe_info info; /* never written again once the pipe is in the table */
+    atomic_bool gone;
+    tnng_pipe *next, *previous; /* in socket->pipes, oldest first; under pipes_lock, as the rest */
+    tnng_pipe *chain;           /* the next one in its bucket */
+    bool connected;             /* ADD_POST was seen */
+    uint64_t expected;          /* replies accepted for this very pipe */
+    uint64_t before;            /* messages the socket had accepted when the pipe was new */
+};
+
+/* How many of the connections that went last a socket remembers. */
+enum { PIPES_REMEMBERED = 64 };
+
+typedef struct tnng_event {
+    struct tnng_event *next;
+    int kind;
+    tnng_pipe *pipe; /* a counted reference */
+} tnng_event;
+
+struct tnng_events {
+    tnng_socket *socket;          /* a counted reference */
+    tnng_events *next, *previous; /* in socket->subscriptions; under pipes_lock, as the rest */
+    tnng_event *first, *last;
+    uint32_t unread, limit;
+    bool lost;   /* there was no room for an event; nothing is added after it */
+    bool closed; /* not in socket->subscriptions any more */
+    tnng_ops waiting;
+};
 
 struct tnng_socket {
     atomic_int refs;
@@ -169,7 +193,12 @@ struct tnng_socket {
 
     pthread_mutex_t pipes_lock;
     pthread_cond_t pipes_changed;
-    tnng_pipe *pipes;
+    tnng_pipe *pipes, *newest_pipe; /* the table: offered or connected, and not gone */
+    tnng_pipe **pipe_buckets;       /* the same by id; a power of two of them */
+    unsigned bucket_count, pipe_total;
+    tnng_pipe *remembered[PIPES_REMEMBERED]; /* gone lately; a ring of counted references */
+    unsigned forget_next;
+    tnng_events *subscriptions;
     int connected;
     uint64_t rejected;
     uint64_t lost_pipes; /* connected pipes that have gone */
@@ -261,12 +290,24 @@ bool tnng_reply_is_quick(tnng_lane *);
 void tnng_reply_noted(tnng_socket *, bool waits);
 int tnng_reply_quickly(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_op **parked);
 
+/* record.c: with pipes_lock held, except where no socket is named */
+tnng_pipe *tnng_pipe_new(nng_pipe);
+tnng_pipe *tnng_table_find(tnng_socket *, uint32_t id);
+int tnng_table_add(tnng_socket *, tnng_pipe *);
+void tnng_table_remove(tnng_socket *, tnng_pipe *);
+void tnng_table_free(tnng_socket *);
+
 /* pipes.c */
 int tnng_pipes_watch(tnng_socket *);
 void tnng_pipes_shut(tnng_socket *);
-void tnng_pipes_free(tnng_socket *);
 void tnng_pipe_expect(tnng_socket *, uint32_t id);
+int tnng_park_for_pipes(
+    tnng_socket *, tnng_ops *among, tnng_port *, uint64_t tag, tnng_result *, int wanted);
 int tnng_pipe_leave(tnng_op *);
+
+/* events.c: with pipes_lock held */
+void tnng_events_tell(tnng_socket *, int kind, tnng_pipe *);
+void tnng_events_shut(tnng_socket *);
 
 /* job.c */
 bool tnng_run_thread(void *(*)(void *), void *);

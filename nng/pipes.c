@@ -1,71 +1,10 @@
-/* The table of a socket's pipes. nng's callbacks come from several threads in any order; of one
- * pipe this much is made certain here: connected is seen at most once, and disconnected only after
- * it. A pipe that goes before it was connected was rejected, and a connect reported after that is
+/* The connections of a socket. nng's callbacks come from several threads in any order; of one pipe
+ * this much is made certain here: connected is seen at most once, and disconnected only after it. A
+ * pipe that goes before it was connected was rejected, and a connect reported after that is
  * forgotten. */
 #include <stdlib.h>
-#include <string.h>
-
-#include <arpa/inet.h>
 
 #include "internal.h"
-
-static void copy_addr(tnng_addr *out, const nng_sockaddr *in)
-{
-    memset(out, 0, sizeof(*out));
-    out->family = in->s_family;
-    switch (in->s_family) {
-    case NNG_AF_INET:
-        out->port = ntohs(in->s_in.sa_port);
-        out->size = 4;
-        memcpy(out->data, &in->s_in.sa_addr, 4);
-        break;
-    case NNG_AF_INET6:
-        out->port = ntohs(in->s_in6.sa_port);
-        out->scope = in->s_in6.sa_scope;
-        out->size = 16;
-        memcpy(out->data, in->s_in6.sa_addr, 16);
-        break;
-    case NNG_AF_IPC:
-    case NNG_AF_INPROC:
-        out->size = (uint32_t) strnlen(in->s_ipc.sa_path, sizeof(out->data));
-        memcpy(out->data, in->s_ipc.sa_path, out->size);
-        break;
-    case NNG_AF_ABSTRACT:
-        out->size = in->s_abstract.sa_len > 107 ? 107 : in->s_abstract.sa_len;
-        memcpy(out->data, in->s_abstract.sa_name, out->size);
-        break;
-    }
-}
-
-int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value)
-{
-    nng_sockaddr addr;
-    int code = NNG_ENOTSUP;
-
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
-    if (on == TNNG_ON_PIPE) {
-        code = nng_pipe_get_addr((nng_pipe){id}, name, &addr);
-    } else if (on == TNNG_ON_DIALER) {
-        code = nng_dialer_get_addr((nng_dialer){id}, name, &addr);
-    } else if (on == TNNG_ON_LISTENER) {
-        code = nng_listener_get_addr((nng_listener){id}, name, &addr);
-    }
-    if (code == 0) {
-        copy_addr(value, &addr);
-    }
-    return code;
-}
-
-static tnng_pipe **find(tnng_socket *socket, uint32_t id)
-{
-    tnng_pipe **link = &socket->pipes;
-    while (*link != NULL && (*link)->info.id != id) {
-        link = &(*link)->next;
-    }
-    return link;
-}
 
 static void tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
 {
@@ -78,30 +17,25 @@ static void tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
     pthread_cond_broadcast(&socket->pipes_changed);
 }
 
-/* [nng] Before the pipe is used: its addresses can be read now, and not any more when it is gone.
- */
+/* [nng] Before the pipe is used: what can be read of it now, and not any more when it is gone. */
 static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
 {
     tnng_socket *socket = arg;
-    tnng_pipe *pipe = calloc(1, sizeof(*pipe));
-    nng_dialer dialer = nng_pipe_dialer(id);
-    nng_listener listener = nng_pipe_listener(id);
+    tnng_pipe *pipe = tnng_pipe_new(id);
 
     (void) event;
     if (pipe == NULL) {
         nng_pipe_close(id); /* without an entry nobody could ever see it */
         return;
     }
-    pipe->info.id = (uint32_t) nng_pipe_id(id);
-    pipe->info.dialer = nng_dialer_id(dialer) > 0 ? dialer.id : 0;
-    pipe->info.listener = nng_listener_id(listener) > 0 ? listener.id : 0;
-    tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_LOCADDR, &pipe->info.local);
-    tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_REMADDR, &pipe->info.remote);
     pipe->before = atomic_load(&socket->accepted);
     pthread_mutex_lock(&socket->pipes_lock);
-    pipe->next = socket->pipes;
-    socket->pipes = pipe;
+    int code = tnng_table_add(socket, pipe);
     pthread_mutex_unlock(&socket->pipes_lock);
+    if (code != 0) {
+        nng_pipe_close(id);
+        tnng_pipe_drop(pipe);
+    }
 }
 
 /* [any] With pipes_lock held: everybody whose number of peers is reached. */
@@ -122,11 +56,13 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
     tnng_socket *socket = arg;
 
     (void) event;
+    TNNG_PAUSE("pipe.added");
     pthread_mutex_lock(&socket->pipes_lock);
-    tnng_pipe *pipe = *find(socket, id.id);
-    if (pipe != NULL) {
+    tnng_pipe *pipe = tnng_table_find(socket, id.id);
+    if (pipe != NULL && !pipe->connected) {
         pipe->connected = true;
         socket->connected++;
+        tnng_events_tell(socket, TNNG_CONNECTED, pipe);
         tell_dialer(socket, pipe);
         wake_pipe_waiters(socket);
     }
@@ -148,9 +84,10 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
         sent = tnng_pipe_sent(id.id);
     }
     pthread_mutex_lock(&socket->pipes_lock);
-    tnng_pipe **link = find(socket, id.id), *pipe = *link;
+    tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL) {
-        *link = pipe->next;
+        tnng_table_remove(socket, pipe);
+        tnng_events_tell(socket, pipe->connected ? TNNG_DISCONNECTED : TNNG_REJECTED, pipe);
         if (pipe->connected) {
             socket->connected--;
             socket->lost_pipes++;
@@ -159,7 +96,6 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             socket->rejected++;
             tell_dialer(socket, pipe);
         }
-        free(pipe);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
 }
@@ -183,20 +119,12 @@ void tnng_pipes_shut(tnng_socket *socket)
     pthread_mutex_lock(&socket->pipes_lock);
     socket->pipes_closed = true;
     wake_pipe_waiters(socket);
+    tnng_events_shut(socket);
     pthread_cond_broadcast(&socket->pipes_changed);
     pthread_mutex_unlock(&socket->pipes_lock);
 }
 
-/* [any] After nng_close no callback runs; what is left in the table then is only memory. */
-void tnng_pipes_free(tnng_socket *socket)
-{
-    for (tnng_pipe *pipe; (pipe = socket->pipes) != NULL;) {
-        socket->pipes = pipe->next;
-        free(pipe);
-    }
-}
-
-int tnng_pipes(tnng_socket *socket, tnng_pipe_info *infos, int max)
+int tnng_pipes(tnng_socket *socket, tnng_pipe **pipes, int max)
 {
     int count = 0;
 
@@ -207,7 +135,8 @@ int tnng_pipes(tnng_socket *socket, tnng_pipe_info *infos, int max)
     for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
         if (pipe->connected) {
             if (count < max) {
-                infos[count] = pipe->info;
+                tnng_pipe_hold(pipe);
+                pipes[count] = pipe;
             }
             count++;
         }
@@ -216,7 +145,56 @@ int tnng_pipes(tnng_socket *socket, tnng_pipe_info *infos, int max)
     return count;
 }
 
-int tnng_pipe_count(tnng_socket *socket) { return tnng_pipes(socket, NULL, 0); }
+int tnng_pipe_count(tnng_socket *socket)
+{
+    if (tnng_forked()) {
+        return 0;
+    }
+    pthread_mutex_lock(&socket->pipes_lock);
+    int count = socket->connected;
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return count;
+}
+
+/* [caller] With pipes_lock held. A message may be read when its connection has gone. nng counts its
+ * ids up and begins anew after 2^31 of them, so an id of those remembered is nobody else's. */
+static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
+{
+    tnng_pipe *pipe = tnng_table_find(socket, id);
+
+    for (int i = 0; pipe == NULL && i < PIPES_REMEMBERED; i++) {
+        if (socket->remembered[i] != NULL && socket->remembered[i]->info.id == id) {
+            pipe = socket->remembered[i];
+        }
+    }
+    return pipe;
+}
+
+uint64_t tnng_pipe_serial(tnng_socket *socket, uint32_t id)
+{
+    if (tnng_forked()) {
+        return 0;
+    }
+    pthread_mutex_lock(&socket->pipes_lock);
+    tnng_pipe *pipe = find_or_remember(socket, id);
+    uint64_t serial = pipe == NULL ? 0 : pipe->info.serial;
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return serial;
+}
+
+tnng_pipe *tnng_pipe_find(tnng_socket *socket, uint32_t id)
+{
+    if (tnng_forked()) {
+        return NULL;
+    }
+    pthread_mutex_lock(&socket->pipes_lock);
+    tnng_pipe *pipe = find_or_remember(socket, id);
+    if (pipe != NULL) {
+        tnng_pipe_hold(pipe);
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return pipe;
+}
 
 uint64_t tnng_pipes_rejected(tnng_socket *socket)
 {
@@ -226,27 +204,40 @@ uint64_t tnng_pipes_rejected(tnng_socket *socket)
     return rejected;
 }
 
-int tnng_pipe_close(tnng_socket *socket, uint32_t id)
-{
-    (void) socket;
-    return tnng_forked() ? TNNG_FORKED : nng_pipe_close((nng_pipe){id});
-}
-
 /* [caller] With a lane's lock held: one more reply is on its way through this pipe. */
 void tnng_pipe_expect(tnng_socket *socket, uint32_t id)
 {
     pthread_mutex_lock(&socket->pipes_lock);
-    tnng_pipe *pipe = *find(socket, id);
+    tnng_pipe *pipe = tnng_table_find(socket, id);
     if (pipe != NULL) {
         pipe->expected++;
     }
     pthread_mutex_unlock(&socket->pipes_lock);
 }
 
+/* [caller] With pipes_lock held. Waits in a list under that lock. */
+int tnng_park_for_pipes(tnng_socket *socket, tnng_ops *among, tnng_port *port, uint64_t tag,
+    tnng_result *result, int wanted)
+{
+    tnng_op *op;
+
+    if (!tnng_owner_enter(socket, port)) {
+        return tnng_answer(result, NNG_EBUSY, NULL);
+    }
+    if ((op = tnng_op_new(NULL, socket, port, tag)) == NULL) {
+        tnng_owner_leave(socket);
+        return tnng_answer(result, NNG_ENOMEM, NULL);
+    }
+    op->stage = OP_WAITING;
+    op->wanted = wanted;
+    op->among = among;
+    tnng_ops_append(among, op);
+    return tnng_park(op, result);
+}
+
 int tnng_wait_pipes(
     tnng_socket *socket, int count, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    tnng_op *op;
     int code;
 
     if (tnng_forked()) {
@@ -257,16 +248,8 @@ int tnng_wait_pipes(
         code = tnng_answer(result, NNG_ECLOSED, NULL);
     } else if (socket->connected >= count) {
         code = tnng_answer(result, 0, NULL);
-    } else if (!tnng_owner_enter(socket, port)) {
-        code = tnng_answer(result, NNG_EBUSY, NULL);
-    } else if ((op = tnng_op_new(NULL, socket, port, tag)) == NULL) {
-        tnng_owner_leave(socket);
-        code = tnng_answer(result, NNG_ENOMEM, NULL);
     } else {
-        op->stage = OP_WAITING;
-        op->wanted = count;
-        tnng_ops_append(&socket->pipe_waiting, op);
-        code = tnng_park(op, result);
+        code = tnng_park_for_pipes(socket, &socket->pipe_waiting, port, tag, result, count);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
     return tnng_submitted(port, NULL, code);
@@ -280,7 +263,7 @@ int tnng_pipe_leave(tnng_op *op)
 
     pthread_mutex_lock(&socket->pipes_lock);
     if (op->stage == OP_WAITING) {
-        tnng_ops_remove(&socket->pipe_waiting, op);
+        tnng_ops_remove(op->among, op);
         outcome = TNNG_LEFT;
     }
     pthread_mutex_unlock(&socket->pipes_lock);

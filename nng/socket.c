@@ -136,7 +136,7 @@ void tnng_socket_release(tnng_socket *socket)
     if (tnng_forked() || atomic_fetch_sub(&socket->refs, 1) != 1) {
         return;
     }
-    tnng_pipes_free(socket);
+    tnng_table_free(socket);
     pthread_mutex_destroy(&socket->lock);
     pthread_mutex_destroy(&socket->endpoint_lock);
     pthread_mutex_destroy(&socket->pipes_lock);

@@ -9,7 +9,7 @@
 
 #ifdef TNNG_TESTING
 
-enum { MAX_POINTS = 16 };
+enum { MAX_POINTS = 32 };
 
 static struct {
     const char *name;

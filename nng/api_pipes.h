@@ -1,0 +1,56 @@
+/* Connections: what is remembered of them, who waits for them, and what happens to them. */
+
+/* A connection. Counted memory that outlives it: whoever gets one gives it back with
+ * tnng_pipe_drop. */
+typedef struct tnng_pipe tnng_pipe;
+
+/* What was read before it was used; all of it stays as it was when the connection has gone. */
+typedef struct {
+    uint64_t serial; /* never used again in this process; nng's own ids may be */
+    uint32_t id;
+    uint32_t dialer;
+    uint32_t listener;
+    tnng_addr local;
+    tnng_addr remote;
+    int32_t tcp_nodelay; /* -1: its transport has no such thing; as the next */
+    int32_t tcp_keepalive;
+    int32_t tls_verified;
+    bool has_peer_ids; /* the three below: of the process at the other end (ipc) */
+    uint64_t uid;
+    uint64_t gid;
+    uint64_t pid;
+} tnng_pipe_info;
+
+const tnng_pipe_info *tnng_pipe_about(tnng_pipe *);
+bool tnng_pipe_gone(tnng_pipe *);
+int tnng_pipe_close(tnng_pipe *);
+void tnng_pipe_hold(tnng_pipe *);
+void tnng_pipe_drop(tnng_pipe *);
+
+/* Those that are connected now, each with a reference; answers how many there are. */
+int tnng_pipes(tnng_socket *, tnng_pipe **pipes, int max);
+int tnng_pipe_count(tnng_socket *);
+/* The connection with this id, or the one that had it until lately; NULL when it is not known. The
+ * first does not hold it: 0 or its serial. */
+uint64_t tnng_pipe_serial(tnng_socket *, uint32_t id);
+tnng_pipe *tnng_pipe_find(tnng_socket *, uint32_t id);
+uint64_t tnng_pipes_rejected(tnng_socket *);
+int tnng_wait_pipes(tnng_socket *, int count, tnng_port *, uint64_t tag, tnng_result *);
+
+/* A subscription to what happens to the connections of a socket. It begins with one event for each
+ * that is connected at that moment. */
+typedef struct tnng_events tnng_events;
+enum { TNNG_CONNECTED = 1, TNNG_DISCONNECTED = 2, TNNG_REJECTED = 3 };
+
+/* At most `capacity` events stay unread, beside those it begins with. */
+int tnng_events_open(tnng_socket *, uint32_t capacity, tnng_events **);
+/* Waits until tnng_events_take has something else to say than NNG_EAGAIN. The event itself is not
+ * part of the answer, so a call that is cancelled can lose none. */
+int tnng_events_wait(tnng_events *, tnng_port *, uint64_t tag, tnng_result *);
+/* 0 and an event with a reference to its pipe; NNG_EAGAIN: none now; TNNG_EVENTS_LOST: the reader
+ * fell behind; NNG_ECLOSED: the socket or the subscription closed, and there will be no more. */
+int tnng_events_take(tnng_events *, int *kind, tnng_pipe **);
+/* No more events; wakes who waits. */
+void tnng_events_close(tnng_events *);
+/* Closes it and gives its memory back: the last call of all. */
+void tnng_events_drop(tnng_events *);

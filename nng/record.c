@@ -1,0 +1,223 @@
+/* What is remembered of each connection, and the table of those a socket has. A record is counted
+ * memory: the table holds one reference, every unread event and every object of Python one more. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <arpa/inet.h>
+
+#include "internal.h"
+
+static atomic_uint_fast64_t serials;
+
+static void copy_addr(tnng_addr *out, const nng_sockaddr *in)
+{
+    memset(out, 0, sizeof(*out));
+    out->family = in->s_family;
+    switch (in->s_family) {
+    case NNG_AF_INET:
+        out->port = ntohs(in->s_in.sa_port);
+        out->size = 4;
+        memcpy(out->data, &in->s_in.sa_addr, 4);
+        break;
+    case NNG_AF_INET6:
+        out->port = ntohs(in->s_in6.sa_port);
+        out->scope = in->s_in6.sa_scope;
+        out->size = 16;
+        memcpy(out->data, in->s_in6.sa_addr, 16);
+        break;
+    case NNG_AF_IPC:
+    case NNG_AF_INPROC:
+        out->size = (uint32_t) strnlen(in->s_ipc.sa_path, sizeof(out->data));
+        memcpy(out->data, in->s_ipc.sa_path, out->size);
+        break;
+    case NNG_AF_ABSTRACT:
+        out->size = in->s_abstract.sa_len > 107 ? 107 : in->s_abstract.sa_len;
+        memcpy(out->data, in->s_abstract.sa_name, out->size);
+        break;
+    }
+}
+
+int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value)
+{
+    nng_sockaddr addr;
+    int code = NNG_ENOTSUP;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if (on == TNNG_ON_PIPE) {
+        code = nng_pipe_get_addr((nng_pipe){id}, name, &addr);
+    } else if (on == TNNG_ON_DIALER) {
+        code = nng_dialer_get_addr((nng_dialer){id}, name, &addr);
+    } else if (on == TNNG_ON_LISTENER) {
+        code = nng_listener_get_addr((nng_listener){id}, name, &addr);
+    }
+    if (code == 0) {
+        copy_addr(value, &addr);
+    }
+    return code;
+}
+
+static int32_t flag_of(nng_pipe id, const char *name)
+{
+    bool value = false;
+
+    return nng_pipe_get_bool(id, name, &value) == 0 ? value : -1;
+}
+
+/* [nng] In ADD_PRE, where only getters may be called. NULL when there is no memory. */
+tnng_pipe *tnng_pipe_new(nng_pipe id)
+{
+    tnng_pipe *pipe = calloc(1, sizeof(*pipe));
+    nng_dialer dialer = nng_pipe_dialer(id);
+    nng_listener listener = nng_pipe_listener(id);
+
+    if (pipe == NULL) {
+        return NULL;
+    }
+    atomic_init(&pipe->refs, 1);
+    atomic_init(&pipe->gone, false);
+    tnng_pipe_info *info = &pipe->info;
+    info->serial = atomic_fetch_add(&serials, 1) + 1;
+    info->id = id.id;
+    info->dialer = nng_dialer_id(dialer) > 0 ? dialer.id : 0;
+    info->listener = nng_listener_id(listener) > 0 ? listener.id : 0;
+    tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_LOCADDR, &info->local);
+    tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_REMADDR, &info->remote);
+    info->tcp_nodelay = flag_of(id, NNG_OPT_TCP_NODELAY);
+    info->tcp_keepalive = flag_of(id, NNG_OPT_TCP_KEEPALIVE);
+    info->tls_verified = flag_of(id, NNG_OPT_TLS_VERIFIED);
+    info->has_peer_ids = nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_UID, &info->uid) == 0 &&
+                         nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_GID, &info->gid) == 0 &&
+                         nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_PID, &info->pid) == 0;
+    return pipe;
+}
+
+const tnng_pipe_info *tnng_pipe_about(tnng_pipe *pipe) { return &pipe->info; }
+
+bool tnng_pipe_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
+
+/* [caller] Until its last callback has returned nng keeps the id, and gives it to nobody else. */
+int tnng_pipe_close(tnng_pipe *pipe)
+{
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    return atomic_load(&pipe->gone) ? 0 : nng_pipe_close((nng_pipe){pipe->info.id});
+}
+
+void tnng_pipe_hold(tnng_pipe *pipe) { atomic_fetch_add(&pipe->refs, 1); }
+
+/* [any] */
+void tnng_pipe_drop(tnng_pipe *pipe)
+{
+    if (atomic_fetch_sub(&pipe->refs, 1) == 1) {
+        free(pipe);
+    }
+}
+
+static tnng_pipe **bucket_of(tnng_socket *socket, uint32_t id)
+{
+    return &socket->pipe_buckets[id & (socket->bucket_count - 1)];
+}
+
+tnng_pipe *tnng_table_find(tnng_socket *socket, uint32_t id)
+{
+    tnng_pipe *pipe = socket->bucket_count == 0 ? NULL : *bucket_of(socket, id);
+
+    while (pipe != NULL && pipe->info.id != id) {
+        pipe = pipe->chain;
+    }
+    return pipe;
+}
+
+/* [nng] Without memory for more buckets the chains only get longer. */
+static int make_room(tnng_socket *socket)
+{
+    unsigned count = socket->bucket_count == 0 ? 8 : socket->bucket_count * 2;
+    tnng_pipe **buckets;
+
+    if (socket->pipe_total < socket->bucket_count) {
+        return 0;
+    }
+    if ((buckets = calloc(count, sizeof(*buckets))) == NULL) {
+        return socket->bucket_count == 0 ? NNG_ENOMEM : 0;
+    }
+    free(socket->pipe_buckets);
+    socket->pipe_buckets = buckets;
+    socket->bucket_count = count;
+    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+        tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
+        pipe->chain = *bucket;
+        *bucket = pipe;
+    }
+    return 0;
+}
+
+/* [nng] The table takes the caller's reference over. */
+int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
+{
+    int code = make_room(socket);
+
+    if (code != 0) {
+        return code;
+    }
+    tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
+    pipe->chain = *bucket;
+    *bucket = pipe;
+    pipe->previous = socket->newest_pipe;
+    if (pipe->previous == NULL) {
+        socket->pipes = pipe;
+    } else {
+        pipe->previous->next = pipe;
+    }
+    socket->newest_pipe = pipe;
+    socket->pipe_total++;
+    return 0;
+}
+
+/* [nng] It has gone. It stays valid for the caller: the newest of those remembered. */
+void tnng_table_remove(tnng_socket *socket, tnng_pipe *pipe)
+{
+    tnng_pipe **link = bucket_of(socket, pipe->info.id);
+    tnng_pipe **place = &socket->remembered[socket->forget_next];
+
+    while (*link != pipe) {
+        link = &(*link)->chain;
+    }
+    *link = pipe->chain;
+    if (pipe->previous == NULL) {
+        socket->pipes = pipe->next;
+    } else {
+        pipe->previous->next = pipe->next;
+    }
+    if (pipe->next == NULL) {
+        socket->newest_pipe = pipe->previous;
+    } else {
+        pipe->next->previous = pipe->previous;
+    }
+    pipe->next = pipe->previous = pipe->chain = NULL;
+    socket->pipe_total--;
+    atomic_store(&pipe->gone, true);
+    if (*place != NULL) {
+        tnng_pipe_drop(*place);
+    }
+    *place = pipe;
+    socket->forget_next = (socket->forget_next + 1) % PIPES_REMEMBERED;
+}
+
+/* [any] With the socket's last reference: after nng_close no callback runs. */
+void tnng_table_free(tnng_socket *socket)
+{
+    for (tnng_pipe *pipe; (pipe = socket->pipes) != NULL;) {
+        socket->pipes = pipe->next;
+        atomic_store(&pipe->gone, true);
+        tnng_pipe_drop(pipe);
+    }
+    for (int i = 0; i < PIPES_REMEMBERED; i++) {
+        if (socket->remembered[i] != NULL) {
+            tnng_pipe_drop(socket->remembered[i]);
+        }
+    }
+    free(socket->pipe_buckets);
+}
