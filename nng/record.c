@@ -84,8 +84,10 @@ tnng_pipe *tnng_pipe_new(nng_pipe id)
     info->listener = nng_listener_id(listener) > 0 ? listener.id : 0;
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_LOCADDR, &info->local);
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_REMADDR, &info->remote);
-    info->tcp_nodelay = flag_of(id, NNG_OPT_TCP_NODELAY);
-    info->tcp_keepalive = flag_of(id, NNG_OPT_TCP_KEEPALIVE);
+    /* What a pipe has not, nng reads of its socket, and that has these whatever the transport. */
+    bool is_tcp = info->remote.family == NNG_AF_INET || info->remote.family == NNG_AF_INET6;
+    info->tcp_nodelay = is_tcp ? flag_of(id, NNG_OPT_TCP_NODELAY) : -1;
+    info->tcp_keepalive = is_tcp ? flag_of(id, NNG_OPT_TCP_KEEPALIVE) : -1;
     info->tls_verified = flag_of(id, NNG_OPT_TLS_VERIFIED);
     info->has_peer_ids = nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_UID, &info->uid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_GID, &info->gid) == 0 &&

@@ -56,7 +56,7 @@ TABLE = [
     ("ConnectionShutdown", 31, errno.EPIPE, [BrokenPipeError, trio.BrokenResourceError]),
     ("Internal", 1000, 1000, []),
 ]
-WITHOUT_CODE = ["MessageStateError", "UsedAfterFork"]
+WITHOUT_CODE = ["EventsLost", "MessageStateError", "UsedAfterFork"]
 # An operating system or transport error with a number no system has, or none.
 FLAGGED = [0x10000000, 0x1FFFFFFF, 0x20000000, 0x20000007, 0x30000001]
 ALL_NAMES = [row[0] for row in TABLE] + WITHOUT_CODE + ["Superseded", "NNGException"]
@@ -196,5 +196,6 @@ def test_numbers_of_the_shim_are_those_of_its_header():
     numbers = dict(re.findall(r"(TNNG_\w+) = (-\d+)", header))
 
     assert int(numbers["TNNG_SUPERSEDED"]) == -2
+    assert int(numbers["TNNG_EVENTS_LOST"]) == -5
     assert int(numbers["TNNG_FORKED"]) == -3
-    assert set(_errors.BY_OWN_CODE) == {-2, -3}
+    assert set(_errors.BY_OWN_CODE) == {-2, -3, -5}

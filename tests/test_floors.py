@@ -20,6 +20,7 @@ FLOORS = {
     4: {"_core", "_calls", "_protocols", "_endpoints", "_pipes", "_tls", "_addresses"},
     5: {
         "_messaging",
+        "_trio_pipes",
         "_trio_socket",
         "_sockets",
         "_surveys",
@@ -33,7 +34,7 @@ FLOORS = {
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 FLAVOURS = (
-    {"_messaging", "_trio_socket", "_sockets", "_surveys", "_wait_trio"},
+    {"_messaging", "_trio_pipes", "_trio_socket", "_sockets", "_surveys", "_wait_trio"},
     {
         "_blocking_messaging",
         "_blocking_socket",

@@ -32,6 +32,7 @@ from trionng._errors import (
     ConnectionShutdown as ConnectionShutdown,
     CryptoError as CryptoError,
     DestinationUnreachable as DestinationUnreachable,
+    EventsLost as EventsLost,
     Internal as Internal,
     Interrupted as Interrupted,
     InvalidOperation as InvalidOperation,
@@ -71,7 +72,7 @@ from trionng._nursery import (
     serve_respondent as serve_respondent,
     serve_sub as serve_sub,
 )
-from trionng._pipes import Pipe as Pipe
+from trionng._pipes import PipeEvent as PipeEvent
 from trionng._services import Service as Service, ServiceStatistics as ServiceStatistics
 from trionng._sockets import (
     Bus0 as Bus0,
@@ -93,6 +94,7 @@ from trionng._surveys import (
     SurveyorContext as SurveyorContext,
 )
 from trionng._tls import TLSConfig as TLSConfig
+from trionng._trio_pipes import Pipe as Pipe, PipeEvents as PipeEvents
 from trionng._trio_socket import (
     Context as Context,
     Dialer as Dialer,

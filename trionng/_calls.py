@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng._core import AnyCore, Topics
+    from trionng._pipes import PipeCore
 
 ETIMEDOUT: Final = 5
 _ENOTSUP: Final = 9
@@ -168,16 +169,19 @@ def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
 class SendMessage:
     """Takes the message from its owner only at the moment it is submitted."""
 
-    def __init__(self, core: AnyCore, lane: _ffi.Lane, msg: Message) -> None:
+    def __init__(
+        self, core: AnyCore, lane: _ffi.Lane, msg: Message, pipe: PipeCore | None = None
+    ) -> None:
         self._core = core
         self._lane = lane
         self._msg = msg
+        self._pipe = pipe or msg.pipe
         msg._owned()
 
     def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         handle = self._msg._give()
         # Only what was addressed to a connection of this very socket goes there.
-        pipe = self._msg.pipe
+        pipe = self._pipe
         handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
         return self._lane.send_message(handle, port, tag)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+import weakref
 from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
@@ -23,7 +24,7 @@ from trionng._endpoints import (
 )
 from trionng._errors import Ambiguous, Closed, error_for
 from trionng._options import BoolOption, IntOption, SizeLimit, TextOption
-from trionng._pipes import Pipe
+from trionng._pipes import PipeCore
 from trionng._tls import TLSConfig, TLSOption
 from trionng._util import as_topic, as_urls
 
@@ -74,6 +75,7 @@ class Core(Calls, Generic[D, L]):
     _protocol: ClassVar[int]
     _dialer_type: type[D]
     _listener_type: type[L]
+    _pipe_type: type[PipeCore] = PipeCore
 
     recv_max_size: SizeLimit = SizeLimit()
     reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
@@ -145,7 +147,11 @@ class Core(Calls, Generic[D, L]):
         self._tls_config: TLSConfig | None = None
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
-        self._pipe_cache: dict[int, Pipe] = {}
+        # Those somebody holds: of a connection there is one object, and none that keeps it.
+        self._pipes: weakref.WeakValueDictionary[int, PipeCore] = weakref.WeakValueDictionary()
+        self._endpoints: weakref.WeakValueDictionary[tuple[int, int], D | L] = (
+            weakref.WeakValueDictionary()
+        )
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
             raise error_for(code, f"open {type(self).__name__}{' raw' if raw else ''}")
@@ -155,6 +161,7 @@ class Core(Calls, Generic[D, L]):
         if lane is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._lane = lane
+        self._speaks = (self.protocol, self.protocol_name, self.peer, self.peer_name)
 
     def _more_options(self) -> Mapping[str, object]:
         """Return what a protocol's own constructor arguments set."""
@@ -172,6 +179,8 @@ class Core(Calls, Generic[D, L]):
 
     # Bus0, polyamorous Pair1 and raw sockets keep their messages in nng's generic queues (C8).
     _has_queues = False
+    # Whether a message goes to the connection it names.
+    _chooses_pipe = False
 
     @property
     def _buffers_are_fixed(self) -> bool:
@@ -266,6 +275,7 @@ class Core(Calls, Generic[D, L]):
         if code != 0:
             raise endpoint_error(code, "listen", url)
         listener = self._listener_type(self, number, url)
+        self._endpoints[_ffi.ON_LISTENER, number] = listener
         try:
             listener._set_options(
                 {
@@ -303,7 +313,7 @@ class Core(Calls, Generic[D, L]):
         if code != 0:
             raise endpoint_error(code, "dial", url)
         dialer = self._dialer_type(self, number, url)
-        self._dialers[number] = dialer
+        self._dialers[number] = self._endpoints[_ffi.ON_DIALER, number] = dialer
         try:
             dialer._set_options(options)
             dialer._prepare(tls_config, self._tls_config)
@@ -346,18 +356,25 @@ class Core(Calls, Generic[D, L]):
         return tuple(self._listeners.values())
 
     @property
-    def pipes(self) -> tuple[Pipe, ...]:
+    def pipes(self) -> tuple[PipeCore, ...]:
         """The connections there are now."""
-        infos = () if self._closed else self._native.pipes()
-        known = self._pipe_cache
-        self._pipe_cache = {info.id: known.get(info.id) or Pipe(self, info) for info in infos}
-        return tuple(self._pipe_cache.values())
+        natives = () if self._closed else self._native.pipes()
+        return tuple(self._known_pipe(each) for each in natives)
 
-    def _pipe(self, number: int) -> Pipe | None:
-        """Return the connection a message came through, unless it has gone already."""
-        if number not in self._pipe_cache:
-            self.pipes  # noqa: B018
-        return self._pipe_cache.get(number)
+    def _known_pipe(self, native: _ffi.NativePipe) -> PipeCore:
+        """Return the one object there is of a connection."""
+        pipe = self._pipes.get(native.serial)
+        if pipe is None:
+            pipe = self._pipes.setdefault(native.serial, self._pipe_type(self, native))
+        return pipe
+
+    def _pipe(self, number: int) -> PipeCore | None:
+        """Return the connection a message came through, as far as it is remembered."""
+        pipe = self._pipes.get(self._native.pipe_serial(number))
+        if pipe is None:
+            native = self._native.find_pipe(number)
+            pipe = None if native is None else self._known_pipe(native)
+        return pipe
 
     @property
     def local_address(self) -> SockAddr:

@@ -299,6 +299,12 @@ class MessageStateError(NNGException, RuntimeError):
     _reason = "the message has already been sent"
 
 
+class EventsLost(NNGException, RuntimeError):
+    """Report a reader of pipe events that fell behind: from here on events are missing."""
+
+    _reason = "nobody read for too long, and events are missing from here on; subscribe again"
+
+
 class UsedAfterFork(NNGException, RuntimeError):
     """Report an object of the parent process used in a forked child."""
 
@@ -310,7 +316,11 @@ BY_CODE: Final[dict[int, type[NNGException]]] = {
 }
 
 # The shim's own numbers (TNNG_SUPERSEDED, TNNG_FORKED in nng/api_port.h).
-BY_OWN_CODE: Final[dict[int, type[NNGException]]] = {-2: Superseded, -3: UsedAfterFork}
+BY_OWN_CODE: Final[dict[int, type[NNGException]]] = {
+    -2: Superseded,
+    -3: UsedAfterFork,
+    -5: EventsLost,
+}
 
 
 def error_for(

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from trionng._pipes import Pipe
+    from trionng._pipes import PipeCore
+    from trionng._trio_pipes import Pipe
 
 
 @final
@@ -37,7 +38,7 @@ class Message:
     __slots__ = ("_handle", "_pipe")
 
     def __init__(
-        self, data: Buffer, pipe: Pipe | None = None, *, header: builtins.bytes = b""
+        self, data: Buffer, pipe: PipeCore | None = None, *, header: builtins.bytes = b""
     ) -> None:
         check_buffer(data)
         self._handle: _ffi.MessageHandle | None = _ffi.MessageHandle.from_data(data)
@@ -48,7 +49,7 @@ class Message:
                 raise error_for(code, f"a message header of {len(header)} bytes")
 
     @classmethod
-    def _received(cls, msg: _ffi.Msg, pipe: Pipe | None) -> Message:
+    def _received(cls, msg: _ffi.Msg, pipe: PipeCore | None) -> Message:
         """Wrap a message that nng gave us, and own it."""
         self = cls._of(_ffi.MessageHandle(msg))
         self._pipe = pipe
@@ -92,8 +93,11 @@ class Message:
 
     @property
     def pipe(self) -> Pipe | None:
-        """The connection it came through, or the one it is for."""
-        return self._pipe
+        """The connection it came through, or the one it is for.
+
+        None when that connection went so long ago that the socket remembers it no more.
+        """
+        return self._pipe  # type: ignore[return-value]  # each flavour puts in its own
 
     def __len__(self) -> int:
         return len(self._owned())

@@ -1,36 +1,56 @@
-"""Pipes (floor 4): the connections of a socket."""
+"""Pipes (floor 4): the connections of a socket, and what happens to them.
+
+What is told of a connection was read before it was used, and stays as it was when it has gone.
+"""
 
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar
 
+import attrs
+
+from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
+from trionng._errors import Closed, ConnectionReset, NotSupported, error_for
 
 if TYPE_CHECKING:
-    from trionng import _ffi
     from trionng._core import AnyCore
-    from trionng._endpoints import DialerCore, ListenerCore
+    from trionng._endpoints import DialerCore, Endpoint, ListenerCore
+
+DEFAULT_CAPACITY: Final = 4096
+_ECLOSED = 7
 
 
-@final
-class Pipe:
-    """One connection with one peer.
+class PipeCore:
+    """The colourless part of every connection."""
 
-    Its addresses are those it had when it was made; they stay readable when it has gone. nng calls
-    this an `nng_pipe`.
-    """
+    __slots__ = ("__weakref__", "_endpoint", "_native", "_socket", "_speaks")
 
-    __slots__ = ("_info", "_socket")
-
-    def __init__(self, socket: AnyCore, info: _ffi.PipeInfo) -> None:
+    def __init__(self, socket: AnyCore, native: _ffi.NativePipe) -> None:
         self._socket = weakref.ref(socket)
-        self._info = info
+        self._native = native
+        self._speaks = socket._speaks
+        self._endpoint: Endpoint | None = None
+        self._find_endpoint()
+
+    def _find_endpoint(self) -> Endpoint | None:
+        """Hold on to where it came from, also when that has left the socket."""
+        socket = self._socket()
+        if self._endpoint is None and socket is not None:
+            native = self._native
+            side, number = (
+                (_ffi.ON_DIALER, native.dialer)
+                if native.dialer
+                else (_ffi.ON_LISTENER, native.listener)
+            )
+            self._endpoint = socket._endpoints.get((side, number))
+        return self._endpoint
 
     @property
     def id(self) -> int:
         """nng's number for it, unique in this process while it lives."""
-        return self._info.id
+        return self._native.id
 
     @property
     def socket(self) -> AnyCore | None:
@@ -39,49 +59,206 @@ class Pipe:
 
     @property
     def dialer(self) -> DialerCore | None:
-        """The dialer that made it, if one did."""
-        socket = self._socket()
-        return None if socket is None else socket._dialers.get(self._info.dialer)
+        """The dialer that made it, if one did; it may have been closed since."""
+        endpoint = self._find_endpoint() if self._native.dialer else None
+        return endpoint  # type: ignore[return-value]  # a dialer's id is looked up among dialers
 
     @property
     def listener(self) -> ListenerCore | None:
-        """The listener that accepted it, if one did."""
-        socket = self._socket()
-        return None if socket is None else socket._listeners.get(self._info.listener)
+        """The listener that accepted it, if one did; it may have been closed since."""
+        endpoint = None if self._native.dialer else self._find_endpoint()
+        return endpoint  # type: ignore[return-value]
 
     @property
     def url(self) -> str | None:
         """The URL of the dialer or listener it came from."""
-        endpoint = self.dialer or self.listener
+        endpoint = self._find_endpoint()
         return None if endpoint is None else endpoint.url
 
     @property
     def local_address(self) -> SockAddr:
         """Our end."""
-        return from_native(self._info.local)
+        return from_native(self._native.local)
 
     @property
     def remote_address(self) -> SockAddr:
         """The peer's end."""
-        return from_native(self._info.remote)
+        return from_native(self._native.remote)
+
+    @property
+    def protocol(self) -> int:
+        """The number of our protocol."""
+        return self._speaks[0]
+
+    @property
+    def protocol_name(self) -> str:
+        """The name of our protocol."""
+        return self._speaks[1]
+
+    @property
+    def peer(self) -> int:
+        """The number of the protocol that the peer must speak."""
+        return self._speaks[2]
+
+    @property
+    def peer_name(self) -> str:
+        """The name of the protocol that the peer must speak."""
+        return self._speaks[3]
+
+    def _lacks(self, what: str) -> NoReturn:
+        raise NotSupported(
+            f"get {what} {self.url or self.remote_address}: this transport has none", url=self.url
+        )
+
+    def _flag(self, name: str) -> bool:
+        value = self._native.flag(name)
+        return self._lacks(name) if value is None else value
+
+    @property
+    def tcp_nodelay(self) -> bool:
+        """Whether small messages are sent at once.
+
+        Raises:
+            NotSupported: it is not a TCP connection.
+        """
+        return self._flag("tcp_nodelay")
+
+    @property
+    def tcp_keepalive(self) -> bool:
+        """Whether the system probes it when it is idle.
+
+        Raises:
+            NotSupported: it is not a TCP connection.
+        """
+        return self._flag("tcp_keepalive")
+
+    @property
+    def tls_verified(self) -> bool:
+        """Whether the peer has a certificate that was looked at and is good; without TLS False."""
+        endpoint = self._find_endpoint()
+        # Mbed TLS 2 calls verified what it skipped, so the configuration has a word in this.
+        return bool(
+            self._native.flag("tls_verified") and endpoint is not None and endpoint._verifies
+        )
+
+    @property
+    def _peer_ids(self) -> _ffi.PeerIds | None:
+        return self._native.peer_ids
+
+    @property
+    def uid(self) -> int:
+        """The user of the process at the other end.
+
+        Raises:
+            NotSupported: only ipc and abstract know it.
+        """
+        ids = self._peer_ids
+        return self._lacks("uid") if ids is None else ids.uid
+
+    @property
+    def gid(self) -> int:
+        """The group of the process at the other end; raises as `uid`."""
+        ids = self._peer_ids
+        return self._lacks("gid") if ids is None else ids.gid
+
+    @property
+    def pid(self) -> int:
+        """The process at the other end; raises as `uid`."""
+        ids = self._peer_ids
+        return self._lacks("pid") if ids is None else ids.pid
 
     @property
     def closed(self) -> bool:
         """Whether the connection has gone."""
         socket = self._socket()
-        return socket is None or all(pipe.id != self.id for pipe in socket.pipes)
+        return socket is None or socket._closed or self._native.is_gone()
 
     def close(self) -> None:
-        """Drop the connection (`nng_pipe_close`). A dialer will make a new one."""
+        """Drop the connection (`nng_pipe_close`), in the background. A dialer makes a new one."""
+        self._native.close()
+
+    def _may_send(self, operation: str) -> AnyCore:
+        """Return the socket, if a message can be sent to this very connection."""
+        attempted = f"Pipe.{operation}"
         socket = self._socket()
-        if socket is not None:
-            socket._native.close_pipe(self.id)
+        if socket is None or socket._closed:
+            raise Closed(f"{attempted}: the socket is closed", url=self.url)
+        if not socket._chooses_pipe:
+            raise NotSupported(
+                f"{attempted} {self.url}: on {type(socket).__name__} nng chooses the peer; only a "
+                "polyamorous Pair1 sends to the one it is told",
+                url=self.url,
+            )
+        if self._native.is_gone():
+            raise ConnectionReset(f"{attempted} {self.url}: this connection has gone", url=self.url)
+        return socket
 
     def __eq__(self, other: object) -> bool:
-        return self.id == other.id if isinstance(other, Pipe) else NotImplemented
+        if not isinstance(other, PipeCore):
+            return NotImplemented
+        return self._native.serial == other._native.serial
 
     def __hash__(self) -> int:
-        return hash(self.id)
+        return hash(self._native.serial)
 
     def __repr__(self) -> str:
-        return f"<Pipe {self.id:#x} to {self.remote_address}>"
+        state = " (closed)" if self.closed else ""
+        return f"<Pipe {self.id:#x} to {self.remote_address}{state}>"
+
+
+P = TypeVar("P", bound=PipeCore)
+Q = TypeVar("Q", bound=PipeCore, covariant=True)
+
+PipeEventKind = Literal["connected", "disconnected", "rejected"]
+_KINDS: Final[dict[int, PipeEventKind]] = {
+    _ffi.CONNECTED: "connected",
+    _ffi.DISCONNECTED: "disconnected",
+    _ffi.REJECTED: "rejected",
+}
+
+
+@attrs.frozen
+class PipeEvent(Generic[Q]):
+    """What happened to a connection.
+
+    "connected" comes once, when it can be used; "disconnected" only after that. "rejected" comes
+    once for one that never could be used: we refused it, or the peer speaks another protocol, or
+    went away at once.
+    """
+
+    kind: PipeEventKind
+    pipe: Q
+
+
+class PipeEventsCore(Generic[P]):
+    """The colourless part of a subscription."""
+
+    def __init__(self, socket: AnyCore, pipe_type: type[P], capacity: int) -> None:
+        self._socket = socket
+        self._pipe_type = pipe_type
+        if socket._closed:
+            raise Closed(f"{type(socket).__name__}.pipe_events: the socket is closed")
+        code, native = socket._native.open_events(capacity)
+        if native is None:
+            raise socket._failed(code, "pipe_events")
+        self._native = native
+
+    def _take(self) -> tuple[bool, PipeEvent[P] | None]:
+        """Return (whether it goes on, the next event if there is one now)."""
+        code, kind, native = self._native.take()
+        if code == 0 and native is not None:
+            pipe = self._socket._known_pipe(native)
+            assert isinstance(pipe, self._pipe_type)
+            return True, PipeEvent(_KINDS[kind], pipe)
+        if code in (_ffi.AGAIN, _ECLOSED):
+            return code == _ffi.AGAIN, None
+        raise self._failed(code)
+
+    def _failed(self, code: int) -> Exception:
+        reason = "this subscription is closed" if code == _ECLOSED else None
+        name = f"{type(self._socket).__name__}.pipe_events"
+        return error_for(code, name, self._socket._where(), reason)
+
+    def close(self) -> None:
+        """Take no more events; whoever waits for one gets `Closed`."""
+        self._native.close()

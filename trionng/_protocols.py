@@ -61,7 +61,7 @@ class Pair1Core(Core[D, L]):
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
     def __init__(self, *, polyamorous: bool = False, **options: Unpack[SocketOptions]) -> None:
-        self._has_queues = self._polyamorous = polyamorous
+        self._has_queues = self._chooses_pipe = self._polyamorous = polyamorous
         super().__init__(**options)
 
     def _choose_protocol(self) -> int:

@@ -12,6 +12,9 @@ import trio
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
 from trionng._messaging import Messaging
+from trionng._options import INT_MAX, check_int
+from trionng._pipes import DEFAULT_CAPACITY
+from trionng._trio_pipes import Pipe, PipeEvents
 from trionng._wait_trio import checkpoint, finish, wait_for
 
 if TYPE_CHECKING:
@@ -101,6 +104,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
 
     _dialer_type: type[Dialer] = Dialer
     _listener_type: type[Listener] = Listener
+    _pipe_type: type[Pipe] = Pipe
 
     def _dial_at_once(self, url: str) -> None:
         self._dial_in_background(self._make_dialer(url, {}))
@@ -171,6 +175,34 @@ class Socket(Messaging, Core[Dialer, Listener]):
         code, _ = await wait_for(partial(self._native.wait_pipes, n))
         if code != 0:
             raise self._failed(code, "wait_connected")
+
+    @property
+    def pipes(self) -> tuple[Pipe, ...]:
+        """The connections there are now."""
+        return super().pipes  # type: ignore[return-value]  # _pipe_type
+
+    def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
+        """Subscribe to what happens to the connections (`nng_pipe_notify`).
+
+        It begins with one "connected" for every connection of this moment, so that its reader knows
+        them all. There may be any number of subscriptions; each is told everything.
+
+        Args:
+            capacity: how many events are kept for a reader that is busy, beside those it begins
+                with; one that falls further behind gets `EventsLost` after them.
+
+        Returns:
+            The subscription: `async with` it, and iterate.
+
+        Raises:
+            Closed: the socket is closed.
+
+        Example:
+            async with socket.pipe_events() as events:
+                async for event in events:
+                    print(event.kind, event.pipe.remote_address)
+        """
+        return PipeEvents(self, Pipe, check_int("capacity", capacity, 1, INT_MAX))
 
     async def flush(self) -> None:
         """Wait until every accepted message was handed to the operating system.

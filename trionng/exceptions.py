@@ -17,6 +17,7 @@ from trionng._errors import (
     ConnectionShutdown as ConnectionShutdown,
     CryptoError as CryptoError,
     DestinationUnreachable as DestinationUnreachable,
+    EventsLost as EventsLost,
     Internal as Internal,
     Interrupted as Interrupted,
     InvalidOperation as InvalidOperation,

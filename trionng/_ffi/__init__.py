@@ -11,6 +11,15 @@ from trionng._ffi._message import (
     starts_with as starts_with,
     take_bytes as take_bytes,
 )
+from trionng._ffi._pipes import (
+    CONNECTED as CONNECTED,
+    DISCONNECTED as DISCONNECTED,
+    REJECTED as REJECTED,
+    Address as Address,
+    NativeEvents as NativeEvents,
+    NativePipe as NativePipe,
+    PeerIds as PeerIds,
+)
 from trionng._ffi._port import (
     ASKED as ASKED,
     FORKED as FORKED,
@@ -38,10 +47,8 @@ from trionng._ffi._socket import (
     RESPONDENT0 as RESPONDENT0,
     SUB0 as SUB0,
     SURVEYOR0 as SURVEYOR0,
-    Address as Address,
     Lane as Lane,
     NativeSocket as NativeSocket,
-    PipeInfo as PipeInfo,
     hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
 )

@@ -7,11 +7,12 @@ any; or an error code and the message a send gives back, if any.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._message import take_bytes
+from trionng._ffi._pipes import NativeEvents, NativePipe
 from trionng._ffi._port import PARKED
 
 if TYPE_CHECKING:
@@ -39,33 +40,10 @@ ROOM = 65536
 MOST = 256
 
 
-class Address(NamedTuple):
-    """An address as nng gave it: family number, port and scope where it has them, the raw bytes."""
-
-    family: int
-    port: int
-    scope: int
-    data: bytes
-
-
-class PipeInfo(NamedTuple):
-    """What is remembered of a connected pipe."""
-
-    id: int
-    dialer: int
-    listener: int
-    local: Address
-    remote: Address
-
-
 def hangups_are_survived() -> bool:
     """See to it that peers that hang up leave endpoints working (S2); say whether they do."""
     survived: bool = lib.tnng_hangups_are_survived()
     return survived
-
-
-def _address(addr: Any) -> Address:
-    return Address(addr.family, addr.port, addr.scope, bytes(ffi.buffer(addr.data, addr.size)))
 
 
 def _answer(code: int, scratch: Any) -> Answer:
@@ -267,25 +245,31 @@ class NativeSocket:
             raise
         return code, out_id[0]
 
-    def pipes(self) -> list[PipeInfo]:
+    def pipes(self) -> list[NativePipe]:
         """List the pipes that are connected now."""
         room = lib.tnng_pipe_count(self._native) + 8
-        infos = ffi.new("tnng_pipe_info[]", room)
-        count = lib.tnng_pipes(self._native, infos, room)
-        if count > room:
-            return self.pipes()
-        return [
-            PipeInfo(i.id, i.dialer, i.listener, _address(i.local), _address(i.remote))
-            for i in infos[0:count]
-        ]
+        pipes = ffi.new("tnng_pipe *[]", room)
+        count = lib.tnng_pipes(self._native, pipes, room)
+        held = [NativePipe(each) for each in pipes[0 : min(count, room)]]
+        return held if count <= room else self.pipes()
+
+    def pipe_serial(self, pipe: int) -> int:
+        """Return the serial number of the pipe with this id, also when it went lately; or 0."""
+        serial: int = lib.tnng_pipe_serial(self._native, pipe)
+        return serial
+
+    def find_pipe(self, pipe: int) -> NativePipe | None:
+        native = lib.tnng_pipe_find(self._native, pipe)
+        return NativePipe(native) if native else None
+
+    def open_events(self, capacity: int) -> tuple[int, NativeEvents | None]:
+        out = ffi.new("tnng_events **")
+        code = lib.tnng_events_open(self._native, capacity, out)
+        return code, (NativeEvents(out[0]) if code == 0 else None)
 
     def pipe_count(self) -> int:
         count: int = lib.tnng_pipe_count(self._native)
         return count
-
-    def close_pipe(self, pipe: int) -> int:
-        code: int = lib.tnng_pipe_close(self._native, pipe)
-        return code
 
     def unflushed(self) -> tuple[int, int, int, bool]:
         """Return (code, messages not seen written, a number that moves, is it exact)."""

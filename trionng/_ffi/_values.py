@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._socket import Address, _address
+from trionng._ffi._pipes import Address, address
 
 ON_SOCKET: int = lib.TNNG_ON_SOCKET
 ON_CONTEXT: int = lib.TNNG_ON_LANE
@@ -61,7 +61,7 @@ def set_bytes(on: int, number: int, name: str, value: bytes) -> int:
 def get_address(on: int, number: int, name: str) -> tuple[int, Address | None]:
     out = ffi.new("tnng_addr *")
     code = lib.tnng_get_addr(on, number, name.encode(), out)
-    return code, (_address(out) if code == 0 else None)
+    return code, (address(out) if code == 0 else None)
 
 
 def set_max_message(on: int, number: int, size: int) -> int:

@@ -1,0 +1,127 @@
+"""Connections and what happens to them: thin, typed calls into the shim."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trionng._ffi._load import ffi, lib
+from trionng._ffi._port import PARKED
+
+if TYPE_CHECKING:
+    from trionng._ffi._port import Port
+    from trionng._ffi._types import Answer
+
+CONNECTED: int = lib.TNNG_CONNECTED
+DISCONNECTED: int = lib.TNNG_DISCONNECTED
+REJECTED: int = lib.TNNG_REJECTED
+
+
+class Address(NamedTuple):
+    """An address as nng gave it: family number, port and scope where it has them, the raw bytes."""
+
+    family: int
+    port: int
+    scope: int
+    data: bytes
+
+
+def address(addr: Any) -> Address:
+    """Copy an address out."""
+    return Address(addr.family, addr.port, addr.scope, bytes(ffi.buffer(addr.data, addr.size)))
+
+
+class PeerIds(NamedTuple):
+    """Who is at the other end of an ipc connection."""
+
+    uid: int
+    gid: int
+    pid: int
+
+
+class NativePipe:
+    """A connection's record, which outlives it. Owns one reference."""
+
+    __slots__ = ("_about", "_native")
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+        self._about = lib.tnng_pipe_about(native)
+
+    def __del__(self, _drop: Any = lib.tnng_pipe_drop) -> None:
+        native, self._native = self._native, None
+        _drop(native)
+
+    @property
+    def serial(self) -> int:
+        """Its number among all connections of this process; never used again."""
+        number: int = self._about.serial
+        return number
+
+    @property
+    def id(self) -> int:
+        number: int = self._about.id
+        return number
+
+    @property
+    def dialer(self) -> int:
+        number: int = self._about.dialer
+        return number
+
+    @property
+    def listener(self) -> int:
+        number: int = self._about.listener
+        return number
+
+    @property
+    def local(self) -> Address:
+        return address(self._about.local)
+
+    @property
+    def remote(self) -> Address:
+        return address(self._about.remote)
+
+    @property
+    def peer_ids(self) -> PeerIds | None:
+        about = self._about
+        return PeerIds(about.uid, about.gid, about.pid) if about.has_peer_ids else None
+
+    def flag(self, name: str) -> bool | None:
+        """Return tcp_nodelay, tcp_keepalive or tls_verified as they were when it was made."""
+        value: int = getattr(self._about, name)
+        return None if value < 0 else bool(value)
+
+    def is_gone(self) -> bool:
+        gone: bool = lib.tnng_pipe_gone(self._native)
+        return gone
+
+    def close(self) -> int:
+        code: int = lib.tnng_pipe_close(self._native)
+        return code
+
+
+class NativeEvents:
+    """A subscription to what happens to the connections of a socket."""
+
+    __slots__ = ("_native",)
+
+    def __init__(self, native: Any) -> None:
+        self._native = native
+
+    def __del__(self, _drop: Any = lib.tnng_events_drop) -> None:
+        native, self._native = self._native, None
+        _drop(native)
+
+    def wait(self, port: Port, tag: int) -> Answer:
+        """Wait until `take` does not answer AGAIN."""
+        code = lib.tnng_events_wait(self._native, port.native, tag, port.scratch)
+        return code, port.scratch.op if code == PARKED else ffi.NULL
+
+    def take(self) -> tuple[int, int, NativePipe | None]:
+        """Return (code, kind, connection)."""
+        kind = ffi.new("int *")
+        out = ffi.new("tnng_pipe **")
+        code = lib.tnng_events_take(self._native, kind, out)
+        return code, kind[0], (NativePipe(out[0]) if code == 0 else None)
+
+    def close(self) -> None:
+        lib.tnng_events_close(self._native)

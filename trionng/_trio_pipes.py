@@ -1,0 +1,111 @@
+"""Pipes and their events under Trio (floor 5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from trionng._calls import SendMessage
+from trionng._message import Message
+from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
+from trionng._util import check_buffer
+from trionng._wait_trio import checkpoint, wait_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    from trionng._messaging import Messaging
+
+
+@final
+class Pipe(PipeCore):
+    """One connection with one peer (`nng_pipe`).
+
+    What it tells was read when the connection was made, and stays readable when it has gone.
+    """
+
+    __slots__ = ()
+
+    async def send(self, data: Buffer) -> None:
+        """Send one message to this very peer; only on a polyamorous Pair1.
+
+        nng drops a message for a peer that does not read its earlier ones.
+
+        Cancellation: it either was sent, and this returns, or it was not, and Cancelled is raised.
+
+        Args:
+            data: any contiguous buffer; it is copied before this returns.
+
+        Raises:
+            NotSupported: on every other protocol nng chooses the peer.
+            ConnectionReset: this connection has gone.
+            Timeout: the socket's `send_timeout` is over.
+            Closed: the socket is closed.
+            TypeError: `data` is a str, or has no bytes.
+        """
+        check_buffer(data)
+        await self._send_to_peer("send", Message(data))
+
+    async def send_msg(self, msg: Message) -> None:
+        """Send a `Message` to this very peer, whatever its `.pipe` says, and give it away.
+
+        Cancellation: as `send`; a message that was not sent is yours again.
+
+        Raises:
+            MessageStateError: it has been sent already.
+            NotSupported, ConnectionReset, Timeout, Closed: as `send`.
+        """
+        await self._send_to_peer("send_msg", msg)
+
+    async def _send_to_peer(self, operation: str, msg: Message) -> None:
+        socket = self._may_send(operation)
+        submit = SendMessage(socket, socket._lane, msg, self)
+        messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
+        await messaging._send(f"pipe.{operation}", submit, msg._restore)
+
+
+@final
+class PipeEvents(PipeEventsCore[Pipe]):
+    """What happens to a socket's connections, in order; made by `Socket.pipe_events`.
+
+    Iterating ends by itself when the socket is closed and what happened before was read. Leaving
+    the block ends the subscription.
+    """
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> PipeEvent[Pipe]:
+        """Return the next event.
+
+        Cancellation: no event is lost.
+
+        Concurrency: several tasks may read one subscription; each event goes to one of them.
+
+        Raises:
+            EventsLost: nobody read for too long, and from here on events are missing; begin a new
+                subscription.
+            Closed: this subscription was closed.
+        """
+        while True:
+            code, _ = await wait_for(self._native.wait)
+            if code != 0:
+                raise self._failed(code)
+            goes_on, event = self._take()
+            if event is not None:
+                return event
+            if not goes_on:
+                raise StopAsyncIteration
+
+    async def aclose(self) -> None:
+        """End the subscription; whoever waits for an event gets `Closed`.
+
+        Cancellation: ends it all the same, then raises.
+        """
+        self.close()
+        await checkpoint()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
