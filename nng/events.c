@@ -117,7 +117,7 @@ int tnng_events_wait(tnng_events *events, tnng_port *port, uint64_t tag, tnng_re
         code = tnng_park_for_pipes(socket, &events->waiting, port, tag, result, 0);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
-    return code;
+    return tnng_submitted(port, NULL, code);
 }
 
 int tnng_events_take(tnng_events *events, int *kind, tnng_pipe **pipe)

@@ -87,5 +87,7 @@ from trionng._errors import (
 )
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as Message
-from trionng._pipes import PipeCore as Pipe
+from trionng._pipes import PipeCore
 from trionng._tls import TLSConfig as TLSConfig
+
+Pipe = PipeCore
