@@ -42,6 +42,7 @@ ONLY_TRIO = {
     "run_pipes": "a task for each connection",
     "PipeConnection": "of serve_pipes",
     "forward": "a task",
+    "Forwarding": "of forward",
     "ForwardStatistics": "of forward",
 }
 
