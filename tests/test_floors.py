@@ -25,6 +25,7 @@ FLOORS = {
         "_sockets",
         "_surveys",
         "_blocking_messaging",
+        "_blocking_pipes",
         "_blocking_socket",
         "_blocking",
         "_blocking_serve",
@@ -37,6 +38,7 @@ FLAVOURS = (
     {"_messaging", "_trio_pipes", "_trio_socket", "_sockets", "_surveys", "_wait_trio"},
     {
         "_blocking_messaging",
+        "_blocking_pipes",
         "_blocking_socket",
         "_blocking",
         "_blocking_serve",

@@ -157,10 +157,8 @@ OUTPUTS = {
 
 @pytest.mark.parametrize("library", ["trionng.blocking", "pynng"])
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_path, request):
+def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_path):
     """A synchronous script for pynng runs on trionng.blocking when its import line is changed."""
-    if (name, library) == ("polyamorous_pair", "trionng.blocking"):
-        request.applymarker(pytest.mark.xfail(reason="pipe.send is not there yet", strict=True))
     program = tmp_path / "script.py"
     url = url_of("inproc", tmp_path)
     program.write_text(f"import {library} as sp\nimport time\nURL = {url!r}\n{SCRIPTS[name]}")

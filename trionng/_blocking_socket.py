@@ -8,11 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING, final
 
 from trionng._blocking_messaging import Messaging
+from trionng._blocking_pipes import Pipe, PipeEvents
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
 from trionng._errors import Closed, Timeout
-from trionng._wait_blocking import borrow, deadline, give_up, run, thread
+from trionng._options import INT_MAX, check_int
+from trionng._pipes import DEFAULT_CAPACITY
+from trionng._wait_blocking import deadline, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -23,20 +26,8 @@ if TYPE_CHECKING:
 _FOR_EVER = -1
 
 
-def _wait(submit: Submit, timeout: float | None) -> int:
-    """Run an operation that moves no message."""
-    waiter = borrow()
-    try:
-        code = run(waiter, submit, deadline(timeout, _FOR_EVER))
-        waiter.keep(thread)
-    except BaseException:
-        give_up(waiter)
-        raise
-    return code
-
-
 def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None, within: float) -> None:
-    if submit is not None and _wait(submit, within) == ETIMEDOUT:
+    if submit is not None and wait_for(submit, within) == ETIMEDOUT:
         warnings.warn(f"{endpoint!r}: nng has not closed it in {within} s", stacklevel=3)
 
 
@@ -91,6 +82,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
 
     _dialer_type: type[Dialer] = Dialer
     _listener_type: type[Listener] = Listener
+    _pipe_type: type[Pipe] = Pipe
 
     def _dial_at_once(self, url: str) -> None:
         self.dial(url)
@@ -137,7 +129,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             if block is False:
                 self._dial_in_background(dialer)
                 return dialer
-            code = _wait(partial(self._native.dial, dialer.id), timeout)
+            code = wait_for(partial(self._native.dial, dialer.id), timeout)
         except BaseException:
             self._drop_dialer(dialer)
             raise
@@ -153,9 +145,22 @@ class Socket(Messaging, Core[Dialer, Listener]):
             timeout: seconds; None is for ever; when they are over, `Timeout` is raised.
         """
         self._check("wait_connected")
-        code = _wait(partial(self._native.wait_pipes, n), timeout)
+        code = wait_for(partial(self._native.wait_pipes, n), timeout)
         if code != 0:
             raise self._failed(code, "wait_connected", self._over(code, timeout, _FOR_EVER))
+
+    @property
+    def pipes(self) -> tuple[Pipe, ...]:
+        """The connections there are now."""
+        return super().pipes  # type: ignore[return-value]  # _pipe_type
+
+    def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
+        """Subscribe to what happens to the connections: the twin of `trionng.Socket.pipe_events`.
+
+        Args:
+            capacity: how many events are kept for a reader that is busy.
+        """
+        return PipeEvents(self, Pipe, check_int("capacity", capacity, 1, INT_MAX))
 
     def flush(self, *, timeout: float | None = None) -> None:
         """Wait until every accepted message was written: the twin of `trionng.Socket.flush`.
@@ -190,7 +195,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 except (Timeout, Closed):
                     pass
             self._closed = True
-            code = _wait(self._native.close, within)
+            code = wait_for(self._native.close, within)
         except BaseException:
             self._abort()
             raise

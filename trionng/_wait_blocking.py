@@ -133,3 +133,15 @@ def run(waiter: _ffi.Waiter, submit: Submit, until: float | None = None) -> int:
             return waiter.leave()
         code = _wait_with_signals(waiter, until) if thread.is_main else waiter.wait(until)
     return code
+
+
+def wait_for(submit: Submit, timeout: float | None = None) -> int:
+    """Run an operation that moves no message; None waits for ever."""
+    waiter = borrow()
+    try:
+        code = run(waiter, submit, deadline(timeout, -1))
+        waiter.keep(thread)
+    except BaseException:
+        give_up(waiter)
+        raise
+    return code

@@ -40,6 +40,7 @@ from trionng._blocking import (
     Surveyor0 as Surveyor0,
     SurveyorContext as SurveyorContext,
 )
+from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents
 from trionng._blocking_serve import Service as Service, serve_rep as serve_rep
 from trionng._blocking_socket import (
     Context as Context,
@@ -64,6 +65,7 @@ from trionng._errors import (
     ConnectionShutdown as ConnectionShutdown,
     CryptoError as CryptoError,
     DestinationUnreachable as DestinationUnreachable,
+    EventsLost as EventsLost,
     Internal as Internal,
     Interrupted as Interrupted,
     InvalidOperation as InvalidOperation,
@@ -87,7 +89,5 @@ from trionng._errors import (
 )
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as Message
-from trionng._pipes import PipeCore
+from trionng._pipes import PipeEvent as PipeEvent
 from trionng._tls import TLSConfig as TLSConfig
-
-Pipe = PipeCore

@@ -1,0 +1,77 @@
+"""Pipes and their events for threads (floor 5): the twin of `_trio_pipes`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from trionng._calls import SendMessage
+from trionng._message import Message
+from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
+from trionng._util import check_buffer, check_may_block
+from trionng._wait_blocking import wait_for
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer, Self
+
+    from trionng._blocking_messaging import Messaging
+
+
+@final
+class Pipe(PipeCore):
+    """One connection with one peer: the twin of `trionng.Pipe`."""
+
+    __slots__ = ()
+
+    def send(self, data: Buffer, *, timeout: float | None = None) -> None:
+        """Send one message to this very peer: the twin of `trionng.Pipe.send`.
+
+        Args:
+            data: any contiguous buffer; it is copied.
+            timeout: seconds; None is the socket's `send_timeout`; when they are over, `Timeout` is
+                raised.
+        """
+        check_buffer(data)
+        self._send_to_peer("send", Message(data), timeout)
+
+    def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
+        """Send a `Message` to this very peer: the twin of `trionng.Pipe.send_msg`.
+
+        Args:
+            msg: unless it was sent, it is yours again.
+            timeout: seconds; None is the socket's `send_timeout`; when they are over, `Timeout` is
+                raised.
+        """
+        self._send_to_peer("send_msg", msg, timeout)
+
+    def _send_to_peer(self, operation: str, msg: Message, timeout: float | None) -> None:
+        socket = self._may_send(operation)
+        submit = SendMessage(socket, socket._lane, msg, self)
+        messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
+        messaging._send(f"pipe.{operation}", submit, timeout, msg._restore)
+
+
+@final
+class PipeEvents(PipeEventsCore[Pipe]):
+    """What happens to a socket's connections, in order: the twin of `trionng.PipeEvents`."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> PipeEvent[Pipe]:
+        """Return the next event; a socket that was closed ends the iteration."""
+        check_may_block("a loop over trionng.blocking pipe events", "those of trionng: async for")
+        while True:
+            code = wait_for(self._native.wait)
+            if code != 0:
+                raise self._failed(code)
+            goes_on, event = self._take()
+            if event is not None:
+                return event
+            if not goes_on:
+                raise StopIteration
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
