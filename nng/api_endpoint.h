@@ -53,7 +53,9 @@ int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value);
 /* Copies at most `size` bytes, NUL included; *needed is the whole length. */
 int tnng_copy_string(
     int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
-int tnng_set_max_message(int on, uint32_t id, size_t bytes);
+/* The largest message a peer may send, `room` for the protocol's header not counted; 0: no limit. */
+int tnng_set_max_message(int on, uint32_t id, size_t bytes, size_t room);
+int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room);
 
 /* S2: whether listeners and dialers survive peers that hang up; sees to it where it can. */
 bool tnng_hangups_are_survived(void);

@@ -17,6 +17,9 @@ enum {
 
 int tnng_socket_open(tnng_socket **, int protocol, bool raw);
 uint32_t tnng_socket_id(tnng_socket *);
+/* How many bytes of protocol header a message of a direct peer has on the wire; on raw sockets, how
+ * many it may have. */
+size_t tnng_socket_header_room(tnng_socket *);
 /* Gives the caller's reference back; one that is open is closed in the background. */
 void tnng_socket_drop(tnng_socket *);
 

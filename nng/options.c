@@ -78,11 +78,27 @@ int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, siz
                               : nng_socket_set((nng_socket){id}, name, value, size);
 }
 
-/* S1: "no limit" is the largest limit nng accepts, 4 GiB; with none a peer can make it abort. */
-int tnng_set_max_message(int on, uint32_t id, size_t bytes)
+enum { NO_LIMIT = 0xFFFFFFFFu };
+
+/* S1: "no limit" is the largest limit nng accepts, 4 GiB; with none a peer can make it abort. nng
+ * counts the protocol's header as well, so `room` bytes are added for it. */
+int tnng_set_max_message(int on, uint32_t id, size_t bytes, size_t room)
 {
-    if (bytes == 0 && !TNNG_WITHOUT("S1")) {
-        bytes = 0xFFFFFFFF;
+    if (bytes == 0 || bytes > NO_LIMIT - room) {
+        bytes = TNNG_WITHOUT("S1") ? 0 : NO_LIMIT;
+    } else {
+        bytes += room;
     }
     return tnng_set_size(on, id, NNG_OPT_RECVMAXSZ, bytes);
+}
+
+/* [caller] What is left of nng's limit for the user's message; 0 is no limit. */
+int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room)
+{
+    int code = tnng_get_size(on, id, NNG_OPT_RECVMAXSZ, bytes);
+
+    if (code == 0) {
+        *bytes = *bytes >= NO_LIMIT || *bytes < room ? 0 : *bytes - room;
+    }
+    return code;
 }

@@ -58,6 +58,23 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
 /* nng aborts a forked child that uses it, so nothing of it is touched there. */
 bool tnng_forked(void) { return atomic_load(&forked); }
 
+static size_t header_room(int protocol, bool raw)
+{
+    switch (protocol) {
+    case TNNG_PAIR1:
+    case TNNG_PAIR1_POLY:
+        return 4;
+    case TNNG_REQ0:
+    case TNNG_REP0:
+    case TNNG_SURVEYOR0:
+    case TNNG_RESPONDENT0:
+        /* What a raw socket hands on has a word more for each device it came through. */
+        return raw ? 64 : 4;
+    default:
+        return 0;
+    }
+}
+
 static int make_safe(nng_socket socket, int protocol, bool raw)
 {
     int code = 0;
@@ -65,7 +82,8 @@ static int make_safe(nng_socket socket, int protocol, bool raw)
     /* S1: without a limit a peer can announce a message that nng dies of. 1 MiB is pynng's default
      * too. */
     if (!TNNG_WITHOUT("S1")) {
-        code = nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 1024 * 1024);
+        code = nng_socket_set_size(
+            socket, NNG_OPT_RECVMAXSZ, 1024 * 1024 + header_room(protocol, raw));
     }
     /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread
      * (fixed by removing it). Surveys never expire in nng; how long one lasts is decided above. */
@@ -128,6 +146,11 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
 }
 
 uint32_t tnng_socket_id(tnng_socket *socket) { return socket->nng.id; }
+
+size_t tnng_socket_header_room(tnng_socket *socket)
+{
+    return header_room(socket->protocol_number, (socket->traits & KEEPS_HEADER) != 0);
+}
 
 void tnng_socket_hold(tnng_socket *socket) { atomic_fetch_add(&socket->refs, 1); }
 

@@ -215,6 +215,10 @@ class Core(Calls, Generic[D, L]):
             raise self._failed(code, "new_context")
         return lane
 
+    @property
+    def _header_room(self) -> int:
+        return self._native.header_room
+
     def _option_target(self) -> tuple[int, int, str | None]:
         if self._closed:
             raise Closed(f"{type(self).__name__} is closed")

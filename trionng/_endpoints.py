@@ -34,6 +34,7 @@ class Endpoint:
         self._number = number
         self._url = url
         self._closed = False
+        self._header_room = socket._header_room
         # All it ever had: nng's accept and dial read the pointer without a lock.
         self._tls: list[Applied] = []
 
@@ -76,7 +77,8 @@ class Endpoint:
             )
         if scheme_of(self._url).startswith("ws"):
             # A frame may be as long as a message: browsers send one frame a message.
-            size = self.recv_max_size or NO_LIMIT
+            limit = self.recv_max_size
+            size = min(limit + self._header_room, NO_LIMIT) if limit else NO_LIMIT
             code = _ffi.set_number(on, number, "size", "ws:rxframe-max", size)
             if code != 0:
                 raise error_for(code, "set recv_max_size", self._url)

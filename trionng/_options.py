@@ -27,6 +27,10 @@ class HasOptions(Protocol):
     def _option_target(self) -> tuple[int, int, str | None]:
         """Return what kind of nng object this is, its id, and its URL."""
 
+    @property
+    def _header_room(self) -> int:
+        """Return how many bytes of protocol header messages have here."""
+
 
 def check_int(name: str, value: object, low: int, high: int) -> int:
     """Return an int in a range, or raise what tells the caller how to say it."""
@@ -100,18 +104,25 @@ class BufferSize(IntOption):
 
 
 class SizeLimit(IntOption):
-    """The largest message a peer may send, in bytes; 0 is no limit."""
+    """The largest message a peer may send, in bytes; 0 is no limit.
+
+    nng counts the protocol's header as well, so it gets a limit that has room for one. What came
+    through devices has four bytes more for each of them, and they count.
+    """
 
     def __init__(self) -> None:
         super().__init__("recv-size-max", "size", 0, NO_LIMIT)
 
     def _read(self, obj: HasOptions) -> int:
-        value = super()._read(obj)
-        return 0 if value >= NO_LIMIT else value
+        on, number, url = obj._option_target()
+        code, value = _ffi.get_max_message(on, number, obj._header_room)
+        if code != 0:
+            raise error_for(code, f"get {self._name}", url)
+        return value
 
     def _write(self, obj: HasOptions, value: int) -> None:
         on, number, url = obj._option_target()
-        code = _ffi.set_max_message(on, number, value)
+        code = _ffi.set_max_message(on, number, value, obj._header_room)
         if code != 0:
             raise error_for(code, f"set {self._name}", url)
 

@@ -78,6 +78,7 @@ from trionng._ffi._values import (
     ON_PIPE as ON_PIPE,
     ON_SOCKET as ON_SOCKET,
     get_address as get_address,
+    get_max_message as get_max_message,
     get_number as get_number,
     get_text as get_text,
     set_bytes as set_bytes,

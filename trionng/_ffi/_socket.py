@@ -168,11 +168,12 @@ class Lane:
 class NativeSocket:
     """A socket of the shim. Nothing here waits."""
 
-    __slots__ = ("_native", "id")
+    __slots__ = ("_native", "header_room", "id")
 
     def __init__(self, native: Any) -> None:
         self._native = native
         self.id: int = lib.tnng_socket_id(native)
+        self.header_room: int = lib.tnng_socket_header_room(native)
 
     def __del__(
         self, _drop: Any = lib.tnng_socket_drop, _finalizing: Any = sys.is_finalizing

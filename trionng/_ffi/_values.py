@@ -64,7 +64,13 @@ def get_address(on: int, number: int, name: str) -> tuple[int, Address | None]:
     return code, (address(out) if code == 0 else None)
 
 
-def set_max_message(on: int, number: int, size: int) -> int:
-    """Limit what a peer may send; 0 is as good as no limit."""
-    code: int = lib.tnng_set_max_message(on, number, size)
+def set_max_message(on: int, number: int, size: int, room: int) -> int:
+    """Limit what a peer may send, `room` bytes of header not counted; 0 is as good as no limit."""
+    code: int = lib.tnng_set_max_message(on, number, size, room)
     return code
+
+
+def get_max_message(on: int, number: int, room: int) -> tuple[int, int]:
+    """Read that limit."""
+    out = ffi.new("size_t *")
+    return lib.tnng_get_max_message(on, number, out, room), out[0]
