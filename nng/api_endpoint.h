@@ -53,7 +53,7 @@ int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value);
 /* Copies at most `size` bytes, NUL included; *needed is the whole length. */
 int tnng_copy_string(
     int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed);
-/* The largest message a peer may send, `room` for the protocol's header not counted; 0: no limit. */
+/* The largest message a peer may send, `room` for the header not counted; 0 is no limit. */
 int tnng_set_max_message(int on, uint32_t id, size_t bytes, size_t room);
 int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room);
 
