@@ -65,6 +65,8 @@ async def test_demo_undisturbed_shows_both_processes_and_exits_0(tmp_path: Path)
         assert f"REQ/REP over {transport}://" in output
         assert re.search(rf"subscribed to '\w+\.' over {transport}://", output)
     assert output.count("squared?") == 10
+    assert f"found: the cellar, in process {other}" in output
+    assert f"found: the kitchen, in process {other}" in output
     assert output.count(f"says process {other}") == 16  # 10 answers, 4 + 2 news
     assert re.search(r"sport\. +subscriber: sport\.", output)
     assert re.search(r"weather\. +subscriber: weather\.", output)

@@ -161,10 +161,11 @@ def _say(text: str) -> None:
 
 async def _show(process: trio.Process, requests: str, news: str) -> None:
     _say(f"Two processes: this one is {os.getpid()}, it has started {process.pid}.")
-    requests_tcp, news_tcp = (await _first_line(process)).split()
+    requests_tcp, news_tcp, *rooms = (await _first_line(process)).split()
     for url in (requests, requests_tcp):
         await _show_requests(process.pid, url)
     await _show_news(process.pid, news, news_tcp)
+    await _show_survey(process.pid, rooms)
 
 
 async def _first_line(process: trio.Process) -> str:
@@ -216,3 +217,17 @@ async def _follow(topic: str, url: str, count: int, peer: int) -> None:
             _say(f"  {topic:8} subscriber: {item}")
             if not (item.startswith(topic) and item.endswith(f"says process {peer}")):
                 raise _Failed(f"news that was not asked for: {item!r}")
+
+
+async def _show_survey(peer: int, rooms: list[str]) -> None:
+    """Ask everybody, and take the answers that come in time."""
+    _say(f"\nSURVEY: {os.getpid()} asks whoever is there, for half a second")
+    async with trionng.Surveyor0() as surveyor:
+        for url in rooms:
+            await surveyor.dial(url, block=True)
+        async with surveyor.survey(b"who is there?", within=0.5) as replies:
+            found = sorted([reply.decode() async for reply in replies])
+    for reply in found:
+        _say(f"  found: {reply}")
+    if found != sorted(f"the {room}, in process {peer}" for room in ("kitchen", "cellar")):
+        raise _Failed(f"not everybody answered the survey: {found}")

@@ -1,4 +1,6 @@
-"""`trionng demo-peer` (hidden): the other process of `trionng demo`. It answers and publishes.
+"""`trionng demo-peer` (hidden): the other process of `trionng demo`.
+
+It answers, publishes, and takes part in surveys.
 
 It says on its first line of output which tcp URLs it got, and leaves when its input ends, which
 also happens when the process that started it dies.
@@ -6,6 +8,7 @@ also happens when the process that started it dies.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import signal
@@ -18,6 +21,7 @@ import trionng
 _WORKERS = 5
 _WORK_SECONDS = 0.3
 _NEWS_SECONDS = 0.1
+_ROOMS = ("kitchen", "cellar")
 _NEWS = (
     ("weather.paris", "sunny, 21 degrees"),
     ("sport.tennis", "6:4 and 3:6"),
@@ -50,22 +54,26 @@ def run(requests: str, news: str) -> int:
 async def _serve(requests: str, news: str) -> None:
     async with trionng.Rep0(listen=requests) as rep, trionng.Pub0(listen=news) as pub:
         urls = [socket.listen("tcp://127.0.0.1:0").url for socket in (rep, pub)]
-        print(*urls, flush=True)
         async with trio.open_nursery() as nursery:
-            for _ in range(_WORKERS):
-                nursery.start_soon(_answer, rep)
+            for room in _ROOMS:
+                service = await trionng.serve_respondent(
+                    nursery, functools.partial(_report, room), listen="tcp://127.0.0.1:0"
+                )
+                urls.append(service.url)
+            await trionng.serve_rep(nursery, _answer, socket=rep, workers=_WORKERS)
             nursery.start_soon(_publish, pub)
+            print(*urls, flush=True)
             await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
             nursery.cancel_scope.cancel()
 
 
-async def _answer(rep: trionng.Rep0) -> None:
-    """Be one of several workers: a context has its own request and its own reply."""
-    async with rep.new_context() as context:
-        async for question in context:
-            await trio.sleep(_WORK_SECONDS)
-            answer = f"{int(question) ** 2}, says process {os.getpid()}"
-            await context.send(answer.encode())
+async def _answer(question: bytes) -> bytes:
+    await trio.sleep(_WORK_SECONDS)
+    return f"{int(question) ** 2}, says process {os.getpid()}".encode()
+
+
+async def _report(room: str, _survey: bytes) -> bytes:
+    return f"the {room}, in process {os.getpid()}".encode()
 
 
 async def _publish(pub: trionng.Pub0) -> None:
