@@ -35,9 +35,8 @@ int tnng_lane_held(tnng_lane *);
 /* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when
  * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
-/* Ownership of the message passes to the shim; result->msg has it again when the send did not
- * happen. */
-int tnng_send(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_result *);
+/* Takes the message out of its box; result->msg has it again when the send did not happen. */
+int tnng_send(tnng_lane *, nng_msg **box, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_send_bytes(tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
 int tnng_exchange_bytes(
@@ -59,8 +58,8 @@ nng_msg *tnng_msg_copy(const nng_msg *);
 void nng_msg_free(nng_msg *);
 /* The same, for one whose content has been copied out: its memory may serve the next message. */
 void tnng_msg_done(nng_msg *);
-/* Frees it if it has changed owners. */
-void tnng_msg_free_owned(const bool *owned, nng_msg *);
+/* Frees what is in a box, if anything is. */
+void tnng_box_drop(nng_msg **box);
 size_t nng_msg_len(const nng_msg *);
 const char *tnng_msg_chars(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);

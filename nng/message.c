@@ -26,10 +26,11 @@ void tnng_msg_done(nng_msg *msg)
 }
 
 /* [any] */
-void tnng_msg_free_owned(const bool *owned, nng_msg *msg)
+void tnng_box_drop(nng_msg **box)
 {
-    if (*owned) {
-        nng_msg_free(msg);
+    if (*box != NULL) {
+        nng_msg_free(*box);
+        *box = NULL;
     }
 }
 

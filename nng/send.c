@@ -262,8 +262,11 @@ static int run(
     return tnng_submitted(port, NULL, code);
 }
 
-int tnng_send(tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_send(tnng_lane *lane, nng_msg **box, tnng_port *port, uint64_t tag, tnng_result *result)
 {
+    nng_msg *msg = *box;
+
+    *box = NULL;
     return run(lane, msg, false, port, tag, result);
 }
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
+    from trionng._pipes import PipeCore
     from trionng._wait_blocking import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
@@ -41,6 +42,9 @@ _ONLY_RECEIVES, _ONLY_SENDS = "this protocol only receives", "this protocol only
 
 class Messaging(Calls):
     """The calls of a socket or context that a thread waits for."""
+
+    # Kept, so that it is not made and dropped with every message: Ctrl-C in a finaliser is lost.
+    _latest_pipe: PipeCore | None = None
 
     def _check(self, call: str, twin: str | None = None) -> None:
         name = type(self).__name__
@@ -110,7 +114,7 @@ class Messaging(Calls):
         submit = SendMessage(self._socket_core(), self._lane, msg)
         self._send("send_msg", submit, timeout, msg._restore)
 
-    def recv(self, *, block: bool = True, timeout: float | None = None) -> bytes:
+    def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
         """Receive one message and return its content: the twin of `trionng.Socket.recv`.
 
         Ctrl-C loses nothing: a message that had arrived is what the next receive returns.
@@ -129,7 +133,7 @@ class Messaging(Calls):
             raise
         return data
 
-    def recv_msg(self, *, block: bool = True, timeout: float | None = None) -> Message:
+    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message:
         """Receive one message without copying it: the twin of `trionng.Socket.recv_msg`.
 
         Args:
@@ -140,7 +144,8 @@ class Messaging(Calls):
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
             message = Message._of(waiter.handle())
-            message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
+            message._pipe = self._socket_core()._pipe(waiter.pipe_id)
+            self._latest_pipe = message._pipe
             waiter.hand_over(thread)
         except BaseException:
             give_up(waiter)
@@ -245,11 +250,11 @@ class NeverSends(NeverSendCalls, Messaging):
 class NeverReceives(NeverReceiveCalls, Messaging):
     """A protocol without a receiving side."""
 
-    def recv(self, *, block: bool = True, timeout: float | None = None) -> NoReturn:
+    def recv(self, block: bool = True, *, timeout: float | None = None) -> NoReturn:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv", _ONLY_SENDS)
 
-    def recv_msg(self, *, block: bool = True, timeout: float | None = None) -> NoReturn:
+    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> NoReturn:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg", _ONLY_SENDS)
 

@@ -41,7 +41,7 @@ class Message:
         self, data: Buffer, pipe: PipeCore | None = None, *, header: builtins.bytes = b""
     ) -> None:
         check_buffer(data)
-        self._handle: _ffi.MessageHandle | None = _ffi.MessageHandle.from_data(data)
+        self._handle = _ffi.MessageHandle.from_data(data)
         self._pipe = pipe
         if header:
             code = self._handle.set_header(header)
@@ -63,14 +63,17 @@ class Message:
         return self
 
     def _owned(self) -> _ffi.MessageHandle:
-        if self._handle is None:
+        if self._handle.is_empty:
             raise MessageStateError("this message has been sent, it is no longer here")
         return self._handle
 
     def _give(self) -> _ffi.MessageHandle:
-        """Part with the message for a send."""
-        handle, self._handle = self._owned(), None
-        return handle
+        """Be what is sent from now on: a copy while somebody looks at the message.
+
+        It is gone when that has gone, and ours again if it comes back.
+        """
+        self._handle = self._owned().outgoing()
+        return self._handle
 
     def _restore(self, msg: _ffi.Msg) -> None:
         """Own again what a send gave back."""
@@ -112,5 +115,5 @@ class Message:
         return hash(self.bytes)
 
     def __repr__(self) -> str:
-        size = "sent" if self._handle is None else f"{len(self)} bytes"
+        size = "sent" if self._handle.is_empty else f"{len(self)} bytes"
         return f"<Message {size}>"

@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
+from trionng._ffi._port import NULL
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -56,12 +57,12 @@ def drop(msg: Msg) -> None:
 
 
 class MessageHandle:
-    """Owns one `nng_msg`."""
+    """Owns one `nng_msg`, in a box: C puts a message in or takes it out in one step."""
 
-    __slots__ = ("__weakref__", "_body", "_owner")
+    __slots__ = ("__weakref__", "_body", "box")
 
-    def __init__(self, msg: Msg, free: Any = lib.nng_msg_free) -> None:
-        self._owner = ffi.gc(msg, free)
+    def __init__(self, msg: Msg = NULL) -> None:
+        self.box: Any = ffi.gc(ffi.new("nng_msg **", msg), lib.tnng_box_drop)
         self._body: weakref.ref[Any] | None = None
 
     @classmethod
@@ -73,45 +74,56 @@ class MessageHandle:
             raise MemoryError("no memory for an nng message")
         return cls(msg)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the message has gone."""
+        return not self.box[0]
+
     def __len__(self) -> int:
-        size: int = lib.nng_msg_len(self._owner)
+        size: int = lib.nng_msg_len(self.box[0])
         return size
 
     @property
     def pipe_id(self) -> int:
         """The id of the pipe it was received from, or 0."""
-        number: int = lib.tnng_msg_pipe(self._owner)
+        number: int = lib.tnng_msg_pipe(self.box[0])
         return number
 
     def set_pipe(self, pipe: int) -> None:
         """Say which pipe the message is for; 0 is any."""
-        lib.tnng_msg_set_pipe(self._owner, pipe)
+        lib.tnng_msg_set_pipe(self.box[0], pipe)
 
     @property
     def header(self) -> bytes:
         """The protocol header: what raw sockets receive and send in front of the body."""
-        size = lib.nng_msg_header_len(self._owner)
-        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self._owner)), size)
+        size = lib.nng_msg_header_len(self.box[0])
+        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self.box[0])), size)
         return data
 
     def set_header(self, data: bytes) -> int:
-        code: int = lib.tnng_msg_set_header(self._owner, data, len(data))
+        code: int = lib.tnng_msg_set_header(self.box[0], data, len(data))
         return code
 
     def view(self) -> memoryview:
         """Give a read-only view of nng's own body."""
         body = self._body() if self._body is not None else None
         if body is None:
-            pointer = lib.tnng_msg_chars(self._owner)
-            body = ffi.gc(pointer, partial(_keep, self._owner))
+            pointer = lib.tnng_msg_chars(self.box[0])
+            body = ffi.gc(pointer, partial(_keep, self.box))
             self._body = weakref.ref(body)
         return memoryview(ffi.buffer(body, len(self))).toreadonly()
 
+    def outgoing(self) -> MessageHandle:
+        """Return what to send: this message when nobody looks at it, else a copy."""
+        if self._body is None or self._body() is None:
+            return self
+        copy = lib.tnng_msg_copy(self.box[0])
+        if not copy:
+            raise MemoryError("no memory for a copy of an nng message")
+        return MessageHandle(copy)
+
     def release(self) -> Any:
-        """Give the message away: nng's own when nobody looks at it, else a copy."""
-        if self._body is not None and self._body() is not None:
-            copy = lib.tnng_msg_copy(self._owner)
-            if not copy:
-                raise MemoryError("no memory for a copy of an nng message")
-            return copy
-        return ffi.gc(self._owner, None) or self._owner
+        """Give the message away, to a call that cannot fail to take it."""
+        msg = self.box[0]
+        self.box[0] = NULL
+        return msg

@@ -48,8 +48,10 @@ class NativePipe:
         self._about = lib.tnng_pipe_about(native)
 
     def __del__(self, _drop: Any = lib.tnng_pipe_drop) -> None:
-        native, self._native = self._native, None
-        _drop(native)
+        native = getattr(self, "_native", None)
+        if native is not None:  # Ctrl-C may come before it is
+            self._native = None
+            _drop(native)
 
     @property
     def serial(self) -> int:
@@ -108,8 +110,10 @@ class NativeEvents:
         self._native = native
 
     def __del__(self, _drop: Any = lib.tnng_events_drop) -> None:
-        native, self._native = self._native, None
-        _drop(native)
+        native = getattr(self, "_native", None)
+        if native is not None:  # Ctrl-C may come before it is
+            self._native = None
+            _drop(native)
 
     def wait(self, port: Port, tag: int) -> Answer:
         """Wait until `take` does not answer AGAIN."""

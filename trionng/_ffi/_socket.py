@@ -105,9 +105,7 @@ class Lane:
     def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
         """Send a message; unless it goes, the answer or the finished call has it again."""
         native, scratch = _ends(port)
-        return _answer(
-            lib.tnng_send(self._native, message.release(), native, tag, scratch), scratch
-        )
+        return _answer(lib.tnng_send(self._native, message.box, native, tag, scratch), scratch)
 
     def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send, then receive, as one call."""

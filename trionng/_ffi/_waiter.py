@@ -9,7 +9,6 @@ the return that follows.
 from __future__ import annotations
 
 import sys
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trionng._ffi._load import ffi, lib
@@ -33,7 +32,7 @@ class Keeper(Protocol):
 class Waiter(Port):
     """What one thread's calls are submitted with; one call at a time."""
 
-    __slots__ = ("_native", "_owned")
+    __slots__ = ("_box", "_native")
 
     def __init__(self) -> None:
         self._native: Any = NULL
@@ -90,9 +89,16 @@ class Waiter(Port):
         return data
 
     def handle(self) -> MessageHandle:
-        """Make a handle of what was received, which owns it once `hand_over` says so."""
-        self._owned: Any = ffi.new("bool *")
-        return MessageHandle(self.scratch.msg, partial(lib.tnng_msg_free_owned, self._owned))
+        """Make the handle that what was received is moved to by `hand_over`."""
+        handle = MessageHandle()
+        self._box = handle.box
+        return handle
+
+    @property
+    def pipe_id(self) -> int:
+        """The id of the pipe that what was received came through, or 0."""
+        number: int = self.scratch.pipe
+        return number
 
     def keep(self, thread: Keeper) -> None:
         """Say that what was received has been copied: the call is over. Only stores."""
@@ -101,8 +107,9 @@ class Waiter(Port):
 
     def hand_over(self, thread: Keeper) -> None:
         """Say that what was received belongs to its handle: the call is over. Only stores."""
+        msg = self._native.held
         self._native.held = NULL
-        self._owned[0] = True
+        self._box[0] = msg
         thread.idle = self
 
     def refuse(self) -> None:
