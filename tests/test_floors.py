@@ -30,7 +30,7 @@ FLOORS = {
         "_blocking",
         "_blocking_serve",
     },
-    6: {"_nursery", "_services", "_forward"},
+    6: {"_nursery", "_services", "_inboxes", "_watch", "_peer_services", "_forward"},
     7: {"", "blocking", "exceptions", "__main__", "_cli"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

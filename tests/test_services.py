@@ -462,10 +462,12 @@ async def test_service_calls_are_checkpoints() -> None:
                 service = await trionng.serve_rep(nursery, slow_echo, listen="tcp://127.0.0.1:0")
             async with trionng.Req0(dial=service.url) as req:
                 await req.request(b"x")
-                nursery.start_soon(swallow_closed, partial(req.request, b"x"))
-                await trio.testing.wait_all_tasks_blocked()
-                with trio.testing.assert_checkpoints():
-                    await service.drain()
+                async with trio.open_nursery() as asking:  # over before the socket closes (H1)
+                    asking.start_soon(req.request, b"x")
+                    while not service.statistics().busy:
+                        await trio.sleep(0.0001)
+                    with trio.testing.assert_checkpoints():
+                        await service.drain()
             for _ in range(2):
                 with trio.testing.assert_checkpoints():
                     await service.drain()

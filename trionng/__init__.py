@@ -60,6 +60,7 @@ from trionng._forward import (
     ForwardStatistics as ForwardStatistics,
     forward as forward,
 )
+from trionng._inboxes import ServiceStatistics as ServiceStatistics
 from trionng._message import Message as Message
 from trionng._nursery import (
     reply_error as reply_error,
@@ -72,8 +73,9 @@ from trionng._nursery import (
     serve_respondent as serve_respondent,
     serve_sub as serve_sub,
 )
+from trionng._peer_services import Connection as Connection, serve_pipes as serve_pipes
 from trionng._pipes import PipeEvent as PipeEvent
-from trionng._services import Service as Service, ServiceStatistics as ServiceStatistics
+from trionng._services import Service as Service
 from trionng._sockets import (
     Bus0 as Bus0,
     Pair0 as Pair0,

@@ -14,7 +14,8 @@ import trio
 
 from trionng import _ffi
 from trionng._errors import Closed, InvalidOperation
-from trionng._services import LaneInbox, RepInbox, Service, Work
+from trionng._inboxes import LaneInbox, RepInbox
+from trionng._services import Service, Work
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._surveys import Respondent0
 from trionng._util import as_topics, as_urls
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, NotRequired
 
+    from trionng._inboxes import Inbox
     from trionng._message import Message
-    from trionng._services import Inbox
     from trionng._trio_socket import Socket
 
     Urls = str | Iterable[str] | None
@@ -118,6 +119,7 @@ class _Plan:
         workers: int,
         messages: bool,
         topics: Topics = None,
+        cancel_on_disconnect: bool = False,
         task_status: trio.TaskStatus[Service],
     ) -> None:
         """Be the task that owns a service, from opening to the end."""
@@ -138,7 +140,15 @@ class _Plan:
             if owned:
                 await used.aclose()
             raise
-        service = Service(self.name, used, inbox, workers, nursery, owns_socket=owned)
+        service = Service(
+            self.name,
+            used,
+            inbox,
+            workers,
+            nursery,
+            owns_socket=owned,
+            cancel_on_disconnect=cancel_on_disconnect,
+        )
         started = partial(task_status.started, service)
         if messages:
             await service.run(Work(handler, on_error, used._received, **options), started)
@@ -164,6 +174,7 @@ class _Options(TypedDict):
     workers: int
     messages: bool
     topics: NotRequired[Topics]
+    cancel_on_disconnect: NotRequired[bool]
 
 
 async def _serve(
@@ -203,6 +214,7 @@ async def serve_rep(
     workers: int = 8,
     on_error: ErrorReply = None,
     messages: bool = False,
+    cancel_on_disconnect: bool = False,
 ) -> Service:
     """Answer requests with a handler, several at a time (Rep0).
 
@@ -233,6 +245,9 @@ async def serve_rep(
         workers: how many requests are handled at once.
         on_error: called with the exception and the request; `reply_error` is one.
         messages: hand out `Message` objects, which know their `pipe` and copy nothing.
+        cancel_on_disconnect: cancel a handler as soon as nng knows that its client has gone, and do
+            not start one for a client that has. nng does not know while another request of the same
+            connection waits unread.
 
     Returns:
         The service, once it listens.
@@ -254,6 +269,7 @@ async def serve_rep(
         "socket": socket,
         "workers": workers,
         "messages": messages,
+        "cancel_on_disconnect": cancel_on_disconnect,
     }
     return await _serve(_REP, nursery, handler, on_error, options)
 
@@ -267,6 +283,7 @@ async def run_rep(
     workers: int = 8,
     on_error: ErrorReply = None,
     messages: bool = False,
+    cancel_on_disconnect: bool = False,
     task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Run `serve_rep` in a nursery of its own, for `await nursery.start(...)`.
@@ -283,6 +300,7 @@ async def run_rep(
         "socket": socket,
         "workers": workers,
         "messages": messages,
+        "cancel_on_disconnect": cancel_on_disconnect,
     }
     await _run(_REP, handler, on_error, options, task_status)
 

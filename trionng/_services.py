@@ -1,4 +1,4 @@
-"""What runs behind `serve_*` (floor 6): a service, its workers, and where they get their messages.
+"""What runs behind `serve_*` (floor 6): a service and its workers.
 
 Of all workers one receives; the others are in a handler, or sleep. The receiving worker runs the
 handler itself. When the handler first waits for something, the worker that slept last takes over
@@ -9,241 +9,28 @@ workers there are, and as many as there are workers are handled at once.
 from __future__ import annotations
 
 import types
-from functools import partial
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-import attrs
 import trio
 
 from trionng import _ffi
-from trionng._calls import SendMessage
 from trionng._errors import Closed, error_for
 from trionng._message import Message
 from trionng._util import check_buffer
-from trionng._wait_trio import checkpoint, wait_for
+from trionng._wait_trio import checkpoint
+from trionng._watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator
 
     from typing_extensions import Buffer
 
+    from trionng._inboxes import Inbox, ServiceStatistics
     from trionng._trio_socket import Listener, Socket
 
 T = TypeVar("T")
 
 _AMBIGUOUS: Final = 29
-# How long a worker waits when the service has too many replies nobody reads.
-_UNREAD_PAUSE: Final = 0.01
-
-
-@attrs.frozen
-class ServiceStatistics:
-    """What became of the messages of a service so far.
-
-    Attributes:
-        received: taken from nng.
-        answered: replies nng accepted; of services without replies, messages that were handled.
-        abandoned: taken, and given up: the worker was cancelled, or the asker was gone.
-        busy: being handled now, or about to be.
-        unread: replies that wait because their connection does not take them.
-    """
-
-    received: int
-    answered: int
-    abandoned: int
-    busy: int
-    unread: int
-
-
-class Inbox(Protocol):
-    """Where the workers of a service get their messages, and leave their replies."""
-
-    async def next(self, worker: int) -> _ffi.Msg | None:
-        """Wait for the next message; None when there will be none."""
-
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
-        """Answer the worker's message, and wait for the next."""
-
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
-        """Answer the worker's message."""
-
-    def done(self, worker: int) -> None:
-        """Say that the worker's message needs no reply."""
-
-    def abandon(self, worker: int) -> None:
-        """Give up what the worker has not answered."""
-
-    def drain(self) -> None:
-        """Take no new message."""
-
-    def close(self) -> None:
-        """Take nothing and answer nothing any more."""
-
-    def statistics(self) -> ServiceStatistics:
-        """Count."""
-
-
-class RepInbox:
-    """The requests of a Rep0 socket, through a desk of the shim."""
-
-    def __init__(self, socket: Socket, workers: int) -> None:
-        code, desk = socket._native.open_desk(workers)
-        if desk is None:
-            raise error_for(code, "serve_rep", socket._where())
-        self._socket = socket
-        self._desk = desk
-
-    async def next(self, worker: int) -> _ffi.Msg | None:
-        submit = partial(self._desk.next, worker)
-        return await self._take(worker, await wait_for(submit, self._give_back(worker)))
-
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
-        if isinstance(data, Message):
-            await self.reply_only(worker, data)
-            return await self.next(worker)
-        submit = partial(self._desk.reply, worker, data)
-        return await self._take(worker, await wait_for(submit, self._give_back(worker)))
-
-    def _give_back(self, worker: int) -> _ffi.PutBack:
-        return partial(self._desk.give_back, worker)
-
-    async def _take(self, worker: int, done: _ffi.Done) -> _ffi.Msg | None:
-        code, msg = done
-        while code == _ffi.AGAIN:
-            await trio.sleep(_UNREAD_PAUSE)
-            submit = partial(self._desk.next, worker)
-            code, msg = await wait_for(submit, self._give_back(worker))
-        if code == _ffi.DRAINED:
-            return None
-        if code != 0:
-            raise error_for(code, "serve_rep", self._socket._where())
-        return msg
-
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
-        if isinstance(data, Message):
-            code = self._desk.reply_message(worker, data._give())
-        else:
-            code = self._desk.reply_only(worker, data)
-        if code != 0:
-            raise error_for(code, "serve_rep", self._socket._where())
-        await checkpoint()
-
-    def done(self, worker: int) -> None:
-        self._desk.abandon(worker)
-
-    def abandon(self, worker: int) -> None:
-        self._desk.abandon(worker)
-
-    def drain(self) -> None:
-        self._desk.drain()
-
-    def close(self) -> None:
-        self._desk.close()
-
-    def statistics(self) -> ServiceStatistics:
-        counts = self._desk.counts()
-        return ServiceStatistics(
-            received=counts.received,
-            answered=counts.answered,
-            abandoned=counts.abandoned,
-            busy=counts.taken + counts.ready,
-            unread=counts.replying,
-        )
-
-
-class LaneInbox:
-    """Messages of lanes: one for all workers, or, where they answer, one each."""
-
-    def __init__(self, socket: Socket, lanes: list[_ffi.Lane], operation: str) -> None:
-        self._socket = socket
-        self._lanes = lanes
-        self._operation = operation
-        self._receiving: trio.CancelScope | None = None
-        self._draining = False
-        self._has_message: set[int] = set()
-        self._received = self._answered = self._abandoned = 0
-
-    def _lane(self, worker: int) -> _ffi.Lane:
-        return self._lanes[worker % len(self._lanes)]
-
-    async def next(self, worker: int) -> _ffi.Msg | None:
-        lane = self._lane(worker)
-        topics = self._socket._topics
-        while not self._draining:
-            code, msg = lane.receive(None, 0)
-            if code == _ffi.AGAIN:
-                with trio.CancelScope() as self._receiving:
-                    code, msg = await wait_for(lane.receive, lane.give_back)
-                self._receiving = None
-            else:
-                await self._pass(lane, code, msg)
-            if code == _ffi.AGAIN:
-                break  # drained
-            if code != 0:
-                raise error_for(code, self._operation, self._socket._where())
-            if topics is not None and not topics.want(msg):
-                _ffi.drop(msg)
-                continue
-            self._received += 1
-            self._has_message.add(worker)
-            return msg
-        await checkpoint()
-        return None
-
-    async def _pass(self, lane: _ffi.Lane, code: int, msg: _ffi.Msg) -> None:
-        """Let others run; a cancelled task gives back what it has."""
-        try:
-            await checkpoint()
-        except BaseException:
-            if code == 0:
-                lane.give_back(msg)
-            raise
-
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
-        await self.reply_only(worker, data)
-        return await self.next(worker)
-
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
-        lane = self._lane(worker)
-        if isinstance(data, Message):
-            submit = SendMessage(self._socket, lane, data)
-            code, msg = await wait_for(submit, data._restore)
-        else:
-            code, msg = await wait_for(partial(lane.send, data), _ffi.drop)
-        if code != 0:
-            if msg:
-                _ffi.drop(msg)
-            raise error_for(code, self._operation, self._socket._where())
-        self.done(worker)
-
-    def done(self, worker: int) -> None:
-        self._has_message.discard(worker)
-        self._answered += 1
-
-    def abandon(self, worker: int) -> None:
-        if worker in self._has_message:
-            self._has_message.discard(worker)
-            self._abandoned += 1
-
-    def drain(self) -> None:
-        self._draining = True
-        if self._receiving is not None:
-            self._receiving.cancel()
-
-    def close(self) -> None:
-        self._draining = True
-        for lane in self._lanes:
-            if lane is not self._socket._lane:
-                lane.close()
-
-    def statistics(self) -> ServiceStatistics:
-        return ServiceStatistics(
-            received=self._received,
-            answered=self._answered,
-            abandoned=self._abandoned,
-            busy=len(self._has_message),
-            unread=0,
-        )
 
 
 @types.coroutine
@@ -335,12 +122,14 @@ class Service:
         nursery: trio.Nursery,
         *,
         owns_socket: bool,
+        cancel_on_disconnect: bool = False,
     ) -> None:
         self._name = name
         self._socket = socket
         self._inbox = inbox
         self._workers = workers
         self._owns_socket = owns_socket
+        self._watch = Watch(socket) if cancel_on_disconnect else None
         self._nursery = nursery
         self._running = 0
         self._scopes: set[trio.CancelScope] = set()
@@ -421,6 +210,10 @@ class Service:
         try:
             with trio.CancelScope() as scope:
                 self._scopes.add(scope)
+                if self._watch is not None:
+                    watching = trio.CancelScope()
+                    self._scopes.add(watching)
+                    self._nursery.start_soon(self._watch.run, watching, name=f"{self._name} watch")
                 self._start_worker(work)
                 started()
                 await trio.sleep_forever()
@@ -491,8 +284,17 @@ class Service:
         """Run the handler; None when there is nothing to reply."""
         pipe = _ffi.pipe_of(msg)
         message = work.open_message(msg)
+        reply = None
         try:
-            reply = await work.do(message, waits)
+            if self._watch is None:
+                reply = await work.do(message, waits)
+            else:
+                with self._watch.asker(pipe) as scope:
+                    if not scope.cancel_called:
+                        reply = await work.do(message, waits)
+                if scope.cancel_called and reply is None:
+                    self._inbox.abandon(worker)
+                    return None
         except Exception as exc:
             add_note(exc, f"while {self._name} {self._where()} handled {self._peer(pipe)}")
             raise

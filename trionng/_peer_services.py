@@ -1,0 +1,193 @@
+"""A handler for every peer of a polyamorous Pair1 (floor 6).
+
+One task receives for all connections and puts what comes into a bounded queue of its peer. When a
+queue is full it waits, and everybody with it: nothing is dropped, nothing grows without limit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+from trio.abc import Channel
+
+from trionng._errors import Closed, ConnectionReset, InvalidOperation
+from trionng._services import add_note
+from trionng._wait_trio import checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from typing_extensions import Buffer
+
+    from trionng._sockets import Pair1
+    from trionng._trio_pipes import Pipe
+
+_QUEUE: Final = 16
+# How long what a handler sent last may take to be written, seconds.
+_WRITTEN_WITHIN: Final = 1.0
+# How far it may fall behind while a handler lets no other task run.
+_EVENTS: Final = 65536
+
+
+@final
+class Connection(Channel[bytes]):
+    """One peer of `serve_pipes`: what it sent, and the way back to it."""
+
+    def __init__(self, pipe: Pipe, queue: int) -> None:
+        self._pipe = pipe
+        self._put, self._get = trio.open_memory_channel[bytes](queue)
+        self._closed = False
+
+    @property
+    def pipe(self) -> Pipe:
+        """The connection."""
+        return self._pipe
+
+    async def send(self, value: Buffer) -> None:
+        """Send to this peer; nng drops what it does not read in time.
+
+        Raises:
+            ConnectionReset: it has gone.
+            Closed: this channel was closed.
+        """
+        if self._closed:
+            await checkpoint()
+            raise Closed("send: this connection was closed", url=self._pipe.url)
+        await self._pipe.send(value)
+
+    async def receive(self) -> bytes:
+        """Receive from this peer, in order.
+
+        Raises:
+            trio.EndOfChannel: it has gone, and everything was read.
+            Closed: this channel was closed.
+        """
+        try:
+            return await self._get.receive()
+        except trio.ClosedResourceError:
+            raise Closed("receive: this connection was closed", url=self._pipe.url) from None
+
+    async def aclose(self) -> None:
+        """Drop the connection."""
+        self._closed = True
+        self._get.close()
+        self._pipe.close()
+        await checkpoint()
+
+    def __repr__(self) -> str:
+        return f"<Connection of {self._pipe!r}>"
+
+
+class _Peers:
+    """The peers of one socket, and the tasks that serve them."""
+
+    def __init__(
+        self,
+        socket: Pair1,
+        handler: Callable[[Connection], Coroutine[object, object, object]],
+        queue: int,
+    ) -> None:
+        self._socket = socket
+        self._handler = handler
+        self._queue = queue
+        self._peers: dict[int, tuple[Connection, trio.CancelScope]] = {}
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Serve until the socket closes or the nursery ends."""
+        async with (
+            self._socket.pipe_events(capacity=_EVENTS) as events,
+            trio.open_nursery() as handlers,
+        ):
+            receiving = trio.CancelScope()
+            handlers.start_soon(self._receive, receiving, handlers)
+            task_status.started()
+            async for event in events:
+                if event.kind == "connected":
+                    self._welcome(event.pipe, handlers)
+                elif event.kind == "disconnected" and event.pipe.id in self._peers:
+                    connection, scope = self._peers.pop(event.pipe.id)
+                    scope.cancel()  # before its receive can end otherwise
+                    connection._put.close()
+            receiving.cancel()
+            for _, scope in self._peers.values():
+                scope.cancel()
+
+    def _welcome(self, pipe: Pipe, handlers: trio.Nursery) -> Connection:
+        if pipe.id not in self._peers:
+            self._peers[pipe.id] = Connection(pipe, self._queue), trio.CancelScope()
+            handlers.start_soon(self._serve, *self._peers[pipe.id], name="serve_pipes peer")
+        return self._peers[pipe.id][0]
+
+    async def _serve(self, connection: Connection, scope: trio.CancelScope) -> None:
+        with scope:
+            try:
+                await self._handler(connection)
+            except (ConnectionReset, trio.EndOfChannel):
+                if not connection.pipe.closed:
+                    raise
+            except Exception as exc:
+                add_note(exc, f"while serve_pipes served {connection.pipe!r}")
+                raise
+            # nng drops what is not written when a connection closes.
+            with trio.move_on_after(_WRITTEN_WITHIN):
+                await self._socket.flush()
+            await connection.aclose()
+
+    async def _receive(self, scope: trio.CancelScope, handlers: trio.Nursery) -> None:
+        with scope:
+            while True:
+                try:
+                    msg = await self._socket.recv_msg()
+                except Closed:
+                    return
+                pipe = msg.pipe
+                if pipe is None or (pipe.closed and pipe.id not in self._peers):
+                    continue  # its peer has gone, and its handler with it
+                connection = self._welcome(pipe, handlers)
+                try:
+                    await connection._put.send(msg.bytes)
+                except (trio.BrokenResourceError, trio.ClosedResourceError):
+                    pass  # it has closed its end
+
+
+async def serve_pipes(
+    nursery: trio.Nursery,
+    socket: Pair1,
+    handler: Callable[[Connection], Coroutine[object, object, object]],
+    *,
+    queue: int = _QUEUE,
+) -> None:
+    """Run a handler for every peer of a polyamorous Pair1, for as long as it is connected.
+
+    `handler(connection)` gets a `trio.abc.Channel[bytes]` to its peer. Its task is cancelled when
+    the connection goes; when it returns, the connection is dropped, at most a second later, so that
+    what it sent last can be written. One that raises ends the nursery. All of it ends when the
+    socket is closed.
+
+    A peer's messages wait in a queue for its handler. While one queue is full nothing is received
+    from anybody: nothing is dropped, but a handler that does not read holds up the others.
+
+    Cancellation: ends with the nursery. Cancelling this call itself starts nothing.
+
+    Args:
+        nursery: where the tasks run.
+        socket: a `Pair1(polyamorous=True)`; it stays yours. Nobody else should receive on it.
+        handler: an async function.
+        queue: how many messages of a peer may wait; 0 or more.
+
+    Raises:
+        InvalidOperation: the socket is not polyamorous.
+
+    Example:
+        async def echo(connection):
+            async for data in connection:
+                await connection.send(data)
+        await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
+    """
+    if not socket.polyamorous:
+        raise InvalidOperation("serve_pipes: the socket is not Pair1(polyamorous=True)")
+    if queue < 0:
+        raise InvalidOperation(f"serve_pipes: queue={queue} is not at least 0")
+    await checkpoint()
+    await nursery.start(_Peers(socket, handler, queue).run, name="serve_pipes")

@@ -1,0 +1,50 @@
+"""Handlers that end when their asker goes (floor 6): `cancel_on_disconnect=True`."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trionng._trio_socket import Socket
+
+
+# How far the watch may fall behind while a handler lets no other task run.
+_EVENTS: Final = 65536
+
+
+class Watch:
+    """The handlers of each connection, and what happens to the connections."""
+
+    def __init__(self, socket: Socket) -> None:
+        self._socket = socket
+        self._handling: dict[int, set[trio.CancelScope]] = {}
+
+    @contextmanager
+    def asker(self, number: int) -> Iterator[trio.CancelScope]:
+        """Give a scope that is cancelled with its asker's connection, perhaps already."""
+        with trio.CancelScope() as scope:
+            handling = self._handling.setdefault(number, set())
+            handling.add(scope)
+            pipe = self._socket._pipe(number)
+            if pipe is None or pipe.closed:
+                scope.cancel()
+            try:
+                yield scope
+            finally:
+                handling.discard(scope)
+                if not handling:
+                    self._handling.pop(number, None)
+
+    async def run(self, scope: trio.CancelScope) -> None:
+        """Watch the connections until the scope is cancelled or the socket closes."""
+        with scope:
+            async with self._socket.pipe_events(capacity=_EVENTS) as events:
+                async for event in events:
+                    if event.kind == "disconnected":
+                        for each in self._handling.get(event.pipe.id, ()):
+                            each.cancel()
