@@ -35,7 +35,7 @@ def interrupt_after(seconds: float, number: int = signal.SIGINT) -> threading.Ti
 def assert_interrupts(call) -> None:
     """Check that Ctrl-C ends a wait within 100 ms, several times."""
     late = []
-    for delay in (0.0005, 0.05, 0.2):
+    for delay in (0.0005, 0.02, 0.04, 0.06, 0.08):
         timer = interrupt_after(delay)
         try:
             call()
@@ -44,9 +44,8 @@ def assert_interrupts(call) -> None:
         else:
             raise AssertionError("the call ended by itself")
         timer.join()
-    # A loaded machine may be slow once; a wait that looks at signals in turns would be slow always.
-    assert min(late) < SOON
-    assert sorted(late)[1] < 5 * SOON
+    # A loaded machine may be slow now and then; a wait that looks at signals in turns always is.
+    assert sorted(late)[2] < SOON, late
 
 
 def interrupt_recv() -> None:
