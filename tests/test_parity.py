@@ -40,7 +40,7 @@ ONLY_TRIO = {
     "ServiceStatistics": "of the Trio services",
     "serve_pipes": "a task for each connection",
     "run_pipes": "a task for each connection",
-    "PipeConnection": "of serve_pipes",
+    "Connection": "of serve_pipes",
     "forward": "a task",
     "Forwarding": "of forward",
     "ForwardStatistics": "of forward",
