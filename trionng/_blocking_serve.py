@@ -80,9 +80,8 @@ class Service:
     def _raise_failure(self) -> None:
         failure, self._failure = self._failure, None
         if failure is not None:
-            failure.add_note("in a handler of trionng.blocking.serve_rep") if hasattr(
-                failure, "add_note"
-            ) else None
+            if hasattr(failure, "add_note"):  # Python 3.11
+                failure.add_note("in a handler of trionng.blocking.serve_rep")
             raise failure
 
     def close(self, *, timeout: float | None = None) -> None:
