@@ -42,8 +42,8 @@ class Calls:
     # What these two options hold: every call reads it.
     _recv_timeout_ms = -1
     _send_timeout_ms = -1
-    # Whether every message that comes is wanted, however late it comes.
-    _takes_all = True
+    # Whether a receive waits for as long as its timeout says; a survey's ends with the survey.
+    _never_ends = True
 
     def _socket_core(self) -> AnyCore:
         raise NotImplementedError

@@ -129,14 +129,16 @@ class Messaging(Calls):
             NotSupported: the protocol does not receive.
             Closed: the socket is closed.
         """
-        if self._recv_timeout_ms >= 0 or not self._takes_all:
-            return _ffi.take_bytes(await self._receive("recv"))
-        # The common case, in few frames: they cost time and, while a task waits, memory.
-        lane = self._lane
-        code, msg = await wait_for(lane.receive, lane.give_back)
-        if code != 0:
-            raise self._failed(code, "recv")
-        return _ffi.take_bytes(msg)
+        if self._recv_timeout_ms < 0 and self._never_ends:
+            # The common case, in few frames: they cost time and, while a task waits, memory.
+            lane, topics = self._lane, self._topics
+            code, msg = await wait_for(lane.receive, lane.give_back)
+            if code != 0:
+                raise self._failed(code, "recv")
+            if topics is None or topics.want(msg):
+                return _ffi.take_bytes(msg)
+            _ffi.drop(msg)
+        return _ffi.take_bytes(await self._receive("recv"))
 
     async def recv_msg(self) -> Message:
         """Receive one message without copying it; `.pipe` says who sent it.

@@ -119,8 +119,6 @@ class Pub0Core(Core[D, L]):
 class Subscriber(Calls):
     """What Sub0 and its contexts have: topics."""
 
-    _takes_all = False
-
     _topics: Topics
 
     def subscribe(self, topic: str | bytes) -> None:
@@ -251,7 +249,7 @@ class Surveying(Calls):
     nng's own survey timer is kept from firing (C7); the flavour's clock decides.
     """
 
-    _takes_all = False
+    _never_ends = False
 
     survey_time: TimeoutOption = TimeoutOption(_DEFAULT_SURVEY_TIME)
 
