@@ -22,6 +22,7 @@
 #include "api_endpoint.h"
 #include "api_pipes.h"
 #include "api_tls.h"
+#include "api_admission.h"
 #include "api_desk.h"
 
 /* What a protocol is like; protocol.c has the table. */
@@ -172,6 +173,8 @@ struct tnng_events {
     tnng_ops waiting;
 };
 
+typedef struct tnng_rule tnng_rule;
+
 struct tnng_socket {
     atomic_int refs;
     nng_socket nng;
@@ -199,6 +202,7 @@ struct tnng_socket {
     tnng_pipe *remembered[PIPES_REMEMBERED]; /* gone lately; a ring of counted references */
     unsigned forget_next;
     tnng_events *subscriptions;
+    tnng_rule *rules; /* who may connect, a rule for each listener that has one */
     int connected;
     uint64_t rejected;
     uint64_t lost_pipes; /* connected pipes that have gone */
@@ -296,6 +300,11 @@ tnng_pipe *tnng_table_find(tnng_socket *, uint32_t id);
 int tnng_table_add(tnng_socket *, tnng_pipe *);
 void tnng_table_remove(tnng_socket *, tnng_pipe *);
 void tnng_table_free(tnng_socket *);
+
+/* admission.c */
+bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);
+void tnng_rules_forget(tnng_socket *, uint32_t listener);
+void tnng_rules_free(tnng_socket *);
 
 /* pipes.c */
 int tnng_pipes_watch(tnng_socket *);

@@ -143,6 +143,7 @@ static void run_listener_close(tnng_op *op)
     pthread_mutex_lock(&op->socket->endpoint_lock);
     op->code = op->socket->closed ? 0 : nng_listener_close((nng_listener){op->endpoint});
     pthread_mutex_unlock(&op->socket->endpoint_lock);
+    tnng_rules_forget(op->socket, op->endpoint);
 }
 
 static void run_socket_close(tnng_op *op)

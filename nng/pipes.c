@@ -30,7 +30,14 @@ static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
     }
     pipe->before = atomic_load(&socket->accepted);
     pthread_mutex_lock(&socket->pipes_lock);
-    int code = tnng_table_add(socket, pipe);
+    bool admitted = tnng_pipe_is_admitted(socket, &pipe->info);
+    if (!admitted) {
+        /* Told now and never entered: not every nng reports the end of one that is refused here. */
+        atomic_store(&pipe->gone, true);
+        socket->rejected++;
+        tnng_events_tell(socket, TNNG_REJECTED, pipe);
+    }
+    int code = admitted ? tnng_table_add(socket, pipe) : NNG_EPERM;
     pthread_mutex_unlock(&socket->pipes_lock);
     if (code != 0) {
         nng_pipe_close(id);

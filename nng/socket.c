@@ -162,6 +162,7 @@ void tnng_socket_release(tnng_socket *socket)
     tnng_table_free(socket);
     pthread_mutex_destroy(&socket->lock);
     pthread_mutex_destroy(&socket->endpoint_lock);
+    tnng_rules_free(socket);
     pthread_mutex_destroy(&socket->pipes_lock);
     pthread_mutex_destroy(&socket->owner_lock);
     pthread_mutex_destroy(&socket->contexts_lock);

@@ -17,7 +17,16 @@ FLOORS = {
     1: {"_errors", "_util"},
     2: {"_ffi"},
     3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
-    4: {"_core", "_calls", "_protocols", "_endpoints", "_pipes", "_tls", "_addresses"},
+    4: {
+        "_core",
+        "_calls",
+        "_protocols",
+        "_endpoints",
+        "_pipes",
+        "_tls",
+        "_addresses",
+        "_admission",
+    },
     5: {
         "_messaging",
         "_trio_pipes",

@@ -184,3 +184,24 @@ def test_connections_that_come_and_go_leave_memory_flat():
     grown, kept = map(int, finished.output.split())
     assert grown < 512, f"{grown} KiB"
     assert kept == 0
+
+
+async def test_pipe_of_a_closed_endpoint_still_says_where_it_came_from():
+    """A message read when its listener has closed still names the URL its connection came by."""
+    with trio.fail_after(SECONDS):
+        async with trionng.Pull0(recv_buffer_size=2) as pull, trionng.Push0() as push:
+            async with pull.listen("tcp://127.0.0.1:0") as listener:
+                url = listener.url
+                await push.dial(url, block=True)
+                await push.send(b"late")
+                while not pull._lane.held():
+                    await trio.sleep(0)
+            del listener
+            gc.collect()
+            while pull.pipes:
+                await trio.sleep(0)
+            message = await pull.recv_msg()
+            assert message.bytes == b"late"
+            assert message.pipe is not None
+            assert message.pipe.url == url
+            assert message.pipe.closed

@@ -15,6 +15,7 @@ from trionng._addresses import (
     IPCAddr as IPCAddr,
     SockAddr as SockAddr,
 )
+from trionng._admission import Admission as Admission
 from trionng._errors import (
     AddressInUse as AddressInUse,
     AddressInvalid as AddressInvalid,

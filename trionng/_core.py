@@ -11,6 +11,7 @@ import logging
 import sys
 import warnings
 import weakref
+from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from trionng._addresses import SockAddr
+    from trionng._admission import Admission
 
 _log = logging.getLogger("trionng")
 
@@ -41,6 +43,8 @@ CLOSE_WITHIN = 5.0
 QUIET = 0.1
 
 _ECLOSED, _ECANCELED = 7, 20
+# How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
+_REMEMBERED = 64
 
 D = TypeVar("D", bound=DialerCore, covariant=True)
 L = TypeVar("L", bound=ListenerCore, covariant=True)
@@ -63,6 +67,7 @@ class SocketOptions(TypedDict, total=False):
     name: str | None
     tls_config: TLSConfig | None
     linger: float
+    accept: Admission | None
     raw: bool
 
 
@@ -107,6 +112,7 @@ class Core(Calls, Generic[D, L]):
         name: str | None = None,
         tls_config: TLSConfig | None = None,
         linger: float = 0,
+        accept: Admission | None = None,
         raw: bool = False,
     ) -> None:
         self._closed = self._gone = True
@@ -115,6 +121,7 @@ class Core(Calls, Generic[D, L]):
                 "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
             )
         self.linger = linger
+        self._accept = accept
         self._open(raw=raw)
         try:
             self._set_options(
@@ -152,6 +159,8 @@ class Core(Calls, Generic[D, L]):
         self._endpoints: weakref.WeakValueDictionary[tuple[int, int], D | L] = (
             weakref.WeakValueDictionary()
         )
+        # What a late message or event is asked about: where its connection came from.
+        self._closed_endpoints: deque[DialerCore | ListenerCore] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
             raise error_for(code, f"open {type(self).__name__}{' raw' if raw else ''}")
@@ -240,6 +249,7 @@ class Core(Calls, Generic[D, L]):
         url: str,
         *,
         tls_config: TLSConfig | None = None,
+        accept: Admission | None = None,
         recv_max_size: int | None = None,
         tcp_nodelay: bool | None = None,
         tcp_keepalive: bool | None = None,
@@ -254,6 +264,7 @@ class Core(Calls, Generic[D, L]):
         Args:
             url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`.
             tls_config: for tls+tcp and wss; default: the socket's.
+            accept: who may connect, from the first connection on; default: the socket's.
             recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the
                 socket's.
             tcp_nodelay: send small messages at once.
@@ -267,6 +278,7 @@ class Core(Calls, Generic[D, L]):
             AddressInUse: somebody listens there already, and does not notice being asked; or an ipc
                 path is a file of another kind. A socket's file that nobody serves is replaced.
             AddressInvalid: the URL cannot be parsed, or its host is not known.
+            InvalidOperation: no peer can ever meet `accept` on this URL.
             NotSupported: the libnng in use has no such transport.
             Closed: the socket is closed.
         """
@@ -289,6 +301,7 @@ class Core(Calls, Generic[D, L]):
                 }
             )
             listener._prepare(tls_config, self._tls_config)
+            listener._admit(self._accept if accept is None else accept)
             if ipc_permissions is not None:
                 code = _ffi.set_number(
                     _ffi.ON_LISTENER, number, "int", "ipc:permissions", ipc_permissions

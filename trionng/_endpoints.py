@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
+from trionng._admission import Admission
 from trionng._errors import BadState, Closed, InvalidOperation, error_for
 from trionng._options import NO_LIMIT, BoolOption, IntOption, SizeLimit
 from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
@@ -133,12 +134,14 @@ class DialerCore(Endpoint):
         self._closed = True
         if socket is not None:
             socket._dialers.pop(self._number, None)
+            socket._closed_endpoints.append(self)
         return socket
 
 
 class ListenerCore(Endpoint):
     """Accepts connections (`nng_listener`)."""
 
+    _asks_certificates = False
     _on: ClassVar[int] = _ffi.ON_LISTENER
 
     def _leave_socket(self) -> AnyCore | None:
@@ -146,7 +149,30 @@ class ListenerCore(Endpoint):
         self._closed = True
         if socket is not None:
             socket._listeners.pop(self._number, None)
+            socket._closed_endpoints.append(self)
         return socket
+
+    def _admit(self, rule: Admission | None) -> None:
+        """Set before the start who may connect."""
+        socket = self._socket()
+        if rule is None or socket is None:
+            return
+        if not isinstance(rule, Admission):
+            raise TypeError(f"accept is an Admission, not {type(rule).__name__}")
+        never = rule._never_for(self._url, certificates_asked=self._verifies)
+        if never is not None:
+            raise InvalidOperation(f"listen {self._url}: accept: {never}", url=self._url)
+        rule._put(socket._native, self._number, self._url)
+        self._asks_certificates = rule.tls_verified
+
+    def _take_tls_config(self, config: TLSConfig) -> None:
+        if self._asks_certificates and config._recipe.auth_mode == NO_AUTH:
+            raise InvalidOperation(
+                f"set tls_config {self._url}: its `accept` demands tls_verified, and this asks "
+                "peers for no certificate",
+                url=self._url,
+            )
+        super()._take_tls_config(config)
 
     def _resolve(self) -> None:
         """Learn what the system chose: the port of tcp://host:0, the name of abstract://."""

@@ -98,6 +98,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         tls_config: for tls+tcp and wss endpoints that get none of their own.
         raw: see and write the protocol's own header in `Message.header`, for proxies; no contexts,
             no conversation.
+        accept: who may connect to listeners that get no rule of their own; default: everybody.
         linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops
             them.
     """

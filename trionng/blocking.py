@@ -23,6 +23,7 @@ from trionng._addresses import (
     IPCAddr as IPCAddr,
     SockAddr as SockAddr,
 )
+from trionng._admission import Admission as Admission
 from trionng._blocking import (
     Bus0 as Bus0,
     Pair0 as Pair0,

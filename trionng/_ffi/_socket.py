@@ -226,6 +226,39 @@ class NativeSocket:
         """Create a listener on a helper thread; Ctrl-C can interrupt a slow name resolution."""
         return self._listen(url, 0)
 
+    def admit(
+        self,
+        listener: int,
+        networks: list[tuple[bytes, int]] | None,
+        uids: tuple[int, ...] | None,
+        origins: tuple[str, ...] | None,
+        *,
+        missing_origin: bool,
+        tls_verified: bool,
+    ) -> int:
+        """Give a listener that has not started its rule; None demands nothing."""
+        rule = ffi.new("tnng_admission *")
+        keep: list[Any] = []
+        if networks is not None:
+            rule.networks = array = ffi.new("tnng_network[]", len(networks))
+            rule.network_count = len(networks)
+            keep.append(array)
+            for each, (address, prefix) in zip(array, networks, strict=True):
+                each.size, each.prefix = len(address), prefix
+                ffi.memmove(each.bytes, address, len(address))
+        if uids is not None:
+            rule.uids = array = ffi.new("uint64_t[]", list(uids))
+            rule.uid_count = len(uids)
+            keep.append(array)
+        if origins is not None:
+            texts = [ffi.new("char[]", origin.encode()) for origin in origins]
+            rule.origins = array = ffi.new("char *[]", texts)
+            rule.origin_count = len(origins)
+            keep += [texts, array]
+        rule.missing_origin, rule.tls_verified = missing_origin, tls_verified
+        code: int = lib.tnng_listener_admit(self._native, listener, rule)
+        return code
+
     def start_listener(self, listener: int) -> int:
         return self._listen(ffi.NULL, listener)[0]
 

@@ -1,0 +1,185 @@
+/* Admission: a listener's rule, looked at before a peer can exchange a message. That happens in a
+ * callback of nng where no Python can run and only getters may be called, so a rule is data. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* Under socket->pipes_lock once it is in the list; never changed then. */
+struct tnng_rule {
+    tnng_rule *next;
+    uint32_t listener;
+    tnng_admission demands; /* its lists are copies */
+    tnng_network *networks;
+    uint64_t *uids;
+    char **origins;
+};
+
+static void free_rule(tnng_rule *rule)
+{
+    if (rule == NULL) {
+        return;
+    }
+    for (int i = 0; rule->origins != NULL && i < rule->demands.origin_count; i++) {
+        free(rule->origins[i]);
+    }
+    free(rule->origins);
+    free(rule->networks);
+    free(rule->uids);
+    free(rule);
+}
+
+static void *copy(const void *list, size_t size)
+{
+    void *copied = malloc(size > 0 ? size : 1);
+
+    return copied == NULL ? NULL : memcpy(copied, list, size);
+}
+
+/* NULL when there is no memory. */
+static tnng_rule *new_rule(uint32_t listener, const tnng_admission *demands)
+{
+    tnng_rule *rule = calloc(1, sizeof(*rule));
+    bool complete = rule != NULL;
+
+    if (rule == NULL) {
+        return NULL;
+    }
+    rule->listener = listener;
+    rule->demands = *demands;
+    if (demands->networks != NULL) {
+        size_t size = (size_t) demands->network_count * sizeof(tnng_network);
+        complete &= (rule->networks = copy(demands->networks, size)) != NULL;
+    }
+    if (demands->uids != NULL) {
+        size_t size = (size_t) demands->uid_count * sizeof(uint64_t);
+        complete &= (rule->uids = copy(demands->uids, size)) != NULL;
+    }
+    if (demands->origins != NULL) {
+        rule->origins = calloc((size_t) demands->origin_count + 1, sizeof(char *));
+        complete &= rule->origins != NULL;
+        for (int i = 0; complete && i < demands->origin_count; i++) {
+            complete &= (rule->origins[i] = strdup(demands->origins[i])) != NULL;
+        }
+    }
+    if (!complete) {
+        free_rule(rule);
+        return NULL;
+    }
+    return rule;
+}
+
+int tnng_listener_admit(tnng_socket *socket, uint32_t listener, const tnng_admission *demands)
+{
+    tnng_rule *rule;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if ((rule = new_rule(listener, demands)) == NULL) {
+        return NNG_ENOMEM;
+    }
+    pthread_mutex_lock(&socket->pipes_lock);
+    rule->next = socket->rules;
+    socket->rules = rule;
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return 0;
+}
+
+/* [job] The listener has closed: nng makes no more connections for it. */
+void tnng_rules_forget(tnng_socket *socket, uint32_t listener)
+{
+    tnng_rule *rule;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    tnng_rule **link = &socket->rules;
+    while (*link != NULL && (*link)->listener != listener) {
+        link = &(*link)->next;
+    }
+    rule = *link;
+    if (rule != NULL) {
+        *link = rule->next;
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    free_rule(rule);
+}
+
+/* [any] With the socket's last reference. */
+void tnng_rules_free(tnng_socket *socket)
+{
+    for (tnng_rule *rule; (rule = socket->rules) != NULL;) {
+        socket->rules = rule->next;
+        free_rule(rule);
+    }
+}
+
+static bool is_within(const tnng_network *network, const uint8_t *bytes, uint32_t size)
+{
+    uint32_t whole = network->prefix / 8, rest = network->prefix % 8;
+
+    return network->size == size && memcmp(network->bytes, bytes, whole) == 0 &&
+           (rest == 0 || ((network->bytes[whole] ^ bytes[whole]) >> (8 - rest)) == 0);
+}
+
+static bool address_is_listed(const tnng_rule *rule, const tnng_addr *addr)
+{
+    static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
+    const uint8_t *bytes = addr->data;
+    uint32_t size = addr->size;
+
+    if (addr->family != NNG_AF_INET && addr->family != NNG_AF_INET6) {
+        return false;
+    }
+    /* A socket that serves both families shows an IPv4 peer as ::ffff:a.b.c.d. */
+    if (size == 16 && memcmp(bytes, mapped, sizeof(mapped)) == 0) {
+        bytes += sizeof(mapped);
+        size = 4;
+    }
+    for (int i = 0; i < rule->demands.network_count; i++) {
+        if (is_within(&rule->networks[i], bytes, size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool uid_is_listed(const tnng_rule *rule, const tnng_pipe_info *info)
+{
+    for (int i = 0; info->has_peer_ids && i < rule->demands.uid_count; i++) {
+        if (rule->uids[i] == info->uid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool origin_is_listed(const tnng_rule *rule, uint32_t id)
+{
+    bool listed = false;
+    char *origin;
+    int code = nng_pipe_get_string((nng_pipe){id}, NNG_OPT_WS_REQUEST_HEADER "Origin", &origin);
+
+    if (code != 0) {
+        return code == NNG_ENOENT && rule->demands.missing_origin;
+    }
+    for (int i = 0; !listed && i < rule->demands.origin_count; i++) {
+        listed = strcmp(rule->origins[i], origin) == 0;
+    }
+    nng_strfree(origin);
+    return listed;
+}
+
+/* [nng] In ADD_PRE, with pipes_lock held. */
+bool tnng_pipe_is_admitted(tnng_socket *socket, const tnng_pipe_info *info)
+{
+    for (tnng_rule *rule = info->listener == 0 ? NULL : socket->rules; rule != NULL;
+         rule = rule->next) {
+        if (rule->listener == info->listener) {
+            return (rule->networks == NULL || address_is_listed(rule, &info->remote)) &&
+                   (rule->uids == NULL || uid_is_listed(rule, info)) &&
+                   (rule->origins == NULL || origin_is_listed(rule, info->id)) &&
+                   (!rule->demands.tls_verified || info->tls_verified == 1);
+        }
+    }
+    return true;
+}

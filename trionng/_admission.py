@@ -1,0 +1,207 @@
+"""Admission (floor 4): a rule that says who may connect, checked in C before a message can pass."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, TypeVar
+from urllib.parse import urlsplit
+
+from attrs import Attribute, field, frozen
+
+from trionng._errors import InvalidOperation, error_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trionng import _ffi
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = str | ipaddress.IPv4Address | ipaddress.IPv6Address | Network
+
+T = TypeVar("T")
+
+_ADDRESSED: Final = ("tcp", "tls+tcp", "ws", "wss")
+_LOCAL: Final = ("ipc", "unix", "abstract")
+_SECURE: Final = ("tls+tcp", "wss")
+_WEB: Final = ("ws", "wss")
+_UID_MAX: Final = 2**32 - 1
+
+
+def _network(value: object) -> Network:
+    if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return value
+    if isinstance(value, bool) or not isinstance(
+        value, (str, ipaddress.IPv4Address, ipaddress.IPv6Address)
+    ):
+        raise TypeError(f"addresses: {value!r} is no address or network")
+    try:
+        network = ipaddress.ip_network(value)
+    except ValueError as exc:
+        raise InvalidOperation(f"addresses: {exc}") from None
+    mapped = network.network_address
+    if isinstance(mapped, ipaddress.IPv6Address) and mapped.ipv4_mapped is not None:
+        # Peers that come this way are compared as what they are, IPv4.
+        return ipaddress.ip_network((mapped.ipv4_mapped, network.prefixlen - 96))
+    return network
+
+
+def _uid(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"uids: {value!r} is not an int")
+    if not 0 <= value <= _UID_MAX:
+        raise InvalidOperation(f"uids: {value} is not between 0 and {_UID_MAX}")
+    return value
+
+
+def _origin(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"origins: {value!r} is not a str")
+    if value == "null":
+        return value
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError as exc:
+        raise InvalidOperation(f"origins: {value!r}: {exc}") from None
+    host = parts.hostname or ""
+    if not (parts.scheme and host and value.isascii() and value.isprintable()) or (
+        parts.path or parts.query or parts.fragment or parts.username is not None
+    ):
+        raise InvalidOperation(
+            f"origins: {value!r} is not like 'https://example.org' or 'https://example.org:8443'"
+        )
+    # As a browser writes it: small letters, and no port that goes without saying.
+    host = f"[{host}]" if ":" in host else host
+    usual = {"http": 80, "https": 443}.get(parts.scheme)
+    return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
+
+
+def _all_of(name: str, values: Iterable[object], convert: Callable[[object], T]) -> tuple[T, ...]:
+    """Convert each value; a rule that nobody can meet is a mistake."""
+    converted = tuple(convert(value) for value in values)
+    if not converted:
+        raise InvalidOperation(f"{name} is empty: nobody could connect")
+    return converted
+
+
+def _networks(value: Address | Iterable[Address] | None) -> tuple[Network, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (_network(value),)
+    if isinstance(value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return (value,)  # iterating over it would list its hosts
+    return _all_of("addresses", value, _network)
+
+
+def _uids(value: int | Iterable[int] | None) -> tuple[int, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, Iterable) or isinstance(value, (str, bytes)):
+        return (_uid(value),)
+    return _all_of("uids", value, _uid)
+
+
+def _origins(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (_origin(value),)
+    return _all_of("origins", value, _origin)
+
+
+def _is_bool(_self: object, attribute: Attribute[bool], value: object) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{attribute.name} is a bool, not {type(value).__name__}")
+
+
+@frozen(kw_only=True)
+class Admission:
+    """Who may connect to a listener: `accept=` of every socket and of `listen`.
+
+    It is looked at before the peer can exchange a message, in C, so that nobody slips in. All that
+    is given must hold; what a connection cannot show does not hold. A peer that is refused is
+    disconnected and disturbs nobody; `pipe_events` and `statistics` tell of it. Some clients notice
+    a refusal only when the connection ends.
+
+    Args:
+        addresses: networks or hosts, such as "10.0.0.0/8", "::1"; for tcp, tls+tcp, ws and wss.
+            An IPv4 peer of a socket that serves both families counts as IPv4.
+        uids: users that the peer's process may run as; for ipc and abstract.
+        tls_verified: the peer must have shown a certificate that was verified; for tls+tcp and wss
+            listeners that ask for one (`auth_mode` OPTIONAL or REQUIRED).
+        origins: web pages that a browser may connect from, such as "https://example.org"; for ws
+            and wss. Programs that are no browsers can claim any origin.
+        allow_missing_origin: with `origins`, admit also whoever names no origin, as programs that
+            are no browsers do.
+
+    Raises:
+        InvalidOperation: something cannot be parsed, or is empty. `listen` raises it for a rule
+            that no peer of its URL can ever meet.
+
+    Example:
+        rep = trionng.Rep0(accept=trionng.Admission(addresses=["10.0.0.0/8", "127.0.0.1"]))
+    """
+
+    addresses: tuple[Network, ...] | None = field(default=None, converter=_networks)
+    uids: tuple[int, ...] | None = field(default=None, converter=_uids)
+    tls_verified: bool = field(default=False, validator=_is_bool)
+    origins: tuple[str, ...] | None = field(default=None, converter=_origins)
+    allow_missing_origin: bool = field(default=False, validator=_is_bool)
+
+    def __attrs_post_init__(self) -> None:
+        if self.allow_missing_origin and self.origins is None:
+            raise InvalidOperation("allow_missing_origin without origins admits nobody more")
+
+    def _never_for(self, url: str, *, certificates_asked: bool) -> str | None:
+        """Say why no peer of a listener on `url` can ever meet the rule, if that is so."""
+        scheme = url.partition("://")[0]
+        kind = scheme.rstrip("46")
+        for given, name, kinds in (
+            (self.addresses, "addresses", _ADDRESSED),
+            (self.uids, "uids", _LOCAL),
+            (self.tls_verified, "tls_verified", _SECURE),
+            (self.origins, "origins", _WEB),
+        ):
+            if given and kind not in kinds:
+                return f"{name} can be asked of {', '.join(kinds)} only"
+        if self.tls_verified and not certificates_asked:
+            return "tls_verified needs a tls_config that asks peers for a certificate (auth_mode)"
+        if self.addresses is not None:
+            versions = {network.version for network in self.addresses}
+            served = _served_version(scheme, url)
+            if served is not None and served not in versions:
+                return f"addresses has no IPv{served} network, and no other peer can come"
+        return None
+
+    def _put(self, socket: _ffi.NativeSocket, listener: int, url: str) -> None:
+        """Give the rule to a listener that has not started."""
+        networks = None
+        if self.addresses is not None:
+            networks = [(each.network_address.packed, each.prefixlen) for each in self.addresses]
+        code = socket.admit(
+            listener,
+            networks,
+            self.uids,
+            self.origins,
+            missing_origin=self.allow_missing_origin,
+            tls_verified=self.tls_verified,
+        )
+        if code != 0:
+            raise error_for(code, "listen", url)
+
+
+def _served_version(scheme: str, url: str) -> int | None:
+    """Return the only IP version that peers of a URL can have; None when both can come."""
+    if scheme.endswith("4"):
+        return 4
+    try:
+        host = ipaddress.ip_address(urlsplit(url).hostname or "")
+    except ValueError:
+        return 6 if scheme.endswith("6") else None
+    if host.version == 4:
+        return 4
+    if host.ipv4_mapped is not None:
+        return 4
+    return None if host.is_unspecified else 6  # the unspecified address may serve both
