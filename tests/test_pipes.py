@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 import trio
+import trio.lowlevel
 from _certificates import client, server
 from helpers import connected, run_apart, url_of
 
@@ -195,11 +196,11 @@ async def test_pipe_of_a_closed_endpoint_still_says_where_it_came_from():
                 await push.dial(url, block=True)
                 await push.send(b"late")
                 while not pull._lane.held():
-                    await trio.sleep(0)
+                    await trio.lowlevel.checkpoint()
             del listener
             gc.collect()
             while pull.pipes:
-                await trio.sleep(0)
+                await trio.lowlevel.checkpoint()
             message = await pull.recv_msg()
             assert message.bytes == b"late"
             assert message.pipe is not None
