@@ -27,7 +27,8 @@ void tnng_lane_close(tnng_lane *);
  * tnng_listen_wait until it answers something else than NNG_EAGAIN. Creating and starting are two
  * steps, so that options can be set between them. */
 int tnng_listen_begin(tnng_socket *, const char *url, uint32_t listener, tnng_op **);
-int tnng_listen_wait(tnng_op *, int milliseconds, uint32_t *listener);
+/* The op becomes NULL in the step that gives the answer. */
+int tnng_listen_wait(tnng_op **, int milliseconds, uint32_t *listener);
 
 /* flush: how many accepted messages the pipes' counters do not show as written, and a number that
  * changes whenever a counter moves. */

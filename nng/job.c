@@ -353,12 +353,16 @@ int tnng_listen_begin(tnng_socket *socket, const char *url, uint32_t listener, t
     }
     *out = op;
     int code = start_job(op, NULL);
+    if (code != TNNG_PARKED) {
+        *out = NULL;
+    }
     return code == TNNG_PARKED ? 0 : code;
 }
 
 /* [caller] NNG_EAGAIN: not yet. Any other answer is final, and the op is gone. */
-int tnng_listen_wait(tnng_op *op, int milliseconds, uint32_t *listener)
+int tnng_listen_wait(tnng_op **held, int milliseconds, uint32_t *listener)
 {
+    tnng_op *op = *held;
     struct timespec until;
     int code = NNG_EAGAIN;
 
@@ -377,6 +381,7 @@ int tnng_listen_wait(tnng_op *op, int milliseconds, uint32_t *listener)
     }
     pthread_mutex_unlock(&jobs_lock);
     if (ended) {
+        *held = NULL;
         tnng_op_free(op);
     }
     return code;

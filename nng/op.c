@@ -218,7 +218,13 @@ void tnng_op_abandon(tnng_op *op)
         }
         pthread_mutex_unlock(&lane->lock);
     }
-    if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
+    if (!with_nng && op->port == NULL) {
+        /* A job nobody was to hear of, whose caller went before it asked: it is done. */
+        if (op->undo != NULL) {
+            op->undo(op);
+        }
+        tnng_op_free(op);
+    } else if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
         if (op->msg != NULL && lane != NULL && lane->desk != NULL) {
             tnng_desk_give_back(lane, -1, op->msg);
         } else if (op->msg != NULL && op->code == 0) {

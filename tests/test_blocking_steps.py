@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import url_of
+from helpers import run_apart, url_of
 
 import trionng
 from trionng import blocking
@@ -29,6 +29,7 @@ class Interrupter:
 
     def __init__(self, at: int | None = None) -> None:
         self.at = at
+        self.pause_in = ""
         self.steps = 0
         self.places: list[str] = []
         self._previous: dict[int, str] = {}
@@ -38,6 +39,8 @@ class Interrupter:
         self.steps += 1
         self.places.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
         if self.steps == self.at:
+            if frame.f_code.co_name == self.pause_in:
+                time.sleep(0.02)  # until the helper thread has certainly ended
             raise KeyboardInterrupt
 
     def _names_of(self, code) -> dict[int, str]:
@@ -202,3 +205,170 @@ def test_request_interrupted_at_any_step_leaves_the_socket_usable():
             for step in range(1, steps + 1):
                 Interrupter(step).run(lambda: req.request(b"given up", timeout=SOON))
                 assert req.request(b"n%d" % step, timeout=SOON) == b"N%d" % step
+
+
+# --- the same, in all protocols -----------------------------------------------------------------
+
+
+def sweep(prepare, call, check, pause_in=""):
+    """Interrupt a call at each of its steps; `check` looks at what is left."""
+    prepare(0)
+    for step in range(1, steps_of(call) + 1):
+        prepare(step)
+        interrupter = Interrupter(step)
+        interrupter.pause_in = pause_in
+        check(step, interrupter.run(call))
+
+
+def test_rep_and_req_interrupted_at_any_step_keep_request_and_answer():
+    """Ctrl-C in a receive of Rep0 leaves the request answerable; in one of Req0, the answer."""
+    url = url_of("inproc", "")
+    with blocking.Rep0(listen=url) as rep, blocking.Req0(dial=url) as req:
+
+        def answer(step, interrupted):
+            if interrupted:
+                assert rep.recv(timeout=SOON) == b"%d" % step
+            rep.send(b"%d" % step, timeout=SOON)
+            assert req.recv(timeout=SOON) == b"%d" % step
+
+        def ask_and_answer(step):
+            req.send(b"%d" % step, timeout=SOON)
+            rep.send(rep.recv(timeout=SOON), timeout=SOON)
+
+        def hear(step, interrupted):
+            if interrupted:
+                assert req.recv(timeout=SOON) == b"%d" % step
+
+        sweep(
+            lambda step: req.send(b"%d" % step, timeout=SOON),
+            lambda: rep.recv(timeout=SOON),
+            answer,
+        )
+        sweep(ask_and_answer, lambda: req.recv(timeout=SOON), hear)
+
+
+@pytest.mark.parametrize("narrowed", [False, True])
+def test_sub_interrupted_at_any_step_keeps_the_message(narrowed):
+    """Ctrl-C in a receive of Sub0 loses nothing, also while topics are looked at."""
+    url = url_of("inproc", "")
+    with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="") as sub:
+        if narrowed:
+            sub.subscribe("other")
+            sub.unsubscribe("other")
+
+        def check(step, interrupted):
+            if interrupted:
+                assert sub.recv(timeout=SOON) == b"%d" % step
+
+        for call in (lambda: sub.recv(timeout=SOON), lambda: sub.recv_many(4, timeout=SOON)):
+            sweep(lambda step: pub.send(b"%d" % step), call, check)
+
+
+def test_survey_interrupted_at_any_step_keeps_question_and_answer():
+    """Ctrl-C loses neither a survey in Respondent0 nor an answer in Surveyor0."""
+    url = url_of("inproc", "")
+    with blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor:
+        with blocking.Respondent0(dial=url) as respondent:
+
+            def answer(step, interrupted):
+                if interrupted:
+                    assert respondent.recv(timeout=SOON) == b"%d" % step
+                respondent.send(b"answer", timeout=SOON)
+                assert surveyor.recv(timeout=SOON) == b"answer"
+
+            def ask_and_answer(step):
+                surveyor.send(b"%d" % step)
+                respondent.send(respondent.recv(timeout=SOON), timeout=SOON)
+
+            def hear(step, interrupted):
+                if interrupted:
+                    assert surveyor.recv(timeout=SOON) == b"%d" % step
+
+            sweep(
+                lambda step: surveyor.send(b"%d" % step),
+                lambda: respondent.recv(timeout=SOON),
+                answer,
+            )
+            sweep(ask_and_answer, lambda: surveyor.recv(timeout=SOON), hear)
+
+
+# --- what opens and closes ----------------------------------------------------------------------
+
+
+def interrupt_dial() -> None:
+    url = url_of("inproc", "")
+    with blocking.Pair1(listen=url, polyamorous=True):
+        with blocking.Pair1(polyamorous=True) as ours:
+
+            def check(_step, interrupted):
+                assert len(ours.dialers) == (not interrupted)
+                for dialer in ours.dialers:
+                    dialer.close()
+
+            def prepare(_step):
+                for dialer in ours.dialers:
+                    dialer.close()
+
+            sweep(prepare, lambda: ours.dial(url, timeout=SOON), check)
+
+
+def interrupt_listen() -> None:
+    url = url_of("inproc", "")
+    made = []
+
+    def listen():
+        made.append(blocking.Pair1(listen=url))
+
+    def check(_step=0, _interrupted=False):
+        """The address is free again, soon: what was half made has been closed."""
+        for socket in made:
+            socket.close()
+        made.clear()
+        until = time.monotonic() + SOON
+        while True:
+            try:
+                blocking.Pair1(listen=url).close()
+                return
+            except trionng.AddressInUse:
+                assert time.monotonic() < until
+                time.sleep(0.001)
+
+    sweep(check, listen, check, pause_in="_listen")
+
+
+def interrupt_close() -> None:
+    url = url_of("inproc", "")
+    made = []
+
+    def prepare(_step):
+        until = time.monotonic() + SOON
+        while not made:
+            try:
+                made.append(blocking.Pair1(listen=url))
+            except trionng.AddressInUse:
+                assert time.monotonic() < until
+                time.sleep(0.001)
+
+    def check(_step, _interrupted):
+        socket = made.pop()
+        socket.close()
+        with pytest.raises(trionng.Closed):
+            socket.recv(timeout=0)
+
+    def close():
+        made[0].close()
+
+    prepare(0)
+    steps = steps_of(close)
+    made.clear()
+    for step in range(1, steps + 1):
+        prepare(step)
+        check(step, Interrupter(step).run(close))
+
+
+@pytest.mark.parametrize("case", [interrupt_dial, interrupt_listen, interrupt_close])
+def test_opening_and_closing_interrupted_at_any_step_leave_nothing_behind(case):
+    """Ctrl-C at any step of dial, listen or close crashes nothing, and leaves nothing half open."""
+    done = run_apart(case)
+
+    assert done.clean, done

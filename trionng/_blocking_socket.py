@@ -130,11 +130,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 self._dial_in_background(dialer)
                 return dialer
             code = wait_for(partial(self._native.dial, dialer.id), timeout)
+            out_of_time = code == ETIMEDOUT and until is not None and time.monotonic() >= until
+            self._dialled(dialer, code, block=True if out_of_time else block)
         except BaseException:
-            self._drop_dialer(dialer)
+            if not dialer._closed:
+                self._drop_dialer(dialer)
             raise
-        out_of_time = code == ETIMEDOUT and until is not None and time.monotonic() >= until
-        self._dialled(dialer, code, block=True if out_of_time else block)
         return dialer
 
     def wait_connected(self, n: int = 1, *, timeout: float | None = None) -> None:

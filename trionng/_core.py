@@ -122,8 +122,8 @@ class Core(Calls, Generic[D, L]):
             )
         self.linger = linger
         self._accept = accept
-        self._open(raw=raw)
         try:
+            self._open(raw=raw)
             self._set_options(
                 {
                     "recv_timeout": recv_timeout,
@@ -145,7 +145,8 @@ class Core(Calls, Generic[D, L]):
             for url in as_urls(dial):
                 self._dial_at_once(url)
         except BaseException:
-            self._abort()
+            if hasattr(self, "_native"):
+                self._abort()
             raise
 
     def _open(self, *, raw: bool) -> None:
@@ -311,12 +312,12 @@ class Core(Calls, Generic[D, L]):
             code = self._native.start_listener(number)
             if code != 0:
                 raise listener._start_error(code, "listen")
+            listener._resolve()
+            self._listeners[number] = listener
         except BaseException:
-            listener._closed = True
+            listener._leave_socket()
             self._native.close_listener(number, None, 0)
             raise
-        listener._resolve()
-        self._listeners[number] = listener
         return listener
 
     def _make_dialer(

@@ -66,8 +66,10 @@ class Lane:
     def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
         # Not `ffi.gc`: in a collected cycle that would free the lane while other finalisers can
         # still reach it. What comes after this finds None, and gets a TypeError.
-        native, self._native = self._native, None
-        _drop(native)
+        native = getattr(self, "_native", None)
+        if native is not None:  # Ctrl-C may come before it is
+            self._native = None
+            _drop(native)
 
     @property
     def id(self) -> int:
@@ -178,8 +180,9 @@ class NativeSocket:
     ) -> None:
         # See Lane. A socket that was not closed is closed in the background, except when the
         # interpreter ends, which leaves nng alone.
-        native, self._native = self._native, None
-        if not _finalizing():
+        native = getattr(self, "_native", None)
+        if native is not None and not _finalizing():
+            self._native = None
             _drop(native)
 
     def open_lane(self, *, context: bool) -> tuple[int, Lane | None]:
@@ -265,15 +268,19 @@ class NativeSocket:
     def _listen(self, url: Any, listener: int) -> tuple[int, int]:
         out_op = ffi.new("tnng_op **")
         out_id = ffi.new("uint32_t *")
-        code = lib.tnng_listen_begin(self._native, url, listener, out_op)
-        if code != 0:
-            return code, 0
         try:
+            code = lib.tnng_listen_begin(self._native, url, listener, out_op)
+            if code != 0:
+                return code, 0
             code = AGAIN
             while code == AGAIN:
-                code = lib.tnng_listen_wait(out_op[0], 100, out_id)
+                code = lib.tnng_listen_wait(out_op, 100, out_id)
         except BaseException:
-            lib.tnng_op_abandon(out_op[0])
+            # Ctrl-C: the op is there until its answer is.
+            if out_op[0]:
+                lib.tnng_op_abandon(out_op[0])
+            elif url and out_id[0]:
+                self.close_listener(out_id[0], None, 0)
             raise
         return code, out_id[0]
 
