@@ -15,6 +15,7 @@ import trio.testing
 from _sp import REQ0, greeting, raw_peer
 
 import trionng
+from trionng._watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,6 +109,29 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.001)
+
+
+async def test_cancel_on_disconnect_asker_that_leaves_before_the_watch_runs_is_noticed() -> None:
+    """Connections are watched from the start: what happens before the first turn is not missed."""
+    with trio.fail_after(WITHIN):
+        async with trionng.Rep0(listen=inproc()) as rep, trio.open_nursery() as nursery:
+            watch = Watch(rep)
+            async with trionng.Req0(dial=rep.listeners[0].url):
+                await rep.wait_connected()
+                (pipe,) = rep.pipes
+                with watch.asker(pipe.id) as asker:
+                    assert not asker.cancel_called
+                    nursery.start_soon(leave_and_watch, pipe, watch)
+                    await trio.sleep_forever()
+                assert asker.cancelled_caught
+            nursery.cancel_scope.cancel()
+
+
+async def leave_and_watch(pipe: trionng.Pipe, watch: Watch) -> None:
+    pipe.close()
+    while not pipe.closed:
+        await trio.sleep(0.001)
+    await watch.run(trio.CancelScope())
 
 
 async def echo(connection: trionng.Connection) -> None:

@@ -65,7 +65,11 @@ class Connection(Channel[bytes]):
         """
         try:
             return await self._get.receive()
+        except trio.EndOfChannel:
+            await checkpoint()
+            raise
         except trio.ClosedResourceError:
+            await checkpoint()
             raise Closed("receive: this connection was closed", url=self._pipe.url) from None
 
     async def aclose(self) -> None:

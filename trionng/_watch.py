@@ -22,6 +22,8 @@ class Watch:
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
+        # From now on, not from the first turn of the task: what happens between is not missed.
+        self._events = socket.pipe_events(capacity=_EVENTS)
         self._handling: dict[int, set[trio.CancelScope]] = {}
 
     @contextmanager
@@ -43,7 +45,7 @@ class Watch:
     async def run(self, scope: trio.CancelScope) -> None:
         """Watch the connections until the scope is cancelled or the socket closes."""
         with scope:
-            async with self._socket.pipe_events(capacity=_EVENTS) as events:
+            async with self._events as events:
                 async for event in events:
                     if event.kind == "disconnected":
                         for each in self._handling.get(event.pipe.id, ()):
