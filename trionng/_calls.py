@@ -48,6 +48,9 @@ class Calls:
     def _socket_core(self) -> AnyCore:
         raise NotImplementedError
 
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
+        raise NotImplementedError
+
     def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
         where = self._socket_core()._where()
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)

@@ -24,7 +24,7 @@ from trionng._endpoints import (
     warn_of_old_ws,
 )
 from trionng._errors import Ambiguous, Closed, error_for
-from trionng._options import BoolOption, IntOption, SizeLimit, TextOption
+from trionng._options import BoolOption, IntOption, NameOption, SizeLimit, TextOption
 from trionng._pipes import PipeCore
 from trionng._tls import TLSConfig, TLSOption
 from trionng._util import as_topic, as_urls
@@ -74,7 +74,8 @@ class SocketOptions(TypedDict, total=False):
 class Core(Calls, Generic[D, L]):
     """The colourless part of every socket.
 
-    Times are integer milliseconds as in nng. Options set here hold for endpoints made later.
+    Times are integer milliseconds as in nng. Options of endpoints that are set here
+    are set on those there are, and hold for those made later.
     """
 
     _protocol: ClassVar[int]
@@ -87,13 +88,13 @@ class Core(Calls, Generic[D, L]):
     reconnect_time_max: IntOption = IntOption("reconnect-time-max", "ms")
     tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
     tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
-    name: TextOption = TextOption("socket-name")
+    name: NameOption = NameOption()
     tls_config: TLSOption = TLSOption()
     raw: BoolOption = BoolOption("raw", writable=False)
     protocol: IntOption = IntOption("protocol", "int", writable=False)
-    protocol_name: TextOption = TextOption("protocol-name", writable=False)
+    protocol_name: TextOption = TextOption("protocol-name")
     peer: IntOption = IntOption("peer", "int", writable=False)
-    peer_name: TextOption = TextOption("peer-name", writable=False)
+    peer_name: TextOption = TextOption("peer-name")
 
     def __init__(
         self,
@@ -229,9 +230,9 @@ class Core(Calls, Generic[D, L]):
     def _header_room(self) -> int:
         return self._native.header_room
 
-    def _option_target(self) -> tuple[int, int, str | None]:
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
         if self._closed:
-            raise Closed(f"{type(self).__name__} is closed")
+            raise Closed(f"{attempted}: the socket is closed")
         return _ffi.ON_SOCKET, self._native.id, self._where()
 
     def _set_options(self, options: Mapping[str, object]) -> None:
@@ -458,9 +459,10 @@ class ContextCore(Calls):
     def _socket_core(self) -> AnyCore:
         return self._socket
 
-    def _option_target(self) -> tuple[int, int, str | None]:
-        if self._closed:
-            raise Closed(f"{type(self).__name__} is closed")
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
+        if self._closed or self._socket._closed:
+            what = "context" if self._closed else "socket"
+            raise Closed(f"{attempted}: the {what} is closed", url=self._socket._where())
         return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
 
     def _close_lane(self) -> None:

@@ -54,9 +54,10 @@ class Endpoint:
         """The socket it belongs to."""
         return self._socket()
 
-    def _option_target(self) -> tuple[int, int, str | None]:
-        if self._closed:
-            raise Closed(f"{type(self).__name__} {self._url} is closed", url=self._url)
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
+        socket = self._socket()
+        if self._closed or socket is None or socket._closed:
+            raise Closed(f"{attempted} {self._url}: it is closed", url=self._url)
         return self._on, self._number, self._url
 
     def _set_options(self, options: Mapping[str, object]) -> None:
@@ -67,7 +68,7 @@ class Endpoint:
 
     def _prepare(self, tls_config: TLSConfig | None, of_socket: TLSConfig | None) -> None:
         """Set before the start what is more than an option."""
-        on, number, _ = self._option_target()
+        on, number, _ = self._option_target("set tls_config")
         if has_tls(self._url):
             self._tls.append(apply(tls_config or of_socket, on, number, self._url))
         elif tls_config is not None:
@@ -86,7 +87,7 @@ class Endpoint:
 
     def _take_tls_config(self, config: TLSConfig) -> None:
         """Change the configuration of connections made from now on."""
-        on, number, _ = self._option_target()
+        on, number, _ = self._option_target("set tls_config")
         if not has_tls(self._url):
             raise InvalidOperation(
                 f"set tls_config {self._url}: {scheme_of(self._url)} has no TLS", url=self._url
@@ -110,10 +111,11 @@ class Endpoint:
     @property
     def local_address(self) -> SockAddr:
         """The address of our side, where nng knows it."""
-        on, number, url = self._option_target()
+        attempted = f"get {type(self).__name__}.local_address"
+        on, number, url = self._option_target(attempted)
         code, address = _ffi.get_address(on, number, "local-address")
         if code != 0 or address is None:
-            raise error_for(code, "get local_address", url)
+            raise error_for(code, attempted, url)
         return from_native(address)
 
     def __repr__(self) -> str:

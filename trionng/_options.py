@@ -1,7 +1,8 @@
 """Options as typed attributes (floor 3).
 
 A descriptor is one option of nng: it checks type and range before nng sees the value, and turns
-    nng's refusal into an exception that names the attribute and where it was set.
+    nng's refusal into an exception that names the attribute and where it was set. What is closed
+    has no options any more: Closed. Only what trionng keeps itself can still be read.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final, Protocol, overload
 
 from trionng import _ffi
-from trionng._errors import BadState, InvalidOperation, error_for
+from trionng._errors import InvalidOperation, error_for
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -19,45 +20,103 @@ INT_MAX: Final = 2**31 - 1
 # "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to
 # 1.12).
 NO_LIMIT: Final = 0xFFFFFFFF
+_TEXT_MAX: Final = 63
+_EINVAL, _ESTATE, _EREADONLY = 3, 11, 24
 
 
 class HasOptions(Protocol):
     """What an option is read from and written to."""
 
-    def _option_target(self) -> tuple[int, int, str | None]:
-        """Return what kind of nng object this is, its id, and its URL."""
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
+        """Return what kind of nng object this is, its id, and its URL; or raise Closed."""
+
+
+class HasSizeLimit(HasOptions, Protocol):
+    """What knows how much of a limit the protocol takes."""
 
     @property
     def _header_room(self) -> int:
         """Return how many bytes of protocol header messages have here."""
 
 
-def check_int(name: str, value: object, low: int, high: int) -> int:
+def check_int(
+    attempted: str, value: object, low: int, high: int, *, ms: bool = False, url: str | None = None
+) -> int:
     """Return an int in a range, or raise what tells the caller how to say it."""
-    if isinstance(value, float) and name.endswith(("timeout", "time", "min", "max")):
-        raise TypeError(f"{name} is in integer milliseconds: {int(value * 1000)} for {value} s")
+    where = f"{attempted} {url}" if url else attempted
+    if isinstance(value, float) and ms:
+        instead = f"{round(value * 1000)} for {value} s" if math.isfinite(value) else "-1 for ever"
+        raise TypeError(f"{where}: a time is an int of milliseconds, {instead}")
     if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} is an int, not {type(value).__name__}")
+        raise TypeError(f"{where}: an int is needed, not {type(value).__name__}")
     if not low <= value <= high:
-        raise InvalidOperation(f"{name}: {value} is not between {low} and {high}")
+        raise InvalidOperation(f"{where}: {value} is not between {low} and {high}", url=url)
     return value
 
 
-class IntOption:
-    """An int of nng, in a range. Times are in milliseconds, -1 is for ever."""
+def set_int(
+    obj: HasOptions, name: str, value: object, low: int, high: int, *, ms: bool = False
+) -> int:
+    """Check a value that trionng keeps itself; the object must be open."""
+    attempted = f"set {type(obj).__name__}.{name}"
+    url = obj._option_target(attempted)[2]
+    return check_int(attempted, value, low, high, ms=ms, url=url)
 
-    def __init__(
-        self, nng_name: str, kind: str, low: int = 0, high: int = INT_MAX, *, writable: bool = True
-    ) -> None:
+
+class _Option:
+    """What the options of all types share: where they are, and what they say of failures."""
+
+    def __init__(self, nng_name: str, kind: str, *, writable: bool = True) -> None:
         self._nng_name = nng_name
         self._kind = kind
-        self._low = low
-        self._high = high
         self._writable = writable
         self._name = nng_name
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
+
+    def _attempted(self, verb: str, obj: HasOptions) -> str:
+        return f"{verb} {type(obj).__name__}.{self._name}"
+
+    def _read(self, obj: HasOptions) -> int:
+        attempted = self._attempted("get", obj)
+        on, number, url = obj._option_target(attempted)
+        code, value = _ffi.get_number(on, number, self._kind, self._nng_name)
+        if code != 0:
+            raise error_for(code, attempted, url)
+        return value
+
+    def _write(self, obj: HasOptions, value: int) -> None:
+        attempted = self._attempted("set", obj)
+        on, number, url = obj._option_target(attempted)
+        code = _ffi.set_number(on, number, self._kind, self._nng_name, value)
+        if code != 0:
+            raise error_for(code, attempted, url)
+
+    def _may_write(self, obj: HasOptions) -> tuple[str, str | None]:
+        """Return what is attempted, and where."""
+        attempted = self._attempted("set", obj)
+        url = obj._option_target(attempted)[2]
+        if not self._writable:
+            raise error_for(_EREADONLY, attempted, url, "it can only be read")
+        return attempted, url
+
+    def _check_type(self, obj: HasOptions, value: object, kind: type) -> None:
+        attempted, url = self._may_write(obj)
+        if not isinstance(value, kind):
+            where = f"{attempted} {url}" if url else attempted
+            raise TypeError(f"{where}: a {kind.__name__} is needed, not {type(value).__name__}")
+
+
+class IntOption(_Option):
+    """An int of nng, in a range. Times are in milliseconds, -1 is for ever."""
+
+    def __init__(
+        self, nng_name: str, kind: str, low: int = 0, high: int = INT_MAX, *, writable: bool = True
+    ) -> None:
+        super().__init__(nng_name, kind, writable=writable)
+        self._low = low
+        self._high = high
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -68,26 +127,10 @@ class IntOption:
             return self
         return self._read(obj)
 
-    def _read(self, obj: HasOptions) -> int:
-        on, number, url = obj._option_target()
-        code, value = _ffi.get_number(on, number, self._kind, self._nng_name)
-        if code != 0:
-            raise error_for(code, f"get {self._name}", url)
-        return value
-
     def __set__(self, obj: HasOptions, value: int) -> None:
-        self._write(obj, self._check(value))
-
-    def _check(self, value: object) -> int:
-        if not self._writable:
-            raise AttributeError(f"{self._name} can only be read")
-        return check_int(self._name, value, self._low, self._high)
-
-    def _write(self, obj: HasOptions, value: int) -> None:
-        on, number, url = obj._option_target()
-        code = _ffi.set_number(on, number, self._kind, self._nng_name, value)
-        if code != 0:
-            raise error_for(code, f"set {self._name}", url)
+        attempted, url = self._may_write(obj)
+        is_time = self._kind == "ms"
+        self._write(obj, check_int(attempted, value, self._low, self._high, ms=is_time, url=url))
 
 
 class BufferSize(IntOption):
@@ -99,11 +142,12 @@ class BufferSize(IntOption):
 
     def _write(self, obj: HasOptions, value: int) -> None:
         if getattr(obj, "_buffers_are_fixed", False):
-            raise BadState(f"set {self._name}: only before the first listen or dial")
+            attempted, url = self._may_write(obj)
+            raise error_for(_ESTATE, attempted, url, "only before the first listen or dial")
         super()._write(obj, value)
 
 
-class SizeLimit(IntOption):
+class SizeLimit(_Option):
     """The largest message a peer may send, in bytes; 0 is no limit.
 
     nng counts the protocol's header as well, so it gets a limit that has room for one. What came
@@ -111,32 +155,36 @@ class SizeLimit(IntOption):
     """
 
     def __init__(self) -> None:
-        super().__init__("recv-size-max", "size", 0, NO_LIMIT)
+        super().__init__("recv-size-max", "size")
 
-    def _read(self, obj: HasOptions) -> int:
-        on, number, url = obj._option_target()
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: HasSizeLimit, owner: type) -> int: ...
+    def __get__(self, obj: HasSizeLimit | None, owner: type) -> Self | int:
+        if obj is None:
+            return self
+        attempted = self._attempted("get", obj)
+        on, number, url = obj._option_target(attempted)
         code, value = _ffi.get_max_message(on, number, obj._header_room)
         if code != 0:
-            raise error_for(code, f"get {self._name}", url)
+            raise error_for(code, attempted, url)
         return value
 
-    def _write(self, obj: HasOptions, value: int) -> None:
-        on, number, url = obj._option_target()
+    def __set__(self, obj: HasSizeLimit, value: int) -> None:
+        attempted, url = self._may_write(obj)
+        check_int(attempted, value, 0, NO_LIMIT, url=url)
+        on, number, _ = obj._option_target(attempted)
         code = _ffi.set_max_message(on, number, value, obj._header_room)
         if code != 0:
-            raise error_for(code, f"set {self._name}", url)
+            raise error_for(code, attempted, url)
 
 
-class BoolOption:
+class BoolOption(_Option):
     """A bool of nng."""
 
     def __init__(self, nng_name: str, *, writable: bool = True) -> None:
-        self._nng_name = nng_name
-        self._writable = writable
-        self._name = nng_name
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        super().__init__(nng_name, "bool", writable=writable)
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -145,33 +193,18 @@ class BoolOption:
     def __get__(self, obj: HasOptions | None, owner: type) -> Self | bool:
         if obj is None:
             return self
-        on, number, url = obj._option_target()
-        code, value = _ffi.get_number(on, number, "bool", self._nng_name)
-        if code != 0:
-            raise error_for(code, f"get {self._name}", url)
-        return bool(value)
+        return bool(self._read(obj))
 
     def __set__(self, obj: HasOptions, value: bool) -> None:
-        if not self._writable:
-            raise AttributeError(f"{self._name} can only be read")
-        if not isinstance(value, bool):
-            raise TypeError(f"{self._name} is a bool, not {type(value).__name__}")
-        on, number, url = obj._option_target()
-        code = _ffi.set_number(on, number, "bool", self._nng_name, value)
-        if code != 0:
-            raise error_for(code, f"set {self._name}", url)
+        self._check_type(obj, value, bool)
+        self._write(obj, value)
 
 
-class TextOption:
-    """A string of nng."""
+class TextOption(_Option):
+    """A string of nng that can only be read."""
 
-    def __init__(self, nng_name: str, *, writable: bool = True) -> None:
-        self._nng_name = nng_name
-        self._writable = writable
-        self._name = nng_name
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    def __init__(self, nng_name: str) -> None:
+        super().__init__(nng_name, "text", writable=False)
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
@@ -180,27 +213,56 @@ class TextOption:
     def __get__(self, obj: HasOptions | None, owner: type) -> Self | str:
         if obj is None:
             return self
-        on, number, url = obj._option_target()
+        return self._read_text(obj)
+
+    def _read_text(self, obj: HasOptions) -> str:
+        attempted = self._attempted("get", obj)
+        on, number, url = obj._option_target(attempted)
         code, value = _ffi.get_text(on, number, self._nng_name)
         if code != 0:
-            raise error_for(code, f"get {self._name}", url)
+            raise error_for(code, attempted, url)
         return value
 
     def __set__(self, obj: HasOptions, value: str) -> None:
-        if not self._writable:
-            raise AttributeError(f"{self._name} can only be read")
-        if not isinstance(value, str):
-            raise TypeError(f"{self._name} is a str, not {type(value).__name__}")
-        on, number, url = obj._option_target()
+        self._may_write(obj)
+
+
+class NameOption(TextOption):
+    """The name of a socket, UTF-8 of at most 63 bytes.
+
+    nng, 1.5 at least, copies a name without its end, so that a shorter one keeps the rest of the
+    one before. What was set is remembered here.
+    """
+
+    _slot = "_given_name"
+
+    def __init__(self) -> None:
+        super().__init__("socket-name")
+        self._writable = True
+
+    def _read_text(self, obj: HasOptions) -> str:
+        in_nng = super()._read_text(obj)
+        given: str = getattr(obj, self._slot, in_nng)
+        return given
+
+    def __set__(self, obj: HasOptions, value: str) -> None:
+        self._check_type(obj, value, str)
+        attempted = self._attempted("set", obj)
+        on, number, url = obj._option_target(attempted)
+        # nng would cut it short at a NUL, and refuse what is longer without saying why.
+        if "\0" in value or len(value.encode()) > _TEXT_MAX:
+            reason = f"it is UTF-8 of at most {_TEXT_MAX} bytes, none of them 0"
+            raise error_for(_EINVAL, attempted, url, reason)
         code = _ffi.set_text(on, number, self._nng_name, value)
         if code != 0:
-            raise error_for(code, f"set {self._name}", url)
+            raise error_for(code, attempted, url)
+        setattr(obj, self._slot, value)
 
 
 class TimeoutOption:
     """A timeout in milliseconds that trionng keeps itself: nng's clock can jump, Trio's cannot.
 
-    -1 waits for ever, 0 polls.
+    -1 waits for ever, 0 polls. It can be read from what is closed, as it is only a number.
     """
 
     def __init__(self, default: int = -1) -> None:
@@ -221,8 +283,8 @@ class TimeoutOption:
         value: int = getattr(obj, self._slot, self._default)
         return value
 
-    def __set__(self, obj: object, value: int) -> None:
-        setattr(obj, self._slot, check_int(self._name, value, -1, INT_MAX))
+    def __set__(self, obj: HasOptions, value: int) -> None:
+        setattr(obj, self._slot, set_int(obj, self._name, value, -1, INT_MAX, ms=True))
 
 
 def seconds(milliseconds: int) -> float:

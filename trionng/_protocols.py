@@ -18,8 +18,8 @@ from trionng._options import (
     BufferSize,
     IntOption,
     TimeoutOption,
-    check_int,
     seconds,
+    set_int,
 )
 from trionng._util import as_topics
 
@@ -104,7 +104,7 @@ class Pull0Core(Core[D, L]):
 
     @recv_buffer_size.setter
     def recv_buffer_size(self, value: int) -> None:
-        self._ahead = check_int("recv_buffer_size", value, 1, _MAX_BUFFER)
+        self._ahead = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
         self._lane.keep(self._ahead if self._ahead > 1 else 0)
 
 

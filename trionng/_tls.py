@@ -23,7 +23,6 @@ from trionng._errors import (
     AddressInUse,
     InvalidOperation,
     NoArgument,
-    WriteOnly,
     error_for,
 )
 
@@ -37,7 +36,7 @@ _NONE, _OPTIONAL, _REQUIRED = 0, 1, 2
 _REVOKED = b"-----BEGIN X509 CRL-----"
 # Mbed TLS takes no longer name, and nng does not look whether it took it: none would be checked.
 _MAX_NAME = 255
-_ENOENT, _ENOTSUP, _EPERM, _ECRYPTO = 12, 9, 16, 26
+_ENOENT, _ENOTSUP, _EPERM, _EWRITEONLY, _ECRYPTO = 12, 9, 16, 25, 26
 
 NO_AUTH: Final = 0
 NO_TLS: Final = "the libnng in use was built without TLS"
@@ -452,6 +451,8 @@ def handshake_reason(applied: Applied) -> str:
 class HasTLS(Protocol):
     """What a tls_config is given to."""
 
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]: ...
+
     def _take_tls_config(self, config: TLSConfig) -> None: ...
 
 
@@ -465,9 +466,14 @@ class TLSOption:
     def __get__(self, obj: HasTLS | None, owner: type) -> Self:
         if obj is None:
             return self
-        raise WriteOnly(f"get {type(obj).__name__}.tls_config: it can only be set")
+        attempted = f"get {type(obj).__name__}.tls_config"
+        url = obj._option_target(attempted)[2]
+        raise error_for(_EWRITEONLY, attempted, url, "it can only be set")
 
     def __set__(self, obj: HasTLS, config: TLSConfig) -> None:
+        attempted = f"set {type(obj).__name__}.tls_config"
+        url = obj._option_target(attempted)[2]
+        where = f"{attempted} {url}" if url else attempted
         if not isinstance(config, TLSConfig):
-            raise TypeError(f"tls_config is a TLSConfig, not {type(config).__name__}")
+            raise TypeError(f"{where}: a TLSConfig is needed, not {type(config).__name__}")
         obj._take_tls_config(config)
