@@ -166,8 +166,10 @@ async def serve_pipes(
 
     `handler(connection)` gets a `trio.abc.Channel[bytes]` to its peer. Its task is cancelled when
     the connection goes; when it returns, the connection is dropped, at most a second later, so that
-    what it sent last can be written. One that raises ends the nursery. All of it ends when the
-    socket is closed.
+    what it sent last can be written. All of it ends when the socket is closed.
+
+    One that raises ends the nursery. Its exception, with a note that names the peer, comes out in
+    an ExceptionGroup within another: the handlers run in a nursery of their own.
 
     A peer's messages wait in a queue for its handler. While one queue is full nothing is received
     from anybody: nothing is dropped, but a handler that does not read holds up the others.
