@@ -77,7 +77,11 @@ class Finished:
 
 
 def run_apart(
-    function: Callable[..., object], *arguments: str, seconds: float = 30, **environ: str
+    function: Callable[..., object],
+    *arguments: str,
+    seconds: float = 30,
+    under: tuple[str, ...] = (),
+    **environ: str,
 ) -> Finished:
     """Run a function of a test module, sync or async, in a process of its own.
 
@@ -85,9 +89,11 @@ def run_apart(
         function: found again by its name in its module.
         arguments: what it is called with.
         seconds: after so long faulthandler shows where every thread stands, and exits.
+        under: a command that runs the interpreter, such as valgrind.
         environ: variables of the process.
     """
     command = [
+        *under,
         *PYTHON,
         *("-W", "error", __file__, str(seconds), function.__module__, function.__name__),
         *arguments,

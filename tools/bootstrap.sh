@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what the Makefile needs and this machine lacks: a Python that can make virtual environments
-# and compile against itself, libnng's headers, and nngcat. Does nothing when everything is there.
+# and compile against itself, libnng's headers, nngcat and valgrind. Does nothing when everything is there.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -25,6 +25,7 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 command -v "${CC:-cc}" >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 has_header || missing="$missing libnng-dev"
 command -v nngcat >/dev/null 2>&1 || missing="$missing nng-utils"
+command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
 [ -n "$missing" ] || exit 0
 
 as_root=""
