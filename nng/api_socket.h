@@ -23,6 +23,17 @@ size_t tnng_socket_header_room(tnng_socket *);
 /* Gives the caller's reference back; one that is open is closed in the background. */
 void tnng_socket_drop(tnng_socket *);
 
+typedef struct {
+    uint64_t sent, sent_bytes;         /* bodies of the messages nng took */
+    uint64_t received, received_bytes; /* of those handed to a call, each once */
+    uint64_t dropped;                  /* surveys of Respondent0 that nobody asked for in time */
+    uint64_t rejected;                 /* connections that never could be used */
+    int32_t pipes;                     /* connected now */
+    int32_t waiting;                   /* calls that are parked */
+} tnng_socket_counts;
+/* Also of a closed socket. */
+int tnng_socket_count(tnng_socket *, tnng_socket_counts *);
+
 /* The socket's own lane (context false) or a new nng context. The caller owns one reference. */
 int tnng_lane_open(tnng_lane **, tnng_socket *, bool context);
 uint32_t tnng_lane_id(tnng_lane *);

@@ -132,6 +132,7 @@ static int reply(tnng_lane *lane, int worker, nng_msg *msg)
     if (seat == NULL) {
         return NNG_ESTATE;
     }
+    size_t size = nng_msg_len(msg);
     nng_msg_header_clear(msg);
     nng_aio_wait(seat->reply);
     nng_aio_set_msg(seat->reply, msg);
@@ -142,7 +143,7 @@ static int reply(tnng_lane *lane, int worker, nng_msg *msg)
         nng_aio_set_msg(seat->reply, NULL);
         return code;
     }
-    atomic_fetch_add(&lane->socket->accepted, 1);
+    tnng_count_sent(lane->socket, size);
     tnng_pipe_expect(lane->socket, seat->pipe);
     desk->answered++;
     desk->taken[worker] = NULL;
@@ -248,7 +249,7 @@ void tnng_desk_give_back(tnng_lane *lane, int worker, nng_msg *msg)
     if (seat != NULL && !lane->closed) {
         desk->taken[worker] = NULL;
         desk->taken_count--;
-        tnng_desk_put_ready(desk, seat, msg);
+        tnng_desk_put_ready(desk, seat, msg, true);
     } else {
         nng_msg_free(msg);
     }

@@ -22,6 +22,7 @@ typedef struct seat {
     nng_ctx context;
     nng_aio *receive, *reply;
     nng_msg *msg; /* READY */
+    bool counted; /* READY: it was handed out before, and given back */
     uint32_t pipe;
     seat_stage stage;
 } seat;
@@ -38,7 +39,7 @@ struct tnng_desk {
 };
 
 /* seat.c: all with lane->lock held */
-void tnng_desk_put_ready(tnng_desk *, seat *, nng_msg *);
+void tnng_desk_put_ready(tnng_desk *, seat *, nng_msg *, bool counted);
 nng_msg *tnng_desk_take_ready(tnng_desk *, int worker);
 void tnng_desk_put_idle(tnng_desk *, seat *);
 void tnng_desk_collect(tnng_desk *);

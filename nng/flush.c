@@ -39,13 +39,30 @@ uint64_t tnng_pipe_sent(uint32_t id)
     return sent;
 }
 
+/* nng drops for a peer that is slow, so what matters is what each has written since it came. */
+static bool broadcasts(tnng_socket *socket)
+{
+    int protocol = socket->protocol_number;
+
+    return protocol == TNNG_PUB0 || protocol == TNNG_BUS0 || protocol == TNNG_SURVEYOR0;
+}
+
+/* [nng] Whether a flush will want to know what a pipe had written that goes now. To find it out
+ * costs a snapshot of everything nng counts, on nng's only reaper thread: when thousands of clients
+ * leave a server at once, that is much. */
+bool tnng_flush_counts_lost(tnng_socket *socket)
+{
+    return atomic_load(&socket->accepted) > 0 && !(socket->traits & ANSWERS) &&
+           !broadcasts(socket);
+}
+
 /* [caller] */
 int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
 {
     nng_stat *root;
     uint64_t sent, bytes = 0, total, missing = 0;
     unsigned traits = socket->traits;
-    bool broadcasts = socket->protocol_number == TNNG_PUB0 || socket->protocol_number == TNNG_BUS0;
+    bool each = broadcasts(socket);
     int code;
 
     if (tnng_forked()) {
@@ -58,7 +75,7 @@ int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
     uint64_t accepted = atomic_load(&socket->accepted);
     /* A pipe that went may have taken messages with it, and a broadcast drops for a slow peer: then
      * the sums need not meet, and the caller can only see that nothing moves any more. */
-    state->exact = (traits & ANSWERS) || (!broadcasts && socket->lost_pipes == 0);
+    state->exact = (traits & ANSWERS) || (!each && socket->lost_pipes == 0);
     total = socket->lost_pipes_sent;
     for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
         nng_stat *stat = find_pipe(root, pipe->info.id);
@@ -67,14 +84,14 @@ int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
         total += sent;
         if (traits & ANSWERS) {
             missing += pipe->expected > sent ? pipe->expected - sent : 0;
-        } else if (broadcasts) {
+        } else if (each) {
             missing += accepted - pipe->before > sent ? accepted - pipe->before - sent : 0;
         }
         if (pipe->info.local.family == NNG_AF_INPROC) {
             state->exact = false;
         }
     }
-    if (!(traits & ANSWERS) && !broadcasts) {
+    if (!(traits & ANSWERS) && !each) {
         missing = accepted > total ? accepted - total : 0;
     }
     state->unsent = missing;

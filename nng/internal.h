@@ -90,6 +90,7 @@ struct tnng_op {
     bool quick;     /* a reply on the lane's aio without a callback */
     int code;
     nng_msg *msg;
+    size_t size;                  /* sends: of the body */
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
     int wanted;                   /* pipe waits */
@@ -113,6 +114,7 @@ typedef struct tnng_slot {
     bool unwanted;   /* cancelled or superseded: if no message comes of it, it vanishes */
     bool superseded; /* and if one does, it is thrown away */
     bool useful;     /* counted in lane->useful */
+    bool counted;    /* its message was handed out before, and given back */
     nng_ctx context; /* SOURCE: where it is posted; id 0 is none yet */
 } tnng_slot;
 
@@ -216,6 +218,10 @@ struct tnng_socket {
     int parked;
 
     atomic_uint_fast64_t accepted; /* messages nng took from us */
+    atomic_uint_fast64_t accepted_bytes;
+    atomic_uint_fast64_t received; /* messages handed to a call */
+    atomic_uint_fast64_t received_bytes;
+    atomic_uint_fast64_t dropped; /* C3: surveys nobody asked for in time */
     atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
     atomic_bool reply_waits;       /* one without a callback does */
 };
@@ -262,9 +268,10 @@ void tnng_lane_hold(tnng_lane *);
 void tnng_submit_receive(tnng_lane *, nng_aio *);
 
 int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
-int tnng_lane_receive_now(tnng_lane *, nng_msg **);
+int tnng_lane_receive_now(tnng_lane *, size_t room, nng_msg **);
 bool tnng_lane_ready(tnng_lane *);
-tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *);
+/* `counted`: it had been handed out. */
+tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *, bool counted);
 void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
 
 /* respond.c: C3 */
@@ -327,6 +334,7 @@ bool tnng_job_abandon(tnng_op *);
 bool tnng_path_is_taken(const char *path);
 
 /* flush.c */
+bool tnng_flush_counts_lost(tnng_socket *);
 uint64_t tnng_pipe_sent(uint32_t id);
 
 /* testing.c */
@@ -342,6 +350,10 @@ bool tnng_simulate(const char *hazard);
 #define TNNG_WITHOUT(hazard)  false
 #define TNNG_SIMULATE(hazard) false
 #endif
+
+/* statistics.c */
+void tnng_count_sent(tnng_socket *, size_t);
+void tnng_count_received(tnng_socket *, size_t);
 
 /* counts.c: one more cancel that landed here */
 void tnng_count_cancel_pending(void);

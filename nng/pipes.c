@@ -87,7 +87,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
     pthread_mutex_lock(&socket->pipes_lock);
     bool counts = !socket->pipes_closed;
     pthread_mutex_unlock(&socket->pipes_lock);
-    if (counts) {
+    if (counts && tnng_flush_counts_lost(socket)) {
         sent = tnng_pipe_sent(id.id);
     }
     pthread_mutex_lock(&socket->pipes_lock);

@@ -6,7 +6,6 @@
  * a task can leave at once. Its slot is cancelled where nng can do that safely; a message that came
  * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "internal.h"
 
@@ -41,6 +40,7 @@ static void pop(tnng_lane *lane)
     }
     tnng_slot_set_useful(lane, slot, false);
     slot->msg = NULL;
+    slot->counted = false;
     slot->next = lane->spare;
     lane->spare = slot;
 }
@@ -120,6 +120,9 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
     int code = lane->head->code;
 
     *msg = lane->head->msg;
+    if (*msg != NULL && !lane->head->counted) {
+        tnng_count_received(lane->socket, nng_msg_len(*msg));
+    }
     if (home != NULL) {
         tnng_source_adopt(home, lane->head);
     } else if (*msg != NULL && (lane->traits & ANSWERS)) {
@@ -294,8 +297,9 @@ static int try_receive(tnng_lane *lane, nng_msg **msg)
 }
 
 /* [caller] lane->lock held. What can be had at once: a message taken before, else, only when
- * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing. */
-int tnng_lane_receive_now(tnng_lane *lane, nng_msg **msg)
+ * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing, and
+ * NNG_EMSGSIZE when the message is longer than `room`: then it stays the next. */
+int tnng_lane_receive_now(tnng_lane *lane, size_t room, nng_msg **msg)
 {
     int code = NNG_ETIMEDOUT;
 
@@ -303,10 +307,20 @@ int tnng_lane_receive_now(tnng_lane *lane, nng_msg **msg)
         return code;
     }
     if (tnng_lane_ready(lane)) {
+        if (lane->head->msg != NULL && nng_msg_len(lane->head->msg) > room) {
+            return NNG_EMSGSIZE;
+        }
         code = tnng_lane_hand_out(lane, msg, NULL);
         tnng_lane_settle(lane);
     } else if (lane->head == NULL && lane->keep == 0 && (lane->traits & TRY_RECEIVE)) {
         code = try_receive(lane, msg);
+        if (code == 0 && nng_msg_len(*msg) > room) {
+            tnng_lane_put_first(lane, *msg, false);
+            return NNG_EMSGSIZE;
+        }
+        if (code == 0) {
+            tnng_count_received(lane->socket, nng_msg_len(*msg));
+        }
         if (code == 0 && (lane->traits & ANSWERS)) {
             lane->answerable = true;
             lane->asker = tnng_msg_pipe(*msg);
@@ -316,7 +330,7 @@ int tnng_lane_receive_now(tnng_lane *lane, nng_msg **msg)
 }
 
 /* [caller] */
-tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg)
+tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
 {
     tnng_slot *slot = lane->closed ? NULL : new_slot(lane);
 
@@ -326,6 +340,7 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg)
     }
     slot->msg = msg;
     slot->code = 0;
+    slot->counted = counted;
     slot->pending = slot->unwanted = slot->superseded = false;
     slot->next = lane->head;
     lane->head = slot;
@@ -360,7 +375,8 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
                (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
         /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
         code = NNG_EBUSY;
-    } else if ((code = tnng_lane_receive_now(lane, &msg)) == NNG_ETIMEDOUT && !lane->ended) {
+    } else if ((code = tnng_lane_receive_now(lane, SIZE_MAX, &msg)) == NNG_ETIMEDOUT &&
+               !lane->ended) {
         if (port == NULL) {
             code = NNG_EAGAIN;
         } else if (!tnng_owner_enter(lane->socket, port)) {
@@ -378,38 +394,6 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
         tnng_answer(result, code, msg);
     }
     return tnng_submitted(port, lane, code);
-}
-
-/* [caller] */
-int tnng_receive_many(
-    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large)
-{
-    size_t used = 0;
-    int count = 0;
-    nng_msg *msg = NULL;
-
-    *large = NULL;
-    if (tnng_forked()) {
-        return 0;
-    }
-    pthread_mutex_lock(&lane->lock);
-    while (count < max && !lane->closed && tnng_lane_receive_now(lane, &msg) == 0 && msg != NULL) {
-        size_t size = nng_msg_len(msg);
-        if (size <= capacity - used) {
-            memcpy(buffer + used, nng_msg_body(msg), size);
-            used += size;
-            sizes[count++] = (uint32_t) size;
-            nng_msg_free(msg);
-        } else if (count == 0) {
-            *large = msg;
-            break;
-        } else {
-            tnng_lane_put_first(lane, msg);
-            break;
-        }
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return count;
 }
 
 /* [caller] Time is up. Cancelling a receive ends the survey inside nng. */
@@ -441,7 +425,7 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
         return;
     }
     pthread_mutex_lock(&lane->lock);
-    tnng_lane_put_first(lane, msg);
+    tnng_lane_put_first(lane, msg, true);
     tnng_lane_settle(lane);
     if (!(lane->traits & STANDING)) {
         cancel_surplus(lane);

@@ -77,6 +77,7 @@ int tnng_reply_quickly(
     tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_op **parked)
 {
     tnng_op *op;
+    size_t size = nng_msg_len(msg);
     int code = 0;
 
     if (lane->try_send == NULL) {
@@ -98,6 +99,7 @@ int tnng_reply_quickly(
     if ((op = tnng_send_op(lane, port, tag, false, &code)) != NULL) {
         op->stage = OP_SENDING;
         op->quick = true;
+        op->size = size;
         lane->sending++;
         tnng_lane_hold(lane);
         atomic_store(&lane->socket->reply_waits, true);

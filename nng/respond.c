@@ -81,6 +81,7 @@ int tnng_source_wanted(tnng_lane *source)
         if (slot->msg != NULL && !slot->superseded) {
             slot->superseded = true;
             tnng_slot_set_useful(source, slot, false);
+            atomic_fetch_add(&source->socket->dropped, 1);
             unread--;
         }
     }
@@ -206,7 +207,7 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
     pthread_mutex_unlock(&home->lock);
     if (closed) {
         nng_msg_free(msg);
-    } else if ((slot = tnng_lane_put_first(source, msg)) != NULL) {
+    } else if ((slot = tnng_lane_put_first(source, msg, true)) != NULL) {
         pthread_mutex_lock(&home->lock);
         empty = slot->context;
         slot->context = home->context;

@@ -4,10 +4,11 @@
 #include "desk.h"
 
 /* [any] */
-void tnng_desk_put_ready(tnng_desk *desk, seat *seat, nng_msg *msg)
+void tnng_desk_put_ready(tnng_desk *desk, seat *seat, nng_msg *msg, bool counted)
 {
     seat->stage = SEAT_READY;
     seat->msg = msg;
+    seat->counted = counted;
     seat->next = NULL;
     if (desk->ready == NULL) {
         desk->ready = seat;
@@ -23,6 +24,9 @@ nng_msg *tnng_desk_take_ready(tnng_desk *desk, int worker)
     seat *seat = desk->ready;
     nng_msg *msg = seat->msg;
 
+    if (!seat->counted) {
+        tnng_count_received(seat->lane->socket, nng_msg_len(msg));
+    }
     desk->ready = seat->next;
     desk->ready_count--;
     seat->msg = NULL;
@@ -61,7 +65,7 @@ static void on_request(void *arg)
             nng_msg_free(msg);
             tnng_desk_put_idle(desk, seat);
         } else {
-            tnng_desk_put_ready(desk, seat, msg);
+            tnng_desk_put_ready(desk, seat, msg, false);
         }
     }
     tnng_desk_settle(lane);

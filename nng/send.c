@@ -17,9 +17,9 @@ void tnng_submit_send(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
     }
 }
 
-static void count_accepted(tnng_lane *lane)
+static void count_accepted(tnng_lane *lane, size_t size)
 {
-    atomic_fetch_add(&lane->socket->accepted, 1);
+    tnng_count_sent(lane->socket, size);
     if (lane->traits & ANSWERS) {
         tnng_pipe_expect(lane->socket, lane->asker);
     }
@@ -53,7 +53,7 @@ void tnng_sent(tnng_op *op)
     abandoned = op->abandoned;
     /* N2: a late cancel rewrites the result, so a message that is gone was sent. */
     if (code == 0 || (msg == NULL && !TNNG_WITHOUT("N2"))) {
-        count_accepted(lane);
+        count_accepted(lane, op->size);
         msg = NULL;
         code = op->cancel_requested && op->chain && !TNNG_WITHOUT("CHAIN") ? TNNG_SENT : 0;
     } else if (msg != NULL && !(lane->traits & KEEPS_HEADER)) {
@@ -125,6 +125,7 @@ static int send_parked(tnng_lane *lane, tnng_op *op, nng_msg *msg)
     }
     nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
     op->stage = OP_SENDING;
+    op->size = nng_msg_len(msg);
     lane->sending++;
     tnng_lane_hold(lane);
     TNNG_PAUSE("send.before_submit");
@@ -204,6 +205,7 @@ static int start(
     tnng_lane *lane, nng_msg **msg, bool chain, tnng_port *port, uint64_t tag, tnng_result *result)
 {
     tnng_op *op;
+    size_t size = nng_msg_len(*msg);
     int code = refuse(lane);
 
     if (code != 0) {
@@ -226,7 +228,7 @@ static int start(
     code = send_or_park(lane, *msg, chain, port, tag, result);
     if (code == 0) {
         *msg = NULL;
-        count_accepted(lane);
+        count_accepted(lane, size);
         if (lane->traits & SURVEYS) {
             lane->ended = false;
             lane->keep = REPLIES_AHEAD;
@@ -313,7 +315,7 @@ int tnng_send_many(tnng_lane *lane, const char *data, const uint32_t *sizes, int
         nng_msg *msg = tnng_msg_new(data, sizes[*sent]);
         code = msg == NULL ? NNG_ENOMEM : try_send(lane, msg);
         if (code == 0) {
-            count_accepted(lane);
+            count_accepted(lane, sizes[*sent]);
             data += sizes[(*sent)++];
         } else if (msg != NULL) {
             nng_msg_free(msg);

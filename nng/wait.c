@@ -229,12 +229,8 @@ int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
     }
     pthread_mutex_lock(&lane->lock);
     while (waiter->count < max && waiter->count < TNNG_BATCH && !lane->closed &&
-           tnng_lane_receive_now(lane, &msg) == 0 && msg != NULL) {
+           tnng_lane_receive_now(lane, TNNG_BATCH_BYTES - used, &msg) == 0 && msg != NULL) {
         size_t size = nng_msg_len(msg);
-        if (size > TNNG_BATCH_BYTES - used) {
-            tnng_lane_put_first(lane, msg);
-            break;
-        }
         memcpy(waiter->packed + used, nng_msg_body(msg), size);
         used += size;
         waiter->sizes[waiter->count] = (uint32_t) size;

@@ -26,6 +26,7 @@ FLOORS = {
         "_tls",
         "_addresses",
         "_admission",
+        "_statistics",
     },
     5: {
         "_messaging",

@@ -90,6 +90,7 @@ from trionng._sockets import (
     Sub0 as Sub0,
     SubContext as SubContext,
 )
+from trionng._statistics import SocketStatistics as SocketStatistics
 from trionng._surveys import (
     Replies as Replies,
     Respondent0 as Respondent0,

@@ -26,6 +26,7 @@ from trionng._endpoints import (
 from trionng._errors import Ambiguous, Closed, error_for
 from trionng._options import BoolOption, IntOption, NameOption, SizeLimit, TextOption
 from trionng._pipes import PipeCore
+from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
 from trionng._util import as_topic, as_urls
 
@@ -152,6 +153,7 @@ class Core(Calls, Generic[D, L]):
 
     def _open(self, *, raw: bool) -> None:
         self._had_endpoint = False
+        self._is_raw = raw
         self._has_queues = self._has_queues or raw
         self._tls_config: TLSConfig | None = None
         self._dialers: dict[int, D] = {}
@@ -394,6 +396,21 @@ class Core(Calls, Generic[D, L]):
             native = self._native.find_pipe(number)
             pipe = None if native is None else self._known_pipe(native)
         return pipe
+
+    def statistics(self) -> SocketStatistics:
+        """Count what this socket and its contexts have sent and received, and who waits.
+
+        Also when the socket is closed: then these are the last numbers.
+
+        Concurrency: any task or thread, at any time.
+
+        Raises:
+            UsedAfterFork: the socket belongs to the parent of this forked process.
+
+        Example:
+            print(socket.statistics().messages_received)
+        """
+        return statistics_of(self)
 
     @property
     def local_address(self) -> SockAddr:

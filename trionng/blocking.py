@@ -91,4 +91,5 @@ from trionng._errors import (
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as Message
 from trionng._pipes import PipeEvent as PipeEvent
+from trionng._statistics import SocketStatistics as SocketStatistics
 from trionng._tls import TLSConfig as TLSConfig

@@ -7,7 +7,7 @@ any; or an error code and the message a send gives back, if any.
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
@@ -44,6 +44,19 @@ def hangups_are_survived() -> bool:
     """See to it that peers that hang up leave endpoints working (S2); say whether they do."""
     survived: bool = lib.tnng_hangups_are_survived()
     return survived
+
+
+class SocketCounts(NamedTuple):
+    """What a socket has counted."""
+
+    sent: int
+    sent_bytes: int
+    received: int
+    received_bytes: int
+    dropped: int
+    rejected: int
+    pipes: int
+    waiting: int
 
 
 def _answer(code: int, scratch: Any) -> Answer:
@@ -309,6 +322,21 @@ class NativeSocket:
     def pipe_count(self) -> int:
         count: int = lib.tnng_pipe_count(self._native)
         return count
+
+    def counts(self) -> tuple[int, SocketCounts]:
+        """Return (code, what was counted so far)."""
+        out = ffi.new("tnng_socket_counts *")
+        code = lib.tnng_socket_count(self._native, out)
+        return code, SocketCounts(
+            out.sent,
+            out.sent_bytes,
+            out.received,
+            out.received_bytes,
+            out.dropped,
+            out.rejected,
+            out.pipes,
+            out.waiting,
+        )
 
     def unflushed(self) -> tuple[int, int, int, bool]:
         """Return (code, messages not seen written, a number that moves, is it exact)."""

@@ -1,0 +1,37 @@
+/* Many messages received with one call, packed one behind the other. A message that does not fit
+ * any more stays in its lane, and was never handed out. */
+#include <string.h>
+
+#include "internal.h"
+
+/* [caller] */
+int tnng_receive_many(
+    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large)
+{
+    size_t used = 0;
+    int count = 0;
+    nng_msg *msg = NULL;
+
+    *large = NULL;
+    if (tnng_forked()) {
+        return 0;
+    }
+    pthread_mutex_lock(&lane->lock);
+    while (count < max && !lane->closed) {
+        size_t room = count == 0 ? SIZE_MAX : capacity - used;
+        if (tnng_lane_receive_now(lane, room, &msg) != 0 || msg == NULL) {
+            break;
+        }
+        size_t size = nng_msg_len(msg);
+        if (size > capacity) {
+            *large = msg;
+            break;
+        }
+        memcpy(buffer + used, nng_msg_body(msg), size);
+        used += size;
+        sizes[count++] = (uint32_t) size;
+        nng_msg_free(msg);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return count;
+}

@@ -1,0 +1,81 @@
+"""What a socket has counted (floor 4).
+
+The counting is the shim's, in C: a message costs two additions there, and nothing here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from trionng import _ffi
+
+if TYPE_CHECKING:
+    from trionng._core import AnyCore
+
+# Who cannot send or is not read, waits: nothing is lost to slowness. Raw sockets of the first four
+# run the same code in nng; the others share queues that drop when they are full.
+_PUSH_BACK: Final = {_ffi.PAIR0, _ffi.PAIR1, _ffi.PUSH0, _ffi.PULL0}
+_PUSH_BACK_UNLESS_RAW: Final = {_ffi.REQ0, _ffi.REP0}
+
+
+@attrs.frozen
+class SocketStatistics:
+    """What a socket and its contexts have done so far, and what is going on now.
+
+    Messages and bytes are exact and never fall. They are read one after the other: while messages
+    move, two of them may be a message apart.
+
+    Attributes:
+        messages_sent: taken by nng, which may not have written them yet: see `flush`.
+        bytes_sent: of their bodies; protocol headers are not counted.
+        messages_received: handed to a receiving call, a service, or `forward`. One that its call
+            could not take after all, because Ctrl-C or the end of a `forward` came in that moment,
+            is what the next receive returns, and is counted once. Of a Sub0, also what is thrown
+            away because its topic was unsubscribed meanwhile.
+        bytes_received: of their bodies.
+        pipes: connections now.
+        rejected: connections that never could be used: we refused them, or the peer spoke another
+            protocol, or went away at once.
+        tasks_waiting: tasks or threads that wait in a call on the socket or its contexts now.
+        dropped: messages thrown away because somebody was too slow, where that is known. 0 where
+            the protocol makes the sender wait instead: Pair0, Pair1 with one peer, Push0, Pull0,
+            Req0, Rep0. Of a Respondent0, surveys that nobody received while 128 newer ones came.
+            None where nng drops and does not count: Pub0, Sub0, Bus0, Surveyor0, polyamorous Pair1,
+            and the raw sockets of Req0, Rep0 and Respondent0. What goes down with a connection is
+            not in it.
+    """
+
+    messages_sent: int
+    bytes_sent: int
+    messages_received: int
+    bytes_received: int
+    pipes: int
+    rejected: int
+    tasks_waiting: int
+    dropped: int | None
+
+
+def statistics_of(core: AnyCore) -> SocketStatistics:
+    """Read the counters of a socket, open or closed."""
+    code, counts = core._native.counts()
+    if code != 0:
+        raise core._failed(code, "statistics")
+    return SocketStatistics(
+        messages_sent=counts.sent,
+        bytes_sent=counts.sent_bytes,
+        messages_received=counts.received,
+        bytes_received=counts.received_bytes,
+        pipes=counts.pipes,
+        rejected=counts.rejected,
+        tasks_waiting=counts.waiting,
+        dropped=counts.dropped if _knows_drops(core) else None,
+    )
+
+
+def _knows_drops(core: AnyCore) -> bool:
+    protocol = core._choose_protocol()
+    if core._is_raw:
+        return protocol in _PUSH_BACK
+    return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.RESPONDENT0}
