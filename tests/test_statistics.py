@@ -263,8 +263,10 @@ async def test_message_given_back_is_counted_once(sender, receiver):
             assert received(there) == (1, 5)
             assert await there.recv() == b"12345"
             assert received(there) == (1, 5)
-            await here.send(b"678")
-            assert await there.recv() == b"678"
+            async with trio.open_nursery() as nursery:  # one that has to wait for its message
+                nursery.start_soon(there.recv)
+                await trio.testing.wait_all_tasks_blocked()
+                await here.send(b"678")
 
         assert received(there) == (2, 8)
 

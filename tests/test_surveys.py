@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
+from _sp import raw_peer
 from helpers import url_of
 
 import trionng
 from trionng import exceptions
+
+RESPONDENT0 = 0x63  # a peer says what it is itself
 
 TRANSPORTS = ["inproc", "ipc", "tcp"]
 
@@ -202,3 +205,25 @@ async def test_two_contexts_surveying_at_once_never_deadlock():
                 surveys.start_soon(survey)
                 surveys.start_soon(survey)
             nursery.cancel_scope.cancel()
+
+
+async def test_flush_of_a_survey_watches_every_peer():
+    """A survey one peer has not read is unsent, also when the other peer has it."""
+    with trio.fail_after(20):
+        async with trionng.Surveyor0(listen="tcp://127.0.0.1:0") as surveyor:
+            url = surveyor.listeners[0].url
+            async with raw_peer(url) as reader, raw_peer(url) as sleeper:
+                for peer in (reader, sleeper):
+                    await peer.greet(RESPONDENT0)
+                await surveyor.wait_connected(2)
+                await surveyor.send(b"x" * 30_000_000)
+                await reader.receive()
+
+                code = unsent = progress = 0
+                while progress == 0:
+                    await trio.lowlevel.checkpoint()
+                    code, unsent, progress, _ = surveyor._native.unflushed()
+
+                assert (code, unsent) == (0, 1)
+                await sleeper.receive()
+                await surveyor.flush()
