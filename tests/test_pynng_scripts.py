@@ -133,6 +133,13 @@ with sp.Rep0(listen=URL) as rep, sp.Req0(dial=URL) as req:
         print(one.recv(), two.recv())
 """
 
+ADDRESS = """
+with sp.Pair0() as sock:
+    listener = sock.listen(URL.replace("inproc", "abstract"))
+    print(listener.local_address.family_as_str, listener.url == str(listener.local_address))
+    print(sock.listen(URL).local_address.family_as_str)
+"""
+
 SCRIPTS = {
     "pair": PAIR,
     "polyamorous_pair": POLYAMOROUS_PAIR,
@@ -142,6 +149,7 @@ SCRIPTS = {
     "survey": SURVEY,
     "bus": BUS,
     "calls": CALLS,
+    "address": ADDRESS,
 }
 OUTPUTS = {
     "pair": "b'are you there?'\nb'I am'\n",
@@ -152,6 +160,7 @@ OUTPUTS = {
     "survey": "b'who comes?'\nb'who comes?'\n[b'I', b'not I']\n",
     "bus": "b'everybody' b'everybody'\nb'only the hub'\nnot connected to a\n",
     "calls": "nothing yet\nb'a message'\nclosed\nb'1!' b'2!'\n",
+    "address": "abstract True\ninproc\n",
 }
 
 

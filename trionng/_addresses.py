@@ -17,6 +17,11 @@ class SockAddr:
 
     family: int
 
+    @property
+    def family_as_str(self) -> str:
+        """The name of the family: inproc, ipc, inet, inetv6, abstract or unspecified."""
+        return _FAMILY_NAMES.get(self.family, "unspecified")
+
     def __str__(self) -> str:
         return "unspecified"
 
@@ -77,13 +82,21 @@ class In6Addr(SockAddr):
 
 
 INPROC, IPC, INET, INET6, ABSTRACT = 1, 2, 3, 4, 6
+_FAMILY_NAMES = {
+    INPROC: "inproc",
+    IPC: "ipc",
+    INET: "inet",
+    INET6: "inetv6",
+    ABSTRACT: "abstract",
+}
 
 
 def from_native(addr: Address) -> SockAddr:
     """Return the class for an address that the shim copied out."""
     family, port, scope, data = addr
     if family == INPROC:
-        return InprocAddr(family, data.decode(errors="replace"))
+        # nng (1.5.2 and 1.11 alike) has the whole URL in the place of the name.
+        return InprocAddr(family, data.decode(errors="replace").removeprefix("inproc://"))
     if family == IPC:
         return IPCAddr(family, data.decode(errors="surrogateescape"))
     if family == ABSTRACT:
