@@ -11,6 +11,8 @@ import pytest
 from _processes import environment
 from helpers import url_of
 
+from trionng import blocking
+
 PAIR = """
 with sp.Pair0(listen=URL) as left, sp.Pair0(dial=URL) as right:
     left.send(b"are you there?")
@@ -116,6 +118,10 @@ with sp.Pair0(recv_timeout=50, send_timeout=50) as ours, sp.Pair0() as theirs:
         ours.recv(block=False)
     except sp.TryAgain:
         print("nothing yet")
+    try:
+        ours.recv_msg(block=False)
+    except sp.TryAgain:
+        print("nor a message")
     theirs.send_msg(sp.Message(b"a message"))
     print(ours.recv_msg().bytes)
     for sock in (ours, theirs):
@@ -128,8 +134,8 @@ with sp.Rep0(listen=URL) as rep, sp.Req0(dial=URL) as req:
     with req.new_context() as one, req.new_context() as two, rep.new_context() as answering:
         one.send(b"1")
         two.send(b"2")
-        for _ in range(2):
-            answering.send(answering.recv() + b"!")
+        answering.send(answering.recv() + b"!")
+        answering.send_msg(sp.Message(answering.recv_msg().bytes + b"!"))
         print(one.recv(), two.recv())
 """
 
@@ -159,7 +165,7 @@ OUTPUTS = {
     "push_pull": "b'a job' b'a job'\none each\n",
     "survey": "b'who comes?'\nb'who comes?'\n[b'I', b'not I']\n",
     "bus": "b'everybody' b'everybody'\nb'only the hub'\nnot connected to a\n",
-    "calls": "nothing yet\nb'a message'\nclosed\nb'1!' b'2!'\n",
+    "calls": "nothing yet\nnor a message\nb'a message'\nclosed\nb'1!' b'2!'\n",
     "address": "abstract True\ninproc\n",
 }
 
@@ -182,3 +188,17 @@ def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_
 
     assert (done.returncode, done.stdout) == (0, OUTPUTS[name]), done.stderr
     assert not re.search("Traceback|Warning", done.stderr), done.stderr
+
+
+def test_topic_with_wide_letters_matches_to_its_end():
+    """A str topic counts in its encoded bytes, all of them."""
+    url = url_of("inproc", "")
+    with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="größe") as sub:
+        pub.wait_connected(timeout=10)
+        pub.send("größer: nein".encode())
+        pub.send("größ".encode())
+        pub.send("größte".encode())
+        pub.send("größe: 5".encode())
+
+        assert sub.recv(timeout=10) == "größer: nein".encode()
+        assert sub.recv(timeout=10) == "größe: 5".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import gc
 
 import pytest
 import trio
@@ -516,3 +517,17 @@ async def test_wait_connected_counts_peers_and_returns_at_once_when_they_are_the
                 nursery.start_soon(pub.wait_connected, 2)
                 await two.dial(pub.listeners[0].url, block=True)
             await pub.wait_connected(2)
+
+
+async def test_endpoint_names_its_socket_and_has_a_number():
+    """A dialer and a listener know their socket, and have nng's number for them."""
+    with trio.fail_after(10):
+        async with trionng.Pair0() as a, trionng.Pair0() as b:
+            await connected(a, b, "inproc://endpoint-socket")
+            (listener,), (dialer,) = a.listeners, b.dialers
+            assert (listener.socket, dialer.socket) == (a, b)
+            assert listener.id > 0
+            assert dialer.id > 0
+        del a, b
+        gc.collect()
+        assert (listener.socket, dialer.socket) == (None, None)
