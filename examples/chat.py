@@ -21,8 +21,7 @@ async def show(bus: trionng.Bus0) -> None:
 
 async def say(bus: trionng.Bus0, name: str) -> None:
     """Send each line of standard input to everybody."""
-    for_ever = iter(sys.stdin.readline, "")
-    while (line := await trio.to_thread.run_sync(next, for_ever, None)) is not None:
+    while line := await trio.to_thread.run_sync(sys.stdin.readline):
         await bus.send(f"{name}: {line.rstrip()}".encode())
     await bus.flush()
 

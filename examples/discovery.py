@@ -1,7 +1,7 @@
 """Who is there? Nodes answer a survey with their name and load.
 
 python discovery.py node tcp://127.0.0.1:5558 alice
-python discovery.py ask tcp://127.0.0.1:5558 2           (expects two nodes; asks until they came)
+python discovery.py ask tcp://127.0.0.1:5558 2           (asks when two nodes are there)
 """
 
 from __future__ import annotations
