@@ -134,8 +134,8 @@ def public_names():
 def find(name):
     """Return what a name of the document stands for in trionng, or raise AttributeError."""
     path, _, argument = name.removesuffix("=)").partition("(")
-    found = trionng
-    for part in path.split("."):
+    found = blocking if path.startswith("blocking.") else trionng
+    for part in path.removeprefix("blocking.").split("."):
         found = getattr(found, part)
     if argument and argument not in inspect.signature(found).parameters:
         raise AttributeError(f"{path} has no argument {argument}")
