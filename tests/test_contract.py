@@ -166,6 +166,23 @@ async def test_request_is_answered_and_wrong_order_is_refused(flavour):
         await flavour.close(each)
 
 
+async def test_context_begins_with_the_timeouts_of_its_socket_and_ends_alone(flavour):
+    """Timeouts are the socket's until they are set; a closed context leaves its socket open."""
+    req = flavour.module.Req0(recv_timeout=20, send_timeout=30)
+    context = req.new_context()
+
+    assert (context.recv_timeout, context.send_timeout) == (20, 30)
+    context.recv_timeout = 40
+    assert (context.recv_timeout, req.recv_timeout) == (40, 20)
+    await flavour.close(context)
+
+    with pytest.raises(trionng.Closed):
+        await flavour.call(context.send, b"?")
+    with pytest.raises(trionng.Timeout, match="30 ms"):
+        await flavour.call(req.send, b"?")
+    await flavour.close(req)
+
+
 async def test_subscriber_receives_only_its_topics(flavour):
     """Sub0 receives what starts with a topic, and nothing of one it has given back."""
     url = url_of("inproc", "")
