@@ -21,7 +21,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "imports.h"
 
 #if defined(NNG_OPT_TLS_PEER_CN) /* came with 1.6, as the mended write did */
 
@@ -29,173 +29,25 @@ bool tnng_hangups_are_survived(void) { return true; }
 
 #elif defined(__linux__)
 
-#include <dlfcn.h>
-#include <link.h>
-#include <sys/mman.h>
-
 typedef ssize_t (*send_message)(int, const struct msghdr *, int);
-typedef _Atomic(send_message) send_slot;
 
-/* Part of libnng in memory, and what is looked for in it. */
-typedef struct {
-    uintptr_t inside;     /* an address of the library, by which it is known */
-    uintptr_t start, end; /* what it occupies */
-    uintptr_t sealed_start, sealed_end; /* what the loader has made read-only after linking */
-    send_slot *slot;
-} library;
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static send_slot *slot;  /* under lock; where libnng finds sendmsg */
-static send_message next; /* written before the slot leads here, and never again */
+static ssize_t send_or_reset(int, const struct msghdr *, int);
+static tnng_import import = {.symbol = "sendmsg", .ours = (tnng_function) send_or_reset};
 
 /* [nng] */
 static ssize_t send_or_reset(int fd, const struct msghdr *message, int flags)
 {
-    ssize_t sent = next(fd, message, flags);
+    ssize_t sent = ((send_message) import.theirs)(fd, message, flags);
     if (sent < 0 && errno == EPIPE) {
         errno = ECONNRESET;
     }
     return sent;
 }
 
-/* Of the tables of one library: the slot its calls of sendmsg go through. */
-static send_slot *find_slot(ElfW(Addr) base, const ElfW(Dyn) * dynamic)
-{
-    const ElfW(Sym) *symbols = NULL;
-    const char *names = NULL;
-    struct {
-        uintptr_t at;
-        size_t size, step;
-    } tables[3] = {{0, 0, 0}, {0, 0, sizeof(ElfW(Rela))}, {0, 0, sizeof(ElfW(Rel))}};
-
-    for (; dynamic->d_tag != DT_NULL; dynamic++) {
-        /* Some loaders have added the base already, others have not. */
-        uintptr_t value = dynamic->d_un.d_ptr;
-        uintptr_t at = value < base ? base + value : value;
-        switch (dynamic->d_tag) {
-        case DT_SYMTAB:
-            symbols = (const ElfW(Sym) *) at;
-            break;
-        case DT_STRTAB:
-            names = (const char *) at;
-            break;
-        case DT_JMPREL:
-            tables[0].at = at;
-            break;
-        case DT_PLTRELSZ:
-            tables[0].size = value;
-            break;
-        case DT_PLTREL:
-            tables[0].step = value == DT_RELA ? sizeof(ElfW(Rela)) : sizeof(ElfW(Rel));
-            break;
-        case DT_RELA:
-            tables[1].at = at;
-            break;
-        case DT_RELASZ:
-            tables[1].size = value;
-            break;
-        case DT_REL:
-            tables[2].at = at;
-            break;
-        case DT_RELSZ:
-            tables[2].size = value;
-            break;
-        }
-    }
-    if (symbols == NULL || names == NULL) {
-        return NULL;
-    }
-    for (int i = 0; i < 3; i++) {
-        if (tables[i].at == 0 || tables[i].step == 0) {
-            continue;
-        }
-        for (size_t offset = 0; offset + tables[i].step <= tables[i].size;
-            offset += tables[i].step) {
-            /* A Rela begins like a Rel. */
-            const ElfW(Rel) *entry = (const ElfW(Rel) *) (tables[i].at + offset);
-            size_t symbol = (size_t) (sizeof(void *) == 8 ? (uint64_t) entry->r_info >> 32
-                                                          : (uint64_t) entry->r_info >> 8);
-            if (symbol != 0 && strcmp(names + symbols[symbol].st_name, "sendmsg") == 0) {
-                return (send_slot *) (base + entry->r_offset);
-            }
-        }
-    }
-    return NULL;
-}
-
-static int look_at_library(struct dl_phdr_info *info, size_t size, void *arg)
-{
-    library *wanted = arg;
-    const ElfW(Dyn) *dynamic = NULL;
-    bool found = false;
-    uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE);
-
-    (void) size;
-    wanted->start = UINTPTR_MAX;
-    wanted->end = wanted->sealed_start = wanted->sealed_end = 0;
-    for (int i = 0; i < info->dlpi_phnum; i++) {
-        const ElfW(Phdr) *part = &info->dlpi_phdr[i];
-        uintptr_t start = info->dlpi_addr + part->p_vaddr, end = start + part->p_memsz;
-        if (part->p_type == PT_DYNAMIC) {
-            dynamic = (const ElfW(Dyn) *) start;
-        } else if (part->p_type == PT_GNU_RELRO) {
-            wanted->sealed_start = start / page * page;
-            wanted->sealed_end = end / page * page;
-        } else if (part->p_type == PT_LOAD) {
-            found |= wanted->inside >= start && wanted->inside < end;
-            wanted->start = start < wanted->start ? start : wanted->start;
-            wanted->end = end > wanted->end ? end : wanted->end;
-        }
-    }
-    if (found && dynamic != NULL) {
-        wanted->slot = find_slot(info->dlpi_addr, dynamic);
-    }
-    return found;
-}
-
-/* With the lock held: an address in memory that the loader may have made read-only. */
-static bool store(const library *in, send_slot *at, send_message value)
-{
-    uintptr_t page = (uintptr_t) sysconf(_SC_PAGESIZE), address = (uintptr_t) at;
-    void *around = (void *) (address / page * page);
-    bool sealed = address >= in->sealed_start && address < in->sealed_end;
-
-    if (sealed && mprotect(around, page, PROT_READ | PROT_WRITE) != 0) {
-        return false;
-    }
-    atomic_store(at, value);
-    if (sealed) {
-        mprotect(around, page, PROT_READ);
-    }
-    return true;
-}
-
-/* [caller] [job] Sees to it, if it has not been done: before every endpoint that starts, because a
- * loader that links on first use may have undone it once. */
+/* [caller] [job] Before every endpoint that starts. */
 bool tnng_hangups_are_survived(void)
 {
-    library nng = {.inside = (uintptr_t) nng_listener_start};
-
-    if (tnng_forked() || TNNG_WITHOUT("S2")) {
-        return false;
-    }
-    pthread_mutex_lock(&lock);
-    if (slot == NULL || atomic_load(slot) != send_or_reset) {
-        dl_iterate_phdr(look_at_library, &nng);
-        if (nng.slot != NULL) {
-            send_message now = atomic_load(nng.slot);
-            bool unresolved = (uintptr_t) now >= nng.start && (uintptr_t) now < nng.end;
-            if (next == NULL) {
-                next = unresolved ? (send_message) dlsym(RTLD_DEFAULT, "sendmsg") : now;
-            }
-            if (next != NULL && store(&nng, nng.slot, send_or_reset)) {
-                slot = nng.slot;
-            }
-        }
-    }
-    bool survived = slot != NULL && atomic_load(slot) == send_or_reset;
-    pthread_mutex_unlock(&lock);
-    return survived;
+    return !tnng_forked() && !TNNG_WITHOUT("S2") && tnng_import_leads(&import);
 }
 
 #else

@@ -330,6 +330,11 @@ bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
+/* push.c: C9 */
+void tnng_push_watch(void);
+void tnng_push_parts(tnng_socket *, uint32_t pipe);
+void tnng_push_closed(tnng_socket *);
+
 /* hangup.c: S2 */
 bool tnng_path_is_taken(const char *path);
 

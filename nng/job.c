@@ -158,6 +158,7 @@ static void run_socket_close(tnng_op *op)
         pthread_mutex_unlock(&socket->contexts_lock);
         nng_close(socket->nng);
         socket->closed = true;
+        tnng_push_closed(socket);
         tnng_source_close(socket);
     }
     pthread_mutex_unlock(&socket->endpoint_lock);

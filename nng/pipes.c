@@ -84,6 +84,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
 
     (void) event;
     TNNG_PAUSE("pipe.gone");
+    tnng_push_parts(socket, id.id);
     pthread_mutex_lock(&socket->pipes_lock);
     bool counts = !socket->pipes_closed;
     pthread_mutex_unlock(&socket->pipes_lock);

@@ -1,0 +1,193 @@
+/* C9: connections of Push0 that nng forgets to forget. When a connection ends just after a send on
+ * it has finished, push0_pipe_close takes it off the list of idle connections, and then the
+ * callback of that send puts it back; soon its memory is freed, and the next send follows the list
+ * into it. No version up to 2.0 looks whether the connection is closed (as all other protocols do).
+ * A peer that comes and goes crashes the process within some hundred turns.
+ *
+ * No call of nng takes it off that list again, but a send does: it finds the first of the list,
+ * takes it off, and gives the message to a connection that refuses it. So all that is missing is
+ * that the memory stays until then. libnng's own import of `free` leads here; what it frees while
+ * it takes a connection of a Push0 apart, and only the connection itself, and only when that is on
+ * the list, is kept. It is freed when it is not on the list any more, or with its socket.
+ *
+ * The message of that send is lost with the connection, as is every message that nng has accepted
+ * for a connection that ends. This may go when push.c of every nng in use has a `closed` flag. */
+#include "imports.h"
+
+#if defined(__linux__) && defined(__GLIBC__)
+
+#include <malloc.h>
+#include <stdlib.h>
+
+/* As nng's lists are made: not on one is a NULL. */
+typedef struct node {
+    struct node *next, *previous;
+} node;
+
+typedef struct kept {
+    struct kept *next;
+    void *connection;
+    const node *place;
+    const tnng_socket *socket;
+    bool off;
+} kept;
+
+/* nng_pipe begins with its number, and what a protocol keeps of it follows in the same memory: for
+ * Push0 a pointer to the nng_pipe, one to the socket, and its place in the list. */
+enum { LEAST_SIZE = 256, LOOK_AT = 64 };
+
+typedef void (*free_function)(void *);
+
+static void free_or_keep(void *);
+static tnng_import import = {.symbol = "free", .ours = (tnng_function) free_or_keep};
+
+static _Thread_local uint32_t parting; /* what this thread takes apart: the number of its pipe */
+static _Thread_local const tnng_socket *parting_socket;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static kept *all; /* under lock */
+
+static const node *find_place(void *connection, size_t size)
+{
+    void **words = connection;
+    char *start = connection, *end = start + size - 4 * sizeof(void *);
+
+    for (size_t i = 0; i < LOOK_AT && i < size / sizeof(void *); i++) {
+        char *word = words[i];
+        if (word > start && word < end && (uintptr_t) word % sizeof(void *) == 0 &&
+            *(void **) word == connection) {
+            return (const node *) (word + 2 * sizeof(void *));
+        }
+    }
+    return NULL;
+}
+
+/* [any] All that libnng frees. */
+static void free_or_keep(void *memory)
+{
+    free_function theirs = (free_function) import.theirs;
+    const node *place;
+    kept *entry;
+    size_t size;
+
+    if (parting == 0 || memory == NULL || (size = malloc_usable_size(memory)) < LEAST_SIZE ||
+        *(uint32_t *) memory != parting) {
+        theirs(memory);
+        return;
+    }
+    parting = 0;
+    place = find_place(memory, size);
+    if (place == NULL || place->next == NULL || (entry = calloc(1, sizeof(*entry))) == NULL) {
+        theirs(memory);
+        return;
+    }
+    entry->connection = memory;
+    entry->place = place;
+    entry->socket = parting_socket;
+    pthread_mutex_lock(&lock);
+    entry->next = all;
+    all = entry;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Frees those of a socket that are not on the list any more, or all of them. */
+static void release(const tnng_socket *socket, bool only_off)
+{
+    kept *freed = NULL;
+
+    pthread_mutex_lock(&lock);
+    for (kept **link = &all, *entry; (entry = *link) != NULL;) {
+        if (entry->socket == socket && (!only_off || entry->off)) {
+            *link = entry->next;
+            entry->next = freed;
+            freed = entry;
+        } else {
+            link = &entry->next;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    for (kept *next; freed != NULL; freed = next) {
+        next = freed->next;
+        free(freed->connection);
+        free(freed);
+    }
+}
+
+/* A send that took one off the list may still be at it; it holds its lane's lock. */
+static void let_sends_end(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->lock);
+    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
+        pthread_mutex_lock(&lane->lock);
+        pthread_mutex_unlock(&lane->lock);
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+/* [caller] Before the first endpoint of a Push0. */
+void tnng_push_watch(void)
+{
+    if (!TNNG_WITHOUT("C9")) {
+        tnng_import_leads(&import);
+    }
+}
+
+/* [nng] On the reaper's thread, which is about to take the connection apart. */
+void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
+{
+    bool off = false;
+
+    parting = 0;
+    if (socket->protocol_number != TNNG_PUSH0 || import.theirs == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    for (kept *entry = all; entry != NULL; entry = entry->next) {
+        entry->off = entry->socket == socket && entry->place->next == NULL;
+        off |= entry->off;
+    }
+    pthread_mutex_unlock(&lock);
+    if (off) {
+        let_sends_end(socket);
+        release(socket, true);
+    }
+    parting_socket = socket;
+    parting = pipe;
+}
+
+/* [job] nng_close has returned: nobody goes through the list again. */
+void tnng_push_closed(tnng_socket *socket)
+{
+    if (socket->protocol_number == TNNG_PUSH0) {
+        release(socket, false);
+    }
+}
+
+/* [caller] For tests: how many connections are kept now. */
+int tnng_push_kept(void)
+{
+    int count = 0;
+
+    pthread_mutex_lock(&lock);
+    for (kept *entry = all; entry != NULL; entry = entry->next) {
+        count++;
+    }
+    pthread_mutex_unlock(&lock);
+    return count;
+}
+
+#else
+
+void tnng_push_watch(void) { }
+
+void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
+{
+    (void) socket;
+    (void) pipe;
+}
+
+void tnng_push_closed(tnng_socket *socket) { (void) socket; }
+
+int tnng_push_kept(void) { return 0; }
+
+#endif

@@ -1,0 +1,64 @@
+"""C9: a Push0 that keeps sending while its peers come and go neither crashes nor keeps anything.
+
+No version of nng takes a connection off its list that ends just after a send. The scenario runs in
+a process of its own on the test build; with the workaround switched off it dies.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+import trio
+from _sp import PULL0, raw_peer
+from helpers import run_apart, url_of
+
+import trionng
+from trionng._ffi._load import lib
+
+
+async def push_to_peers_who_leave(transport, directory, rounds):
+    """Send all the time to peers that read a little and hang up; say how often nng forgot one."""
+    forgotten = 0
+    async with trionng.Push0() as push, trio.open_nursery() as nursery:
+        url = push.listen(url_of(transport, directory)).url
+
+        async def send():
+            while True:
+                await push.send(b"work")
+
+        nursery.start_soon(send)
+        for _ in range(int(rounds)):
+            async with raw_peer(url) as peer:
+                await peer.greet(PULL0)
+                for _ in range(5):
+                    await peer.receive()
+            forgotten += lib.tnng_push_kept() > 0
+        nursery.cancel_scope.cancel()
+    with trio.fail_after(10):
+        while lib.tnng_push_kept():
+            await trio.sleep(0.001)
+    print(forgotten)
+
+
+def run(transport, directory, rounds, **environ):
+    return run_apart(
+        push_to_peers_who_leave, transport, str(directory), str(rounds),
+        seconds=60, TRIONNG_NATIVE="testing", **environ,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
+    """The memory of a connection stays until nng has forgotten it, and no longer."""
+    finished = run(transport, tmp_path, 800)
+
+    assert finished.clean, finished
+    assert int(finished.output) > 0, "nng forgot to forget none: nothing was tried"
+
+
+def test_push_to_peers_who_leave_crashes_without_the_workaround(tmp_path):
+    """C9: nng follows its list into memory it has freed."""
+    ends = [run("tcp", tmp_path, 1500, TNNG_WITHOUT="C9").code for _ in range(3)]
+
+    assert {-signal.SIGSEGV, -signal.SIGABRT} & set(ends), ends
