@@ -15,6 +15,15 @@ enum {
     TNNG_BUS0,
 };
 
+/* What holds a message for Python. */
+typedef struct tnng_box {
+    nng_msg *msg;        /* what is here; NULL when it has been sent */
+    nng_msg *seen;       /* what was here, a copy of it was sent, and views still show it */
+    struct tnng_box *of; /* the box of a view: where its message is */
+    size_t size;         /* the box of a view: what it shows */
+    int holders;
+} tnng_box;
+
 int tnng_socket_open(tnng_socket **, int protocol, bool raw);
 uint32_t tnng_socket_id(tnng_socket *);
 /* How many bytes of protocol header a message of a direct peer has on the wire; on raw sockets, how
@@ -47,7 +56,7 @@ int tnng_lane_held(tnng_lane *);
  * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
 /* Takes the message out of its box; result->msg has it again when the send did not happen. */
-int tnng_send(tnng_lane *, nng_msg **box, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_send(tnng_lane *, tnng_box *, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_send_bytes(tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
 int tnng_exchange_bytes(
@@ -65,12 +74,21 @@ void tnng_end_survey(tnng_lane *);
 void tnng_give_back(tnng_lane *, nng_msg *);
 
 nng_msg *tnng_msg_new(const char *, size_t);
-nng_msg *tnng_msg_copy(const nng_msg *);
 void nng_msg_free(nng_msg *);
 /* The same, for one whose content has been copied out: its memory may serve the next message. */
 void tnng_msg_done(nng_msg *);
-/* Frees what is in a box, if anything is. */
-void tnng_box_drop(nng_msg **box);
+/* A box is kept by its address; 0 means that there is no memory. */
+uintptr_t tnng_box_new(void);
+/* Gives a box back; its message is freed when no view of it is left. */
+void tnng_box_drop(uintptr_t);
+/* Makes an empty box that of a view; answers where the body is, or 0 when it has been sent. */
+uintptr_t tnng_box_look(uintptr_t view, tnng_box *);
+size_t tnng_box_seen(uintptr_t view);
+/* Copies a buffer into a new message; false when there is no memory. */
+bool tnng_box_fill(tnng_box *, const char *, size_t);
+/* Takes the message out, or a copy while somebody looks at it; NULL when it has gone, or when there
+ * is no memory for a copy, and then it stays. */
+nng_msg *tnng_box_take(tnng_box *);
 size_t nng_msg_len(const nng_msg *);
 const char *tnng_msg_chars(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);

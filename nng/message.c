@@ -25,15 +25,6 @@ void tnng_msg_done(nng_msg *msg)
     }
 }
 
-/* [any] */
-void tnng_box_drop(nng_msg **box)
-{
-    if (*box != NULL) {
-        nng_msg_free(*box);
-        *box = NULL;
-    }
-}
-
 /* [any] The spare message with a body of `size` bytes, if it has room and is not far too large. */
 static nng_msg *use_spare(size_t size)
 {
@@ -71,12 +62,6 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
 }
 
 const char *tnng_msg_chars(nng_msg *msg) { return nng_msg_body(msg); }
-
-nng_msg *tnng_msg_copy(const nng_msg *msg)
-{
-    nng_msg *copy;
-    return nng_msg_dup(&copy, msg) == 0 ? copy : NULL;
-}
 
 void tnng_msg_set_pipe(nng_msg *msg, uint32_t pipe) { nng_msg_set_pipe(msg, (nng_pipe){pipe}); }
 

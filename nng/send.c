@@ -264,12 +264,12 @@ static int run(
     return tnng_submitted(port, NULL, code);
 }
 
-int tnng_send(tnng_lane *lane, nng_msg **box, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_send(tnng_lane *lane, tnng_box *box, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    nng_msg *msg = *box;
+    nng_msg *msg = tnng_box_take(box);
 
-    *box = NULL;
-    return run(lane, msg, false, port, tag, result);
+    return msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
+                       : run(lane, msg, false, port, tag, result);
 }
 
 /* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it

@@ -143,10 +143,10 @@ class Messaging(Calls):
         waiter = borrow()
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
-            message = Message._of(waiter.handle())
+            message = Message._of(_ffi.MessageHandle())
             message._pipe = self._socket_core()._pipe(waiter.pipe_id)
             self._latest_pipe = message._pipe
-            waiter.hand_over(thread)
+            waiter.hand_over(thread, message._handle)
         except BaseException:
             give_up(waiter)
             raise

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from trionng._pipes import PipeCore
 
 ETIMEDOUT: Final = 5
+_ENOMEM: Final = 2
 _ENOTSUP: Final = 9
 # What one submission of send_many takes: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
@@ -182,11 +183,14 @@ class SendMessage:
         msg._owned()
 
     def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        handle = self._msg._give()
+        handle = self._msg._owned()
         # Only what was addressed to a connection of this very socket goes there.
         pipe = self._pipe
         handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
-        return self._lane.send_message(handle, port, tag)
+        answer = self._lane.send_message(handle, port, tag)
+        if answer[0] == _ENOMEM:
+            self._msg._owned()  # another thread may have sent it in the meantime
+        return answer
 
 
 def missing(instance: Calls, operation: str, why: str) -> NoReturn:

@@ -108,7 +108,7 @@ class RepInbox:
 
     async def reply_only(self, worker: int, data: Buffer | Message) -> None:
         if isinstance(data, Message):
-            code = self._desk.reply_message(worker, data._give())
+            code = self._desk.reply_message(worker, data._owned())
         else:
             code = self._desk.reply_only(worker, data)
         if code != 0:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from trionng._pipes import PipeCore
     from trionng._trio_pipes import Pipe
 
+_SENT = "this message has been sent, it is no longer here"
+
 
 @final
 class Message:
@@ -64,15 +66,7 @@ class Message:
 
     def _owned(self) -> _ffi.MessageHandle:
         if self._handle.is_empty:
-            raise MessageStateError("this message has been sent, it is no longer here")
-        return self._handle
-
-    def _give(self) -> _ffi.MessageHandle:
-        """Be what is sent from now on: a copy while somebody looks at the message.
-
-        It is gone when that has gone, and ours again if it comes back.
-        """
-        self._handle = self._owned().outgoing()
+            raise MessageStateError(_SENT)
         return self._handle
 
     def _restore(self, msg: _ffi.Msg) -> None:
@@ -82,7 +76,10 @@ class Message:
     @property
     def body(self) -> memoryview:
         """A read-only view of the content; it stays valid for as long as you hold it."""
-        return self._owned().view()
+        view = self._handle.view()
+        if view is None:
+            raise MessageStateError(_SENT)
+        return view
 
     @property
     def bytes(self) -> bytes:

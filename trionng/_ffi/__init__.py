@@ -54,11 +54,13 @@ from trionng._ffi._socket import (
 )
 from trionng._ffi._testing import (
     CancelCounts as CancelCounts,
+    address_of as address_of,
     arm_pause as arm_pause,
     cancel_counts as cancel_counts,
     count_cancel_before_submit as count_cancel_before_submit,
     count_cancel_taken as count_cancel_taken,
     is_test_build as is_test_build,
+    native_address as native_address,
     open_pause as open_pause,
     pause_reached as pause_reached,
     reset_cancel_counts as reset_cancel_counts,

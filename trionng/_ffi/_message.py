@@ -2,12 +2,16 @@
 
 A handle owns its message until it is sent. A view of the body keeps the memory alive by itself, so
 it stays valid whatever becomes of the handle; while one exists, a send takes a copy.
+
+A view is made with ctypes: a cdata can own what it points to only by `ffi.gc`, which the collector
+of cycles calls before the finalisers of a cycle have run.
 """
 
 from __future__ import annotations
 
-import weakref
-from functools import partial
+import ctypes
+import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
@@ -19,8 +23,7 @@ if TYPE_CHECKING:
     from trionng._ffi._types import Msg
 
 
-def _keep(_owner: object, _body: object) -> None:
-    """Be what ties a view to its owner: it goes when the last view has gone."""
+_BOX = ffi.typeof("tnng_box *")
 
 
 def take_bytes(
@@ -56,74 +59,102 @@ def drop(msg: Msg) -> None:
     lib.nng_msg_free(msg)
 
 
+class _Owner(int):
+    """A box, by its address in C; the last reference to it gives the box back.
+
+    `ffi.gc`, or a `__del__` of anything the collector of cycles knows, would come too early: while
+    finalisers of the same cycle can still read the message, or keep a view of it. An int refers to
+    nothing, so the collector does not know it.
+    """
+
+    __slots__ = ()
+    # Ctrl-C in a finaliser is lost, and the finaliser with it. This is a method without Python code.
+    __del__ = functools.lru_cache(maxsize=0)(lib.tnng_box_drop)
+
+
+# Makes a box and its owner in one step, so that Ctrl-C cannot come between.
+_owners = map(_Owner, iter(lib.tnng_box_new, None))
+
+
+def _new_owner() -> _Owner:
+    owner = next(_owners)
+    if not owner:
+        raise MemoryError("no memory for an nng message")
+    return owner
+
+
+class _Body(ctypes.Array):  # type: ignore[type-arg]
+    """Memory of nng that a view shows a part of, and the owner that keeps it."""
+
+    __slots__ = ("owner",)
+    _type_ = ctypes.c_ubyte
+    _length_ = sys.maxsize
+    owner: _Owner
+
+
 class MessageHandle:
     """Owns one `nng_msg`, in a box: C puts a message in or takes it out in one step."""
 
-    __slots__ = ("__weakref__", "_body", "box")
+    __slots__ = ("_owner", "box")
 
     def __init__(self, msg: Msg = NULL) -> None:
-        self.box: Any = ffi.gc(ffi.new("nng_msg **", msg), lib.tnng_box_drop)
-        self._body: weakref.ref[Any] | None = None
+        self._owner = _new_owner()
+        self.box: Any = ffi.cast(_BOX, self._owner)
+        self.box.msg = msg
 
     @classmethod
     def from_data(cls, data: Buffer) -> MessageHandle:
         """Copy a contiguous buffer into a new message."""
+        handle = cls()
         with ffi.from_buffer(data) as view:
-            msg = lib.tnng_msg_new(view, len(view))
-        if not msg:
+            made = lib.tnng_box_fill(handle.box, view, len(view))
+        if not made:
             raise MemoryError("no memory for an nng message")
-        return cls(msg)
+        return handle
 
     @property
     def is_empty(self) -> bool:
         """Whether the message has gone."""
-        return not self.box[0]
+        return not self.box.msg
 
     def __len__(self) -> int:
-        size: int = lib.nng_msg_len(self.box[0])
+        size: int = lib.nng_msg_len(self.box.msg)
         return size
 
     @property
     def pipe_id(self) -> int:
         """The id of the pipe it was received from, or 0."""
-        number: int = lib.tnng_msg_pipe(self.box[0])
+        number: int = lib.tnng_msg_pipe(self.box.msg)
         return number
 
     def set_pipe(self, pipe: int) -> None:
         """Say which pipe the message is for; 0 is any."""
-        lib.tnng_msg_set_pipe(self.box[0], pipe)
+        lib.tnng_msg_set_pipe(self.box.msg, pipe)
 
     @property
     def header(self) -> bytes:
         """The protocol header: what raw sockets receive and send in front of the body."""
-        size = lib.nng_msg_header_len(self.box[0])
-        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self.box[0])), size)
+        size = lib.nng_msg_header_len(self.box.msg)
+        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self.box.msg)), size)
         return data
 
     def set_header(self, data: bytes) -> int:
-        code: int = lib.tnng_msg_set_header(self.box[0], data, len(data))
+        code: int = lib.tnng_msg_set_header(self.box.msg, data, len(data))
         return code
 
-    def view(self) -> memoryview:
-        """Give a read-only view of nng's own body."""
-        body = self._body() if self._body is not None else None
-        if body is None:
-            pointer = lib.tnng_msg_chars(self.box[0])
-            body = ffi.gc(pointer, partial(_keep, self.box))
-            self._body = weakref.ref(body)
-        return memoryview(ffi.buffer(body, len(self))).toreadonly()
-
-    def outgoing(self) -> MessageHandle:
-        """Return what to send: this message when nobody looks at it, else a copy."""
-        if self._body is None or self._body() is None:
-            return self
-        copy = lib.tnng_msg_copy(self.box[0])
-        if not copy:
-            raise MemoryError("no memory for a copy of an nng message")
-        return MessageHandle(copy)
+    def view(self) -> memoryview | None:
+        """Give a read-only view of nng's own body; None when the message has gone."""
+        owner = _new_owner()
+        address = lib.tnng_box_look(owner, self.box)
+        if not address:
+            return None
+        body = _Body.from_address(address)
+        body.owner = owner
+        return memoryview(body).cast("B")[: lib.tnng_box_seen(owner)].toreadonly()
 
     def release(self) -> Any:
-        """Give the message away, to a call that cannot fail to take it."""
-        msg = self.box[0]
-        self.box[0] = NULL
+        """Give the message away, or a copy of it while somebody looks at it."""
+        msg = lib.tnng_box_take(self.box)
+        if not msg:
+            raise MemoryError("no memory for a copy of an nng message")
         return msg

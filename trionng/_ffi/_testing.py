@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from trionng._ffi._load import ffi, lib
+
+if TYPE_CHECKING:
+    from trionng._ffi._message import MessageHandle
 
 
 class CancelCounts(NamedTuple):
@@ -52,3 +55,13 @@ def pause_reached(point: str, milliseconds: int) -> bool:
 
 def open_pause(point: str) -> None:
     lib.tnng_pause_open(point.encode())
+
+
+def address_of(view: memoryview) -> int:
+    """Return where the memory of a view begins."""
+    return int(ffi.cast("uintptr_t", ffi.from_buffer(view)))
+
+
+def native_address(message: MessageHandle) -> int:
+    """Return where nng says that the body of a message begins."""
+    return int(ffi.cast("uintptr_t", lib.tnng_msg_chars(message.box.msg)))

@@ -12,10 +12,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._message import MessageHandle
 from trionng._ffi._port import NULL, PARKED, Port
 
 if TYPE_CHECKING:
+    from trionng._ffi._message import MessageHandle
     from trionng._ffi._socket import Lane
     from trionng._ffi._types import Msg
 
@@ -32,7 +32,7 @@ class Keeper(Protocol):
 class Waiter(Port):
     """What one thread's calls are submitted with; one call at a time."""
 
-    __slots__ = ("_box", "_native")
+    __slots__ = ("_native",)
 
     def __init__(self) -> None:
         self._native: Any = NULL
@@ -88,12 +88,6 @@ class Waiter(Port):
         data: bytes = ffi.unpack(self.scratch.body, self.scratch.size)
         return data
 
-    def handle(self) -> MessageHandle:
-        """Make the handle that what was received is moved to by `hand_over`."""
-        handle = MessageHandle()
-        self._box = handle.box
-        return handle
-
     @property
     def pipe_id(self) -> int:
         """The id of the pipe that what was received came through, or 0."""
@@ -105,11 +99,11 @@ class Waiter(Port):
         self._native.taken = True
         thread.idle = self
 
-    def hand_over(self, thread: Keeper) -> None:
-        """Say that what was received belongs to its handle: the call is over. Only stores."""
+    def hand_over(self, thread: Keeper, handle: MessageHandle) -> None:
+        """Say that what was received belongs to an empty handle: the call is over. Only stores."""
         msg = self._native.held
         self._native.held = NULL
-        self._box[0] = msg
+        handle.box.msg = msg
         thread.idle = self
 
     def refuse(self) -> None:
