@@ -77,13 +77,12 @@ nng_msg *tnng_msg_new(const char *, size_t);
 void nng_msg_free(nng_msg *);
 /* The same, for one whose content has been copied out: its memory may serve the next message. */
 void tnng_msg_done(nng_msg *);
-/* A box is kept by its address; 0 means that there is no memory. */
-uintptr_t tnng_box_new(void);
+/* An empty one; NULL when there is no memory. */
+tnng_box *tnng_box_new(void);
 /* Gives a box back; its message is freed when no view of it is left. */
-void tnng_box_drop(uintptr_t);
-/* Makes an empty box that of a view; answers where the body is, or 0 when it has been sent. */
-uintptr_t tnng_box_look(uintptr_t view, tnng_box *);
-size_t tnng_box_seen(uintptr_t view);
+void tnng_box_drop(tnng_box *);
+/* Makes an empty box that of a view; answers where the body is, or 0 when that has been sent. */
+uintptr_t tnng_box_look(tnng_box *, tnng_box *view);
 /* Copies a buffer into a new message; false when there is no memory. */
 bool tnng_box_fill(tnng_box *, const char *, size_t);
 /* Takes the message out, or a copy while somebody looks at it; NULL when it has gone, or when there

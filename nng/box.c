@@ -1,22 +1,19 @@
-/* A box holds a message for Python, and knows who looks at it.
- *
- * Python keeps a box by its address as an int, because an int takes no part in garbage cycles: it
- * goes when the last reference goes, after every finaliser of a cycle has run. A view of a body has
- * a box of its own, which counts as one more holder of the first. So whether a send must copy is
- * decided here, when the message leaves, and holds for every thread and every finaliser. */
+/* A box holds a message for Python, and knows who looks at it: a view of a body has a box of its
+ * own, which counts as one more holder of the first. So whether a send must copy is decided here,
+ * when the message leaves, and holds for every thread and for finalisers of collected cycles. */
 #include <stdlib.h>
 
 #include "internal.h"
 
-/* [caller] An empty box, or 0. */
-uintptr_t tnng_box_new(void)
+/* [caller] */
+tnng_box *tnng_box_new(void)
 {
     tnng_box *box = calloc(1, sizeof *box);
 
     if (box != NULL) {
         box->holders = 1;
     }
-    return (uintptr_t) box;
+    return box;
 }
 
 /* [any] */
@@ -30,10 +27,8 @@ static void let_go(tnng_box *box)
 }
 
 /* [any] */
-void tnng_box_drop(uintptr_t address)
+void tnng_box_drop(tnng_box *box)
 {
-    tnng_box *box = (tnng_box *) address;
-
     if (box != NULL) {
         if (box->of != NULL) {
             let_go(box->of);
@@ -44,9 +39,8 @@ void tnng_box_drop(uintptr_t address)
 
 /* [caller] First counts, then looks; `tnng_box_take` first takes, then looks at the count. Whoever
  * comes second sees the other. */
-uintptr_t tnng_box_look(uintptr_t address, tnng_box *box)
+uintptr_t tnng_box_look(tnng_box *box, tnng_box *view)
 {
-    tnng_box *view = (tnng_box *) address;
     nng_msg *msg;
 
     __atomic_add_fetch(&box->holders, 1, __ATOMIC_SEQ_CST);
@@ -56,10 +50,8 @@ uintptr_t tnng_box_look(uintptr_t address, tnng_box *box)
         return 0;
     }
     view->size = nng_msg_len(msg);
-    return view->size > 0 ? (uintptr_t) nng_msg_body(msg) : address;
+    return view->size > 0 ? (uintptr_t) nng_msg_body(msg) : (uintptr_t) view;
 }
-
-size_t tnng_box_seen(uintptr_t address) { return ((tnng_box *) address)->size; }
 
 /* [caller] */
 bool tnng_box_fill(tnng_box *box, const char *data, size_t size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from typing import ClassVar
 
 import pytest
 import trio
@@ -139,9 +140,8 @@ def test_message_sent_by_two_threads_goes_once():
 class Reader:
     """Reads a view when it is collected, and one that another of its cycle has."""
 
-    valid: list[bool] = []
-    rescued: list[memoryview] = []
-    receiver: trionng.Pull0
+    valid: ClassVar[list[bool]] = []
+    rescued: ClassVar[list[memoryview]] = []
 
     def __init__(self) -> None:
         self.message = trionng.Message(CONTENT)

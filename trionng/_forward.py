@@ -77,7 +77,7 @@ class Forwarding:
                 raise error_for(code, "forward: receive", source._where())
             onward = _Onward(lane, target._lane, msg)
             size = len(onward.handle)
-            content = onward.handle.view().tobytes() if self._capture is not None else b""
+            content = onward.handle.copy() if self._capture is not None else b""
             code = await onward.send()
             if code == _EPROTO:
                 self._dropped += 1

@@ -10,8 +10,9 @@ of cycles calls before the finalisers of a cycle have run.
 from __future__ import annotations
 
 import ctypes
-import functools
+import itertools
 import sys
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
@@ -59,47 +60,46 @@ def drop(msg: Msg) -> None:
     lib.nng_msg_free(msg)
 
 
-class _Owner(int):
-    """A box, by its address in C; the last reference to it gives the box back.
+# What frees boxes, by weak references to them.
+_owned: dict[weakref.ref[Any], Any] = {}
+# For ever: at exit too a view may outlive this module.
+ctypes.pythonapi.Py_IncRef(ctypes.py_object(_owned))
+# Makes a box and what frees it in one step, so that Ctrl-C cannot come between.
+_boxes = map(ffi.gc, iter(lib.tnng_box_new, None), itertools.repeat(lib.tnng_box_drop))
 
-    `ffi.gc`, or a `__del__` of anything the collector of cycles knows, would come too early: while
-    finalisers of the same cycle can still read the message, or keep a view of it. An int refers to
-    nothing, so the collector does not know it.
+
+def _new_box() -> Any:
+    """Make a box that is given back when the last reference to it goes, and never before.
+
+    `ffi.gc` alone, or a `__del__`, would be too early: in a garbage cycle they run while other
+    finalisers can still read the message, or keep a view of it. The collector knows no plain
+    pointers, so what this returns goes after all that, and so does its weak reference. What runs
+    then is not Python code: Ctrl-C in a finaliser is lost, and the finaliser with it.
     """
-
-    __slots__ = ()
-    # Ctrl-C in a finaliser is lost, and the finaliser with it. This is a method without Python code.
-    __del__ = functools.lru_cache(maxsize=0)(lib.tnng_box_drop)
-
-
-# Makes a box and its owner in one step, so that Ctrl-C cannot come between.
-_owners = map(_Owner, iter(lib.tnng_box_new, None))
-
-
-def _new_owner() -> _Owner:
-    owner = next(_owners)
+    owner = next(_boxes)
     if not owner:
         raise MemoryError("no memory for an nng message")
-    return owner
+    box = ffi.cast(_BOX, owner)
+    _owned[weakref.ref(box, _owned.pop)] = owner
+    return box
 
 
 class _Body(ctypes.Array):  # type: ignore[type-arg]
-    """Memory of nng that a view shows a part of, and the owner that keeps it."""
+    """Memory of nng that a view shows a part of, and the box that keeps it."""
 
-    __slots__ = ("owner",)
+    __slots__ = ("box",)
     _type_ = ctypes.c_ubyte
     _length_ = sys.maxsize
-    owner: _Owner
+    box: Any
 
 
 class MessageHandle:
     """Owns one `nng_msg`, in a box: C puts a message in or takes it out in one step."""
 
-    __slots__ = ("_owner", "box")
+    __slots__ = ("box",)
 
     def __init__(self, msg: Msg = NULL) -> None:
-        self._owner = _new_owner()
-        self.box: Any = ffi.cast(_BOX, self._owner)
+        self.box = _new_box()
         self.box.msg = msg
 
     @classmethod
@@ -144,13 +144,18 @@ class MessageHandle:
 
     def view(self) -> memoryview | None:
         """Give a read-only view of nng's own body; None when the message has gone."""
-        owner = _new_owner()
-        address = lib.tnng_box_look(owner, self.box)
+        box = _new_box()
+        address = lib.tnng_box_look(self.box, box)
         if not address:
             return None
         body = _Body.from_address(address)
-        body.owner = owner
-        return memoryview(body).cast("B")[: lib.tnng_box_seen(owner)].toreadonly()
+        body.box = box
+        return memoryview(body).cast("B")[: box.size].toreadonly()
+
+    def copy(self) -> bytes:
+        """Copy the body of a message that no other thread can send."""
+        data: bytes = ffi.unpack(lib.tnng_msg_chars(self.box.msg), len(self))
+        return data
 
     def release(self) -> Any:
         """Give the message away, or a copy of it while somebody looks at it."""
