@@ -99,7 +99,7 @@ class MessageHandle:
     __slots__ = ("box",)
 
     def __init__(self, msg: Msg = NULL) -> None:
-        self.box = _new_box()
+        self.box: Any = _new_box()
         self.box.msg = msg
 
     @classmethod
