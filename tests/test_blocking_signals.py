@@ -21,13 +21,8 @@ SOON = 0.1
 
 
 def interrupt_after(seconds: float, number: int = signal.SIGINT) -> threading.Timer:
-    """Send this process a signal from another thread; `when` is the moment it was sent."""
-
-    def send() -> None:
-        timer.when = time.monotonic()
-        os.kill(os.getpid(), number)
-
-    timer = threading.Timer(seconds, send)
+    """Send this process a signal from another thread."""
+    timer = threading.Timer(seconds, os.kill, (os.getpid(), number))
     timer.start()
     return timer
 
@@ -36,14 +31,26 @@ def assert_interrupts(call) -> None:
     """Check that Ctrl-C ends a wait within 100 ms, several times."""
     late = []
     for delay in (0.0005, 0.02, 0.04, 0.06, 0.08):
-        timer = interrupt_after(delay)
+        go = threading.Lock()
+        sent: list[float] = []
+
+        def send(delay=delay, go=go, sent=sent) -> None:
+            with go:
+                time.sleep(delay)
+            sent.append(time.monotonic())
+            os.kill(os.getpid(), signal.SIGINT)
+
+        go.acquire()
+        thread = threading.Thread(target=send)
+        thread.start()
         try:
+            go.release()  # not earlier: a thread takes a while to start
             call()
         except KeyboardInterrupt:
-            late.append(time.monotonic() - timer.when)
+            late.append(time.monotonic() - sent[0])
         else:
             raise AssertionError("the call ended by itself")
-        timer.join()
+        thread.join()
     # A loaded machine may be slow now and then; a wait that looks at signals in turns always is.
     assert sorted(late)[2] < SOON, late
 
