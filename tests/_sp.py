@@ -12,7 +12,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PAIR0, REQ0, PUSH0, PULL0 = 0x10, 0x30, 0x50, 0x51  # a peer says what it is itself
+PAIR0, REQ0, PUSH0, PULL0, SURVEYOR0 = 0x10, 0x30, 0x50, 0x51, 0x62  # what a peer says it is
 
 
 def greeting(protocol: int) -> bytes:
