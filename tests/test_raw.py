@@ -97,3 +97,13 @@ async def test_raw_bus_excludes_the_connection_in_the_header(transport, tmp_path
             await hub.send_msg(trionng.Message(b"to all"))
             # Had the first come back to its sender, it would be in front of this.
             assert await one.recv() == await other.recv() == b"to all"
+
+
+async def test_raw_sub_refuses_topics():
+    """A raw Sub0 receives everything, and says so to who subscribes."""
+    async with trionng.Sub0(raw=True) as raw:
+        for topic in ("", "topic"):
+            with pytest.raises(trionng.NotSupported, match="receives every message"):
+                raw.subscribe(topic)
+    with pytest.raises(trionng.NotSupported, match="receives every message"):
+        trionng.Sub0(raw=True, topics="topic")

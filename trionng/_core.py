@@ -12,7 +12,7 @@ import sys
 import warnings
 import weakref
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
 from trionng._calls import Calls
@@ -488,6 +488,10 @@ class ContextCore(Calls):
             self._lane.close()
 
 
+_ENOTSUP: Final = 9
+_RAW_SUB: Final = "a raw Sub0 receives every message"
+
+
 class Topics:
     """The topics of a Sub0 socket or context.
 
@@ -495,14 +499,17 @@ class Topics:
     message of that topic is delivered after it.
     """
 
-    def __init__(self, on: int, number: int) -> None:
+    def __init__(self, on: int, number: int, *, raw: bool = False) -> None:
         self._on = on
         self._number = number
+        self._raw = raw
         self._topics: tuple[bytes, ...] = ()
         self.narrowed = False
 
     def add(self, topic: str | bytes) -> None:
         wanted = as_topic(topic)
+        if self._raw:  # nng would take it for an option of endpoints to come, and do nothing
+            raise error_for(_ENOTSUP, f"subscribe {wanted!r}", None, _RAW_SUB)
         code = _ffi.set_bytes(self._on, self._number, "sub:subscribe", wanted)
         if code != 0:
             raise error_for(code, f"subscribe {wanted!r}")

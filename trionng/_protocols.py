@@ -159,7 +159,7 @@ class Sub0Core(Subscriber, Core[D, L]):
 
     def _more_options(self) -> Mapping[str, object]:
         # Before the first endpoint, so that no message is missed.
-        self._topics = Topics(_ffi.ON_SOCKET, self._native.id)
+        self._topics = Topics(_ffi.ON_SOCKET, self._native.id, raw=self._is_raw)
         for topic in self._wanted:
             self._topics.add(topic)
         return {"prefer_new": self._prefer_new}
