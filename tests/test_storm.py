@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -17,18 +16,17 @@ from helpers import TRANSPORTS, run_apart
 from storm.run import STORMS, run
 from storm.weather import RAREST
 
-QUICK, FULL = 1_000, 8_000
-STORM_TRANSPORTS = (*TRANSPORTS, "ws")
+QUICK = 1_000
+# With RAREST: at least 500 cancels of each storm land in each place, on each of the first three.
+FULL = {"inproc": 20_000, "ipc": 20_000, "tcp": 20_000, "ws": 5_000}
 # One of each kind over ws when it must be quick; inproc, ipc and tcp have them all.
 QUICK_OVER_WS = ("receive_pair1", "receive_sub0", "receive_surveyor0", "request", "send_push0")
-# How many cancels of a storm must land in each place, on all transports together.
-ENOUGH = 500
 
 
 def check_storm(
     name: str, transport: str, cancels: int, seconds: float, bell: str = "descriptor"
-) -> Counter[str]:
-    """Run a storm, check that its books balanced and that it was one; return where it landed."""
+) -> None:
+    """Run a storm, check that its books balanced and that it was one."""
     seed = secrets.randbelow(2**32)
 
     arguments = name, transport, str(cancels), str(seed), bell
@@ -39,7 +37,6 @@ def check_storm(
     assert report["cancels"] >= cancels, report
     for place, count in report["counts"].items():
         assert count >= cancels // RAREST, f"too few cancels landed in {place}: {report}"
-    return Counter(report["counts"])
 
 
 @pytest.mark.parametrize(
@@ -67,9 +64,9 @@ def test_storm_with_the_token_bell_balances_the_books(name: str, transport: str)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", STORMS)
-def test_storm_of_32_000_cancels_balances_the_books(name: str) -> None:
+def test_storm_of_65_000_cancels_balances_the_books(name: str) -> None:
     """The same at full size, on all transports at once, so that they disturb each other."""
     with ThreadPoolExecutor() as pool:
-        storms = [pool.submit(check_storm, name, each, FULL, 240) for each in STORM_TRANSPORTS]
-    landed = sum((storm.result() for storm in storms), Counter())
-    assert all(count >= ENOUGH for count in landed.values()), landed
+        storms = [pool.submit(check_storm, name, *each, 500) for each in FULL.items()]
+    for storm in storms:
+        storm.result()
