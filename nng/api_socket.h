@@ -52,6 +52,12 @@ void tnng_lane_drop(tnng_lane *);
 void tnng_lane_keep(tnng_lane *, int messages);
 int tnng_lane_held(tnng_lane *);
 
+/* Descriptors to watch for reading; they are the socket's, and valid until it is dropped. Readable
+ * while a receive, or a send, that never waits may succeed, and when the socket has been closed. */
+int tnng_recv_fd(tnng_lane *, int *fd);
+int tnng_send_fd(tnng_socket *, int *fd);
+bool tnng_pair0_leaks(void);
+
 /* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when
  * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);

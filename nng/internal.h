@@ -120,6 +120,12 @@ typedef struct tnng_slot {
 
 typedef struct tnng_desk tnng_desk;
 
+/* A descriptor that is readable while a lane has something to give; under the lane's lock. */
+typedef struct {
+    int read_fd, write_fd;
+    bool told; /* it is readable */
+} tnng_ready;
+
 struct tnng_lane {
     atomic_int refs;
     tnng_lane *next, *previous; /* in socket->lanes; under socket->lock */
@@ -132,6 +138,7 @@ struct tnng_lane {
     bool closed;            /* the gate: every submit looks at it under lock */
     bool ended;             /* SURVEYS: no more replies are waited for */
     bool answerable;        /* ANSWERS: a request was handed out and not answered */
+    bool asked;             /* SUPERSEDES: a request was sent, its answer not handed out */
     uint32_t asker;         /* the pipe it came through */
     int sending;            /* sends that are with nng */
     int keep;               /* receives that stand whether somebody waits or not */
@@ -142,7 +149,8 @@ struct tnng_lane {
     int waiters;
     tnng_op *idle_ops;
     nng_aio *try_send, *try_receive;
-    tnng_desk *desk; /* the lane is a desk; set before anything waits */
+    tnng_desk *desk;   /* the lane is a desk; set before anything waits */
+    tnng_ready *ready; /* the socket's, once somebody asked for it */
 };
 
 struct tnng_pipe {
@@ -224,6 +232,9 @@ struct tnng_socket {
     atomic_uint_fast64_t dropped; /* C3: surveys nobody asked for in time */
     atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
     atomic_bool reply_waits;       /* one without a callback does */
+
+    tnng_ready *ready; /* set once, under the lock of the lane it tells of */
+    int send_fd;       /* a duplicate of nng's, or -1; under lock */
 };
 
 /* op.c */
@@ -247,6 +258,7 @@ void tnng_socket_release(tnng_socket *);
 void tnng_lane_release(tnng_lane *);
 
 /* port.c */
+int tnng_bell_open(int *read_fd, int *write_fd);
 tnng_port *tnng_port_new(void);
 void tnng_port_hold(tnng_port *);
 void tnng_port_release(tnng_port *);
@@ -277,12 +289,18 @@ void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
 /* respond.c: C3 */
 int tnng_source_open(tnng_socket *);
 void tnng_source_close(tnng_socket *);
+tnng_lane *tnng_source_hold(tnng_socket *);
 int tnng_source_receive(tnng_lane *home, tnng_port *, uint64_t tag, tnng_result *);
 void tnng_source_unreserve(tnng_lane *home);
 void tnng_source_adopt(tnng_lane *home, tnng_slot *);
 int tnng_source_wanted(tnng_lane *source);
 void tnng_source_forget(tnng_lane *home);
 void tnng_source_give_back(tnng_lane *home, nng_msg *);
+
+/* ready.c */
+void tnng_ready_tell(tnng_lane *);
+void tnng_ready_end(tnng_socket *);
+void tnng_ready_free(tnng_socket *);
 
 /* desk.c */
 void tnng_desk_end(tnng_lane *);

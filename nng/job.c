@@ -162,6 +162,7 @@ static void run_socket_close(tnng_op *op)
         tnng_source_close(socket);
     }
     pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_ready_end(socket);
     TNNG_PAUSE("close.after");
 }
 

@@ -18,11 +18,11 @@ static void (*ring_hook)(uint64_t token);
 void tnng_set_ring_hook(void (*hook)(uint64_t)) { ring_hook = hook; }
 
 /* [caller] An eventfd where there is one, else a socket pair. */
-static int open_bell(tnng_port *port)
+int tnng_bell_open(int *read_fd, int *write_fd)
 {
 #ifdef __linux__
-    port->read_fd = port->write_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return port->read_fd < 0 ? NNG_ENOFILES : 0;
+    *read_fd = *write_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return *read_fd < 0 ? NNG_ENOFILES : 0;
 #else
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) {
@@ -32,8 +32,8 @@ static int open_bell(tnng_port *port)
         fcntl(ends[i], F_SETFD, FD_CLOEXEC);
         fcntl(ends[i], F_SETFL, O_NONBLOCK);
     }
-    port->read_fd = ends[0];
-    port->write_fd = ends[1];
+    *read_fd = ends[0];
+    *write_fd = ends[1];
     return 0;
 #endif
 }
@@ -118,7 +118,7 @@ tnng_port *tnng_port_open(bool exclusive, uint64_t token)
     }
     port->exclusive = exclusive;
     port->token = token;
-    if (token == 0 && open_bell(port) != 0) {
+    if (token == 0 && tnng_bell_open(&port->read_fd, &port->write_fd) != 0) {
         tnng_port_release(port);
         return NULL;
     }

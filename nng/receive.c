@@ -123,6 +123,7 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
     if (*msg != NULL && !lane->head->counted) {
         tnng_count_received(lane->socket, nng_msg_len(*msg));
     }
+    lane->asked = false;
     if (home != NULL) {
         tnng_source_adopt(home, lane->head);
     } else if (*msg != NULL && (lane->traits & ANSWERS)) {
@@ -133,16 +134,32 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
     return code;
 }
 
+/* How many receives stand although nobody waits. Somebody who watches a descriptor wants to know of
+ * the next message, so that is received; but where a receive ends what is being answered, only when
+ * nothing is, and where it would be an error without a request, only after one. */
+static int standing(tnng_lane *lane)
+{
+    bool watched = lane->ready != NULL;
+
+    if (lane->traits & SUPERSEDES) {
+        watched = watched && lane->asked;
+    } else if (lane->traits & ANSWERS) {
+        watched = watched && !lane->answerable && lane->sending == 0;
+    }
+    return lane->keep == 0 && watched ? 1 : lane->keep;
+}
+
 static int wanted_receives(tnng_lane *lane)
 {
+    int kept = standing(lane);
+
     if (lane->traits & SOURCE) {
         return tnng_source_wanted(lane);
     }
-    return lane->waiters > lane->keep ? lane->waiters : lane->keep;
+    return lane->waiters > kept ? lane->waiters : kept;
 }
 
-/* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
-void tnng_lane_settle(tnng_lane *lane)
+static void settle(tnng_lane *lane)
 {
     int code = 0;
     nng_msg *msg = NULL;
@@ -165,6 +182,15 @@ void tnng_lane_settle(tnng_lane *lane)
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;
         tnng_op_finish(op, code, NULL);
+    }
+}
+
+/* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
+void tnng_lane_settle(tnng_lane *lane)
+{
+    settle(lane);
+    if (lane->ready != NULL) {
+        tnng_ready_tell(lane);
     }
 }
 
@@ -278,7 +304,11 @@ void tnng_lane_supersede(tnng_lane *lane)
         lane->waiters--;
         tnng_op_finish(op, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED, NULL);
     }
+    lane->asked = false;
     tnng_lane_ready(lane);
+    if (lane->ready != NULL) {
+        tnng_ready_tell(lane);
+    }
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
@@ -312,7 +342,7 @@ int tnng_lane_receive_now(tnng_lane *lane, size_t room, nng_msg **msg)
         }
         code = tnng_lane_hand_out(lane, msg, NULL);
         tnng_lane_settle(lane);
-    } else if (lane->head == NULL && lane->keep == 0 && (lane->traits & TRY_RECEIVE)) {
+    } else if (lane->head == NULL && standing(lane) == 0 && (lane->traits & TRY_RECEIVE)) {
         code = try_receive(lane, msg);
         if (code == 0 && nng_msg_len(*msg) > room) {
             tnng_lane_put_first(lane, *msg, false);
@@ -349,6 +379,9 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     }
     tnng_slot_set_useful(lane, slot, true);
     lane->answerable = false;
+    if (lane->ready != NULL) {
+        tnng_ready_tell(lane);
+    }
     return slot;
 }
 
@@ -405,6 +438,7 @@ void tnng_end_survey(tnng_lane *lane)
     pthread_mutex_lock(&lane->lock);
     lane->keep = 0;
     lane->ended = true;
+    lane->asked = false;
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         if (slot->pending && !slot->unwanted) {
             slot->unwanted = true;

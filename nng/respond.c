@@ -41,7 +41,7 @@ void tnng_source_close(tnng_socket *socket)
 }
 
 /* [any] A counted reference, or NULL when the socket has closed. */
-static tnng_lane *hold_source(tnng_socket *socket)
+tnng_lane *tnng_source_hold(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->owner_lock);
     tnng_lane *source = socket->source;
@@ -91,7 +91,7 @@ int tnng_source_wanted(tnng_lane *source)
 /* [caller] The lane closes: its call, if one waits, is over. */
 void tnng_source_forget(tnng_lane *home)
 {
-    tnng_lane *source = hold_source(home->socket);
+    tnng_lane *source = tnng_source_hold(home->socket);
 
     if (source == NULL) {
         return;
@@ -159,7 +159,7 @@ int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_res
     if (code != 0) {
         return tnng_answer(result, code, NULL);
     }
-    if ((source = hold_source(home->socket)) == NULL) {
+    if ((source = tnng_source_hold(home->socket)) == NULL) {
         return tnng_answer(result, NNG_ECLOSED, NULL);
     }
     pthread_mutex_lock(&source->lock);
@@ -193,7 +193,7 @@ void tnng_source_unreserve(tnng_lane *home)
 /* [caller] The survey goes back to the front, and its context with it. */
 void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
 {
-    tnng_lane *source = hold_source(home->socket);
+    tnng_lane *source = tnng_source_hold(home->socket);
     tnng_slot *slot;
     nng_ctx empty;
 

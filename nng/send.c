@@ -55,6 +55,7 @@ void tnng_sent(tnng_op *op)
     if (code == 0 || (msg == NULL && !TNNG_WITHOUT("N2"))) {
         count_accepted(lane, op->size);
         msg = NULL;
+        lane->asked = !op->chain;
         code = op->cancel_requested && op->chain && !TNNG_WITHOUT("CHAIN") ? TNNG_SENT : 0;
     } else if (msg != NULL && !(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(msg);
@@ -67,6 +68,9 @@ void tnng_sent(tnng_op *op)
         tnng_lane_wait(lane, op);
     } else {
         tnng_op_finish(op, code == 0 && op->chain ? NNG_ECLOSED : code, msg);
+    }
+    if (lane->ready != NULL) {
+        tnng_lane_settle(lane);
     }
     pthread_mutex_unlock(&lane->lock);
     if (abandoned) {
@@ -229,6 +233,7 @@ static int start(
     if (code == 0) {
         *msg = NULL;
         count_accepted(lane, size);
+        lane->asked = !chain;
         if (lane->traits & SURVEYS) {
             lane->ended = false;
             lane->keep = REPLIES_AHEAD;
@@ -240,6 +245,9 @@ static int start(
         }
     } else if (code != TNNG_PARKED && !(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(*msg);
+    }
+    if (lane->ready != NULL && code != TNNG_PARKED) {
+        tnng_lane_settle(lane);
     }
     return code;
 }

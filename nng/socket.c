@@ -16,9 +16,7 @@
 #include <nng/protocol/survey0/respond.h>
 #include <nng/protocol/survey0/survey.h>
 
-/* L1: readiness is never taken from NNG_OPT_RECVFD or SENDFD, which Pair0 leaks before nng 1.6.
- *
- * N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
+/* N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
  * Respondent0 have no TRY_SEND: one that fails has used up the reply's route. */
 const tnng_protocol tnng_protocols[] = {
     [TNNG_PAIR0] = {"pair0", nng_pair0_open, nng_pair0_open_raw,
@@ -117,6 +115,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     atomic_init(&socket->refs, 1);
     atomic_init(&socket->accepted, 0);
     socket->protocol = kind;
+    socket->send_fd = -1;
     socket->traits = raw ? (kind->traits & DIRECTIONS) | RAW_TRAITS : kind->traits;
     if (TNNG_WITHOUT("C3")) {
         socket->traits &= ~SPARE_CONTEXTS;
@@ -163,6 +162,7 @@ void tnng_socket_release(tnng_socket *socket)
         return;
     }
     tnng_table_free(socket);
+    tnng_ready_free(socket);
     pthread_mutex_destroy(&socket->lock);
     pthread_mutex_destroy(&socket->endpoint_lock);
     tnng_rules_free(socket);

@@ -14,14 +14,18 @@ from trionng import _ffi
 from trionng._errors import InvalidOperation, error_for
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing_extensions import Never, Self
 
 INT_MAX: Final = 2**31 - 1
 # "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to
 # 1.12).
 NO_LIMIT: Final = 0xFFFFFFFF
 _TEXT_MAX: Final = 63
-_EINVAL, _ESTATE, _EREADONLY = 3, 11, 24
+_EINVAL, _ENOTSUP, _ESTATE, _EREADONLY = 3, 9, 11, 24
+# L1
+_LEAKS: Final = (
+    "libnng before 1.6 never closes this descriptor of a Pair0; use Pair1, or a later libnng"
+)
 
 
 class HasOptions(Protocol):
@@ -257,6 +261,83 @@ class NameOption(TextOption):
         if code != 0:
             raise error_for(code, attempted, url)
         setattr(obj, self._slot, value)
+
+
+class HasDescriptors(HasOptions, Protocol):
+    """A socket, as far as its descriptors are concerned."""
+
+    _native: _ffi.NativeSocket
+    _lane: _ffi.Lane
+
+
+class RecvFd(_Option):
+    """A descriptor for loops of one's own: readable while `recv_nowait` has something to return.
+
+    That of a closed socket is readable too, so that who waits for it wakes up and gets Closed. Do
+    not read from it, and do not close it: it is the socket's. From the first use on one message is
+    taken from nng before anybody asks, and is what the next receive returns; on Rep0 not before the
+    last request has been answered. On Req0 the answer to a request that was sent before the first
+    use is only seen by `recv`. It stands for NNG_OPT_RECVFD, which does not know of such messages.
+
+    Raises:
+        Closed: the socket is closed.
+        OutOfFiles: the process has no descriptor left.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("recv-fd", "int", writable=False)
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: HasDescriptors, owner: type) -> int: ...
+    def __get__(self, obj: HasDescriptors | None, owner: type) -> Self | int:
+        if obj is None:
+            return self
+        attempted = self._attempted("get", obj)
+        url = obj._option_target(attempted)[2]
+        code, descriptor = obj._lane.recv_fd()
+        if code != 0:
+            raise error_for(code, attempted, url)
+        return descriptor
+
+    def __set__(self, obj: HasDescriptors, value: Never) -> None:
+        self._may_write(obj)
+
+
+class SendFd(_Option):
+    """A descriptor for loops of one's own: readable while `send_nowait` may succeed.
+
+    Readable, not writable: so nng has it (NNG_OPT_SENDFD). That of a closed socket is readable too.
+    Do not read from it, and do not close it: it is the socket's. On Pub0 and Bus0, and on a
+    polyamorous Pair1 with a peer, it always is. With nng 1.5 a Pair1 that has a `send_buffer_size`
+    and has lost its peer is not readable, though its buffer may have room.
+
+    Raises:
+        NotSupported: Pair0 with libnng before 1.6, which would never close it.
+        Closed: the socket is closed.
+        OutOfFiles: the process has no descriptor left.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("send-fd", "int", writable=False)
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: HasDescriptors, owner: type) -> int: ...
+    def __get__(self, obj: HasDescriptors | None, owner: type) -> Self | int:
+        if obj is None:
+            return self
+        attempted = self._attempted("get", obj)
+        url = obj._option_target(attempted)[2]
+        code, descriptor = obj._native.send_fd()
+        if code != 0:
+            raise error_for(code, attempted, url, _LEAKS if code == _ENOTSUP else None)
+        return descriptor
+
+    def __set__(self, obj: HasDescriptors, value: Never) -> None:
+        self._may_write(obj)
 
 
 class TimeoutOption:

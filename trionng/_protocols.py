@@ -17,6 +17,8 @@ from trionng._options import (
     BoolOption,
     BufferSize,
     IntOption,
+    RecvFd,
+    SendFd,
     TimeoutOption,
     seconds,
     set_int,
@@ -47,6 +49,8 @@ class Pair0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.PAIR0
 
+    recv_fd: RecvFd = RecvFd()
+    send_fd: SendFd = SendFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
@@ -56,6 +60,8 @@ class Pair1Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.PAIR1
 
+    recv_fd: RecvFd = RecvFd()
+    send_fd: SendFd = SendFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
@@ -79,6 +85,8 @@ class Bus0Core(Core[D, L]):
     _protocol: ClassVar[int] = _ffi.BUS0
     _has_queues = True
 
+    recv_fd: RecvFd = RecvFd()
+    send_fd: SendFd = SendFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
@@ -88,6 +96,7 @@ class Push0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.PUSH0
 
+    send_fd: SendFd = SendFd()
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
@@ -96,6 +105,8 @@ class Pull0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.PULL0
     _ahead = 1
+
+    recv_fd: RecvFd = RecvFd()
 
     @property
     def recv_buffer_size(self) -> int:
@@ -113,6 +124,7 @@ class Pub0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.PUB0
 
+    send_fd: SendFd = SendFd()
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 1, _MAX_BUFFER)
 
 
@@ -143,6 +155,7 @@ class Sub0Core(Subscriber, Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.SUB0
 
+    recv_fd: RecvFd = RecvFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
     prefer_new: BoolOption = BoolOption("sub:prefnew")
 
@@ -180,6 +193,7 @@ class Req0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.REQ0
 
+    recv_fd: RecvFd = RecvFd()
     resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
@@ -240,6 +254,7 @@ class Rep0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.REP0
 
+    recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
 
@@ -284,6 +299,7 @@ class Surveyor0Core(Surveying, Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.SURVEYOR0
 
+    recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
     def __init__(self, *, survey_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
@@ -308,4 +324,5 @@ class Respondent0Core(Core[D, L]):
 
     _protocol: ClassVar[int] = _ffi.RESPONDENT0
 
+    recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)

@@ -51,6 +51,7 @@ from trionng._ffi._socket import (
     NativeSocket as NativeSocket,
     hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
+    pair0_leaks as pair0_leaks,
 )
 from trionng._ffi._testing import (
     CancelCounts as CancelCounts,

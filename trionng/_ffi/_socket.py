@@ -35,6 +35,8 @@ BUS0: int = lib.TNNG_BUS0
 
 AGAIN = 8  # NNG_EAGAIN
 
+pair0_leaks: bool = lib.tnng_pair0_leaks()
+
 # How much one call copies out at most: bytes and messages.
 ROOM = 65536
 MOST = 256
@@ -173,6 +175,12 @@ class Lane:
         """Count the messages taken from nng that no task has asked for."""
         count: int = lib.tnng_lane_held(self._native)
         return count
+
+    def recv_fd(self) -> tuple[int, int]:
+        """Return (code, the descriptor that is readable while there is something to receive)."""
+        out = ffi.new("int *")
+        code: int = lib.tnng_recv_fd(self._native, out)
+        return code, out[0]
 
     def close(self) -> None:
         lib.tnng_lane_close(self._native)
@@ -318,6 +326,12 @@ class NativeSocket:
         out = ffi.new("tnng_events **")
         code = lib.tnng_events_open(self._native, capacity, out)
         return code, (NativeEvents(out[0]) if code == 0 else None)
+
+    def send_fd(self) -> tuple[int, int]:
+        """Return (code, the descriptor that is readable while a send would not wait)."""
+        out = ffi.new("int *")
+        code: int = lib.tnng_send_fd(self._native, out)
+        return code, out[0]
 
     def pipe_count(self) -> int:
         count: int = lib.tnng_pipe_count(self._native)

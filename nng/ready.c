@@ -1,0 +1,154 @@
+/* Descriptors that say whether a call that never waits may succeed, for loops of one's own.
+ *
+ * The one for receiving is ours: nng's does not know of messages that a lane holds, and nng lets go
+ * of messages only to receives that stand. So from the first use on one receive stands (see
+ * `standing` in receive.c), and the descriptor is set while the head of the ring has something to
+ * give. The one for sending is a duplicate of nng's, which tells the truth on the protocols that
+ * have TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean nothing
+ * else meanwhile, and both are readable once it is closed: who waits wakes up, and gets Closed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static void set(tnng_ready *ready)
+{
+    uint64_t one = 1;
+
+    while (write(ready->write_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
+    }
+}
+
+static void clear(tnng_ready *ready)
+{
+    uint64_t drained[8];
+
+    while (read(ready->read_fd, drained, sizeof(drained)) < 0 && errno == EINTR) {
+    }
+}
+
+/* [any] lane->lock held, and lane->ready is there. */
+void tnng_ready_tell(tnng_lane *lane)
+{
+    bool now = lane->closed || (lane->waiting.first == NULL && tnng_lane_ready(lane));
+
+    if (now != lane->ready->told) {
+        lane->ready->told = now;
+        (now ? set : clear)(lane->ready);
+    }
+}
+
+/* [caller] lane->lock held. */
+static int begin(tnng_lane *lane)
+{
+    tnng_ready *ready;
+
+    if (lane->closed || lane->ready != NULL) {
+        return lane->closed ? NNG_ECLOSED : 0;
+    }
+    if ((ready = calloc(1, sizeof(*ready))) == NULL) {
+        return NNG_ENOMEM;
+    }
+    if (tnng_bell_open(&ready->read_fd, &ready->write_fd) != 0) {
+        free(ready);
+        return NNG_ENOFILES;
+    }
+    lane->socket->ready = lane->ready = ready;
+    return 0;
+}
+
+/* [caller] `lane` is the socket's own. */
+int tnng_recv_fd(tnng_lane *lane, int *fd)
+{
+    tnng_lane *source = NULL;
+    int code;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if (!(lane->traits & CAN_RECEIVE)) {
+        return NNG_ENOTSUP;
+    }
+    if (lane->traits & SPARE_CONTEXTS) {
+        /* C3: what it receives lies there. */
+        if ((source = tnng_source_hold(lane->socket)) == NULL) {
+            return NNG_ECLOSED;
+        }
+        lane = source;
+    }
+    pthread_mutex_lock(&lane->lock);
+    if ((code = begin(lane)) == 0) {
+        *fd = lane->ready->read_fd;
+        tnng_lane_settle(lane);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (source != NULL) {
+        tnng_lane_release(source);
+    }
+    return code;
+}
+
+/* L1: before nng 1.6 Pair0 never closes the descriptors it was asked for (issue 1640). The macro
+ * came with that version. */
+bool tnng_pair0_leaks(void)
+{
+#ifdef NNG_OPT_TLS_PEER_CN
+    return false;
+#else
+    return true;
+#endif
+}
+
+/* [caller] */
+int tnng_send_fd(tnng_socket *socket, int *fd)
+{
+    int code = 0, nng_fd;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if (!(socket->traits & TRY_SEND) ||
+        (socket->protocol_number == TNNG_PAIR0 && tnng_pair0_leaks() && !TNNG_WITHOUT("L1"))) {
+        return NNG_ENOTSUP;
+    }
+    pthread_mutex_lock(&socket->lock);
+    if (socket->closing) {
+        code = NNG_ECLOSED;
+    } else if (socket->send_fd < 0 &&
+        (code = nng_socket_get_int(socket->nng, NNG_OPT_SENDFD, &nng_fd)) == 0) {
+        socket->send_fd = fcntl(nng_fd, F_DUPFD_CLOEXEC, 0);
+        code = socket->send_fd < 0 ? NNG_ENOFILES : 0;
+    }
+    *fd = socket->send_fd;
+    pthread_mutex_unlock(&socket->lock);
+    return code;
+}
+
+/* [job] nng_close has closed its end. That of a pipe is readable by that; an eventfd is not. */
+void tnng_ready_end(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->lock);
+    if (socket->send_fd >= 0) {
+        set(&(tnng_ready){.write_fd = socket->send_fd});
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+/* [any] Nobody has the socket any more. */
+void tnng_ready_free(tnng_socket *socket)
+{
+    tnng_ready *ready = socket->ready;
+
+    if (ready != NULL) {
+        close(ready->read_fd);
+        if (ready->write_fd != ready->read_fd) {
+            close(ready->write_fd);
+        }
+        free(ready);
+    }
+    if (socket->send_fd >= 0) {
+        close(socket->send_fd);
+    }
+}
