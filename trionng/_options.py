@@ -276,8 +276,8 @@ class RecvFd(_Option):
     That of a closed socket is readable too, so that who waits for it wakes up and gets Closed. Do
     not read from it, and do not close it: it is the socket's. From the first use on one message is
     taken from nng before anybody asks, and is what the next receive returns; on Rep0 not before the
-    last request has been answered. On Req0 the answer to a request that was sent before the first
-    use is only seen by `recv`. It stands for NNG_OPT_RECVFD, which does not know of such messages.
+    last request has been answered. It stands for NNG_OPT_RECVFD, which does not know of messages
+    that were taken.
 
     Raises:
         Closed: the socket is closed.
