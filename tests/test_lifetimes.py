@@ -383,6 +383,7 @@ def use_inherited_sockets_in_forked_child():
         await pull.wait_connected()
         with trio.move_on_after(0.01):
             await pull.recv()
+        descriptors = pull.recv_fd, push.send_fd
         child = os.fork()
         if child == 0:
             try:
@@ -392,6 +393,8 @@ def use_inherited_sockets_in_forked_child():
                     lambda: pull.listen("inproc://child"),
                     lambda: trionng.Pair0(),
                     lambda: pull.recv_max_size,
+                    lambda: pull.recv_fd,
+                    lambda: push.send_fd,
                 ):
                     try:
                         call()
@@ -411,6 +414,8 @@ def use_inherited_sockets_in_forked_child():
         print("child", os.waitstatus_to_exitcode(status))
         with trio.fail_after(5):
             await push.send(b"parent")
+            assert descriptors == (pull.recv_fd, push.send_fd)
+            await trio.lowlevel.wait_readable(pull.recv_fd)
             print((await pull.recv()).decode())
         await pull.aclose()
         await push.aclose()
