@@ -29,11 +29,13 @@ static void clear(tnng_ready *ready)
     }
 }
 
-/* [any] lane->lock held, and lane->ready is there. */
+/* [any] lane->lock held. Nearly always nobody asked. */
 void tnng_ready_tell(tnng_lane *lane)
 {
+    if (lane->ready == NULL) {
+        return;
+    }
     bool now = lane->closed || (lane->waiting.first == NULL && tnng_lane_ready(lane));
-
     if (now != lane->ready->told) {
         lane->ready->told = now;
         (now ? set : clear)(lane->ready);

@@ -189,9 +189,7 @@ static void settle(tnng_lane *lane)
 void tnng_lane_settle(tnng_lane *lane)
 {
     settle(lane);
-    if (lane->ready != NULL) {
-        tnng_ready_tell(lane);
-    }
+    tnng_ready_tell(lane);
 }
 
 /* [any] A message that came too late may have served a call for which another receive was posted.
@@ -306,9 +304,7 @@ void tnng_lane_supersede(tnng_lane *lane)
     }
     lane->asked = false;
     tnng_lane_ready(lane);
-    if (lane->ready != NULL) {
-        tnng_ready_tell(lane);
-    }
+    tnng_ready_tell(lane);
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
@@ -379,9 +375,7 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     }
     tnng_slot_set_useful(lane, slot, true);
     lane->answerable = false;
-    if (lane->ready != NULL) {
-        tnng_ready_tell(lane);
-    }
+    tnng_ready_tell(lane);
     return slot;
 }
 
