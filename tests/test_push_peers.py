@@ -59,6 +59,8 @@ def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
 
 def test_push_to_peers_who_leave_crashes_without_the_workaround(tmp_path):
     """C9: nng follows its list into memory it has freed."""
-    ends = [run("tcp", tmp_path, 1500, TNNG_WITHOUT="C9").code for _ in range(3)]
+    # So that freed memory does not look as if it were none.
+    environ = {"TNNG_WITHOUT": "C9", "MALLOC_PERTURB_": "165"}
+    ends = (run("tcp", tmp_path, 800, **environ).code for _ in range(5))
 
-    assert {-signal.SIGSEGV, -signal.SIGABRT} & set(ends), ends
+    assert any(code in (-signal.SIGSEGV, -signal.SIGABRT) for code in ends)
