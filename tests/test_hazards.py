@@ -359,7 +359,7 @@ def test_dialer_hung_up_on_goes_on():
 
 def test_listen_on_a_path_in_use_leaves_its_listener_alone(tmp_path: Path):
     """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""
-    broken = apart(listen_beside_nngcat, url_of("ipc", tmp_path), without="S2")
+    broken = apart(listen_beside_nngcat, url_of("ipc", tmp_path), "2000", without="S2")
     assert broken.output == "refused, and it is deaf\n", str(broken)
 
 

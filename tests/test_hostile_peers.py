@@ -451,7 +451,7 @@ def test_listen_where_nngcat_serves_is_refused_and_harms_it_not(
     assert (done.clean, done.output) == (True, "refused, and it answers\n"), str(done)
 
 
-async def listen_beside_nngcat(url: str) -> None:
+async def listen_beside_nngcat(url: str, times: str = "50") -> None:
     """Listen again and again where nngcat does; then ask it something."""
     warnings.simplefilter("ignore", RuntimeWarning)
     async with other_process("nngcat", "--rep", "--listen", url, "--data", "meow"):
@@ -459,13 +459,13 @@ async def listen_beside_nngcat(url: str) -> None:
             await first.dial(url, block=False)
             assert await first.request(b"there?") == b"meow"
         refused = 0
-        for _ in range(50):
+        for _ in range(int(times)):
             async with trionng.Rep0() as late:
                 try:
                     late.listen(url)
                 except trionng.AddressInUse:
                     refused += 1
-        assert refused == 50
+        assert refused == int(times)
         async with trionng.Req0() as new:
             with trio.move_on_after(2) as patience:
                 await new.dial(url, block=True)
