@@ -86,6 +86,7 @@ async def test_peer_with_another_address_is_refused_and_reported_once(addresses)
             with trio.move_on_after(0.05) as scope:
                 await anext(events)
             assert scope.cancelled_caught
+            assert pull.statistics().rejected == 1
             with pytest.raises(trionng.TryAgain):
                 pull.recv_nowait()
 

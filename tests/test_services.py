@@ -476,6 +476,33 @@ async def test_service_calls_are_checkpoints() -> None:
                     await service.aclose()
 
 
+@pytest.mark.parametrize("kind", ["rep", "respondent", "pull", "sub"])
+async def test_service_of_every_kind_is_run_drained_and_closed_with_checkpoints(kind: str) -> None:
+    """serve_*, drain, aclose and run_* are checkpoints; run_* ends with Closed."""
+    serve, run = getattr(trionng, f"serve_{kind}"), getattr(trionng, f"run_{kind}")
+    ended = trio.Event()
+
+    async def run_until_closed(task_status: trio.TaskStatus[trionng.Service]) -> None:
+        with (
+            pytest.raises(trionng.Closed, match=f"serve_{kind}"),
+            trio.testing.assert_checkpoints(),
+        ):
+            await run(echo, listen=inproc(), task_status=task_status)
+        ended.set()
+
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            with trio.testing.assert_checkpoints():
+                service = await serve(nursery, echo, listen=inproc())
+            for call in (service.drain, service.drain, service.aclose, service.aclose):
+                with trio.testing.assert_checkpoints():
+                    await call()
+            running = await nursery.start(run_until_closed)
+            assert running.url.startswith("inproc://")
+            await running.aclose()
+            await ended.wait()
+
+
 async def test_serve_rep_in_a_cancelled_scope_starts_nothing() -> None:
     """Cancellation is looked at first."""
     async with trio.open_nursery() as nursery:
