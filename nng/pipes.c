@@ -204,14 +204,6 @@ tnng_pipe *tnng_pipe_find(tnng_socket *socket, uint32_t id)
     return pipe;
 }
 
-uint64_t tnng_pipes_rejected(tnng_socket *socket)
-{
-    pthread_mutex_lock(&socket->pipes_lock);
-    uint64_t rejected = socket->rejected;
-    pthread_mutex_unlock(&socket->pipes_lock);
-    return rejected;
-}
-
 /* [caller] With a lane's lock held: one more reply is on its way through this pipe. */
 void tnng_pipe_expect(tnng_socket *socket, uint32_t id)
 {
