@@ -222,6 +222,7 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     int code = tnng_forked() ? TNNG_FORKED : nng_dialer_create(&dialer, socket->nng, url);
 
     tnng_hangups_are_survived();
+    tnng_stops_are_told();
 
     *id = dialer.id;
     return code;
@@ -323,6 +324,7 @@ static void run_listen(tnng_op *op)
         return;
     }
     tnng_hangups_are_survived();
+    tnng_stops_are_told();
     if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &address) == 0 &&
         address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
         op->code = NNG_EADDRINUSE;

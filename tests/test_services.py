@@ -462,7 +462,7 @@ async def test_service_calls_are_checkpoints() -> None:
                 service = await trionng.serve_rep(nursery, slow_echo, listen="tcp://127.0.0.1:0")
             async with trionng.Req0(dial=service.url) as req:
                 await req.request(b"x")
-                async with trio.open_nursery() as asking:  # over before the socket closes (H1)
+                async with trio.open_nursery() as asking:  # over before the socket closes
                     asking.start_soon(req.request, b"x")
                     while not service.statistics().busy:
                         await trio.sleep(0.0001)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("trionng")
 
-# nng can hang in a close (NNG-FACTS H1); who closes must not.
+# nng can hang in a close (H1, where stopped.c cannot mend it); who closes must not.
 CLOSE_WITHIN = 5.0
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1

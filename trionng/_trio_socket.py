@@ -255,7 +255,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 self._dialers.clear()
                 self._listeners.clear()
             if not ended:
-                # What hangs is nng's one reaper (1.5 and 1.12): what closes later may wait as well.
+                # What hangs then is nng's one reaper: what closes later may wait as well.
                 warnings.warn(
                     f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s; it goes on trying, and "
                     "other sockets of this process may be slow to close too",

@@ -1,0 +1,69 @@
+/* H1: connections that are closed in the middle of a message. A transport reads a message in steps,
+ * with an aio of its own: the length, then the rest, and writes a long one in the same way. When
+ * the connection is closed between two steps, that aio is stopped already, and before nng 2.0 a
+ * stopped aio that is submitted again just returns: no callback comes. The call of the protocol
+ * above is then never finished, and nng's only reaper waits for it for ever, and with it every
+ * nng_close of the process. A peer that is killed under load is enough, and so is a close.
+ *
+ * No call of nng ends such a wait. But the step is submitted through a function that libnng exports
+ * and imports again, and a stopped aio can be told by its result: here its callback is called after
+ * all, with the error of a closed connection, as nng 2.0 does it. The transports submit under the
+ * lock under which they cancel and in which their callbacks begin, and nng_aio_close comes before
+ * every nng_aio_stop, so nothing else leaves that result behind.
+ *
+ * This may go when every nng in use is 2.0. */
+#include "imports.h"
+
+#if NNG_MAJOR_VERSION < 2
+
+typedef void (*stream_function)(nng_stream *, nng_aio *);
+
+static void receive_or_fail(nng_stream *, nng_aio *);
+static void send_or_fail(nng_stream *, nng_aio *);
+
+static tnng_import receive = {
+    .symbol = "nng_stream_recv",
+    .ours = (tnng_function) receive_or_fail,
+    .theirs = (tnng_function) nng_stream_recv,
+};
+static tnng_import send = {
+    .symbol = "nng_stream_send",
+    .ours = (tnng_function) send_or_fail,
+    .theirs = (tnng_function) nng_stream_send,
+};
+
+static void fail_if_stopped(nng_aio *aio)
+{
+    if (nng_aio_result(aio) == NNG_ECANCELED) {
+        nng_aio_finish(aio, NNG_ECLOSED);
+    }
+}
+
+/* [nng] */
+static void receive_or_fail(nng_stream *stream, nng_aio *aio)
+{
+    nng_stream_recv(stream, aio);
+    fail_if_stopped(aio);
+}
+
+/* [nng] */
+static void send_or_fail(nng_stream *stream, nng_aio *aio)
+{
+    nng_stream_send(stream, aio);
+    fail_if_stopped(aio);
+}
+
+/* [caller] [job] Before every endpoint that starts. */
+void tnng_stops_are_told(void)
+{
+    if (!tnng_forked() && !TNNG_WITHOUT("H1")) {
+        tnng_import_leads(&receive);
+        tnng_import_leads(&send);
+    }
+}
+
+#else
+
+void tnng_stops_are_told(void) { }
+
+#endif

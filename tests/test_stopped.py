@@ -1,0 +1,81 @@
+"""H1: sockets that are closed while messages pass, again and again, are all closed at once.
+
+Before nng 2.0 a connection that is closed between two steps of a message can hang nng's only
+reaper, and with it every later close of the process. With the workaround left out it soon does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from helpers import Finished, run_apart, url_of
+
+import trionng
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+AT_ONCE = 64
+
+
+async def send_on(pair: trionng.Pair0) -> None:
+    with contextlib.suppress(trionng.Closed):
+        while True:
+            await pair.send_many([b"a length, and then the rest"] * AT_ONCE)
+
+
+async def receive_on(pair: trionng.Pair0) -> None:
+    with contextlib.suppress(trionng.Closed):
+        while True:
+            await pair.recv_many(AT_ONCE)
+
+
+async def close_under_load(transport: str, directory: str, rounds: str) -> None:
+    """Close both ends of a pair while both send, until a close hangs; print how many did not."""
+    closed = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        while closed < int(rounds):
+            first, second = trionng.Pair0(), trionng.Pair0()
+            url = first.listen(url_of(transport, directory)).url
+            await second.dial(url, block=True)
+            async with trio.open_nursery() as nursery:
+                for pair in (first, second):
+                    nursery.start_soon(send_on, pair)
+                    nursery.start_soon(receive_on, pair)
+                await trio.sleep(0.01)
+                nursery.start_soon(first.aclose)
+                nursery.start_soon(second.aclose)
+            if any("nng has not closed it" in str(warning.message) for warning in caught):
+                break
+            closed += 1
+    print(closed, flush=True)
+    os._exit(0)  # a reaper that hangs would hold up the end of the process
+
+
+def run(transport: str, directory: Path, rounds: int, without: str = "") -> Finished:
+    return run_apart(
+        close_under_load, transport, str(directory), str(rounds),
+        seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp", "ws"])
+def test_close_while_messages_pass_ends(transport: str, tmp_path: Path) -> None:
+    """Whatever step of a message a connection is closed in, the reaper goes on."""
+    finished = run(transport, tmp_path, 200)
+
+    assert (finished.clean, finished.output) == (True, "200\n"), finished
+
+
+def test_close_while_messages_pass_hangs_without_the_workaround(tmp_path: Path) -> None:
+    """H1: a stopped step is never finished, and the reaper waits for it."""
+    finished = run("ipc", tmp_path, 1000, without="H1")
+
+    assert finished.clean, finished
+    assert int(finished.output) < 1000, finished
