@@ -106,6 +106,39 @@ async def test_serve_rep_one_request_at_a_time_needs_one_task() -> None:
     assert len(names) == 1
 
 
+async def test_serve_rep_that_never_runs_dry_lets_other_tasks_run() -> None:
+    """Of requests that are there already only a few are answered before it is others' turn."""
+    handled = 0
+    at_once: list[int] = []
+
+    async def handler(request: bytes) -> bytes:
+        nonlocal handled
+        handled += 1
+        return request
+
+    async def look() -> None:
+        while True:
+            before = handled
+            await trio.lowlevel.checkpoint()
+            at_once.append(handled - before)
+
+    async def client(req: trionng.Req0) -> None:
+        for _ in range(20):
+            await req.request(b"x")
+
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            nursery.start_soon(look)
+            async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as clients:
+                for _ in range(64):
+                    clients.start_soon(client, req)
+            nursery.cancel_scope.cancel()
+
+    assert sum(at_once) > 640, "most were answered before somebody looked"
+    assert max(at_once) <= 16, "Trio may run it last in one pass and first in the next"
+
+
 async def test_serve_rep_handler_that_raises_ends_the_nursery_with_a_note() -> None:
     """The exception is in the nursery's group, with a note that names service and peer."""
 

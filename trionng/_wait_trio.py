@@ -139,7 +139,13 @@ class _Port:
 
     @enable_ki_protection
     async def run(
-        self, submit: Submit, put_back: _ffi.PutBack, *, poll: bool = False, look: bool = True
+        self,
+        submit: Submit,
+        put_back: _ffi.PutBack,
+        *,
+        poll: bool = False,
+        look: bool = True,
+        rest: bool = True,
     ) -> _ffi.Done:
         """See `wait_for`; `look=False` submits whether the task is cancelled or not.
 
@@ -155,7 +161,8 @@ class _Port:
         code, op = submit(self.native, tag)
         del submit
         if code != _ffi.PARKED:
-            await cancel_shielded_checkpoint()
+            if rest:
+                await cancel_shielded_checkpoint()
             return code, op
         if poll and _ffi.cancel(op) == _ffi.LEFT:
             await cancel_shielded_checkpoint()
@@ -263,7 +270,7 @@ def _current_port() -> _Port:
 
 
 def wait_for(
-    submit: Submit, put_back: _ffi.PutBack = _ffi.drop, *, poll: bool = False
+    submit: Submit, put_back: _ffi.PutBack = _ffi.drop, *, poll: bool = False, rest: bool = True
 ) -> Awaitable[_ffi.Done]:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
@@ -275,8 +282,9 @@ def wait_for(
         put_back: called with a message that the task must not have: what a cancelled send gives
             back, what a receive brought just when Ctrl-C came.
         poll: do not wait; ETIMEDOUT when it is not finished at once.
+        rest: let other tasks run even when it finishes at once. Who says no does so now and then.
     """
-    return _current_port().run(submit, put_back, poll=poll)
+    return _current_port().run(submit, put_back, poll=poll, rest=rest)
 
 
 @enable_ki_protection
