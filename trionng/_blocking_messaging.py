@@ -47,8 +47,7 @@ class Messaging(Calls):
     _latest_pipe: PipeCore | None = None
 
     def _check(self, call: str, twin: str | None = None) -> None:
-        name = type(self).__name__
-        check_may_block(f"trionng.blocking.{name}.{call}", f"trionng.{name}.{twin or call}")
+        check_may_block(type(self), call, twin or call)
 
     def _over(self, code: int, timeout: float | None, option: int) -> str | None:
         """Say which time is over."""
@@ -61,7 +60,7 @@ class Messaging(Calls):
     ) -> None:
         """Receive a message that is still wanted into the waiter."""
         self._check(operation)
-        until = deadline(timeout if block else 0.0, self.recv_timeout)
+        until = deadline(timeout if block else 0.0, self._recv_timeout_ms)
         while True:
             code = self._receive_one(waiter, until)
             if code != 0:
@@ -71,7 +70,7 @@ class Messaging(Calls):
             waiter.refuse()
         if code == ETIMEDOUT and not block:
             code = _ffi.AGAIN
-        raise self._failed(code, operation, self._over(code, timeout, self.recv_timeout))
+        raise self._failed(code, operation, self._over(code, timeout, self._recv_timeout_ms))
 
     def _receive_one(self, waiter: _ffi.Waiter, until: float | None) -> int:
         return run(waiter, self._lane.receive, until)
@@ -86,9 +85,11 @@ class Messaging(Calls):
         self._check(operation)
         waiter = borrow()
         try:
-            code = run(waiter, submit, deadline(timeout, self.send_timeout))
+            code = run(waiter, submit, deadline(timeout, self._send_timeout_ms))
             if code != 0:
-                raise self._failed(code, operation, self._over(code, timeout, self.send_timeout))
+                raise self._failed(
+                    code, operation, self._over(code, timeout, self._send_timeout_ms)
+                )
             waiter.keep(thread)
         except BaseException:
             give_up(waiter, put_back)
@@ -181,7 +182,7 @@ class ManyReceiving(Messaging):
         self._check("recv_many")
         if most < 1:
             raise InvalidOperation(f"recv_many: {most} is not at least 1")
-        until = deadline(timeout, self.recv_timeout)
+        until = deadline(timeout, self._recv_timeout_ms)
         waiter = borrow()
         try:
             batch: list[bytes] = []
@@ -190,7 +191,7 @@ class ManyReceiving(Messaging):
                 if not batch:
                     code = self._receive_one(waiter, until)
                     if code != 0:
-                        why = self._over(code, timeout, self.recv_timeout)
+                        why = self._over(code, timeout, self._recv_timeout_ms)
                         raise self._failed(code, "recv_many", why)
                     batch = [waiter.copy(), *waiter.receive_many(self._lane, most - 1)]
                 if self._topics is not None:

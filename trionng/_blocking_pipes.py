@@ -59,7 +59,7 @@ class PipeEvents(PipeEventsCore[Pipe]):
 
     def __next__(self) -> PipeEvent[Pipe]:
         """Return the next event; a socket that was closed ends the iteration."""
-        check_may_block("a loop over trionng.blocking pipe events", "those of trionng: async for")
+        check_may_block(type(self), "__next__", "__anext__")
         while True:
             code = wait_for(self._native.wait)
             if code != 0:

@@ -6,6 +6,8 @@ does not wait is here: the objects that submit, the calls that never park, timeo
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from trionng import _ffi
@@ -152,22 +154,19 @@ class NeverReceiveCalls(Calls):
 
 def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
     """Read all that is to be sent, before anything is sent."""
-    batch = []
-    for data in messages:
+    batch = list(messages)
+    if set(map(type, batch)) <= {bytes}:
+        return batch  # type: ignore[return-value]
+    for data in batch:
         check_buffer(data)
-        batch.append(data if isinstance(data, bytes) else bytes(memoryview(data)))
-    return batch
+    return [data if isinstance(data, bytes) else bytes(memoryview(data)) for data in batch]
 
 
 def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
     """Return what one submission takes of a batch, from `start` on."""
-    end, size = start, 0
-    while end < len(batch) and end - start < _MESSAGES_AT_ONCE:
-        size += len(batch[end])
-        if end > start and size > _BYTES_AT_ONCE:
-            break
-        end += 1
-    return batch[start:end]
+    chunk = batch[start : start + _MESSAGES_AT_ONCE]
+    ends = list(itertools.accumulate(map(len, chunk)))
+    return chunk[: max(1, bisect.bisect_right(ends, _BYTES_AT_ONCE))]
 
 
 class SendMessage:

@@ -10,10 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def check_may_block(call: str, twin: str) -> None:
+def check_may_block(kind: type, call: str, twin: str) -> None:
     """Refuse to block a Trio task, and with it the whole run; name the call to await instead."""
     if trio.lowlevel.in_trio_task():
-        raise RuntimeError(f"{call} would block the Trio loop: in a Trio task, await {twin}")
+        name = kind.__name__
+        raise RuntimeError(
+            f"trionng.blocking.{name}.{call} would block the Trio loop: in a Trio task, await "
+            f"trionng.{name}.{twin}"
+        )
 
 
 def check_buffer(data: object) -> None:

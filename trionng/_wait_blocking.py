@@ -111,12 +111,13 @@ def _wait_with_signals(waiter: _ffi.Waiter, until: float | None) -> int:
 
 def deadline(timeout: float | None, option: int) -> float | None:
     """Return when a call is over: `timeout` in seconds, else the option in milliseconds."""
-    seconds = timeout if timeout is not None else (option / 1000 if option >= 0 else math.inf)
-    if seconds == math.inf:
+    if timeout is None:
+        return None if option < 0 else time.monotonic() + option / 1000
+    if timeout == math.inf:
         return None
-    if not seconds >= 0:
+    if not timeout >= 0:
         raise ValueError(f"timeout: {timeout} is not a number of seconds")
-    return time.monotonic() + seconds
+    return time.monotonic() + timeout
 
 
 def run(waiter: _ffi.Waiter, submit: Submit, until: float | None = None) -> int:

@@ -41,6 +41,13 @@ def take_bytes(
     return data
 
 
+def cut(packed: Any, sizes: Any, count: int) -> list[bytes]:
+    """Copy messages out that lie one behind the other in C memory."""
+    ends = list(itertools.accumulate(ffi.unpack(sizes, count), initial=0))
+    data: bytes = ffi.unpack(packed, ends[-1])
+    return [data[start:end] for start, end in itertools.pairwise(ends)]
+
+
 def starts_with(msg: Msg, prefixes: tuple[bytes, ...]) -> bool:
     """Say whether the body starts with one of the prefixes."""
     longest = max(map(len, prefixes), default=0)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._message import take_bytes
+from trionng._ffi._message import cut, take_bytes
 from trionng._ffi._pipes import NativeEvents, NativePipe
 from trionng._ffi._port import PARKED
 
@@ -105,18 +105,15 @@ class Lane:
         self, data: Any, port: Port | None, tag: int, *, _send: Any = lib.tnng_send_bytes
     ) -> Answer:
         """Send the bytes of a contiguous buffer."""
-        return self._send_data(_send, data, port, tag)
-
-    def _send_data(self, send: Any, data: Any, port: Port | None, tag: int) -> Answer:
         if port is None:
             native, scratch = _ends(port)
         else:
             native, scratch = port.native, port.scratch
         if type(data) is bytes:
-            code = send(self._native, data, len(data), native, tag, scratch)
+            code = _send(self._native, data, len(data), native, tag, scratch)
         else:
             with ffi.from_buffer(data) as view:
-                code = send(self._native, view, len(view), native, tag, scratch)
+                code = _send(self._native, view, len(view), native, tag, scratch)
         return code, scratch.op if code == PARKED else scratch.msg
 
     def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
@@ -126,7 +123,7 @@ class Lane:
 
     def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send, then receive, as one call."""
-        return self._send_data(lib.tnng_exchange_bytes, data, port, tag)
+        return self.send(data, port, tag, _send=lib.tnng_exchange_bytes)
 
     def receive_many(self, most: int) -> list[bytes]:
         """Return what is ready now, at most so many messages."""
@@ -142,19 +139,15 @@ class Lane:
                     break
                 taken.append(take_bytes(large[0]))
                 continue
-            lengths = ffi.unpack(sizes, count)
-            packed = ffi.unpack(buffer, sum(lengths))
-            end = 0
-            for length in lengths:
-                start, end = end, end + length
-                taken.append(packed[start:end])
-            if count < wanted and end <= ROOM // 2:
+            batch = cut(buffer, sizes, count)
+            taken += batch
+            if count < wanted and sum(map(len, batch)) <= ROOM // 2:
                 break
         return taken
 
     def send_many(self, batch: list[bytes]) -> tuple[int, int]:
         """Send until one would have to wait (AGAIN); return the code and how many went."""
-        sizes = ffi.new("uint32_t[]", [len(each) for each in batch])
+        sizes = ffi.new("uint32_t[]", list(map(len, batch)))
         sent = ffi.new("int *")
         code = lib.tnng_send_many(self._native, b"".join(batch), sizes, len(batch), sent)
         return code, sent[0]

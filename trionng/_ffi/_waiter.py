@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
 from trionng._ffi._load import ffi, lib
+from trionng._ffi._message import cut
 from trionng._ffi._port import NULL, PARKED, Port
 
 if TYPE_CHECKING:
@@ -114,13 +115,4 @@ class Waiter(Port):
         """Return what is ready now, at most so many messages, at most one batch."""
         native = self._native
         count = lib.tnng_waiter_receive_many(native, lane._native, most)
-        if count == 0:
-            return []
-        lengths = ffi.unpack(native.sizes, count)
-        packed = ffi.unpack(native.packed, sum(lengths))
-        batch = []
-        end = 0
-        for length in lengths:
-            start, end = end, end + length
-            batch.append(packed[start:end])
-        return batch
+        return cut(native.packed, native.sizes, count) if count else []
