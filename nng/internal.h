@@ -353,9 +353,6 @@ void tnng_push_watch(void);
 void tnng_push_parts(tnng_socket *, uint32_t pipe);
 void tnng_push_closed(tnng_socket *);
 
-/* stopped.c: H1 */
-void tnng_stops_are_told(void);
-
 /* hangup.c: S2 */
 bool tnng_path_is_taken(const char *path);
 

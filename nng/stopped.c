@@ -7,9 +7,13 @@
  *
  * No call of nng ends such a wait. But the step is submitted through a function that libnng exports
  * and imports again, and a stopped aio can be told by its result: here its callback is called after
- * all, with the error of a closed connection, as nng 2.0 does it. The transports submit under the
- * lock under which they cancel and in which their callbacks begin, and nng_aio_close comes before
- * every nng_aio_stop, so nothing else leaves that result behind.
+ * all, with the error of a closed connection, as nng 2.0 does it.
+ *
+ * Nothing else leaves that result (canceled) behind. Whoever submits (tcp, ipc, tls, ws, their http
+ * and TLS layers) holds a lock under which alone these aios are aborted, and which their callbacks
+ * take first; so neither an abort nor the callback comes between. Only stops come without that
+ * lock. Those of the transports follow a close, which has left "closed" behind; http stops its aios
+ * when it has nobody left to read or write for, and TLS when it has closed them, or not used them.
  *
  * This may go when every nng in use is 2.0. */
 #include "imports.h"
@@ -54,16 +58,14 @@ static void send_or_fail(nng_stream *stream, nng_aio *aio)
 }
 
 /* [caller] [job] Before every endpoint that starts. */
-void tnng_stops_are_told(void)
+bool tnng_stops_are_told(void)
 {
-    if (!tnng_forked() && !TNNG_WITHOUT("H1")) {
-        tnng_import_leads(&receive);
-        tnng_import_leads(&send);
-    }
+    return !tnng_forked() && !TNNG_WITHOUT("H1") && tnng_import_leads(&receive) &&
+           tnng_import_leads(&send);
 }
 
 #else
 
-void tnng_stops_are_told(void) { }
+bool tnng_stops_are_told(void) { return true; }
 
 #endif

@@ -39,6 +39,7 @@ from test_hostile_peers import (
 )
 
 import trionng
+import trionng.blocking
 from trionng import _ffi
 from trionng._ffi._load import lib
 
@@ -80,7 +81,6 @@ def c_code() -> str:
 
 # A socket that nobody holds is closed.
 OPEN: list[_ffi.NativeSocket] = []
-SOCKETS: list[trionng.Pull0] = []
 
 
 def opened(protocol: int) -> _ffi.NativeSocket:
@@ -363,23 +363,31 @@ def test_listen_on_a_path_in_use_leaves_its_listener_alone(tmp_path: Path):
     assert broken.output == "refused, and it is deaf\n", str(broken)
 
 
-def listen_twice_and_hear_warnings() -> None:
+def listen_and_dial_and_hear_warnings() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for url in ("inproc://unheard", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"):
-            SOCKETS.append(trionng.Pull0())
-            SOCKETS[-1].listen(url)
-            SOCKETS[-1]._abort()
+            pull, push = trionng.blocking.Pull0(), trionng.blocking.Push0()
+            push.dial(pull.listen(url).url)
+            pull.close()
+            push.close()
     print(*[each.message for each in caught], sep="\n")
 
 
 def test_listen_where_hangups_end_listeners_warns_once():
     """S2: where nothing helps, whoever listens is told."""
-    assert apart(listen_twice_and_hear_warnings).output == "\n"
+    assert apart(listen_and_dial_and_hear_warnings).output == "\n"
 
-    warned = apart(listen_twice_and_hear_warnings, without="S2")
+    warned = apart(listen_and_dial_and_hear_warnings, without="S2")
     [line] = warned.output.splitlines()
     assert line.startswith("listen tcp://127.0.0.1:0: with libnng before 1.6"), str(warned)
+
+
+def test_endpoint_where_closes_can_hang_warns_once():
+    """H1: where nothing helps, whoever listens or dials is told; test_stopped has the hazard."""
+    warned = apart(listen_and_dial_and_hear_warnings, without="H1")
+    [line] = warned.output.splitlines()
+    assert line.startswith("listen tcp://127.0.0.1:0: with libnng before 2.0"), str(warned)
 
 
 # N2

@@ -20,6 +20,7 @@ from trionng._endpoints import (
     DialerCore,
     ListenerCore,
     endpoint_error,
+    warn_of_closes,
     warn_of_hangups,
     warn_of_old_ws,
 )
@@ -290,6 +291,7 @@ class Core(Calls, Generic[D, L]):
             raise Closed(f"{type(self).__name__}.listen {url}: the socket is closed", url=url)
         warn_of_old_ws(url)
         warn_of_hangups(url)
+        warn_of_closes("listen", url)
         self._had_endpoint = True
         code, number = self._native.create_listener(url.encode())
         if code != 0:
@@ -329,6 +331,7 @@ class Core(Calls, Generic[D, L]):
         """Create a dialer that has not started."""
         if self._closed:
             raise Closed(f"{type(self).__name__}.dial {url}: the socket is closed", url=url)
+        warn_of_closes("dial", url)
         self._had_endpoint = True
         code, number = self._native.create_dialer(url.encode())
         if code != 0:

@@ -49,6 +49,7 @@ from trionng._ffi._socket import (
     SURVEYOR0 as SURVEYOR0,
     Lane as Lane,
     NativeSocket as NativeSocket,
+    closes_end as closes_end,
     hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
     pair0_leaks as pair0_leaks,

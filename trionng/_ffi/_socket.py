@@ -48,6 +48,12 @@ def hangups_are_survived() -> bool:
     return survived
 
 
+def closes_end() -> bool:
+    """See to it that closing a connection in the middle of a message ends (H1); say if it does."""
+    ends: bool = lib.tnng_stops_are_told()
+    return ends
+
+
 class SocketCounts(NamedTuple):
     """What a socket has counted."""
 
