@@ -344,3 +344,21 @@ def test_endpoint_tells_what_it_is(flavour):
         for made, name in ((dialer, "url"), (listener, "id"), (listener, "socket")):
             with pytest.raises(AttributeError):
                 setattr(made, name, getattr(made, name))
+
+
+@pytest.mark.parametrize("module", FLAVOURS.values(), ids=FLAVOURS)
+def test_linger_is_a_number_of_seconds(module) -> None:
+    """Seconds, 0 or more; anything else is refused before anything is opened."""
+    socket = module.Push0(linger=2.5)
+    try:
+        for good in (0, 1.5, math.inf):
+            socket.linger = good
+            assert socket.linger == good
+        for bad, error in ((-1, ValueError), (math.nan, ValueError), ("1", TypeError)):
+            with pytest.raises(error, match=r"Push0\.linger"):
+                socket.linger = bad
+            with pytest.raises(error, match=r"Push0\.linger"):
+                module.Push0(linger=bad)
+        assert socket.linger == math.inf
+    finally:
+        socket._abort()

@@ -234,8 +234,9 @@ async def test_serve_pipes_handler_that_raises_ends_the_nursery() -> None:
     assert "ValueError" in repr(caught.value)
 
 
-async def test_serve_pipes_of_an_ordinary_pair_is_refused() -> None:
+@pytest.mark.parametrize("protocol", [trionng.Pair1, trionng.Pair0, trionng.Bus0])
+async def test_serve_pipes_of_a_socket_that_is_not_polyamorous_is_refused(protocol) -> None:
     """Only a polyamorous Pair1 has peers to tell apart."""
-    async with trionng.Pair1() as pair, trio.open_nursery() as nursery:
+    async with protocol() as socket, trio.open_nursery() as nursery:
         with pytest.raises(trionng.InvalidOperation, match="polyamorous"):
-            await trionng.serve_pipes(nursery, pair, echo)
+            await trionng.serve_pipes(nursery, socket, echo)

@@ -25,7 +25,14 @@ from trionng._endpoints import (
     warn_of_old_ws,
 )
 from trionng._errors import Ambiguous, Closed, error_for
-from trionng._options import BoolOption, IntOption, NameOption, SizeLimit, TextOption
+from trionng._options import (
+    BoolOption,
+    IntOption,
+    LingerOption,
+    NameOption,
+    SizeLimit,
+    TextOption,
+)
 from trionng._pipes import PipeCore
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
@@ -84,6 +91,7 @@ class Core(Calls, Generic[D, L]):
     _dialer_type: type[D]
     _listener_type: type[L]
     _pipe_type: type[PipeCore] = PipeCore
+    _linger: float = 0
 
     recv_max_size: SizeLimit = SizeLimit()
     reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
@@ -91,6 +99,7 @@ class Core(Calls, Generic[D, L]):
     tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
     tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
     name: NameOption = NameOption()
+    linger: LingerOption = LingerOption()
     tls_config: TLSOption = TLSOption()
     raw: BoolOption = BoolOption("raw", writable=False)
     protocol: IntOption = IntOption("protocol", "int", writable=False)

@@ -368,6 +368,33 @@ class TimeoutOption:
         setattr(obj, self._slot, set_int(obj, self._name, value, -1, INT_MAX, ms=True))
 
 
+class HasLinger(Protocol):
+    """What can wait when it closes."""
+
+    _linger: float
+
+
+class LingerOption:
+    """How many seconds a close may wait until what was accepted is written."""
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: HasLinger, owner: type) -> float: ...
+    def __get__(self, obj: HasLinger | None, owner: type) -> Self | float:
+        if obj is None:
+            return self
+        return obj._linger
+
+    def __set__(self, obj: HasLinger, value: float) -> None:
+        attempted = f"set {type(obj).__name__}.linger"
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise TypeError(f"{attempted}: seconds are needed, not {type(value).__name__}")
+        if not value >= 0:
+            raise InvalidOperation(f"{attempted}: {value} s is not 0 or more")
+        obj._linger = value
+
+
 def seconds(milliseconds: int) -> float:
     """Return a timeout option in Trio's terms."""
     return math.inf if milliseconds < 0 else milliseconds / 1000

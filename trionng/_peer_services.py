@@ -191,7 +191,7 @@ async def serve_pipes(
                 await connection.send(data)
         await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
     """
-    if not socket.polyamorous:
+    if not getattr(socket, "polyamorous", False):
         raise InvalidOperation("serve_pipes: the socket is not Pair1(polyamorous=True)")
     if queue < 0:
         raise InvalidOperation(f"serve_pipes: queue={queue} is not at least 0")
