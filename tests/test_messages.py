@@ -202,8 +202,8 @@ def count_messages() -> None:
         with open("/proc/self/statm", encoding="ascii") as numbers:
             return int(numbers.read().split()[1]) * 4096
 
-    for turn in range(2000):
-        if turn == 200:
+    for turn in range(600):
+        if turn == 100:
             before = resident()
         message = trionng.Message(bytes(100_000))
         view = message.body
