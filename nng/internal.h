@@ -356,6 +356,12 @@ void tnng_push_closed(tnng_socket *);
 /* stopped.c: H1 */
 void tnng_stops_are_told(void);
 
+/* ws_dial.c: H2 */
+void tnng_ws_dials_apart(void);
+
+/* ws_listen.c: H3 */
+void tnng_ws_servers_stop_first(void);
+
 /* hangup.c: S2 */
 bool tnng_path_is_taken(const char *path);
 
