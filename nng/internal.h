@@ -142,6 +142,7 @@ struct tnng_lane {
     uint32_t asker;         /* the pipe it came through */
     int sending;            /* sends that are with nng */
     int keep;               /* receives that stand whether somebody waits or not */
+    bool parting;           /* C10: none is cancelled, a peer is leaving */
     int useful;             /* slots in the ring that may still serve somebody */
     tnng_slot *head, *tail; /* the ring, in the order of submission */
     tnng_slot *spare;       /* slots with an idle aio */
@@ -347,6 +348,10 @@ void tnng_events_shut(tnng_socket *);
 bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
+
+/* receive.c: C10 */
+void tnng_pair_parts(tnng_socket *);
+void tnng_pair_joins(tnng_socket *);
 
 /* push.c: C9 */
 void tnng_push_watch(void);

@@ -237,7 +237,7 @@ static void cancel_surplus(tnng_lane *lane)
 {
     int wanted = wanted_receives(lane);
 
-    while (lane->useful > wanted) {
+    while (lane->useful > wanted && !lane->parting) {
         tnng_slot *youngest = NULL;
         for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
             if (slot->pending && !slot->unwanted) {
@@ -472,3 +472,38 @@ void tnng_lane_keep(tnng_lane *lane, int messages)
     tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }
+
+/* C10: when the peer of a Pair0 or Pair1 leaves, nng forgets its connection, and can then still
+ * note that this very connection holds a message (all versions): the next receive follows a null
+ * pointer. It does not when somebody waits for that message. So a receive stands from here on,
+ * before nng forgets the connection; what it brings keeps its place in the ring. */
+static void part_or_join(tnng_socket *socket, bool parting)
+{
+    int number = socket->protocol_number;
+
+    if ((number != TNNG_PAIR0 && number != TNNG_PAIR1) || TNNG_WITHOUT("C10")) {
+        return;
+    }
+    pthread_mutex_lock(&socket->lock);
+    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
+        bool stands = false;
+        pthread_mutex_lock(&lane->lock);
+        lane->parting = parting;
+        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+            stands |= slot->pending && !slot->unwanted;
+        }
+        if (parting && !stands && !lane->closed) {
+            post(lane);
+        } else if (!parting && !lane->closed) {
+            cancel_surplus(lane);
+        }
+        pthread_mutex_unlock(&lane->lock);
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+/* [nng] Told before nng forgets the connection. */
+void tnng_pair_parts(tnng_socket *socket) { part_or_join(socket, true); }
+
+/* [nng] Another one has taken its place. */
+void tnng_pair_joins(tnng_socket *socket) { part_or_join(socket, false); }

@@ -1,6 +1,6 @@
 """H2, H3: ws endpoints that are closed while somebody connects are closed at once.
 
-Before nng 2.0 a ws dialer, and a ws listener, can be closed at a moment that hangs nng's only reaper
+Before nng 2.0 a ws dialer, or a ws listener, closed at the wrong moment hangs nng's only reaper,
 or panics. With the workarounds left out one of them soon is.
 """
 
@@ -122,6 +122,6 @@ def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround(
     """H2: an attempt is finished twice, or never."""
     finished = run(close_while_dialling, 5000, without="H2")
 
-    assert "panic: " in finished.errors or (
-        finished.clean and int(finished.output) < 5000
-    ), finished
+    assert "panic: " in finished.errors or (finished.clean and int(finished.output) < 5000), (
+        finished
+    )
