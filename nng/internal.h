@@ -273,6 +273,8 @@ int tnng_submitted(tnng_port *, tnng_lane *home, int code);
 /* receive.c: all with lane->lock held */
 int tnng_lane_leave(tnng_lane *, tnng_op *);
 void tnng_lane_settle(tnng_lane *);
+int tnng_lane_post(tnng_lane *);
+void tnng_lane_cancel_surplus(tnng_lane *);
 void tnng_lane_supersede(tnng_lane *);
 void tnng_lane_wait(tnng_lane *, tnng_op *);
 /* Closes the gate, wakes who waits. Takes lane->lock. */
@@ -349,7 +351,7 @@ bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
-/* receive.c: C10 */
+/* pair.c: C10 */
 void tnng_pair_parts(tnng_socket *);
 void tnng_pair_joins(tnng_socket *);
 

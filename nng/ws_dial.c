@@ -1,9 +1,8 @@
 /* H2: ws dialers that are closed while they connect. A ws dialer of nng connects in steps: TCP, the
  * request, the answer. Taking the attempt back looks at "who waits" under one lock, and a step that
- * ends looks under another: at the wrong moment both finish the same aio, and nng panics. At another
- * moment the attempt stays on the dialer's list, and nng's only reaper waits for that list to
- * become empty: for ever, and with it every nng_close of the process. (Issue 1734, "not absolutely
- * clear" even to those who mended part of it in 1.7.)
+ * ends looks under another: at the wrong moment both finish the same aio, and nng panics. Or the
+ * attempt stays on the dialer's list, and nng's only reaper waits for that list to become empty:
+ * for ever, and with it every nng_close of the process. (Issue 1734; 1.7 mended part of it.)
  *
  * Nothing is wrong with an attempt that is left to itself. So libnng's own calls to dial, close and
  * free a stream dialer lead here, and a ws dialer is dialled with an aio of ours, which is never

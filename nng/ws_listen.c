@@ -1,9 +1,9 @@
 /* H3: ws listeners that are closed while clients ask for their upgrade. Before nng 1.7 (issue 1733)
  * the close holds the listener's lock while it waits until the reaper has taken the connections of
  * the HTTP server; the reaper waits for the callback that reads the request; and that waits for the
- * listener's lock. So the close, the reaper, and then every close of the process hang. And freeing a
- * listener, which the reaper does, waits for answers that are being written, and nobody wakes it
- * when the last of them fails.
+ * listener's lock. So the close, the reaper, and then every close of the process hang. And freeing
+ * a listener, which the reaper does, waits for answers that are being written, and nobody wakes it
+ * when the last of them fails (all 1.x).
  *
  * The server can be stopped by itself, before and without that lock: then the close finds it
  * stopped. Several ws listeners may share a server; it is stopped with the last of them. And the
