@@ -7,9 +7,10 @@
  *
  * No call of nng ends such a wait. But the step is submitted through a function that libnng exports
  * and imports again, and a stopped aio can be told by its result: here its callback is called after
- * all, with the error of a closed connection, as nng 2.0 does it. The transports submit under the
- * lock under which they cancel and in which their callbacks begin, and nng_aio_close comes before
- * every nng_aio_stop, so nothing else leaves that result behind.
+ * all, as nng 2.0 does it. The error says that the peer has gone, not that we have closed: steps of
+ * a handshake end here too, and a listener that hears of a close never accepts anybody again. The
+ * transports submit under the lock under which they cancel and in which their callbacks begin, and
+ * nng_aio_close comes before every nng_aio_stop, so nothing else leaves that result behind.
  *
  * This may go when every nng in use is 2.0. */
 #include "imports.h"
@@ -35,7 +36,7 @@ static tnng_import send = {
 static void fail_if_stopped(nng_aio *aio)
 {
     if (nng_aio_result(aio) == NNG_ECANCELED) {
-        nng_aio_finish(aio, NNG_ECLOSED);
+        nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
 
