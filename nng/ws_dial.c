@@ -194,7 +194,7 @@ static void free_when_ended(nng_stream_dialer *dialer)
     }
     nng_stream_dialer_free(dialer);
     if (ws != NULL) {
-        nng_aio_free(ws->attempt);
+        nng_aio_reap(ws->attempt);
         free(ws);
     }
 }
