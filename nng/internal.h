@@ -142,6 +142,7 @@ struct tnng_lane {
     uint32_t asker;         /* the pipe it came through */
     int sending;            /* sends that are with nng */
     int keep;               /* receives that stand whether somebody waits or not */
+    bool parting;           /* C10: none is cancelled, a peer is leaving */
     int useful;             /* slots in the ring that may still serve somebody */
     tnng_slot *head, *tail; /* the ring, in the order of submission */
     tnng_slot *spare;       /* slots with an idle aio */
@@ -272,6 +273,8 @@ int tnng_submitted(tnng_port *, tnng_lane *home, int code);
 /* receive.c: all with lane->lock held */
 int tnng_lane_leave(tnng_lane *, tnng_op *);
 void tnng_lane_settle(tnng_lane *);
+int tnng_lane_post(tnng_lane *);
+void tnng_lane_cancel_surplus(tnng_lane *);
 void tnng_lane_supersede(tnng_lane *);
 void tnng_lane_wait(tnng_lane *, tnng_op *);
 /* Closes the gate, wakes who waits. Takes lane->lock. */
@@ -348,10 +351,20 @@ bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
+/* pair.c: C10 */
+void tnng_pair_parts(tnng_socket *);
+void tnng_pair_joins(tnng_socket *);
+
 /* push.c: C9 */
 void tnng_push_watch(void);
 void tnng_push_parts(tnng_socket *, uint32_t pipe);
 void tnng_push_closed(tnng_socket *);
+
+/* ws_dial.c: H2 */
+void tnng_ws_dials_apart(void);
+
+/* ws_listen.c: H3 */
+void tnng_ws_servers_stop_first(void);
 
 /* hangup.c: S2 */
 bool tnng_path_is_taken(const char *path);

@@ -74,6 +74,7 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
         wake_pipe_waiters(socket);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
+    tnng_pair_joins(socket);
 }
 
 /* [nng] On the reaper's thread. */
@@ -105,7 +106,11 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             tell_dialer(socket, pipe);
         }
     }
+    bool alone = socket->connected == 0;
     pthread_mutex_unlock(&socket->pipes_lock);
+    if (alone) {
+        tnng_pair_parts(socket);
+    }
 }
 
 /* [caller] Before the first endpoint, so that no pipe is missed. */

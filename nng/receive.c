@@ -10,7 +10,6 @@
 #include "internal.h"
 
 static void on_received(void *);
-static void cancel_surplus(tnng_lane *);
 
 void tnng_slot_set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
 {
@@ -58,7 +57,7 @@ void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
 
 /* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order
  * of the ring is the order of submission, and a cancel cannot fall between the two. */
-static int post(tnng_lane *lane)
+int tnng_lane_post(tnng_lane *lane)
 {
     tnng_slot *slot = new_slot(lane);
     int code = 0;
@@ -176,7 +175,7 @@ static void settle(tnng_lane *lane)
         /* Enough for now: posted together they cost nng far less than one by one. */
         return;
     }
-    while (!lane->closed && lane->useful < wanted && (code = post(lane)) == 0) {
+    while (!lane->closed && lane->useful < wanted && (code = tnng_lane_post(lane)) == 0) {
     }
     while (code == NNG_ENOMEM && lane->useful == 0 && (op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
@@ -197,7 +196,7 @@ void tnng_lane_settle(tnng_lane *lane)
 static void trim(tnng_lane *lane)
 {
     if (!(lane->traits & STANDING) && !lane->closed) {
-        cancel_surplus(lane);
+        tnng_lane_cancel_surplus(lane);
     }
 }
 
@@ -233,11 +232,11 @@ static void on_received(void *arg)
 }
 
 /* [caller] Cancels the youngest receives that nobody is left for. */
-static void cancel_surplus(tnng_lane *lane)
+void tnng_lane_cancel_surplus(tnng_lane *lane)
 {
     int wanted = wanted_receives(lane);
 
-    while (lane->useful > wanted) {
+    while (lane->useful > wanted && !lane->parting) {
         tnng_slot *youngest = NULL;
         for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
             if (slot->pending && !slot->unwanted) {
@@ -273,7 +272,7 @@ int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
      * caller leaves. */
     if (!(lane->traits & STANDING) || op->chain ||
         ((lane->traits & TRY_RECEIVE) && TNNG_WITHOUT("C1"))) {
-        cancel_surplus(lane);
+        tnng_lane_cancel_surplus(lane);
     }
     return TNNG_LEFT;
 }
@@ -456,7 +455,7 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
     tnng_lane_put_first(lane, msg, true);
     tnng_lane_settle(lane);
     if (!(lane->traits & STANDING)) {
-        cancel_surplus(lane);
+        tnng_lane_cancel_surplus(lane);
     }
     pthread_mutex_unlock(&lane->lock);
 }
@@ -468,7 +467,7 @@ void tnng_lane_keep(tnng_lane *lane, int messages)
     }
     pthread_mutex_lock(&lane->lock);
     lane->keep = messages;
-    cancel_surplus(lane);
+    tnng_lane_cancel_surplus(lane);
     tnng_lane_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }

@@ -7,7 +7,8 @@
  *
  * No call of nng ends such a wait. But the step is submitted through a function that libnng exports
  * and imports again, and a stopped aio can be told by its result: here its callback is called after
- * all, with the error of a closed connection, as nng 2.0 does it.
+ * all, as nng 2.0 does it. The error says that the peer has gone, not that we have closed: steps of
+ * a handshake end here too, and a listener that hears of a close never accepts anybody again.
  *
  * Nothing else leaves that result (canceled) behind. Whoever submits (tcp, ipc, tls, ws, their http
  * and TLS layers) holds a lock under which alone these aios are aborted, and which their callbacks
@@ -39,7 +40,7 @@ static tnng_import send = {
 static void fail_if_stopped(nng_aio *aio)
 {
     if (nng_aio_result(aio) == NNG_ECANCELED) {
-        nng_aio_finish(aio, NNG_ECLOSED);
+        nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
 

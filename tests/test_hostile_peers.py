@@ -308,6 +308,22 @@ def test_strangers_misbehaving_disturb_nobody(transport: str) -> None:
     assert done.clean, str(done)
 
 
+async def leave_after_encrypting(rounds: str) -> None:
+    """Let strangers go who have got through TLS and said nothing; each time ask as a new one."""
+    async with serving("tls+tcp") as (_, url):
+        for number in range(int(rounds)):
+            await trio.to_thread.run_sync(encrypted_then_gone, url, [])
+            assert await is_served(url), number
+    print("served")
+
+
+def test_listener_left_by_those_it_encrypted_for_serves_newcomers() -> None:
+    """H1: a step of a handshake that nng stops does not tell the listener that it was closed."""
+    done = run_apart(leave_after_encrypting, "3", seconds=60)
+
+    assert (done.clean, done.output) == (True, "served\n"), str(done)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="done where libraries are linked by ELF")
 def test_hangups_are_survived_here() -> None:
     """Whatever libnng is in use and however it is linked, nobody has to be warned."""

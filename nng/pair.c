@@ -1,0 +1,38 @@
+/* C10: peers of Pair0 and Pair1 that leave while their messages arrive. nng forgets the connection,
+ * and can then still note that this very connection holds a message (all versions): the next
+ * receive follows a null pointer. It does not when somebody waits for that message.
+ *
+ * So a receive stands from the moment the peer is gone, which is before nng forgets the connection,
+ * until the next one is there. What it brings keeps its place in the ring. */
+#include "internal.h"
+
+static void part_or_join(tnng_socket *socket, bool parting)
+{
+    int number = socket->protocol_number;
+
+    if ((number != TNNG_PAIR0 && number != TNNG_PAIR1) || TNNG_WITHOUT("C10")) {
+        return;
+    }
+    pthread_mutex_lock(&socket->lock);
+    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
+        bool stands = false;
+        pthread_mutex_lock(&lane->lock);
+        lane->parting = parting;
+        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+            stands |= slot->pending && !slot->unwanted;
+        }
+        if (parting && !stands && !lane->closed) {
+            tnng_lane_post(lane);
+        } else if (!parting && !lane->closed) {
+            tnng_lane_cancel_surplus(lane);
+        }
+        pthread_mutex_unlock(&lane->lock);
+    }
+    pthread_mutex_unlock(&socket->lock);
+}
+
+/* [nng] Told before nng forgets the connection. */
+void tnng_pair_parts(tnng_socket *socket) { part_or_join(socket, true); }
+
+/* [nng] Another one has taken its place. */
+void tnng_pair_joins(tnng_socket *socket) { part_or_join(socket, false); }

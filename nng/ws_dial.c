@@ -1,0 +1,219 @@
+/* H2: ws dialers that are closed while they connect. A ws dialer of nng connects in steps: TCP, the
+ * request, the answer. Taking the attempt back looks at "who waits" under one lock, and a step that
+ * ends looks under another: at the wrong moment both finish the same aio, and nng panics. Or the
+ * attempt stays on the dialer's list, and nng's only reaper waits for that list to become empty:
+ * for ever, and with it every nng_close of the process. (Issue 1734; 1.7 mended part of it.)
+ *
+ * Nothing is wrong with an attempt that is left to itself. So libnng's own calls to dial, close and
+ * free a stream dialer lead here, and a ws dialer is dialled with an aio of ours, which is never
+ * cancelled. Whoever takes the attempt back is answered at once; what the attempt comes to is
+ * dropped, and the dialer is closed and freed when it has ended. Its steps have timeouts of nng's
+ * (2 s) and of the system's.
+ *
+ * This may go when every nng in use is 2.0. */
+#include <stdlib.h>
+
+#include "imports.h"
+
+#include <nng/transport/ws/websocket.h>
+
+#if NNG_MAJOR_VERSION < 2
+
+typedef struct ws_dialer {
+    struct ws_dialer *next;
+    nng_stream_dialer *dialer;
+    nng_aio *attempt; /* ours */
+    nng_aio *waiting; /* nng's; NULL when it has been answered */
+    bool busy;        /* an attempt has not ended: nobody else closes or frees it */
+    bool closed, freed;
+} ws_dialer;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and all of its members */
+static ws_dialer *dialers;
+
+static void dial_apart(nng_stream_dialer *, nng_aio *);
+static void close_when_ended(nng_stream_dialer *);
+static void free_when_ended(nng_stream_dialer *);
+
+static tnng_import imports[] = {
+    {.symbol = "nng_stream_dialer_free",
+        .ours = (tnng_function) free_when_ended,
+        .theirs = (tnng_function) nng_stream_dialer_free},
+    {.symbol = "nng_stream_dialer_close",
+        .ours = (tnng_function) close_when_ended,
+        .theirs = (tnng_function) nng_stream_dialer_close},
+    /* The last: no attempt is made apart unless the others lead here. */
+    {.symbol = "nng_stream_dialer_dial",
+        .ours = (tnng_function) dial_apart,
+        .theirs = (tnng_function) nng_stream_dialer_dial},
+};
+
+/* With the lock held. */
+static ws_dialer **find(nng_stream_dialer *dialer)
+{
+    ws_dialer **at = &dialers;
+
+    while (*at != NULL && (*at)->dialer != dialer) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+/* [nng] An attempt has ended. */
+static void pass_on(void *arg)
+{
+    ws_dialer *ws = arg;
+    int code = nng_aio_result(ws->attempt);
+    nng_stream *stream = code == 0 ? nng_aio_get_output(ws->attempt, 0) : NULL;
+
+    pthread_mutex_lock(&lock);
+    nng_aio *waiting = ws->waiting;
+    bool closed = ws->closed;
+    ws->waiting = NULL;
+    ws->busy = closed; /* from here on `ws` belongs to who frees it, unless it was closed */
+    pthread_mutex_unlock(&lock);
+
+    if (waiting != NULL) {
+        nng_aio_set_output(waiting, 0, stream);
+        nng_aio_finish(waiting, code);
+    } else if (stream != NULL) {
+        nng_stream_close(stream);
+        nng_stream_free(stream);
+    }
+    if (!closed) {
+        return;
+    }
+    nng_stream_dialer_close(ws->dialer);
+    pthread_mutex_lock(&lock);
+    bool freed = ws->freed;
+    ws->busy = false;
+    pthread_mutex_unlock(&lock);
+    if (freed) {
+        nng_stream_dialer_free(ws->dialer);
+        nng_aio_reap(ws->attempt); /* this is its callback */
+        free(ws);
+    }
+}
+
+/* [nng] [job] */
+static void take_back(nng_aio *aio, void *arg, int code)
+{
+    ws_dialer *ws = arg;
+
+    pthread_mutex_lock(&lock);
+    bool waits = ws->waiting == aio;
+    if (waits) {
+        ws->waiting = NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    if (waits) {
+        nng_aio_finish(aio, code);
+    }
+}
+
+/* NULL: not one of ws, or no memory. */
+static ws_dialer *find_or_add(nng_stream_dialer *dialer)
+{
+    size_t size;
+
+    if (nng_stream_dialer_get_size(dialer, NNG_OPT_WS_RECVMAXFRAME, &size) != 0) {
+        return NULL;
+    }
+    pthread_mutex_lock(&lock);
+    ws_dialer **at = find(dialer);
+    if (*at == NULL && (*at = calloc(1, sizeof(**at))) != NULL) {
+        (*at)->dialer = dialer;
+        if (nng_aio_alloc(&(*at)->attempt, pass_on, *at) != 0) {
+            free(*at);
+            *at = NULL;
+        }
+    }
+    ws_dialer *ws = *at;
+    pthread_mutex_unlock(&lock);
+    return ws;
+}
+
+/* [nng] [caller] [job] */
+static void dial_apart(nng_stream_dialer *dialer, nng_aio *aio)
+{
+    ws_dialer *ws = find_or_add(dialer);
+
+    if (ws == NULL) {
+        nng_stream_dialer_dial(dialer, aio);
+        return;
+    }
+    if (!nng_aio_begin(aio)) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    bool refused = ws->busy || ws->closed;
+    if (!refused) {
+        ws->busy = true;
+        ws->waiting = aio;
+    }
+    pthread_mutex_unlock(&lock);
+    if (refused) {
+        nng_aio_finish(aio, NNG_ECLOSED);
+        return;
+    }
+    nng_aio_defer(aio, take_back, ws);
+    nng_stream_dialer_dial(dialer, ws->attempt);
+}
+
+/* [job] nng has cancelled who waited. (An aio that was stopped between begin and defer is not told
+ * any more: it must not be finished later either.) */
+static void close_when_ended(nng_stream_dialer *dialer)
+{
+    pthread_mutex_lock(&lock);
+    ws_dialer *ws = *find(dialer);
+    bool busy = ws != NULL && ws->busy;
+    if (ws != NULL) {
+        ws->waiting = NULL;
+        ws->closed = true;
+    }
+    pthread_mutex_unlock(&lock);
+    if (!busy) {
+        nng_stream_dialer_close(dialer);
+    }
+}
+
+/* [nng] The reaper. */
+static void free_when_ended(nng_stream_dialer *dialer)
+{
+    pthread_mutex_lock(&lock);
+    ws_dialer **at = find(dialer), *ws = *at;
+    bool busy = ws != NULL && ws->busy;
+    if (ws != NULL) {
+        *at = ws->next;
+        ws->waiting = NULL;
+        ws->closed = ws->freed = true;
+    }
+    pthread_mutex_unlock(&lock);
+    if (busy) {
+        return;
+    }
+    nng_stream_dialer_free(dialer);
+    if (ws != NULL) {
+        nng_aio_reap(ws->attempt);
+        free(ws);
+    }
+}
+
+/* [caller] Before every dialer that starts. */
+void tnng_ws_dials_apart(void)
+{
+    if (tnng_forked() || TNNG_WITHOUT("H2")) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+        if (!tnng_import_leads(&imports[i])) {
+            return;
+        }
+    }
+}
+
+#else
+
+void tnng_ws_dials_apart(void) { }
+
+#endif

@@ -1,0 +1,199 @@
+/* H3: ws listeners that are closed while clients ask for their upgrade. Before nng 1.7 (issue 1733)
+ * the close holds the listener's lock while it waits until the reaper has taken the connections of
+ * the HTTP server; the reaper waits for the callback that reads the request; and that waits for the
+ * listener's lock. So the close, the reaper, and then every close of the process hang. And freeing
+ * a listener, which the reaper does, waits for answers that are being written, and nobody wakes it
+ * when the last of them fails (all 1.x).
+ *
+ * The server can be stopped by itself, before and without that lock: then the close finds it
+ * stopped. Several ws listeners may share a server; it is stopped with the last of them. And the
+ * freeing can come later, when all answers have failed, and in a thread of its own. libnng's own
+ * calls to start, close and free a stream listener lead here.
+ *
+ * The stopping may go when every nng in use is 1.7 or later, the freeing when it is 2.0. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "imports.h"
+
+#include <nng/supplemental/http/http.h>
+#include <nng/transport/ws/websocket.h>
+
+#if NNG_MAJOR_VERSION < 2
+
+/* After the close: more than nng's timeout for an answer. */
+enum { FREE_AFTER_SECONDS = 3 };
+
+static void *free_now(void *listener)
+{
+    sleep(FREE_AFTER_SECONDS);
+    nng_stream_listener_free(listener);
+    return NULL;
+}
+
+static bool is_ws(nng_stream_listener *listener)
+{
+    size_t size;
+
+    return listener != NULL &&
+           nng_stream_listener_get_size(listener, NNG_OPT_WS_RECVMAXFRAME, &size) == 0;
+}
+
+/* [nng] The reaper. */
+static void free_later(nng_stream_listener *listener)
+{
+    if (!is_ws(listener) || !tnng_run_thread(free_now, listener)) {
+        nng_stream_listener_free(listener);
+    }
+}
+
+#if NNG_MINOR_VERSION < 7
+
+typedef struct ws_listener {
+    struct ws_listener *next;
+    nng_stream_listener *listener;
+    nng_http_server *server; /* held */
+} ws_listener;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list */
+/* One close after the other, so that the last one is known; never taken by the reaper. */
+static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
+static ws_listener *listeners;
+
+/* The server is found by its host and the port it has got. */
+static nng_http_server *hold_server(nng_stream_listener *listener)
+{
+    nng_http_server *server = NULL;
+    nng_url *parsed;
+    char *text, port_text[16];
+    int port;
+
+    if (nng_stream_listener_get_string(listener, NNG_OPT_URL, &text) != 0) {
+        return NULL;
+    }
+    if (nng_url_parse(&parsed, text) == 0) {
+        nng_url url = *parsed;
+        if (nng_stream_listener_get_int(listener, NNG_OPT_TCP_BOUND_PORT, &port) == 0) {
+            snprintf(port_text, sizeof(port_text), "%d", port);
+            url.u_port = port_text;
+            if (nng_http_server_hold(&server, &url) != 0) {
+                server = NULL;
+            }
+        }
+        nng_url_free(parsed);
+    }
+    nng_strfree(text);
+    return server;
+}
+
+/* [job] */
+static int listen_and_note(nng_stream_listener *listener)
+{
+    int code = nng_stream_listener_listen(listener);
+
+    if (code == 0 && is_ws(listener)) {
+        nng_http_server *server = hold_server(listener);
+        ws_listener *ws = server == NULL ? NULL : malloc(sizeof(*ws));
+        if (ws != NULL) {
+            pthread_mutex_lock(&lock);
+            *ws = (ws_listener){.next = listeners, .listener = listener, .server = server};
+            listeners = ws;
+            pthread_mutex_unlock(&lock);
+        } else if (server != NULL) {
+            nng_http_server_release(server);
+        }
+    }
+    return code;
+}
+
+static bool is_noted(nng_stream_listener *listener)
+{
+    pthread_mutex_lock(&lock);
+    ws_listener *ws = listeners;
+    while (ws != NULL && ws->listener != listener) {
+        ws = ws->next;
+    }
+    pthread_mutex_unlock(&lock);
+    return ws != NULL;
+}
+
+/* NULL: somebody else has closed it. */
+static ws_listener *forget(nng_stream_listener *listener, bool *last)
+{
+    ws_listener *ws = NULL;
+
+    pthread_mutex_lock(&lock);
+    for (ws_listener **at = &listeners; *at != NULL && ws == NULL;) {
+        if ((*at)->listener == listener) {
+            ws = *at;
+            *at = ws->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    *last = ws != NULL;
+    for (ws_listener *other = listeners; other != NULL && *last; other = other->next) {
+        *last = other->server != ws->server;
+    }
+    pthread_mutex_unlock(&lock);
+    return ws;
+}
+
+/* [job], and [nng] for listeners that are not of ws */
+static void stop_and_close(nng_stream_listener *listener)
+{
+    bool last;
+
+    if (!is_noted(listener)) {
+        nng_stream_listener_close(listener);
+        return;
+    }
+    pthread_mutex_lock(&closing);
+    ws_listener *ws = forget(listener, &last);
+    if (last) {
+        nng_http_server_stop(ws->server);
+    }
+    nng_stream_listener_close(listener);
+    if (last) {
+        nng_http_server_start(ws->server); /* only sets right how often it was stopped */
+    }
+    pthread_mutex_unlock(&closing);
+    if (ws != NULL) {
+        nng_http_server_release(ws->server);
+        free(ws);
+    }
+}
+
+#endif
+
+static tnng_import imports[] = {
+    {.symbol = "nng_stream_listener_free",
+        .ours = (tnng_function) free_later,
+        .theirs = (tnng_function) nng_stream_listener_free},
+#if NNG_MINOR_VERSION < 7
+    {.symbol = "nng_stream_listener_close",
+        .ours = (tnng_function) stop_and_close,
+        .theirs = (tnng_function) nng_stream_listener_close},
+    {.symbol = "nng_stream_listener_listen",
+        .ours = (tnng_function) listen_and_note,
+        .theirs = (tnng_function) nng_stream_listener_listen},
+#endif
+};
+
+/* [job] Before every listener that starts. */
+void tnng_ws_servers_stop_first(void)
+{
+    if (tnng_forked() || TNNG_WITHOUT("H3")) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+        tnng_import_leads(&imports[i]);
+    }
+}
+
+#else
+
+void tnng_ws_servers_stop_first(void) { }
+
+#endif

@@ -1,0 +1,127 @@
+"""H2, H3: ws endpoints that are closed while somebody connects are closed at once.
+
+Before nng 2.0 a ws dialer, or a ws listener, closed at the wrong moment hangs nng's only reaper,
+or panics. With the workarounds left out one of them soon is.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+import time
+import warnings
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import trio
+from helpers import Finished, run_apart, url_of
+
+import trionng
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+CLIENTS = 20
+DIALERS = 2
+
+UPGRADE = (
+    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: rep.sp.nanomsg.org\r\n\r\n"
+)
+
+
+def pass_time(most: float) -> None:
+    """Let a few steps of a handshake happen, without a moment that every round shares."""
+    until = time.perf_counter() + random.random() * most
+    while time.perf_counter() < until:
+        pass
+
+
+async def close_again_and_again(once: Callable[[], Awaitable[None]], rounds: int) -> None:
+    """Go on until a close hangs; print how many rounds went well."""
+    done = 0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        while done < rounds:
+            await once()
+            if any("nng has not closed it" in str(warning.message) for warning in caught):
+                break
+            done += 1
+    print(done, flush=True)
+    os._exit(0)  # a reaper that hangs would hold up the end of the process
+
+
+async def close_while_asked(rounds: str) -> None:
+    """Close a listener to which many have just sent their request."""
+
+    async def once() -> None:
+        rep = trionng.Rep0()
+        parts = urlsplit(rep.listen(url_of("ws", "")).url)
+        assert parts.port is not None
+        request = UPGRADE.format(path=parts.path, host=parts.netloc).encode()
+        clients = [socket.create_connection(("127.0.0.1", parts.port)) for _ in range(CLIENTS)]
+        await trio.sleep(0.003)
+        for each in clients:
+            each.send(request)
+        pass_time(0.0015)
+        await rep.aclose()
+        for each in clients:
+            each.close()
+
+    await close_again_and_again(once, int(rounds))
+
+
+async def close_while_dialling(rounds: str) -> None:
+    """Close sockets whose dialers have just begun to connect."""
+
+    async def once() -> None:
+        pushes = [trionng.Push0() for _ in range(DIALERS)]
+        for each in pushes:
+            await each.dial(url, block=False)
+        pass_time(0.0005)
+        async with trio.open_nursery() as nursery:
+            for each in pushes:
+                nursery.start_soon(each.aclose)
+
+    async with trionng.Pull0() as pull:
+        url = pull.listen(url_of("ws", "")).url
+        await close_again_and_again(once, int(rounds))
+
+
+def run(function: Callable[..., object], rounds: int, without: str = "") -> Finished:
+    return run_apart(
+        function, str(rounds), seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
+    )
+
+
+def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() -> None:
+    """Whatever a client has got to, the listener closes and the reaper goes on."""
+    finished = run(close_while_asked, 200)
+
+    assert (finished.clean, finished.output) == (True, "200\n"), finished
+
+
+def test_listener_closed_while_clients_ask_hangs_without_the_workaround() -> None:
+    """H3: the close waits for the reaper, and the reaper for what the close holds."""
+    finished = run(close_while_asked, 2000, without="H3")
+
+    assert finished.clean, finished
+    assert int(finished.output) < 2000, finished
+
+
+def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
+    """Whatever step of its handshake a dialer is closed in, the reaper goes on."""
+    finished = run(close_while_dialling, 500)
+
+    assert (finished.clean, finished.output) == (True, "500\n"), finished
+
+
+def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround() -> None:
+    """H2: an attempt is finished twice, or never."""
+    finished = run(close_while_dialling, 5000, without="H2")
+
+    assert "panic: " in finished.errors or (finished.clean and int(finished.output) < 5000), (
+        finished
+    )
