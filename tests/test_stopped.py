@@ -61,10 +61,12 @@ async def close_under_load(transport: str, directory: str, rounds: str) -> None:
     os._exit(0)  # a reaper that hangs would hold up the end of the process
 
 
-def run(transport: str, directory: Path, rounds: int, without: str = "") -> Finished:
+def run(
+    transport: str, directory: Path, rounds: int, without: str = "", seconds: float = 60
+) -> Finished:
     return run_apart(
         close_under_load, transport, str(directory), str(rounds),
-        seconds=120, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
+        seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
     )  # fmt: skip
 
 
@@ -78,7 +80,6 @@ def test_close_while_messages_pass_ends(transport: str, tmp_path: Path) -> None:
 
 def test_close_while_messages_pass_hangs_without_the_workaround(tmp_path: Path) -> None:
     """H1: a stopped step is never finished, and the reaper waits for it."""
-    finished = run("ipc", tmp_path, 1000, without="H1")
+    tries = (run("ipc", tmp_path, 10_000, without="H1", seconds=30) for _ in range(4))
 
-    assert finished.clean, finished
-    assert int(finished.output) < 1000, finished
+    assert any(finished.clean and int(finished.output) < 10_000 for finished in tries)

@@ -90,10 +90,21 @@ async def close_while_dialling(rounds: str) -> None:
         await close_again_and_again(once, int(rounds))
 
 
-def run(function: Callable[..., object], rounds: int, without: str = "") -> Finished:
+def run(
+    function: Callable[..., object], rounds: int, without: str = "", seconds: float = 60
+) -> Finished:
     return run_apart(
-        function, str(rounds), seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
+        function, str(rounds), seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
     )
+
+
+def goes_wrong(function: Callable[..., object], without: str) -> bool:
+    """Whether, in one of a few tries, a close hangs or nng panics."""
+    for _ in range(4):
+        finished = run(function, 5000, without=without, seconds=40)
+        if "panic: " in finished.errors or (finished.clean and int(finished.output) < 5000):
+            return True
+    return False
 
 
 def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() -> None:
@@ -105,10 +116,7 @@ def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() ->
 
 def test_listener_closed_while_clients_ask_hangs_without_the_workaround() -> None:
     """H3: the close waits for the reaper, and the reaper for what the close holds."""
-    finished = run(close_while_asked, 2000, without="H3")
-
-    assert finished.clean, finished
-    assert int(finished.output) < 2000, finished
+    assert goes_wrong(close_while_asked, without="H3")
 
 
 def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
@@ -120,8 +128,4 @@ def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
 
 def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround() -> None:
     """H2: an attempt is finished twice, or never."""
-    finished = run(close_while_dialling, 5000, without="H2")
-
-    assert "panic: " in finished.errors or (finished.clean and int(finished.output) < 5000), (
-        finished
-    )
+    assert goes_wrong(close_while_dialling, without="H2")
