@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from _certificates import client, server
 from helpers import Finished, run_apart, url_of
 
 import trionng
@@ -38,15 +39,17 @@ async def receive_on(pair: trionng.Pair0) -> None:
 async def close_under_load(transport: str, directory: str, rounds: str) -> None:
     """Close both ends of pairs while both send, until a close hangs; print how often none did."""
     closed = 0
+    secure = transport == "tls+tcp"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
         warnings.simplefilter("ignore", RuntimeWarning)  # ws on an old libnng
         while closed < int(rounds) and not caught:
             pairs: list[trionng.Pair0] = []
             for _ in range(3):
-                first, second = trionng.Pair0(), trionng.Pair0()
-                url = first.listen(url_of(transport, directory)).url
-                await second.dial(url, block=True)
+                first = trionng.Pair0(tls_config=server() if secure else None)
+                second = trionng.Pair0(tls_config=client() if secure else None)
+                own = "tls+tcp://localhost:0" if secure else url_of(transport, directory)
+                await second.dial(first.listen(own).url, block=True)
                 pairs += [first, second]
             async with trio.open_nursery() as nursery:
                 for pair in pairs:
@@ -70,12 +73,14 @@ def run(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("transport", ["ipc", "tcp", "ws"])
-def test_close_while_messages_pass_ends(transport: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("transport", "rounds"), [("ipc", 50), ("tcp", 50), ("ws", 50), ("tls+tcp", 20)]
+)
+def test_close_while_messages_pass_ends(transport: str, rounds: int, tmp_path: Path) -> None:
     """Whatever step of a message a connection is closed in, the reaper goes on."""
-    finished = run(transport, tmp_path, 50)
+    finished = run(transport, tmp_path, rounds)
 
-    assert (finished.clean, finished.output) == (True, "50\n"), finished
+    assert (finished.clean, finished.output) == (True, f"{rounds}\n"), finished
 
 
 def test_close_while_messages_pass_hangs_without_the_workaround(tmp_path: Path) -> None:
