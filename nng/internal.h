@@ -101,6 +101,7 @@ struct tnng_op {
     uint32_t endpoint;
     char *url;
     bool posted, rejected; /* dial: what became of its pipe; under socket->pipes_lock */
+    struct timespec begun; /* dial: when nng was asked; under socket->pipes_lock */
 };
 
 /* One receive that nng has, or a message nobody has asked for yet. */

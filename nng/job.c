@@ -11,6 +11,9 @@
 /* How long a dialled connection may take from the transport's handshake to being usable. */
 enum { USABLE_WITHIN_SECONDS = 10 };
 
+/* How long after its begin a dial may be closed: milliseconds. */
+enum { DIALS_AFTER = 10 };
+
 static pthread_mutex_t jobs_lock =
     PTHREAD_MUTEX_INITIALIZER; /* op->stage and the flags of every job */
 static pthread_cond_t job_ended = PTHREAD_COND_INITIALIZER;
@@ -130,10 +133,34 @@ bool tnng_job_abandon(tnng_op *op)
     return running;
 }
 
+/* [job] With endpoint_lock held. H4: a dialer that is closed when nng has looked it up for a dial,
+ * and has not begun to connect, never ends that dial, and its socket is never closed. So a dial
+ * gets time to get past that moment. One that begins later finds the dialer closed. */
+static void let_dials_begin(tnng_socket *socket, uint32_t dialer)
+{
+    int64_t wait = 0;
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    pthread_mutex_lock(&socket->pipes_lock);
+    for (tnng_op *op = socket->dialing.first; op != NULL; op = op->next) {
+        int64_t since = (int64_t) (now.tv_sec - op->begun.tv_sec) * 1000 +
+                        (now.tv_nsec - op->begun.tv_nsec) / 1000000;
+        if ((dialer == 0 || op->endpoint == dialer) && DIALS_AFTER - since > wait) {
+            wait = DIALS_AFTER - since;
+        }
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    if (wait > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = wait * 1000000}, NULL);
+    }
+}
+
 /* [job] C6: before nng 1.6 closing an endpoint while its socket closes drops a reference twice. */
 static void run_dialer_close(tnng_op *op)
 {
     pthread_mutex_lock(&op->socket->endpoint_lock);
+    let_dials_begin(op->socket, op->endpoint);
     op->code = op->socket->closed ? 0 : nng_dialer_close((nng_dialer){op->endpoint});
     pthread_mutex_unlock(&op->socket->endpoint_lock);
 }
@@ -156,6 +183,7 @@ static void run_socket_close(tnng_op *op)
         pthread_mutex_lock(&socket->contexts_lock);
         socket->contexts_gone = true;
         pthread_mutex_unlock(&socket->contexts_lock);
+        let_dials_begin(socket, 0);
         nng_close(socket->nng);
         socket->closed = true;
         tnng_push_closed(socket);
@@ -173,10 +201,14 @@ static void run_dial(tnng_op *op)
     tnng_socket *socket = op->socket;
     struct timespec until;
 
+    pthread_mutex_lock(&socket->endpoint_lock);
+    bool closed = socket->closed;
     pthread_mutex_lock(&socket->pipes_lock);
     tnng_ops_append(&socket->dialing, op);
+    clock_gettime(CLOCK_MONOTONIC, &op->begun);
     pthread_mutex_unlock(&socket->pipes_lock);
-    op->code = nng_dialer_start((nng_dialer){op->endpoint}, 0);
+    pthread_mutex_unlock(&socket->endpoint_lock);
+    op->code = closed ? NNG_ECLOSED : nng_dialer_start((nng_dialer){op->endpoint}, 0);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += USABLE_WITHIN_SECONDS;
 
