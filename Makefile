@@ -5,13 +5,15 @@
 #   make check       format, lint, types, warnings of the C compiler
 #   make bench       how fast, beside other libraries; make bench-quick: the same, shorter
 #   make clean       remove everything the others made
-# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS.
+# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (processes that test; 0: none).
 
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
 PYTEST_ARGS ?=
+WORKERS ?= auto
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
@@ -22,10 +24,10 @@ demo: runtime
 	$(BIN)/python -m trionng demo
 
 test: tools
-	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 test-slow: tools
-	$(BIN)/python -m pytest -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
+	$(PYTEST) -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
 
 check: tools
 	$(BIN)/ruff format --check .
