@@ -129,3 +129,15 @@ def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
 def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround() -> None:
     """H2: an attempt is finished twice, or never."""
     assert goes_wrong(close_while_dialling, without="H2")
+
+
+async def test_url_of_a_listener_that_was_closed_can_be_listened_on_again() -> None:
+    """When a close has returned the address is free, whoever is still connected."""
+    url = "ws://127.0.0.1:0/path"
+    with trio.fail_after(60):
+        for _ in range(50):
+            async with trionng.Pub0() as pub, trionng.Sub0() as sub:
+                url = pub.listen(url).url
+                await sub.dial(url, block=True)
+                await pub.listeners[0].aclose()
+                pub.listen(url)
