@@ -93,15 +93,19 @@ struct tnng_op {
     size_t size;                  /* sends: of the body */
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
-    int wanted;                   /* pipe waits */
-    tnng_ops *among;              /* pipe waits: the list it waits in */
+    union {
+        struct { /* pipe waits: for how many, and the list it waits in */
+            int wanted;
+            tnng_ops *among;
+        };
+        struct timespec begun; /* dial: when nng was asked; under socket->pipes_lock */
+    };
     void (*run)(tnng_op *);       /* jobs */
     void (*interrupt)(tnng_op *); /* asks a running job to end soon */
     void (*undo)(tnng_op *);      /* the job is done and its caller has gone */
     uint32_t endpoint;
     char *url;
     bool posted, rejected; /* dial: what became of its pipe; under socket->pipes_lock */
-    struct timespec begun; /* dial: when nng was asked; under socket->pipes_lock */
 };
 
 /* One receive that nng has, or a message nobody has asked for yet. */
