@@ -311,9 +311,14 @@ def test_strangers_misbehaving_disturb_nobody(transport: str) -> None:
 async def leave_after_encrypting(rounds: str) -> None:
     """Let strangers go who have got through TLS and said nothing; each time ask as a new one."""
     async with serving("tls+tcp") as (_, url):
+        assert await is_served(url)
+        before, _ = resources()
         for number in range(int(rounds)):
             await trio.to_thread.run_sync(encrypted_then_gone, url, [])
             assert await is_served(url), number
+        with trio.fail_after(20):  # none of them has left its descriptor behind
+            while resources()[0] > before + 2:
+                await trio.sleep(0.1)
     print("served")
 
 
