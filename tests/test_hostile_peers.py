@@ -363,7 +363,7 @@ async def hang_up_for_long(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_thousand_hangups_leave_memory_and_descriptors_flat(transport: str) -> None:
     """A loop of connect-and-close costs nothing that stays, and ends no listener."""
-    done = run_apart(hang_up_for_long, transport)
+    done = run_apart(hang_up_for_long, transport, MALLOC_ARENA_MAX="1")
 
     assert done.clean, str(done)
     descriptors, kibibytes = map(int, done.output.split())
