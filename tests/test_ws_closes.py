@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import random
-import socket
 import time
 import warnings
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import trio
 from helpers import Finished, run_apart, url_of
+from test_hostile_peers import plain, upgrade
 
 import trionng
 
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
 
 CLIENTS = 20
 DIALERS = 2
-
-UPGRADE = (
-    "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-    "Sec-WebSocket-Protocol: rep.sp.nanomsg.org\r\n\r\n"
-)
 
 
 def pass_time(most: float) -> None:
@@ -58,10 +51,9 @@ async def close_while_asked(rounds: str) -> None:
 
     async def once() -> None:
         rep = trionng.Rep0()
-        parts = urlsplit(rep.listen(url_of("ws", "")).url)
-        assert parts.port is not None
-        request = UPGRADE.format(path=parts.path, host=parts.netloc).encode()
-        clients = [socket.create_connection(("127.0.0.1", parts.port)) for _ in range(CLIENTS)]
+        url = rep.listen(url_of("ws", "")).url
+        request = upgrade(url)
+        clients = [plain(url) for _ in range(CLIENTS)]
         await trio.sleep(0.003)
         for each in clients:
             each.send(request)

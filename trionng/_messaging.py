@@ -96,16 +96,7 @@ class Messaging(Calls):
             TypeError: `data` is a str, or has no bytes.
         """
         check_buffer(data)
-        submit = partial(self._lane.send, data)
-        if self._send_timeout_ms < 0:
-            # The common case, in few frames, as that of `recv`.
-            code, msg = await wait_for(submit)
-            if code != 0:
-                if msg:
-                    _ffi.drop(msg)
-                raise self._failed(code, "send")
-        else:
-            await self._send("send", submit, _ffi.drop)
+        await self._send("send", partial(self._lane.send, data), _ffi.drop)
 
     async def send_msg(self, msg: Message) -> None:
         """Send a `Message` and give it away; one that was not sent is yours again.
