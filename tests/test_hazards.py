@@ -1,7 +1,8 @@
 """What nng gets wrong, one test a hazard: fine as shipped, broken with the workaround switched off.
 
 Every scenario runs in a process of its own on the test build. `TNNG_WITHOUT=<hazard>` leaves a
-workaround out, `TNNG_SIMULATE=N2` lets the shim see results as nng 1.12 rewrites them.
+workaround out, `TNNG_SIMULATE=N2` lets the shim see results as nng 1.12 rewrites them. Where it
+takes luck to meet a hazard, its broken half is a test of its own, marked `by_chance`.
 
 Three hazards cannot be shown on nng 1.5.2 by leaving something out; their tests hold on to what
 keeps them out of reach:
@@ -159,6 +160,10 @@ def test_sub_receive_cancelled_in_a_flood_loses_nothing():
     safe = apart(storm_of_sub_cancels, "2")
     assert safe.clean, str(safe)
 
+
+@pytest.mark.by_chance
+def test_sub_receive_cancelled_in_a_flood_crashes_without_the_workaround():
+    """C1: nng follows a receive that has gone."""
     broken = apart(storm_of_sub_cancels, "20", without="C1", seconds=40)
     assert broken.code in (-signal.SIGSEGV, -signal.SIGABRT, 1), str(broken)
     assert broken.errors, str(broken)
@@ -289,6 +294,10 @@ def test_surveys_sent_while_others_are_out_never_lock_up():
     safe = apart(surveys_one_after_the_other, "2")
     assert safe.clean, str(safe)
 
+
+@pytest.mark.by_chance
+def test_surveys_sent_while_others_are_out_lock_up_without_the_workaround():
+    """C7: the timer waits for the sender, and the sender for the timer."""
     broken = apart(surveys_one_after_the_other, "20", without="C7")
     assert "Timeout" in broken.errors, str(broken)
     assert "in send" in broken.errors, str(broken)
@@ -347,17 +356,24 @@ def test_listener_hung_up_on_serves_newcomers(transport: str):
     safe = apart(newcomers_after_hangups, transport)
     assert (safe.clean, safe.output) == (True, "served\n"), str(safe)
 
+
+@pytest.mark.by_chance
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+def test_listener_hung_up_on_is_deaf_without_the_workaround(transport: str):
+    """S2: and the loop that accepts is over."""
     broken = apart(newcomers_after_hangups, transport, without="S2")
     assert broken.output == "deaf\n", str(broken)
 
 
-def test_dialer_hung_up_on_goes_on():
-    """S2: the same for dialers in the background."""
+@pytest.mark.by_chance
+def test_dialer_hung_up_on_gives_up_without_the_workaround():
+    """S2: the same for dialers in the background; test_hostile_peers has the safe half."""
     broken = apart(dial_one_who_hangs_up, "2", without="S2")
     assert broken.output == "in vain\n", str(broken)
 
 
-def test_listen_on_a_path_in_use_leaves_its_listener_alone(tmp_path: Path):
+@pytest.mark.by_chance
+def test_listen_on_a_path_in_use_ends_its_listener_without_the_workaround(tmp_path: Path):
     """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""
     broken = apart(listen_beside_nngcat, url_of("ipc", tmp_path), "2000", without="S2")
     assert broken.output == "refused, and it is deaf\n", str(broken)

@@ -12,6 +12,7 @@ import time
 import warnings
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 from helpers import Finished, run_apart, url_of
 from test_hostile_peers import plain, upgrade
@@ -106,6 +107,7 @@ def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() ->
     assert (finished.clean, finished.output) == (True, "200\n"), finished
 
 
+@pytest.mark.by_chance
 def test_listener_closed_while_clients_ask_hangs_without_the_workaround() -> None:
     """H3: the close waits for the reaper, and the reaper for what the close holds."""
     assert goes_wrong(close_while_asked, without="H3")
@@ -118,6 +120,7 @@ def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
     assert (finished.clean, finished.output) == (True, "500\n"), finished
 
 
+@pytest.mark.by_chance
 def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround() -> None:
     """H2: an attempt is finished twice, or never."""
     assert goes_wrong(close_while_dialling, without="H2")

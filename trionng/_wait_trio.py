@@ -3,17 +3,16 @@
 One port per Trio run carries the finished operations of all its sockets. Its bell is a descriptor:
 one of the waiting tasks, the leader, awaits it, collects for everybody, and hands the lead on when
 it leaves. No system task serves it, so a single waiter wakes in one scheduling pass, an exception
-here
-is an exception of one task, and waiting works for as long as a task can run: also while Trio
-    finalises async generators, when it takes no new system tasks. Where no descriptor can be had,
-    the shim calls `TrioToken.run_sync_soon` once per batch instead; then nobody leads.
+here is an exception of one task, and waiting works for as long as a task can run: also while Trio
+finalises async generators, when it takes no new system tasks. Where no descriptor can be had, the
+shim calls `TrioToken.run_sync_soon` once per batch instead; then nobody leads.
 
 Rules of this file:
 * Look at cancellation before submitting; after the submit, nothing that can raise comes before the
   operation is either parked in `_waiting` or taken. Ctrl-C is kept out by `enable_ki_protection`.
 * What happened is delivered, even to a cancelled task. What was cancelled raises Trio's own
-exception. Whether it happened is the shim's word, never a guess from an error code. * A parked
-operation is cancelled, abandoned or collected exactly once.
+  exception. Whether it happened is the shim's word, never a guess from an error code.
+* A parked operation is cancelled, abandoned or collected exactly once.
 """
 
 from __future__ import annotations
