@@ -87,5 +87,8 @@ void tnng_cancel_counts_reset(void);
 void tnng_count_cancel_before_submit(void);
 void tnng_count_cancel_taken(void);
 
+/* How many wake-ups of nng's threads had to wait a little. */
+uint64_t tnng_wakes_kept_back(void);
+
 /* Who to call for a port opened with a token; set once, before such a port is opened. */
 void tnng_set_ring_hook(void (*hook)(uint64_t token));

@@ -61,9 +61,14 @@ bool tnng_pair0_leaks(void);
 /* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when
  * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
+/* With no port, and no more to say than the message, or NULL. */
+nng_msg *tnng_take(tnng_lane *);
 /* Takes the message out of its box; result->msg has it again when the send did not happen. */
 int tnng_send(tnng_lane *, tnng_box *, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_send_bytes(tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
+/* With no port, and no more to say than whether it was sent; NNG_EAGAIN also while an event loop
+ * waits on the socket, as only a port tells whether it is the caller's. */
+int tnng_send_bytes_now(tnng_lane *, const char *, size_t);
 /* Send, then receive, as one call: a request and its answer, or a reply and the next request. */
 int tnng_exchange_bytes(
     tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);

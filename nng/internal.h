@@ -239,6 +239,10 @@ struct tnng_socket {
     atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
     atomic_bool reply_waits;       /* one without a callback does */
 
+    /* wakes.c; both under the lock of the lane that is no context */
+    int in_a_row;    /* sends without a pause before them */
+    int64_t sent_at; /* in nanoseconds of the monotonic clock */
+
     tnng_ready *ready; /* set once, under the lock of the lane it tells of */
     int send_fd;       /* a duplicate of nng's, or -1; under lock */
 };
@@ -253,6 +257,7 @@ int tnng_park(tnng_op *, tnng_result *);
 void tnng_ops_append(tnng_ops *, tnng_op *);
 void tnng_ops_remove(tnng_ops *, tnng_op *);
 bool tnng_owner_is_another(tnng_socket *, tnng_port *);
+bool tnng_owner_is_there(tnng_socket *);
 bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_leave(tnng_socket *);
 
@@ -355,6 +360,11 @@ void tnng_events_shut(tnng_socket *);
 bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
+
+/* wakes.c */
+void tnng_wakes_may_wait(tnng_lane *);
+void tnng_wakes_wait(tnng_lane *, bool sent);
+void tnng_wakes_pay(void);
 
 /* pair.c: C10 */
 void tnng_pair_parts(tnng_socket *);

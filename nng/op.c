@@ -60,6 +60,15 @@ bool tnng_owner_is_another(tnng_socket *socket, tnng_port *port)
     return another;
 }
 
+/* [caller] The same without a port to compare. */
+bool tnng_owner_is_there(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->owner_lock);
+    bool there = socket->parked > 0 && socket->owner != NULL;
+    pthread_mutex_unlock(&socket->owner_lock);
+    return there;
+}
+
 void tnng_owner_leave(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->owner_lock);

@@ -101,9 +101,12 @@ static int try_send(tnng_lane *lane, nng_msg *msg)
         }
         nng_aio_set_timeout(lane->try_send, NNG_DURATION_ZERO);
     }
+    tnng_wakes_may_wait(lane);
     tnng_submit_send(lane, lane->try_send, msg);
     nng_aio_set_msg(lane->try_send, NULL);
-    return nng_aio_result(lane->try_send);
+    int code = nng_aio_result(lane->try_send);
+    tnng_wakes_wait(lane, code == 0);
+    return code;
 }
 
 /* [caller] lane->lock held. An op that was never submitted. */
@@ -302,6 +305,16 @@ int tnng_send_bytes(tnng_lane *lane, const char *data, size_t size, tnng_port *p
     return run_bytes(lane, data, size, false, port, tag, result);
 }
 
+int tnng_send_bytes_now(tnng_lane *lane, const char *data, size_t size)
+{
+    tnng_result result;
+
+    if (!tnng_forked() && tnng_owner_is_there(lane->socket)) {
+        return NNG_EAGAIN;
+    }
+    return run_bytes(lane, data, size, false, NULL, 0, &result);
+}
+
 int tnng_exchange_bytes(tnng_lane *lane, const char *data, size_t size, tnng_port *port,
     uint64_t tag, tnng_result *result)
 {
@@ -330,5 +343,6 @@ int tnng_send_many(tnng_lane *lane, const char *data, const uint32_t *sizes, int
         }
     }
     pthread_mutex_unlock(&lane->lock);
+    tnng_wakes_pay();
     return code == NNG_ETIMEDOUT ? NNG_EAGAIN : code;
 }

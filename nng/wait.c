@@ -191,6 +191,9 @@ int tnng_submitted(tnng_port *port, tnng_lane *home, int code)
 {
     tnng_waiter *waiter = port == NULL ? NULL : port->waiter;
 
+    if (code == TNNG_PARKED) {
+        tnng_wakes_pay();
+    }
     if (waiter == NULL) {
         return code;
     }

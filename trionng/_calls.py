@@ -45,6 +45,8 @@ class Calls:
     # What these two options hold: every call reads it.
     _recv_timeout_ms = -1
     _send_timeout_ms = -1
+    # Whether a send that would have to wait can be tried without harm.
+    _can_try_sends = False
     # Whether a receive waits for as long as its timeout says; a survey's ends with the survey.
     _never_ends = True
 
@@ -106,6 +108,8 @@ class Calls:
 
 class NowaitSendCalls(Calls):
     """Sends that never wait, for the protocols where trying is honest."""
+
+    _can_try_sends = True
 
     def send_nowait(self, data: Buffer) -> None:
         """Send a message if it can be handed over at once.

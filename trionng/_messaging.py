@@ -24,7 +24,15 @@ from trionng._calls import (
 from trionng._errors import InvalidOperation
 from trionng._options import seconds
 from trionng._util import check_buffer
-from trionng._wait_trio import checkpoint, wait_for, wait_for_many, with_timeout
+from trionng._wait_trio import (
+    checkpoint,
+    enable_ki_protection,
+    let_others_run,
+    look_first,
+    wait_for,
+    wait_for_many,
+    with_timeout,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
@@ -38,7 +46,11 @@ T = TypeVar("T")
 
 
 class Messaging(Calls):
-    """The calls of a socket or context that a Trio task waits for."""
+    """The calls of a socket or context that a Trio task waits for.
+
+    `send` and `recv` try first, in as few steps as there are: what is done at once is most of what
+    a stream does. What is not goes the way of every operation.
+    """
 
     async def _within(
         self, milliseconds: int, call: Callable[[], Awaitable[tuple[int, T]]], nothing: T
@@ -79,6 +91,7 @@ class Messaging(Calls):
                 put_back(msg)
             raise self._failed(code, operation, self._why(code, timeout))
 
+    @enable_ki_protection
     async def send(self, data: Buffer) -> None:
         """Send one message (`nng_send_aio`, `nng_ctx_send`).
 
@@ -95,6 +108,11 @@ class Messaging(Calls):
             Closed: the socket is closed.
             TypeError: `data` is a str, or has no bytes.
         """
+        if type(data) is bytes and self._can_try_sends and self._send_timeout_ms < 0:
+            await look_first()
+            if self._lane.send_now(data) == 0:
+                await let_others_run()
+                return
         check_buffer(data)
         await self._send("send", partial(self._lane.send, data), _ffi.drop)
 
@@ -112,6 +130,7 @@ class Messaging(Calls):
         submit = SendMessage(self._socket_core(), self._lane, msg)
         await self._send("send_msg", submit, msg._restore)
 
+    @enable_ki_protection
     async def recv(self) -> bytes:
         """Receive one message and return its content (`nng_recv_aio`, `nng_ctx_recv`).
 
@@ -130,13 +149,20 @@ class Messaging(Calls):
             Closed: the socket is closed.
         """
         if self._recv_timeout_ms < 0 and self._never_ends:
-            # The common case, in few frames: they cost time and, while a task waits, memory.
+            # In few frames: they cost time and, while a task waits, memory.
             lane, topics = self._lane, self._topics
-            code, msg = await wait_for(lane.receive, lane.give_back)
-            if code != 0:
-                raise self._failed(code, "recv")
-            if topics is None or topics.want(msg):
-                return _ffi.take_bytes(msg)
+            await look_first()
+            msg = lane.take()
+            if msg and (topics is None or topics.want(msg)):
+                data = _ffi.take_bytes(msg)
+                await let_others_run()
+                return data
+            if not msg:
+                code, msg = await wait_for(lane.receive, lane.give_back, look=False)
+                if code != 0:
+                    raise self._failed(code, "recv")
+                if topics is None or topics.want(msg):
+                    return _ffi.take_bytes(msg)
             _ffi.drop(msg)
         return _ffi.take_bytes(await self._receive("recv"))
 

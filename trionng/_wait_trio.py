@@ -34,7 +34,7 @@ from trio.lowlevel import (
     checkpoint_if_cancelled,
     current_task,
     current_trio_token,
-    enable_ki_protection,
+    enable_ki_protection as enable_ki_protection,
     notify_closing,
     reschedule,
     spawn_system_task,
@@ -45,6 +45,9 @@ from trio.lowlevel import (
 from trionng import _ffi
 
 T = TypeVar("T")
+
+# What is done at once is done in one turn; then others have theirs, whether it is cancelled or not.
+let_others_run = cancel_shielded_checkpoint
 
 # Starts an operation with a port and a tag.
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
@@ -151,20 +154,16 @@ class _Port:
         One coroutine and not several, as a waiting task has its memory for as long as it waits.
         """
         if look:
-            try:
-                await checkpoint_if_cancelled()
-            except trio.Cancelled:
-                _ffi.count_cancel_before_submit()
-                raise
+            await look_first()
         tag = self.next_tag()
         code, op = submit(self.native, tag)
         del submit
         if code != _ffi.PARKED:
             if rest:
-                await cancel_shielded_checkpoint()
+                await let_others_run()
             return code, op
         if poll and _ffi.cancel(op) == _ffi.LEFT:
-            await cancel_shielded_checkpoint()
+            await let_others_run()
             return _ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
@@ -268,8 +267,22 @@ def _current_port() -> _Port:
     return _new_port() if port is None or port.closed else port
 
 
+async def look_first() -> None:
+    """Raise the cancellation, or the Ctrl-C, that is there already."""
+    try:
+        await checkpoint_if_cancelled()
+    except trio.Cancelled:
+        _ffi.count_cancel_before_submit()
+        raise
+
+
 def wait_for(
-    submit: Submit, put_back: _ffi.PutBack = _ffi.drop, *, poll: bool = False, rest: bool = True
+    submit: Submit,
+    put_back: _ffi.PutBack = _ffi.drop,
+    *,
+    poll: bool = False,
+    look: bool = True,
+    rest: bool = True,
 ) -> Awaitable[_ffi.Done]:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
@@ -281,9 +294,10 @@ def wait_for(
         put_back: called with a message that the task must not have: what a cancelled send gives
             back, what a receive brought just when Ctrl-C came.
         poll: do not wait; ETIMEDOUT when it is not finished at once.
+        look: look at cancellation first. Who says no has just done so.
         rest: let other tasks run even when it finishes at once. Who says no does so now and then.
     """
-    return _current_port().run(submit, put_back, poll=poll, rest=rest)
+    return _current_port().run(submit, put_back, poll=poll, look=look, rest=rest)
 
 
 @enable_ki_protection
@@ -297,7 +311,7 @@ async def wait_for_many(
     await checkpoint_if_cancelled()
     taken = lane.receive_many(most)
     if taken:
-        await cancel_shielded_checkpoint()
+        await let_others_run()
         return 0, taken
     code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
     if code != 0:

@@ -66,6 +66,7 @@ from trionng._ffi._testing import (
     open_pause as open_pause,
     pause_reached as pause_reached,
     reset_cancel_counts as reset_cancel_counts,
+    wakes_kept_back as wakes_kept_back,
 )
 from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
 from trionng._ffi._types import (

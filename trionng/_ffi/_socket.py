@@ -107,6 +107,16 @@ class Lane:
         code = _receive(self._native, native, tag, scratch)
         return code, scratch.op if code == PARKED else scratch.msg
 
+    def take(self, *, _take: Any = lib.tnng_take) -> Msg:
+        """Return a message that is here, or NULL: then `receive` says why."""
+        msg: Msg = _take(self._native)
+        return msg
+
+    def send_now(self, data: bytes, *, _send: Any = lib.tnng_send_bytes_now) -> int:
+        """Send without waiting; unless it says 0, nothing was sent, and `send` says why."""
+        code: int = _send(self._native, data, len(data))
+        return code
+
     def send(
         self, data: Any, port: Port | None, tag: int, *, _send: Any = lib.tnng_send_bytes
     ) -> Answer:

@@ -37,6 +37,12 @@ def count_cancel_taken() -> None:
     lib.tnng_count_cancel_taken()
 
 
+def wakes_kept_back() -> int:
+    """Count the wake-ups of nng's threads that had to wait a little, in this process."""
+    count: int = lib.tnng_wakes_kept_back()
+    return count
+
+
 def is_test_build() -> bool:
     answer: bool = lib.tnng_testing()
     return answer
