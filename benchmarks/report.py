@@ -98,6 +98,7 @@ def write_json(done: Measured, path: Path) -> None:
                 "median": median(peer.values),
                 "unit": _BY_NAME[scenario].unit,
                 "rounds": peer.values,
+                "cpu_us_each": median(peer.cpu) if peer.cpu else None,
             }
             for name, peer in peers.items()
         }

@@ -41,6 +41,7 @@ PROGRAMS = {"c": "bench_c", "c_aio": "bench_c_aio"}
 _ONE_BY_ONE = tuple(peer for peer in PEERS if peer != "trionng_many")
 _NNG = tuple(peer for peer in _ONE_BY_ONE if peer != "raw_trio")
 _LOOPS = ("trionng", "pynng_trio", "pynng_asyncio", "nng_asyncio", "pyzmq_asyncio", "c_aio")
+_LOOP = ("raw_trio",)
 _VIEWS = ("trionng", "trionng_blocking", "nng_asyncio", "nng_sync", "pyzmq_asyncio", "pyzmq_sync")
 
 
@@ -49,7 +50,8 @@ class Scenario:
     """One row of the benchmark.
 
     Attributes:
-        kind: what the peers do: rtt, pushpull, pair, pubsub, concurrent, idle, cycle.
+        kind: what the peers do: rtt, pushpull, pair, pubsub, concurrent, idle, cycle; yield, bell
+            and park are Trio's loop alone.
         transport: tcp, ipc or inproc.
         alone: both ends are in one process.
         mode: `plain`; `separate`: trionng's send and recv instead of request() and serve_rep;
@@ -156,6 +158,29 @@ SCENARIOS = (
         "resident bytes a waiting REP context, 10 000 of them, less the loop's own waiting task",
         flows=10_000,
         alone=True,
+    ),
+    Scenario(
+        "trio_yield", "yield", "inproc", "us", _LOOP, "a checkpoint, nothing else", alone=True
+    ),
+    Scenario(
+        "trio_bell",
+        "bell",
+        "inproc",
+        "us",
+        _LOOP,
+        "ring an eventfd, wait for it, read it: the least a task wakes up for",
+        alone=True,
+    ),
+    Scenario(
+        "trio_park",
+        "park",
+        "inproc",
+        "us",
+        _LOOP,
+        "a task of 64 waits and is woken by another",
+        flows=64,
+        alone=True,
+        first=256,
     ),
     Scenario(
         "open_close",

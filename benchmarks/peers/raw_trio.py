@@ -1,4 +1,4 @@
-"""Trio's own streams, a length in front of each message: what Python and the kernel cost."""
+"""Trio without a library: its streams, a length in front of each message, and its loop alone."""
 
 from __future__ import annotations
 
@@ -117,7 +117,65 @@ async def cycle(job: Job) -> None:
         job.result(start, now(), count)
 
 
-ROLES: dict[str, Any] = {"rtt": rtt, "pushpull": stream, "pair": stream, "cycle": cycle}
+async def yields(job: Job) -> None:
+    job.ready()
+    for count in job.rounds():
+        start = now()
+        for _ in range(count):
+            await trio.lowlevel.checkpoint()
+        job.result(start, now(), count)
+
+
+async def bells(job: Job) -> None:
+    bell = os.eventfd(0, os.EFD_NONBLOCK)
+    job.ready()
+    for count in job.rounds():
+        start = now()
+        for _ in range(count):
+            os.eventfd_write(bell, 1)
+            await trio.lowlevel.wait_readable(bell)
+            os.eventfd_read(bell)
+        job.result(start, now(), count)
+    os.close(bell)
+
+
+async def parks(job: Job) -> None:
+    """Let many tasks wait, and wake them all, again and again."""
+    parked: list[trio.lowlevel.Task] = []
+
+    async def park() -> None:
+        while True:
+            parked.append(trio.lowlevel.current_task())
+            await trio.lowlevel.wait_task_rescheduled(lambda _: trio.lowlevel.Abort.SUCCEEDED)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(job.flows):
+            nursery.start_soon(park)
+        job.ready()
+        for count in job.rounds():
+            await trio.lowlevel.checkpoint()
+            woken = 0
+            start = now()
+            while woken < count:
+                batch = parked[: count - woken]
+                del parked[: len(batch)]
+                for task in batch:
+                    trio.lowlevel.reschedule(task)
+                woken += len(batch)
+                await trio.lowlevel.checkpoint()
+            job.result(start, now(), woken)
+        nursery.cancel_scope.cancel()
+
+
+ROLES: dict[str, Any] = {
+    "rtt": rtt,
+    "pushpull": stream,
+    "pair": stream,
+    "cycle": cycle,
+    "yield": yields,
+    "bell": bells,
+    "park": parks,
+}
 
 if __name__ == "__main__":
     serve("raw_trio", f"trio {trio.__version__}", lambda job: loop.run(ROLES[job.kind], job))

@@ -1,0 +1,78 @@
+"""Fewer wake-ups in a stream (nng/wakes.c): what has to wait, and for how long at most."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import trio
+from helpers import connected, run_apart, url_of
+
+import trionng
+import trionng.blocking
+from trionng import _ffi
+
+A_STREAM = 200
+
+
+def hurry(push: trionng.blocking.Push0) -> int:
+    """Send a stream, and count the wake-ups that had to wait."""
+    before = _ffi.wakes_kept_back()
+    for number in range(A_STREAM):
+        push.send(b"%d" % number)
+    return _ffi.wakes_kept_back() - before
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
+    """A wake-up that waits comes by itself: nobody has to call anything for the last messages."""
+    with (
+        trionng.blocking.Pull0(recv_buffer_size=2 * A_STREAM) as pull,
+        trionng.blocking.Push0(send_buffer_size=2 * A_STREAM) as push,
+    ):
+        push.dial(pull.listen(url_of(transport, tmp_path)).url)
+        kept_back = 0
+        for _ in range(20):  # a loaded machine makes pauses, and then it is no stream
+            kept_back += hurry(push)
+            until = time.monotonic() + 10
+            while pull._lane.held() < A_STREAM:
+                assert time.monotonic() < until, f"{pull._lane.held()} of {A_STREAM} arrived"
+                time.sleep(0.001)
+            assert [int(pull.recv()) for _ in range(A_STREAM)] == list(range(A_STREAM))
+
+    assert kept_back > 0
+
+
+async def test_stream_without_room_goes_on_at_once():
+    """A lane that has no buffer does not wait for wake-ups that wait for it."""
+    async with connected(trionng.Pull0(), trionng.Push0(), "ipc") as (pull, push):
+        received = []
+
+        async def receive() -> None:
+            for _ in range(1000):
+                received.append(int(await pull.recv()))
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                for number in range(1000):
+                    await push.send(b"%d" % number)
+
+    assert received == list(range(1000))
+
+
+def end_in_a_stream() -> None:
+    with (
+        trionng.blocking.Pull0(recv_buffer_size=20 * A_STREAM) as pull,
+        trionng.blocking.Push0(send_buffer_size=A_STREAM) as push,
+    ):
+        push.dial(pull.listen(url_of("inproc", "")).url)
+        kept_back = sum(hurry(push) for _ in range(10))
+    raise SystemExit(0 if kept_back else "no wake-up had to wait")
+
+
+def test_process_that_ends_in_a_stream_ends_well():
+    """A wake-up that still waits holds up neither a close nor the end of the process."""
+    finished = run_apart(end_in_a_stream)
+
+    assert finished.clean, str(finished)
