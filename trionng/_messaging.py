@@ -149,19 +149,19 @@ class Messaging(Calls):
             Closed: the socket is closed.
         """
         if self._recv_timeout_ms < 0 and self._never_ends:
-            # In few frames: they cost time and, while a task waits, memory.
-            lane, topics = self._lane, self._topics
+            # In few frames and variables: they cost time and, while a task waits, memory.
             await look_first()
-            msg = lane.take()
-            if msg and (topics is None or topics.want(msg)):
-                data = _ffi.take_bytes(msg)
-                await let_others_run()
-                return data
-            if not msg:
-                code, msg = await wait_for(lane.receive, lane.give_back, look=False)
+            if msg := self._lane.take():
+                if self._topics is None or self._topics.want(msg):
+                    data = _ffi.take_bytes(msg)
+                    await let_others_run()
+                    return data
+            else:
+                del msg
+                code, msg = await wait_for(self._lane.receive, self._lane.give_back, look=False)
                 if code != 0:
                     raise self._failed(code, "recv")
-                if topics is None or topics.want(msg):
+                if self._topics is None or self._topics.want(msg):
                     return _ffi.take_bytes(msg)
             _ffi.drop(msg)
         return _ffi.take_bytes(await self._receive("recv"))
