@@ -84,9 +84,10 @@ class Waiter(Port):
         msg: Msg = self.scratch.msg
         return msg
 
-    def copy(self) -> bytes:
+    def copy(self, *, _unpack: Any = ffi.unpack) -> bytes:
         """Return the content of what was received."""
-        data: bytes = ffi.unpack(self.scratch.body, self.scratch.size)
+        result = self.scratch
+        data: bytes = _unpack(result.body, result.size)
         return data
 
     @property
