@@ -149,7 +149,9 @@ bool tnng_import_leads(tnng_import *import)
     slot = import->slot;
     if (slot == NULL || atomic_load(slot) != import->ours) {
         dl_iterate_phdr(look_at_library, &nng);
-        if (nng.slot != NULL) {
+        /* Where libnng is part of this module, our own calls go through the same slot. */
+        bool is_us = (uintptr_t) &lock >= nng.start && (uintptr_t) &lock < nng.end;
+        if (nng.slot != NULL && !is_us) {
             tnng_function now = atomic_load(nng.slot);
             bool unresolved = (uintptr_t) now >= nng.start && (uintptr_t) now < nng.end;
             if (import->theirs == NULL) {

@@ -240,7 +240,7 @@ struct tnng_socket {
     atomic_bool reply_waits;       /* one without a callback does */
 
     /* wakes.c; both under the lock of the lane that is no context */
-    int in_a_row;    /* sends without a pause before them */
+    int in_a_row;    /* sends and receives without a pause before them */
     int64_t sent_at; /* in nanoseconds of the monotonic clock */
 
     tnng_ready *ready; /* set once, under the lock of the lane it tells of */
@@ -363,7 +363,7 @@ bool tnng_job_abandon(tnng_op *);
 
 /* wakes.c */
 void tnng_wakes_may_wait(tnng_lane *);
-void tnng_wakes_wait(tnng_lane *, bool sent);
+void tnng_wakes_wait(tnng_lane *, bool room);
 void tnng_wakes_pay(void);
 
 /* pair.c: C10 */

@@ -1,7 +1,8 @@
 /* The connections of a socket. nng's callbacks come from several threads in any order; of one pipe
  * this much is made certain here: connected is seen at most once, and disconnected only after it. A
  * pipe that goes before it was connected was rejected, and a connect reported after that is
- * forgotten. */
+ * forgotten. Who asks for the pipe of a message knows that it was connected, even when nng is late
+ * to say so. */
 #include <stdlib.h>
 
 #include "internal.h"
@@ -57,6 +58,16 @@ static void wake_pipe_waiters(tnng_socket *socket)
     }
 }
 
+/* [any] With pipes_lock held. */
+static void has_connected(tnng_socket *socket, tnng_pipe *pipe)
+{
+    pipe->connected = true;
+    socket->connected++;
+    tnng_events_tell(socket, TNNG_CONNECTED, pipe);
+    tell_dialer(socket, pipe);
+    wake_pipe_waiters(socket);
+}
+
 /* [nng] */
 static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
 {
@@ -67,11 +78,7 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
     pthread_mutex_lock(&socket->pipes_lock);
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL && !pipe->connected) {
-        pipe->connected = true;
-        socket->connected++;
-        tnng_events_tell(socket, TNNG_CONNECTED, pipe);
-        tell_dialer(socket, pipe);
-        wake_pipe_waiters(socket);
+        has_connected(socket, pipe);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
     tnng_pair_joins(socket);
@@ -169,12 +176,16 @@ int tnng_pipe_count(tnng_socket *socket)
     return count;
 }
 
-/* [caller] With pipes_lock held. A message may be read when its connection has gone. nng counts its
- * ids up and begins anew after 2^31 of them, so an id of those remembered is nobody else's. */
+/* [caller] With pipes_lock held: the pipe of a message. It may be read when its connection has gone.
+ * nng counts its ids up and begins anew after 2^31 of them, so an id of those remembered is nobody
+ * else's. */
 static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
 {
     tnng_pipe *pipe = tnng_table_find(socket, id);
 
+    if (pipe != NULL && !pipe->connected) {
+        has_connected(socket, pipe);
+    }
     for (int i = 0; pipe == NULL && i < PIPES_REMEMBERED; i++) {
         if (socket->remembered[i] != NULL && socket->remembered[i]->info.id == id) {
             pipe = socket->remembered[i];

@@ -1,14 +1,15 @@
 /* Fewer wake-ups in a stream. Every send that finds its connection idle makes nng wake one of its
- * task threads, only to note that the connection is idle again. Where messages are sent one by one
- * in quick succession, these wake-ups cost more than all the rest. So libnng's own import of
- * pthread_cond_signal leads here, and in such a stream the wake-up waits a little. The messages
- * that follow find the connection busy and go to nng's buffer; the thread, once awake, sends them
- * all. A network card does the same with its interrupts.
+ * task threads, only to note that the connection is idle again; every receive from a full queue of
+ * nng wakes one to put the next message into it. Where messages are sent or taken one by one in
+ * quick succession, these wake-ups cost more than all the rest. So libnng's own import of
+ * pthread_cond_signal leads here, and in such a stream the wake-up waits a little: the messages
+ * that follow go to nng's buffer, or come from it, and the thread, once awake, does many. A network
+ * card does the same with its interrupts.
  *
- * A wake-up waits until its lane has to wait itself, for a receive or for room, and for LATER at
- * most: a thread of ours sees to that, so a program that sends and then computes delays nobody for
- * longer. What it costs is one sleep of that thread every LATER of a stream. A lane that runs out
- * of room because of this (it has no buffer, or a small one) goes on without it for a while.
+ * A wake-up waits until a call has to wait itself, and for LATER at most: a thread of ours sees to
+ * that, so a program that sends and then computes delays nobody for longer. What it costs is one
+ * sleep of that thread every LATER of a stream. A socket that runs out of room for sends because of
+ * this (it has no buffer, or a small one) goes on without it for a while.
  *
  * Where imports cannot be led elsewhere, everything is as it was. */
 #include <time.h>
@@ -16,7 +17,7 @@
 #include "imports.h"
 
 enum {
-    RAPID = 8,      /* this many sends in a row are a stream, */
+    RAPID = 8,      /* this many sends or receives in a row are a stream, */
     APART = 200000, /* each at most so many nanoseconds after the last, */
     SETBACK = 64,   /* and so many more after one for which there was no room */
     LATER = 150000, /* nanoseconds; the system adds some 50000 */
@@ -28,7 +29,7 @@ static tnng_import import = {
     .ours = (tnng_function) signal_now_or_later,
 };
 
-static _Thread_local bool in_stream;   /* what this thread does just now is a send of a stream */
+static _Thread_local bool in_stream;   /* what this thread does just now is part of a stream */
 static _Atomic(pthread_cond_t *) owed; /* nng's are there for as long as the process */
 static atomic_uint_fast64_t kept_back;
 
@@ -100,7 +101,7 @@ static bool can_wait(void)
     return can;
 }
 
-/* [caller] lane->lock held. Before nng gets a message that it takes at once or not at all. */
+/* [caller] lane->lock held. Before a message is sent or received at once or not at all. */
 void tnng_wakes_may_wait(tnng_lane *lane)
 {
     tnng_socket *socket = lane->socket;
@@ -120,11 +121,11 @@ void tnng_wakes_may_wait(tnng_lane *lane)
     in_stream = socket->in_a_row == RAPID;
 }
 
-/* [caller] lane->lock held. After that. */
-void tnng_wakes_wait(tnng_lane *lane, bool sent)
+/* [caller] lane->lock held. After that; was there room for what was sent? */
+void tnng_wakes_wait(tnng_lane *lane, bool room)
 {
     in_stream = false;
-    if (!sent && !lane->is_context && atomic_load(&owed) != NULL) {
+    if (!room && !lane->is_context && atomic_load(&owed) != NULL) {
         lane->socket->in_a_row = -SETBACK;
         tnng_wakes_pay();
     }

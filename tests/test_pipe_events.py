@@ -234,6 +234,26 @@ async def lose_a_pipe_before_it_is_added():
             print(len(pull.pipes))
 
 
+async def read_from_a_pipe_before_it_is_added():
+    """Receive from a peer, and let it go, while the thread that would report it is held up."""
+    with trio.fail_after(20):
+        async with trionng.Pull0() as pull, pull.pipe_events() as events:
+            url = pull.listen("tcp://127.0.0.1:0").url
+            _ffi.arm_pause("pipe.added")
+            async with raw_peer(url) as peer:
+                await peer.greet(PUSH0)
+                await peer.send_raw(peer.frame(b"early"))
+                message = await pull.recv_msg()
+                assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
+                assert pull.pipes == (message.pipe,)
+            print(*kinds(await read(events, 2)), message.bytes.decode())
+            _ffi.open_pause("pipe.added")
+            async with raw_peer(url) as peer:  # a later one, after which the late one has come
+                await peer.greet(PUSH0)
+                print(*kinds(await read(events, 1)))
+            print(*kinds(await read(events, 1)), len(pull.pipes))
+
+
 async def subscribe_while_a_pipe_is_added_or_goes():
     """Subscribe in the middle: what the subscription begins with and what follows fit together."""
     with trio.fail_after(20):
@@ -260,13 +280,20 @@ async def subscribe_while_a_pipe_is_added_or_goes():
     [
         (lose_a_pipe_before_it_is_added, "rejected connected disconnected 0"),
         (
+            read_from_a_pipe_before_it_is_added,
+            "connected disconnected early connected disconnected 0",
+        ),
+        (
             subscribe_while_a_pipe_is_added_or_goes,
             "connected disconnected connected disconnected",
         ),
     ],
 )
 def test_callbacks_in_an_unlucky_order_give_events_in_order(scenario, output):
-    """Gone before connected is rejected, a late connect is swallowed; a snapshot has no gap."""
+    """Gone before connected is rejected, unless something was read; a late connect is swallowed.
+
+    A snapshot has no gap.
+    """
     finished = run_apart(scenario, TRIONNG_NATIVE="testing")
 
     assert finished.clean, finished
