@@ -176,9 +176,9 @@ int tnng_pipe_count(tnng_socket *socket)
     return count;
 }
 
-/* [caller] With pipes_lock held: the pipe of a message. It may be read when its connection has gone.
- * nng counts its ids up and begins anew after 2^31 of them, so an id of those remembered is nobody
- * else's. */
+/* [caller] With pipes_lock held: the pipe of a message, which may be read when its connection has
+ * gone. nng counts its ids up and begins anew after 2^31 of them, so an id of those remembered is
+ * nobody else's. */
 static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
 {
     tnng_pipe *pipe = tnng_table_find(socket, id);

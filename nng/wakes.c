@@ -93,7 +93,7 @@ static int signal_now_or_later(pthread_cond_t *condition)
 static bool can_wait(void)
 {
     pthread_mutex_lock(&lock);
-    bool can = tnng_import_leads(&import);
+    bool can = !TNNG_WITHOUT("WAKES") && tnng_import_leads(&import);
     if (can && !thread_exists) {
         can = thread_exists = tnng_run_thread(pay_later, NULL);
     }

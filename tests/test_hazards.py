@@ -333,7 +333,7 @@ def test_message_announced_with_an_absurd_length_drops_its_peer_only():
     assert (safe.clean, safe.output) == (True, "honest\n"), str(safe)
 
     broken = apart(peer_that_announces_too_much, without="S1")
-    assert broken.code == -signal.SIGABRT, str(broken)
+    assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
 
 
 # S2

@@ -45,10 +45,11 @@ async def push_to_peers_who_leave(transport, directory, rounds):
     print(forgotten)
 
 
-def run(transport, directory, rounds, **environ):
+def run(transport, directory, rounds, without="", **environ):
+    # Where every send wakes nng's threads at once, it happens far more often.
     return run_apart(
         push_to_peers_who_leave, transport, str(directory), str(rounds),
-        seconds=60, TRIONNG_NATIVE="testing", **environ,
+        seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=f"WAKES,{without}", **environ,
     )  # fmt: skip
 
 
@@ -61,10 +62,11 @@ def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
     assert int(finished.output) > 0, "nng forgot to forget none: nothing was tried"
 
 
+@pytest.mark.by_chance
 def test_push_to_peers_who_leave_crashes_without_the_workaround(tmp_path):
     """C9: nng follows its list into memory it has freed."""
     # So that freed memory does not look as if it were none.
-    environ = {"TNNG_WITHOUT": "C9", "MALLOC_PERTURB_": "165"}
-    ends = (run("tcp", tmp_path, 800, **environ).code for _ in range(5))
+    environ = {"MALLOC_PERTURB_": "165"}
+    ends = (run("tcp", tmp_path, 800, "C9", **environ).code for _ in range(5))
 
     assert any(code in (-signal.SIGSEGV, -signal.SIGABRT) for code in ends)

@@ -189,7 +189,7 @@ async def test_peer_announcing_a_huge_length_disturbs_nobody(limit: str, tmp_pat
 
 @pytest.mark.parametrize("limit", ["default", "0"])
 @pytest.mark.parametrize("transport", STREAMS)
-async def test_peer_announcing_a_huge_length_without_our_limit_aborts_the_process(
+async def test_peer_announcing_a_huge_length_without_our_limit_ends_the_process(
     transport: str, limit: str, tmp_path: Path
 ) -> None:
     """Hazard S1 is real on this libnng: nng's own default lets one peer end the process."""
@@ -202,8 +202,8 @@ async def test_peer_announcing_a_huge_length_without_our_limit_aborts_the_proces
                 await evil.wait_dropped()
             code, _, errors = await server.end()
 
-    assert code == -signal.SIGABRT
-    assert "panic" in errors
+    # nng panics, unless another of its threads meets the damage first.
+    assert code in (-signal.SIGABRT, -signal.SIGSEGV), errors
 
 
 async def _random_bytes(peer: RawPeer) -> None:
