@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
-from _sp import PAIR0, PUSH0, raw_peer
+from _sp import PAIR0, PUSH0, RawPeer, raw_peer
 from helpers import TRANSPORTS, connected, run_apart, url_of
 
 import trionng
 from trionng import _ffi
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 SECONDS = 30
 WITHIN = 10_000
@@ -216,42 +221,49 @@ async def test_subscription_dropped_while_open_is_freed():
 # What nng's threads may do in any order, forced with pause points.
 
 
+@contextlib.asynccontextmanager
+async def peer_not_yet_added(url: str) -> AsyncIterator[RawPeer]:
+    """Connect a peer, and hold up the thread that would report it."""
+    _ffi.arm_pause("pipe.added")
+    async with raw_peer(url) as peer:
+        await peer.greet(PUSH0)
+        assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
+        yield peer
+
+
+async def let_it_be_added(url: str, events: trionng.PipeEvents) -> None:
+    """Let the thread go on; after the events of a later peer, those of the late one have come."""
+    _ffi.open_pause("pipe.added")
+    async with raw_peer(url) as peer:
+        await peer.greet(PUSH0)
+        print(*kinds(await read(events, 1)))
+    print(*kinds(await read(events, 1)))
+
+
 async def lose_a_pipe_before_it_is_added():
     """Let the pipe go while the thread that would report it connected is held up."""
     with trio.fail_after(20):
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
             url = pull.listen("tcp://127.0.0.1:0").url
-            _ffi.arm_pause("pipe.added")
-            async with raw_peer(url) as peer:
-                await peer.greet(PUSH0)
-                assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
-            print((await anext(events)).kind)
-            _ffi.open_pause("pipe.added")
-            async with raw_peer(url) as peer:  # a later one, after which the late one has come
-                await peer.greet(PUSH0)
-                print((await anext(events)).kind)
-            print((await anext(events)).kind)
+            async with peer_not_yet_added(url):
+                pass
+            print(*kinds(await read(events, 1)))
+            await let_it_be_added(url, events)
             print(len(pull.pipes))
 
 
 async def read_from_a_pipe_before_it_is_added():
-    """Receive from a peer, and let it go, while the thread that would report it is held up."""
+    """The same, when a message of it was received."""
     with trio.fail_after(20):
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
             url = pull.listen("tcp://127.0.0.1:0").url
-            _ffi.arm_pause("pipe.added")
-            async with raw_peer(url) as peer:
-                await peer.greet(PUSH0)
+            async with peer_not_yet_added(url) as peer:
                 await peer.send_raw(peer.frame(b"early"))
                 message = await pull.recv_msg()
-                assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
                 assert pull.pipes == (message.pipe,)
             print(*kinds(await read(events, 2)), message.bytes.decode())
-            _ffi.open_pause("pipe.added")
-            async with raw_peer(url) as peer:  # a later one, after which the late one has come
-                await peer.greet(PUSH0)
-                print(*kinds(await read(events, 1)))
-            print(*kinds(await read(events, 1)), len(pull.pipes))
+            await let_it_be_added(url, events)
+            print(len(pull.pipes))
 
 
 async def subscribe_while_a_pipe_is_added_or_goes():
@@ -259,10 +271,7 @@ async def subscribe_while_a_pipe_is_added_or_goes():
     with trio.fail_after(20):
         async with trionng.Pull0() as pull:
             url = pull.listen("tcp://127.0.0.1:0").url
-            _ffi.arm_pause("pipe.added")
-            async with raw_peer(url) as peer:
-                await peer.greet(PUSH0)
-                assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
+            async with peer_not_yet_added(url):
                 early = pull.pipe_events()
                 _ffi.open_pause("pipe.added")
                 print((await anext(early)).kind)

@@ -33,7 +33,7 @@ from trionng._protocols import (
     SurveyorContextCore,
 )
 from trionng._util import check_buffer
-from trionng._wait_blocking import PARKED, borrow, deadline, give_up, run, thread, wait
+from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,12 +121,7 @@ class Req0(Req0Core[Dialer, Listener], Socket):
         call = Exchange(self, data)
         waiter = borrow()
         try:
-            if timeout is None:
-                code, _ = call(waiter, 0)
-                if code == PARKED:
-                    code = wait(waiter)
-            else:
-                code = run(waiter, call, deadline(timeout, -1))
+            code = run(waiter, call, deadline(timeout, -1))
             if code != 0:
                 raise self._failed(code, "request", self._over(code, timeout, -1))
             answer = waiter.copy()

@@ -25,7 +25,7 @@ from trionng._calls import (
 from trionng._errors import InvalidOperation
 from trionng._message import Message
 from trionng._util import check_buffer, check_may_block
-from trionng._wait_blocking import PARKED, borrow, deadline, give_up, run, thread, wait
+from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,10 +41,7 @@ _ONLY_RECEIVES, _ONLY_SENDS = "this protocol only receives", "this protocol only
 
 
 class Messaging(Calls):
-    """The calls of a socket or context that a thread waits for.
-
-    `send` and `recv` have their most common case, without a timeout, written out in few steps.
-    """
+    """The calls of a socket or context that a thread waits for."""
 
     # Kept, so that it is not made and dropped with every message: Ctrl-C in a finaliser is lost.
     _latest_pipe: PipeCore | None = None
@@ -106,21 +103,7 @@ class Messaging(Calls):
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
         check_buffer(data)
-        if timeout is not None or self._send_timeout_ms >= 0:
-            self._send("send", partial(self._lane.send, data), timeout)
-            return
-        self._check("send")
-        waiter = borrow()
-        try:
-            code, _ = self._lane.send(data, waiter, 0)
-            if code == PARKED:
-                code = wait(waiter)
-            if code != 0:
-                raise self._failed(code, "send")
-            waiter.keep(thread)
-        except BaseException:
-            give_up(waiter)
-            raise
+        self._send("send", partial(self._lane.send, data), timeout)
 
     def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
         """Send a `Message` and give it away: the twin of `trionng.Socket.send_msg`.
@@ -143,21 +126,7 @@ class Messaging(Calls):
         """
         waiter = borrow()
         try:
-            if (
-                timeout is None
-                and self._recv_timeout_ms < 0
-                and block
-                and self._topics is None
-                and self._never_ends
-            ):
-                self._check("recv")
-                code, _ = self._lane.receive(waiter, 0)
-                if code == PARKED:
-                    code = wait(waiter)
-                if code != 0:
-                    raise self._failed(code, "recv")
-            else:
-                self._receive(waiter, "recv", block=block, timeout=timeout)
+            self._receive(waiter, "recv", block=block, timeout=timeout)
             data = waiter.copy()
             waiter.keep(thread)
         except BaseException:

@@ -25,9 +25,9 @@ from trionng._errors import InvalidOperation
 from trionng._options import seconds
 from trionng._util import check_buffer
 from trionng._wait_trio import (
+    cancel_shielded_checkpoint,
     checkpoint,
     enable_ki_protection,
-    let_others_run,
     look_first,
     wait_for,
     wait_for_many,
@@ -111,7 +111,7 @@ class Messaging(Calls):
         if type(data) is bytes and self._can_try_sends and self._send_timeout_ms < 0:
             await look_first()
             if self._lane.send_now(data) == 0:
-                await let_others_run()
+                await cancel_shielded_checkpoint()
                 return
         check_buffer(data)
         await self._send("send", partial(self._lane.send, data), _ffi.drop)
@@ -154,7 +154,7 @@ class Messaging(Calls):
             if msg := self._lane.take():
                 if self._topics is None or self._topics.want(msg):
                     data = _ffi.take_bytes(msg)
-                    await let_others_run()
+                    await cancel_shielded_checkpoint()
                     return data
             else:
                 del msg

@@ -10,12 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-_in_trio_task = trio.lowlevel.in_trio_task
-
-
 def check_may_block(kind: type, call: str, twin: str) -> None:
     """Refuse to block a Trio task, and with it the whole run; name the call to await instead."""
-    if _in_trio_task():
+    if trio.lowlevel.in_trio_task():
         name = kind.__name__
         raise RuntimeError(
             f"trionng.blocking.{name}.{call} would block the Trio loop: in a Trio task, await "

@@ -28,7 +28,6 @@ from trionng import _ffi
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 ETIMEDOUT: Final = 5
-PARKED: Final = _ffi.PARKED
 MOMENT: Final = 0.001
 
 
@@ -130,13 +129,7 @@ def run(waiter: _ffi.Waiter, submit: Submit, until: float | None = None) -> int:
     if until is not None:
         waiter.be_patient(max(0.0, until - time.monotonic()))
     code, _ = submit(waiter, 0)
-    return wait(waiter, until) if code == PARKED else code
-
-
-def wait(waiter: _ffi.Waiter, until: float | None = None) -> int:
-    """Wait for an operation that was submitted and has parked; as `run`."""
-    code = PARKED
-    while code == PARKED:
+    while code == _ffi.PARKED:
         if until is not None and until <= time.monotonic():
             return waiter.leave()
         code = _wait_with_signals(waiter, until) if thread.is_main else waiter.wait(until)

@@ -29,7 +29,7 @@ from trio.lowlevel import (
     RaiseCancelT,
     RunVar,
     Task,
-    cancel_shielded_checkpoint,
+    cancel_shielded_checkpoint as cancel_shielded_checkpoint,
     checkpoint as checkpoint,
     checkpoint_if_cancelled,
     current_task,
@@ -45,9 +45,6 @@ from trio.lowlevel import (
 from trionng import _ffi
 
 T = TypeVar("T")
-
-# What is done at once is done in one turn; then others have theirs, whether it is cancelled or not.
-let_others_run = cancel_shielded_checkpoint
 
 # Starts an operation with a port and a tag.
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
@@ -160,10 +157,10 @@ class _Port:
         del submit
         if code != _ffi.PARKED:
             if rest:
-                await let_others_run()
+                await cancel_shielded_checkpoint()
             return code, op
         if poll and _ffi.cancel(op) == _ffi.LEFT:
-            await let_others_run()
+            await cancel_shielded_checkpoint()
             return _ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
@@ -311,7 +308,7 @@ async def wait_for_many(
     await checkpoint_if_cancelled()
     taken = lane.receive_many(most)
     if taken:
-        await let_others_run()
+        await cancel_shielded_checkpoint()
         return 0, taken
     code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
     if code != 0:

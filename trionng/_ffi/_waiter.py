@@ -84,10 +84,9 @@ class Waiter(Port):
         msg: Msg = self.scratch.msg
         return msg
 
-    def copy(self, *, _unpack: Any = ffi.unpack) -> bytes:
+    def copy(self) -> bytes:
         """Return the content of what was received."""
-        result = self.scratch
-        data: bytes = _unpack(result.body, result.size)
+        data: bytes = ffi.unpack(self.scratch.body, self.scratch.size)
         return data
 
     @property
