@@ -255,6 +255,7 @@ def test_sub_interrupted_at_any_step_keeps_the_message(narrowed):
     """Ctrl-C in a receive of Sub0 loses nothing, also while topics are looked at."""
     url = url_of("inproc", "")
     with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="") as sub:
+        pub.wait_connected(timeout=SOON)
         if narrowed:
             sub.subscribe("other")
             sub.unsubscribe("other")
@@ -272,6 +273,7 @@ def test_survey_interrupted_at_any_step_keeps_question_and_answer():
     url = url_of("inproc", "")
     with blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor:
         with blocking.Respondent0(dial=url) as respondent:
+            surveyor.wait_connected(timeout=SOON)  # nobody keeps a survey for who comes later
 
             def answer(step, interrupted):
                 if interrupted:
