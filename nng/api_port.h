@@ -87,7 +87,8 @@ void tnng_cancel_counts_reset(void);
 void tnng_count_cancel_before_submit(void);
 void tnng_count_cancel_taken(void);
 
-/* How many wake-ups of nng's threads had to wait a little. */
+/* How many wake-ups of nng's threads were left to threads that are awake; how many had to wait. */
+uint64_t tnng_wakes_left_out(void);
 uint64_t tnng_wakes_kept_back(void);
 
 /* Who to call for a port opened with a token; set once, before such a port is opened. */

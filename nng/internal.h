@@ -362,9 +362,11 @@ int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
 /* wakes.c */
+void tnng_wakes_begin(void);
 void tnng_wakes_may_wait(tnng_lane *);
 void tnng_wakes_wait(tnng_lane *, bool room);
 void tnng_wakes_pay(void);
+void tnng_wakes_pay_all(void);
 
 /* pair.c: C10 */
 void tnng_pair_parts(tnng_socket *);

@@ -112,6 +112,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
         free(socket);
         return code;
     }
+    tnng_wakes_begin();
     atomic_init(&socket->refs, 1);
     atomic_init(&socket->accepted, 0);
     socket->protocol = kind;

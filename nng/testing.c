@@ -36,6 +36,7 @@ static int find(const char *name)
 /* [any] Waits here while the point is armed. */
 void tnng_pause(const char *point)
 {
+    tnng_wakes_pay_all();
     pthread_mutex_lock(&lock);
     int i = find(point);
     points[i].waiting++;

@@ -1,15 +1,22 @@
-/* Fewer wake-ups in a stream. Every send that finds its connection idle makes nng wake one of its
- * task threads, only to note that the connection is idle again; every receive from a full queue of
- * nng wakes one to put the next message into it. Where messages are sent or taken one by one in
- * quick succession, these wake-ups cost more than all the rest. So libnng's own import of
- * pthread_cond_signal leads here, and in such a stream the wake-up waits a little: the messages
- * that follow go to nng's buffer, or come from it, and the thread, once awake, does many. A network
- * card does the same with its interrupts.
+/* Fewer wake-ups of nng's task threads. Whatever nng has to call back goes through one queue, and
+ * with each entry one of these threads is woken. Most of them come for nothing, or too early, and
+ * on a machine with few processors a wake-up costs more than the work. So libnng's own import of
+ * pthread_cond_signal leads here, and some wake-ups are left out:
  *
- * A wake-up waits until a call has to wait itself, and for LATER at most: a thread of ours sees to
- * that, so a program that sends and then computes delays nobody for longer. What it costs is one
- * sleep of that thread every LATER of a stream. A socket that runs out of room for sends because of
- * this (it has no buffer, or a small one) goes on without it for a while.
+ * Of task threads. A thread that makes an entry comes by the queue itself, as soon as it has done
+ * what it is at: a message that is read in two steps is read by one thread, not by two. A thread
+ * that has been at it for some entries without a rest calls for help all the same. And one that is
+ * about to wait, for a lock or for what another thread does, first wakes whom it has not woken:
+ * that is why libnng's pthread_mutex_lock and pthread_cond_wait lead here too.
+ *
+ * In a stream. Every send that finds its connection idle makes nng wake a task thread, only to note
+ * that the connection is idle again; every receive from a full queue of nng wakes one to put the
+ * next message into it. Where messages are sent or taken one by one in quick succession, that
+ * wake-up waits: the messages that follow go to nng's buffer, or come from it, and the thread, once
+ * awake, does many. A network card does the same with its interrupts. It waits until a call of the
+ * program has to wait itself, and for LATER at most: a thread of ours sees to that, which costs one
+ * sleep of it every LATER of a stream. A socket that runs out of room for sends because of this (it
+ * has no buffer, or a small one) goes on without it for a while.
  *
  * Where imports cannot be led elsewhere, everything is as it was. */
 #include <time.h>
@@ -17,34 +24,57 @@
 #include "imports.h"
 
 enum {
+    ALONE = 4,      /* so many entries a task thread makes between two sleeps without help */
     RAPID = 8,      /* this many sends or receives in a row are a stream, */
     APART = 200000, /* each at most so many nanoseconds after the last, */
     SETBACK = 64,   /* and so many more after one for which there was no room */
     LATER = 150000, /* nanoseconds; the system adds some 50000 */
 };
 
-static int signal_now_or_later(pthread_cond_t *);
-static tnng_import import = {
-    .symbol = "pthread_cond_signal",
-    .ours = (tnng_function) signal_now_or_later,
+static int wake_or_not(pthread_cond_t *);
+static int wait_with_nothing_owed(pthread_cond_t *, pthread_mutex_t *);
+static int lock_with_nothing_owed(pthread_mutex_t *);
+static tnng_import imports[] = {
+    {.symbol = "pthread_cond_signal", .ours = (tnng_function) wake_or_not},
+    {.symbol = "pthread_cond_wait", .ours = (tnng_function) wait_with_nothing_owed},
+    {.symbol = "pthread_mutex_lock", .ours = (tnng_function) lock_with_nothing_owed},
 };
 
-static _Thread_local bool in_stream;   /* what this thread does just now is part of a stream */
-static _Atomic(pthread_cond_t *) owed; /* nng's are there for as long as the process */
-static atomic_uint_fast64_t kept_back;
+/* What task threads sleep on, or NULL: nothing is left out. It is there as long as the process. */
+static _Atomic(pthread_cond_t *) work;
+static _Atomic(pthread_cond_t *) signalled; /* the last, by the thread that looks for it */
+static _Thread_local bool looking;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static _Thread_local bool is_task_thread;
+static _Thread_local int alone;     /* entries it may still make without help */
+static _Thread_local bool in_stream; /* what this thread does just now is part of a stream */
+
+/* Wake-ups left out since the queue was last seen empty. It grows, and becomes 0 when a task thread
+ * goes to sleep, only with the lock of the queue held. */
+static atomic_uint left_out;
+static atomic_bool nobody_comes; /* and no task thread is known to be awake */
+static atomic_uint_fast64_t left_out_ever, kept_back_ever;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t debt = PTHREAD_COND_INITIALIZER;
 static atomic_bool awake;  /* the thread that pays; written under lock */
 static bool thread_exists; /* under lock */
 
-/* [any] Wakes whoever has not been woken yet. */
+/* [any] Wakes somebody if nobody is known to come. */
 void tnng_wakes_pay(void)
 {
-    if (atomic_load(&owed) != NULL) {
-        pthread_cond_t *condition = atomic_exchange(&owed, NULL);
-        if (condition != NULL) {
-            pthread_cond_signal(condition);
+    if (atomic_load(&nobody_comes) && atomic_exchange(&nobody_comes, false)) {
+        pthread_cond_signal(atomic_load(&work));
+    }
+}
+
+/* [any] Before a task thread waits for something else than work. */
+void tnng_wakes_pay_all(void)
+{
+    if (is_task_thread) {
+        for (unsigned n = atomic_exchange(&left_out, 0); n > 0; n--) {
+            pthread_cond_signal(atomic_load(&work));
         }
     }
 }
@@ -56,8 +86,8 @@ static void *pay_later(void *unused)
     (void) unused;
     for (;;) {
         pthread_mutex_lock(&lock);
-        /* Who owes writes `owed` and then looks at `awake`; here it is the other way round. */
-        while (atomic_store(&awake, false), atomic_load(&owed) == NULL) {
+        /* Who owes writes `nobody_comes`, then looks at `awake`; here it is the other way round. */
+        while (atomic_store(&awake, false), !atomic_load(&nobody_comes)) {
             pthread_cond_wait(&debt, &lock);
         }
         atomic_store(&awake, true);
@@ -68,35 +98,111 @@ static void *pay_later(void *unused)
     return NULL;
 }
 
-/* [any] All signals of libnng, most of them with a lock of nng held. */
-static int signal_now_or_later(pthread_cond_t *condition)
+static void keep_back(void)
 {
-    pthread_cond_t *before;
-
-    if (!in_stream) {
-        return pthread_cond_signal(condition);
-    }
-    before = atomic_exchange(&owed, condition);
-    if (before != NULL && before != condition) {
-        pthread_cond_signal(before);
-    }
-    atomic_fetch_add(&kept_back, 1);
+    atomic_fetch_add(&kept_back_ever, 1);
+    atomic_store(&nobody_comes, true);
     if (!atomic_load(&awake)) {
         pthread_mutex_lock(&lock);
         atomic_store(&awake, true);
         pthread_cond_signal(&debt);
         pthread_mutex_unlock(&lock);
     }
-    return 0;
 }
+
+/* [any] All signals of libnng; those to task threads come with the lock of their queue held. */
+static int wake_or_not(pthread_cond_t *condition)
+{
+    if (condition == atomic_load(&work)) {
+        bool comes = is_task_thread && alone > 0;
+        if (comes || in_stream) {
+            atomic_fetch_add(&left_out, 1);
+            if (comes) {
+                alone--;
+                atomic_fetch_add(&left_out_ever, 1);
+            } else {
+                keep_back();
+            }
+            return 0;
+        }
+    } else if (looking) {
+        atomic_store(&signalled, condition);
+    }
+    return pthread_cond_signal(condition);
+}
+
+/* [any] */
+static int wait_with_nothing_owed(pthread_cond_t *condition, pthread_mutex_t *mutex)
+{
+    if (condition == atomic_load(&work)) {
+        /* The queue is empty, and locked: whoever was not woken need not be any more. */
+        atomic_store(&left_out, 0);
+        atomic_store(&nobody_comes, false);
+        is_task_thread = true;
+        alone = ALONE;
+    } else {
+        tnng_wakes_pay_all();
+    }
+    return pthread_cond_wait(condition, mutex);
+}
+
+/* [any] */
+static int lock_with_nothing_owed(pthread_mutex_t *mutex)
+{
+    if (atomic_load_explicit(&left_out, memory_order_relaxed) > 0) {
+        if (pthread_mutex_trylock(mutex) == 0) {
+            return 0;
+        }
+        tnng_wakes_pay_all();
+    }
+    return pthread_mutex_lock(mutex);
+}
+
+static bool imports_lead(void)
+{
+    bool lead = true;
+
+    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
+        lead = tnng_import_leads(&imports[i]) && lead;
+    }
+    return lead;
+}
+
+/* [nng] By now everything has been called once: a loader that links on first use undoes nothing. */
+static void begin(void *unused)
+{
+    (void) unused;
+    if (imports_lead()) {
+        atomic_store(&work, atomic_load(&signalled));
+    }
+}
+
+/* What is signalled when an aio with a callback ends is what task threads sleep on. */
+static void look_for_work(void)
+{
+    static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
+
+    if (!TNNG_WITHOUT("WAKES") && imports_lead() && nng_aio_alloc(&aio, begin, NULL) == 0 &&
+        nng_aio_begin(aio)) {
+        looking = true;
+        nng_aio_finish(aio, 0);
+        looking = false;
+    }
+}
+
+/* [caller] When nng is there: with every socket that is opened. */
+void tnng_wakes_begin(void) { pthread_once(&once, look_for_work); }
 
 static bool can_wait(void)
 {
-    pthread_mutex_lock(&lock);
-    bool can = !TNNG_WITHOUT("WAKES") && tnng_import_leads(&import);
-    if (can && !thread_exists) {
-        can = thread_exists = tnng_run_thread(pay_later, NULL);
+    if (atomic_load(&work) == NULL) {
+        return false;
     }
+    pthread_mutex_lock(&lock);
+    if (!thread_exists) {
+        thread_exists = tnng_run_thread(pay_later, NULL);
+    }
+    bool can = thread_exists;
     pthread_mutex_unlock(&lock);
     return can;
 }
@@ -125,10 +231,12 @@ void tnng_wakes_may_wait(tnng_lane *lane)
 void tnng_wakes_wait(tnng_lane *lane, bool room)
 {
     in_stream = false;
-    if (!room && !lane->is_context && atomic_load(&owed) != NULL) {
+    if (!room && !lane->is_context && atomic_load(&nobody_comes)) {
         lane->socket->in_a_row = -SETBACK;
         tnng_wakes_pay();
     }
 }
 
-uint64_t tnng_wakes_kept_back(void) { return atomic_load(&kept_back); }
+uint64_t tnng_wakes_left_out(void) { return atomic_load(&left_out_ever); }
+
+uint64_t tnng_wakes_kept_back(void) { return atomic_load(&kept_back_ever); }

@@ -1,4 +1,4 @@
-"""Fewer wake-ups in a stream (nng/wakes.c): what has to wait, and for how long at most."""
+"""Fewer wake-ups of nng's threads (nng/wakes.c): what is left out, what waits, and for how long."""
 
 from __future__ import annotations
 
@@ -74,5 +74,33 @@ def end_in_a_stream() -> None:
 def test_process_that_ends_in_a_stream_ends_well():
     """A wake-up that still waits holds up neither a close nor the end of the process."""
     finished = run_apart(end_in_a_stream)
+
+    assert finished.clean, str(finished)
+
+
+def answer_questions(count: int) -> int:
+    """Ask and answer over a connection, and count the wake-ups that were left out."""
+    before = _ffi.wakes_left_out()
+    with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
+        req.dial(rep.listen(url_of("tcp", "")).url)
+        for number in range(count):
+            req.send(b"%d" % number)
+            rep.send(rep.recv(timeout=10), timeout=10)
+            assert req.recv(timeout=10) == b"%d" % number
+    return _ffi.wakes_left_out() - before
+
+
+def test_thread_that_reads_a_message_reads_all_of_it():
+    """Of the two steps of a message, on either side, one thread of nng's does both."""
+    assert answer_questions(100) > 100
+
+
+def ask_without_fewer_wakes() -> None:
+    raise SystemExit(answer_questions(100))
+
+
+def test_wakes_can_all_be_as_nng_has_them():
+    """What the tests of hazards compare with: nothing is left out, and all works."""
+    finished = run_apart(ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES")
 
     assert finished.clean, str(finished)

@@ -67,6 +67,7 @@ from trionng._ffi._testing import (
     pause_reached as pause_reached,
     reset_cancel_counts as reset_cancel_counts,
     wakes_kept_back as wakes_kept_back,
+    wakes_left_out as wakes_left_out,
 )
 from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
 from trionng._ffi._types import (

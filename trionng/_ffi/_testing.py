@@ -37,6 +37,12 @@ def count_cancel_taken() -> None:
     lib.tnng_count_cancel_taken()
 
 
+def wakes_left_out() -> int:
+    """Count the wake-ups of nng's threads that were left to one that is awake, in this process."""
+    count: int = lib.tnng_wakes_left_out()
+    return count
+
+
 def wakes_kept_back() -> int:
     """Count the wake-ups of nng's threads that had to wait a little, in this process."""
     count: int = lib.tnng_wakes_kept_back()
