@@ -136,7 +136,9 @@ static int reply(tnng_lane *lane, int worker, nng_msg *msg)
     nng_msg_header_clear(msg);
     nng_aio_wait(seat->reply);
     nng_aio_set_msg(seat->reply, msg);
+    tnng_wakes_hold();
     nng_ctx_send(seat->context, seat->reply);
+    tnng_wakes_go();
     bool gone = nng_aio_get_msg(seat->reply) == NULL;
     int code = gone ? 0 : nng_aio_result(seat->reply);
     if (code != 0) {

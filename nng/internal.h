@@ -266,6 +266,8 @@ void tnng_socket_hold(tnng_socket *);
 void tnng_socket_release(tnng_socket *);
 
 /* lane.c */
+void tnng_submit_send(tnng_lane *, nng_aio *, nng_msg *);
+void tnng_submit_receive(tnng_lane *, nng_aio *);
 void tnng_lane_release(tnng_lane *);
 
 /* port.c */
@@ -290,7 +292,6 @@ void tnng_lane_wait(tnng_lane *, tnng_op *);
 /* Closes the gate, wakes who waits. Takes lane->lock. */
 void tnng_lane_shut(tnng_lane *);
 void tnng_lane_hold(tnng_lane *);
-void tnng_submit_receive(tnng_lane *, nng_aio *);
 
 int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
 int tnng_lane_receive_now(tnng_lane *, size_t room, nng_msg **);
@@ -323,7 +324,6 @@ void tnng_desk_free(tnng_desk *);
 int tnng_send_leave(tnng_lane *, tnng_op *);
 tnng_op *tnng_send_op(tnng_lane *, tnng_port *, uint64_t tag, bool chain, int *code);
 void tnng_send_op_drop(tnng_op *);
-void tnng_submit_send(tnng_lane *, nng_aio *, nng_msg *);
 /* Takes lane->lock. */
 void tnng_sent(tnng_op *);
 
@@ -363,6 +363,8 @@ bool tnng_job_abandon(tnng_op *);
 
 /* wakes.c */
 void tnng_wakes_begin(void);
+void tnng_wakes_hold(void);
+void tnng_wakes_go(void);
 void tnng_wakes_may_wait(tnng_lane *);
 void tnng_wakes_wait(tnng_lane *, bool room);
 void tnng_wakes_pay(void);

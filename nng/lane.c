@@ -123,6 +123,33 @@ void tnng_lane_shut(tnng_lane *lane)
     }
 }
 
+/* [any] lane->lock held, as for whatever is submitted. */
+void tnng_submit_send(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
+{
+    nng_aio_set_msg(aio, msg);
+    tnng_wakes_hold();
+    if (lane->is_context) {
+        nng_ctx_send(lane->context, aio);
+    } else {
+        nng_send_aio(lane->socket->nng, aio);
+    }
+    tnng_wakes_go();
+}
+
+/* [any] lane->lock held. */
+void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
+{
+    /* N1, N2: whatever was in the aio must not be taken for a message of this receive. */
+    nng_aio_set_msg(aio, NULL);
+    tnng_wakes_hold();
+    if (lane->is_context) {
+        nng_ctx_recv(lane->context, aio);
+    } else {
+        nng_recv_aio(lane->socket->nng, aio);
+    }
+    tnng_wakes_go();
+}
+
 /* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up.
  */
 void tnng_lane_close(tnng_lane *lane)

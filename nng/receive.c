@@ -44,17 +44,6 @@ static void pop(tnng_lane *lane)
     lane->spare = slot;
 }
 
-void tnng_submit_receive(tnng_lane *lane, nng_aio *aio)
-{
-    /* N1, N2: whatever was in the aio must not be taken for a message of this receive. */
-    nng_aio_set_msg(aio, NULL);
-    if (lane->is_context) {
-        nng_ctx_recv(lane->context, aio);
-    } else {
-        nng_recv_aio(lane->socket->nng, aio);
-    }
-}
-
 /* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order
  * of the ring is the order of submission, and a cancel cannot fall between the two. */
 int tnng_lane_post(tnng_lane *lane)

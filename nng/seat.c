@@ -148,7 +148,9 @@ static bool post(tnng_lane *lane)
     desk->posted++;
     tnng_lane_hold(lane);
     nng_aio_set_msg(seat->receive, NULL);
+    tnng_wakes_hold();
     nng_ctx_recv(seat->context, seat->receive);
+    tnng_wakes_go();
     return true;
 }
 

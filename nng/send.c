@@ -7,16 +7,6 @@
 /* How many receives stand for the replies to a survey. */
 enum { REPLIES_AHEAD = 16 };
 
-void tnng_submit_send(tnng_lane *lane, nng_aio *aio, nng_msg *msg)
-{
-    nng_aio_set_msg(aio, msg);
-    if (lane->is_context) {
-        nng_ctx_send(lane->context, aio);
-    } else {
-        nng_send_aio(lane->socket->nng, aio);
-    }
-}
-
 static void count_accepted(tnng_lane *lane, size_t size)
 {
     tnng_count_sent(lane->socket, size);

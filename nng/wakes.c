@@ -9,6 +9,9 @@
  * about to wait, for a lock or for what another thread does, first wakes whom it has not woken:
  * that is why libnng's pthread_mutex_lock and pthread_cond_wait lead here too.
  *
+ * Of calls. A thread that is woken in the middle of a call of ours runs into the locks the call
+ * holds, one after the other. It is woken when the call is over.
+ *
  * In a stream. Every send that finds its connection idle makes nng wake a task thread, only to note
  * that the connection is idle again; every receive from a full queue of nng wakes one to put the
  * next message into it. Where messages are sent or taken one by one in quick succession, that
@@ -19,6 +22,7 @@
  * has no buffer, or a small one) goes on without it for a while.
  *
  * Where imports cannot be led elsewhere, everything is as it was. */
+#include <limits.h>
 #include <time.h>
 
 #include "imports.h"
@@ -48,7 +52,9 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static _Thread_local bool is_task_thread;
 static _Thread_local int alone;     /* entries it may still make without help */
-static _Thread_local bool in_stream; /* what this thread does just now is part of a stream */
+static _Thread_local bool submitting; /* this thread is in a call of nng, */
+static _Thread_local bool in_stream;  /* which is part of a stream; */
+static _Thread_local unsigned held;   /* wake-ups left out in it */
 
 /* Wake-ups left out since the queue was last seen empty. It grows, and becomes 0 when a task thread
  * goes to sleep, only with the lock of the queue held. */
@@ -61,11 +67,24 @@ static pthread_cond_t debt = PTHREAD_COND_INITIALIZER;
 static atomic_bool awake;  /* the thread that pays; written under lock */
 static bool thread_exists; /* under lock */
 
+/* Makes up for some of the wake-ups that were left out, unless they need not be any more. */
+static void wake(unsigned times)
+{
+    unsigned n = atomic_load(&left_out);
+
+    while (times > 0 && n > 0) {
+        if (atomic_compare_exchange_weak(&left_out, &n, n - 1)) {
+            pthread_cond_signal(atomic_load(&work));
+            times--;
+        }
+    }
+}
+
 /* [any] Wakes somebody if nobody is known to come. */
 void tnng_wakes_pay(void)
 {
     if (atomic_load(&nobody_comes) && atomic_exchange(&nobody_comes, false)) {
-        pthread_cond_signal(atomic_load(&work));
+        wake(1);
     }
 }
 
@@ -73,9 +92,7 @@ void tnng_wakes_pay(void)
 void tnng_wakes_pay_all(void)
 {
     if (is_task_thread) {
-        for (unsigned n = atomic_exchange(&left_out, 0); n > 0; n--) {
-            pthread_cond_signal(atomic_load(&work));
-        }
+        wake(UINT_MAX);
     }
 }
 
@@ -114,15 +131,15 @@ static void keep_back(void)
 static int wake_or_not(pthread_cond_t *condition)
 {
     if (condition == atomic_load(&work)) {
-        bool comes = is_task_thread && alone > 0;
-        if (comes || in_stream) {
+        if (is_task_thread && alone > 0) {
+            alone--;
             atomic_fetch_add(&left_out, 1);
-            if (comes) {
-                alone--;
-                atomic_fetch_add(&left_out_ever, 1);
-            } else {
-                keep_back();
-            }
+            atomic_fetch_add(&left_out_ever, 1);
+            return 0;
+        }
+        if (submitting) {
+            held++;
+            atomic_fetch_add(&left_out, 1);
             return 0;
         }
     } else if (looking) {
@@ -205,6 +222,23 @@ static bool can_wait(void)
     bool can = thread_exists;
     pthread_mutex_unlock(&lock);
     return can;
+}
+
+/* [any] Before a message or a receive is given to nng, */
+void tnng_wakes_hold(void) { submitting = true; }
+
+/* [any] and after that. */
+void tnng_wakes_go(void)
+{
+    unsigned wakes = held;
+
+    submitting = false;
+    held = 0;
+    if (wakes > 0 && in_stream) {
+        keep_back();
+    } else if (wakes > 0) {
+        wake(wakes);
+    }
 }
 
 /* [caller] lane->lock held. Before a message is sent or received at once or not at all. */
