@@ -363,6 +363,7 @@ bool tnng_job_abandon(tnng_op *);
 
 /* wakes.c */
 void tnng_wakes_begin(void);
+int tnng_lock(pthread_mutex_t *);
 void tnng_wakes_hold(void);
 void tnng_wakes_go(void);
 void tnng_wakes_may_wait(tnng_lane *);

@@ -196,7 +196,7 @@ static void on_received(void *arg)
     tnng_lane *lane = slot->lane;
 
     TNNG_PAUSE("receive.callback");
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     slot->msg = nng_aio_get_msg(slot->aio);
     slot->code = nng_aio_result(slot->aio);
     nng_aio_set_msg(slot->aio, NULL);

@@ -53,7 +53,7 @@ static void on_request(void *arg)
 
     TNNG_PAUSE("desk.callback");
     nng_aio_set_msg(seat->receive, NULL);
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     desk->posted--;
     if (msg == NULL) {
         tnng_desk_put_idle(desk, seat);

@@ -25,7 +25,7 @@ void tnng_sent(tnng_op *op)
     bool abandoned;
 
     TNNG_PAUSE("send.callback");
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     if (op->port == NULL) {
         nng_aio_set_msg(aio, NULL);
         pthread_mutex_unlock(&lane->lock);

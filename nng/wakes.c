@@ -5,9 +5,7 @@
  *
  * Of task threads. A thread that makes an entry comes by the queue itself, as soon as it has done
  * what it is at: a message that is read in two steps is read by one thread, not by two. A thread
- * that has been at it for some entries without a rest calls for help all the same. And one that is
- * about to wait, for a lock or for what another thread does, first wakes whom it has not woken:
- * that is why libnng's pthread_mutex_lock and pthread_cond_wait lead here too.
+ * that has been at it for some entries without a rest calls for help all the same.
  *
  * Of calls. A thread that is woken in the middle of a call of ours runs into the locks the call
  * holds, one after the other. It is woken when the call is over.
@@ -20,6 +18,10 @@
  * program has to wait itself, and for LATER at most: a thread of ours sees to that, which costs one
  * sleep of it every LATER of a stream. A socket that runs out of room for sends because of this (it
  * has no buffer, or a small one) goes on without it for a while.
+ *
+ * Of the first two nobody can ever wait in vain: a thread that is about to wait, for a lock or for
+ * what another thread does, first wakes whom it has not woken. That is why libnng's
+ * pthread_mutex_lock and pthread_cond_wait lead here too.
  *
  * Where imports cannot be led elsewhere, everything is as it was. */
 #include <limits.h>
@@ -37,11 +39,10 @@ enum {
 
 static int wake_or_not(pthread_cond_t *);
 static int wait_with_nothing_owed(pthread_cond_t *, pthread_mutex_t *);
-static int lock_with_nothing_owed(pthread_mutex_t *);
 static tnng_import imports[] = {
     {.symbol = "pthread_cond_signal", .ours = (tnng_function) wake_or_not},
     {.symbol = "pthread_cond_wait", .ours = (tnng_function) wait_with_nothing_owed},
-    {.symbol = "pthread_mutex_lock", .ours = (tnng_function) lock_with_nothing_owed},
+    {.symbol = "pthread_mutex_lock", .ours = (tnng_function) tnng_lock},
 };
 
 /* What task threads sleep on, or NULL: nothing is left out. It is there as long as the process. */
@@ -88,12 +89,11 @@ void tnng_wakes_pay(void)
     }
 }
 
-/* [any] Before a task thread waits for something else than work. */
+/* [any] Before this thread waits, other than for work. */
 void tnng_wakes_pay_all(void)
 {
-    if (is_task_thread) {
-        wake(UINT_MAX);
-    }
+    held = 0;
+    wake(UINT_MAX);
 }
 
 static void *pay_later(void *unused)
@@ -157,20 +157,23 @@ static int wait_with_nothing_owed(pthread_cond_t *condition, pthread_mutex_t *mu
         atomic_store(&nobody_comes, false);
         is_task_thread = true;
         alone = ALONE;
-    } else {
+    } else if (atomic_load(&left_out) > 0) {
         tnng_wakes_pay_all();
     }
     return pthread_cond_wait(condition, mutex);
 }
 
-/* [any] */
-static int lock_with_nothing_owed(pthread_mutex_t *mutex)
+/* [any] Whoever may owe a wake-up locks in this way: libnng, and callbacks what a call of ours may
+ * hold while it is in nng. */
+int tnng_lock(pthread_mutex_t *mutex)
 {
     if (atomic_load_explicit(&left_out, memory_order_relaxed) > 0) {
         if (pthread_mutex_trylock(mutex) == 0) {
             return 0;
         }
-        tnng_wakes_pay_all();
+        if (is_task_thread || held > 0) {
+            tnng_wakes_pay_all();
+        }
     }
     return pthread_mutex_lock(mutex);
 }
