@@ -36,11 +36,13 @@ static int find(const char *name)
 /* [any] Waits here while the point is armed. */
 void tnng_pause(const char *point)
 {
-    tnng_wakes_pay_all();
     pthread_mutex_lock(&lock);
     int i = find(point);
     points[i].waiting++;
     pthread_cond_broadcast(&changed);
+    if (points[i].armed) {
+        tnng_wakes_pay_all();
+    }
     while (points[i].armed) {
         pthread_cond_wait(&changed, &lock);
     }

@@ -12,7 +12,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-PAIR0, REQ0, PUSH0, PULL0, SURVEYOR0 = 0x10, 0x30, 0x50, 0x51, 0x62  # what a peer says it is
+# What a peer says it is.
+PAIR0, REQ0, REP0, PUSH0, PULL0, SURVEYOR0 = 0x10, 0x30, 0x31, 0x50, 0x51, 0x62
 
 
 def greeting(protocol: int) -> bytes:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 
 import pytest
 import trio
+from _sp import REP0, greeting
 from helpers import connected, run_apart, url_of
 
 import trionng
@@ -102,5 +106,44 @@ def ask_without_fewer_wakes() -> None:
 def test_wakes_can_all_be_as_nng_has_them():
     """What the tests of hazards compare with: nothing is left out, and all works."""
     finished = run_apart(ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES")
+
+    assert finished.clean, str(finished)
+
+
+def hold_up_a_thread() -> None:
+    """Stop a call that has the lock of a context while its answer comes, and another's after it."""
+    with trionng.blocking.Req0() as req:
+        held_up, other = req.new_context(), req.new_context()
+        address = urlsplit(req.listen(url_of("tcp", "")).url)
+        with socket.create_connection((address.hostname, address.port)) as peer:
+            questions = peer.makefile("rb")
+            peer.sendall(greeting(REP0))
+            questions.read(8)
+
+            def ask(context: trionng.blocking.ReqContext) -> bytes:
+                context.send(b"", timeout=10)
+                return questions.read(12)  # an answer without content looks the same
+
+            for _ in range(20):  # until every thread has been there once
+                peer.sendall(ask(other))
+                assert other.recv(timeout=10) == b""
+            answers = ask(held_up) + ask(other)
+
+            with ThreadPoolExecutor() as threads:
+                received = threads.submit(other.recv, timeout=20)
+                time.sleep(0.2)  # so that it waits
+                _ffi.arm_pause("receive.after_submit")
+                threads.submit(held_up.recv, timeout=20)
+                assert _ffi.pause_reached("receive.after_submit", 10_000)
+                peer.sendall(answers)
+                try:
+                    assert received.result(5) == b""
+                finally:
+                    _ffi.open_pause("receive.after_submit")
+
+
+def test_thread_that_has_to_wait_wakes_others_first():
+    """A thread of nng's that waits for a lock of a context leaves the next message to others."""
+    finished = run_apart(hold_up_a_thread, TRIONNG_NATIVE="testing")
 
     assert finished.clean, str(finished)
