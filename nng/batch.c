@@ -25,7 +25,7 @@ int tnng_receive_many(
     if (tnng_forked()) {
         return 0;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     while (count < max && !lane->closed) {
         size_t room = count == 0 ? SIZE_MAX : capacity - used;
         if (tnng_lane_receive_now(lane, room, &msg) != 0 || msg == NULL) {

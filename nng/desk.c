@@ -25,7 +25,7 @@ int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers)
     }
     desk->workers = workers;
     desk->taken = taken;
-    pthread_mutex_lock(&(*out)->lock);
+    tnng_lock(&(*out)->lock);
     (*out)->desk = desk;
     (*out)->traits = CAN_RECEIVE | STANDING;
     pthread_mutex_unlock(&(*out)->lock);
@@ -63,7 +63,7 @@ void tnng_desk_abandon(tnng_lane *lane, int worker)
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     abandon(lane->desk, worker);
     tnng_desk_settle(lane);
     pthread_mutex_unlock(&lane->lock);
@@ -113,7 +113,7 @@ int tnng_desk_next(
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, NULL);
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     int code = next_request(lane, worker, port, tag, result, &msg);
     pthread_mutex_unlock(&lane->lock);
     return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
@@ -170,7 +170,7 @@ int tnng_desk_reply(tnng_lane *lane, int worker, nng_msg *msg, bool chain, tnng_
     if (tnng_forked()) {
         return tnng_answer(result, TNNG_FORKED, msg);
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     if ((code = reply(lane, worker, msg)) == 0) {
         msg = NULL;
         if (chain) {
@@ -202,7 +202,7 @@ void tnng_desk_drain(tnng_lane *lane)
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     lane->desk->draining = true;
     for (seat *seat = lane->desk->all; seat != NULL; seat = seat->sibling) {
         if (seat->stage == SEAT_POSTED) {
@@ -219,7 +219,7 @@ void tnng_desk_end(tnng_lane *lane)
 {
     tnng_desk *desk = lane->desk;
 
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     for (int worker = 0; worker < desk->workers; worker++) {
         abandon(desk, worker);
     }
@@ -245,7 +245,7 @@ void tnng_desk_end(tnng_lane *lane)
  * task has gone for ever. */
 void tnng_desk_give_back(tnng_lane *lane, int worker, nng_msg *msg)
 {
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     tnng_desk *desk = lane->desk;
     seat *seat = worker < 0 ? NULL : desk->taken[worker];
     if (seat != NULL && !lane->closed) {
@@ -264,7 +264,7 @@ void tnng_desk_count(tnng_lane *lane, tnng_desk_counts *counts)
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     tnng_desk *desk = lane->desk;
     tnng_desk_collect(desk);
     *counts = (tnng_desk_counts){

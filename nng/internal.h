@@ -139,7 +139,7 @@ struct tnng_lane {
     bool is_context;
     nng_ctx context;
 
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* held in calls of nng, so taken with tnng_lock */
     bool closed;            /* the gate: every submit looks at it under lock */
     bool ended;             /* SURVEYS: no more replies are waited for */
     bool answerable;        /* ANSWERS: a request was handed out and not answered */

@@ -114,7 +114,7 @@ void tnng_lane_release(tnng_lane *lane)
  * returns, no operation can begin, and none is in the middle of being submitted (C5). */
 void tnng_lane_shut(tnng_lane *lane)
 {
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     lane->closed = !TNNG_WITHOUT("C5");
     tnng_lane_supersede(lane);
     pthread_mutex_unlock(&lane->lock);
@@ -186,7 +186,7 @@ int tnng_lane_held(tnng_lane *lane)
     if (tnng_forked()) {
         return 0;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         held += slot->msg != NULL && !slot->superseded;
     }

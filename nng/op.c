@@ -131,7 +131,7 @@ void tnng_op_free(tnng_op *op)
         tnng_lane_release(op->home);
     }
     if (lane != NULL) {
-        pthread_mutex_lock(&lane->lock);
+        tnng_lock(&lane->lock);
         op->next = lane->idle_ops;
         lane->idle_ops = op;
         pthread_mutex_unlock(&lane->lock);
@@ -185,7 +185,7 @@ int tnng_op_cancel(tnng_op *op)
     if (lane == NULL) {
         outcome = is_job ? tnng_job_leave(op) : tnng_pipe_leave(op);
     } else {
-        pthread_mutex_lock(&lane->lock);
+        tnng_lock(&lane->lock);
         if (op->stage == OP_FINISHED) {
             outcome = TNNG_LATE;
         } else if (op->stage == OP_SENDING) {
@@ -219,7 +219,7 @@ void tnng_op_abandon(tnng_op *op)
     if (lane == NULL) {
         with_nng = op->run != NULL && tnng_job_abandon(op);
     } else {
-        pthread_mutex_lock(&lane->lock);
+        tnng_lock(&lane->lock);
         with_nng = op->stage == OP_SENDING;
         if (with_nng) {
             op->abandoned = true;

@@ -16,7 +16,7 @@ static void part_or_join(tnng_socket *socket, bool parting)
     pthread_mutex_lock(&socket->lock);
     for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
         bool stands = false;
-        pthread_mutex_lock(&lane->lock);
+        tnng_lock(&lane->lock);
         lane->parting = parting;
         for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
             stands |= slot->pending && !slot->unwanted;

@@ -118,7 +118,7 @@ static void let_sends_end(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->lock);
     for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
-        pthread_mutex_lock(&lane->lock);
+        tnng_lock(&lane->lock);
         pthread_mutex_unlock(&lane->lock);
     }
     pthread_mutex_unlock(&socket->lock);

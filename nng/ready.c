@@ -80,7 +80,7 @@ int tnng_recv_fd(tnng_lane *lane, int *fd)
         }
         lane = source;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     if ((code = begin(lane)) == 0) {
         *fd = lane->ready->read_fd;
         tnng_lane_settle(lane);

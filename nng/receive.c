@@ -385,7 +385,7 @@ int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *re
         code = tnng_source_receive(lane, port, tag, result);
         return tnng_submitted(port, lane, code);
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     if (lane->closed) {
         code = NNG_ECLOSED;
     } else if ((lane->traits & ONE_AT_A_TIME) &&
@@ -419,7 +419,7 @@ void tnng_end_survey(tnng_lane *lane)
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     lane->keep = 0;
     lane->ended = true;
     lane->asked = false;
@@ -442,7 +442,7 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
         tnng_source_give_back(lane, msg);
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     tnng_lane_put_first(lane, msg, true);
     tnng_lane_settle(lane);
     if (!(lane->traits & STANDING)) {
@@ -456,7 +456,7 @@ void tnng_lane_keep(tnng_lane *lane, int messages)
     if (tnng_forked()) {
         return;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     lane->keep = messages;
     tnng_lane_cancel_surplus(lane);
     tnng_lane_settle(lane);

@@ -19,7 +19,7 @@ int tnng_source_open(tnng_socket *socket)
     int code = tnng_lane_open(&socket->source, socket, false);
 
     if (code == 0) {
-        pthread_mutex_lock(&socket->source->lock);
+        tnng_lock(&socket->source->lock);
         socket->source->traits = CAN_RECEIVE | STANDING | SOURCE;
         socket->source->keep = STANDING_CONTEXTS;
         tnng_lane_settle(socket->source);
@@ -57,7 +57,7 @@ void tnng_source_adopt(tnng_lane *home, tnng_slot *slot)
 {
     nng_ctx previous;
 
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&home->lock);
     if (slot->msg != NULL) {
         previous = home->context;
         home->context = slot->context;
@@ -96,7 +96,7 @@ void tnng_source_forget(tnng_lane *home)
     if (source == NULL) {
         return;
     }
-    pthread_mutex_lock(&source->lock);
+    tnng_lock(&source->lock);
     for (tnng_op *next, *op = source->waiting.first; op != NULL; op = next) {
         next = op->next;
         if (op->home == home) {
@@ -113,7 +113,7 @@ static int reserve(tnng_lane *home)
 {
     int code = 0;
 
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&home->lock);
     if (home->closed) {
         code = NNG_ECLOSED;
     } else if (home->waiters > 0 || home->sending > 0) {
@@ -140,7 +140,7 @@ static int park(
         tnng_owner_leave(source->socket);
         return NNG_ENOMEM;
     }
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&home->lock);
     home->answerable = false;
     pthread_mutex_unlock(&home->lock);
     tnng_lane_hold(home);
@@ -162,8 +162,8 @@ int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_res
     if ((source = tnng_source_hold(home->socket)) == NULL) {
         return tnng_answer(result, NNG_ECLOSED, NULL);
     }
-    pthread_mutex_lock(&source->lock);
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&source->lock);
+    tnng_lock(&home->lock);
     bool closed = home->closed || source->closed;
     pthread_mutex_unlock(&home->lock);
     if (closed) {
@@ -185,7 +185,7 @@ int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_res
 /* [any] The lane asks for nothing any more. */
 void tnng_source_unreserve(tnng_lane *home)
 {
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&home->lock);
     home->waiters = 0;
     pthread_mutex_unlock(&home->lock);
 }
@@ -201,14 +201,14 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
         nng_msg_free(msg);
         return;
     }
-    pthread_mutex_lock(&source->lock);
-    pthread_mutex_lock(&home->lock);
+    tnng_lock(&source->lock);
+    tnng_lock(&home->lock);
     bool closed = home->closed; /* and its context, the way back, with it */
     pthread_mutex_unlock(&home->lock);
     if (closed) {
         nng_msg_free(msg);
     } else if ((slot = tnng_lane_put_first(source, msg, true)) != NULL) {
-        pthread_mutex_lock(&home->lock);
+        tnng_lock(&home->lock);
         empty = slot->context;
         slot->context = home->context;
         home->context = empty;

@@ -256,7 +256,7 @@ static int run(
     if (!(lane->traits & CAN_SEND) || (chain && (lane->traits & SPARE_CONTEXTS))) {
         return tnng_answer(result, NNG_ENOTSUP, msg);
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     code = start(lane, &msg, chain, port, tag, result);
     pthread_mutex_unlock(&lane->lock);
     if (code != TNNG_PARKED) {
@@ -320,7 +320,7 @@ int tnng_send_many(tnng_lane *lane, const char *data, const uint32_t *sizes, int
     if (tnng_forked()) {
         return TNNG_FORKED;
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     code = refuse(lane);
     while (code == 0 && *sent < count) {
         nng_msg *msg = tnng_msg_new(data, sizes[*sent]);

@@ -230,7 +230,7 @@ int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
     if (waiter->taken || waiter->held == NULL) {
         come_home(waiter, lane);
     }
-    pthread_mutex_lock(&lane->lock);
+    tnng_lock(&lane->lock);
     while (waiter->count < max && waiter->count < TNNG_BATCH && !lane->closed &&
            tnng_lane_receive_now(lane, TNNG_BATCH_BYTES - used, &msg) == 0 && msg != NULL) {
         size_t size = nng_msg_len(msg);

@@ -163,8 +163,8 @@ static int wait_with_nothing_owed(pthread_cond_t *condition, pthread_mutex_t *mu
     return pthread_cond_wait(condition, mutex);
 }
 
-/* [any] Whoever may owe a wake-up locks in this way: libnng, and callbacks what a call of ours may
- * hold while it is in nng. */
+/* [any] How those lock who may owe a wake-up: libnng always, and whoever locks a lane, because that
+ * lock is held in calls of nng. */
 int tnng_lock(pthread_mutex_t *mutex)
 {
     if (atomic_load_explicit(&left_out, memory_order_relaxed) > 0) {
