@@ -239,9 +239,10 @@ struct tnng_socket {
     atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
     atomic_bool reply_waits;       /* one without a callback does */
 
-    /* wakes.c; both under the lock of the lane that is no context */
-    int in_a_row;    /* sends and receives without a pause before them */
-    int64_t sent_at; /* in nanoseconds of the monotonic clock */
+    /* wakes.c; all under the lock of the lane that is no context */
+    int in_a_row;    /* sends, or receives, without a pause before them */
+    bool sends;      /* the last was a send, */
+    int64_t sent_at; /* at so many nanoseconds of the monotonic clock */
 
     tnng_ready *ready; /* set once, under the lock of the lane it tells of */
     int send_fd;       /* a duplicate of nng's, or -1; under lock */
@@ -366,7 +367,7 @@ void tnng_wakes_begin(void);
 int tnng_lock(pthread_mutex_t *);
 void tnng_wakes_hold(void);
 void tnng_wakes_go(void);
-void tnng_wakes_may_wait(tnng_lane *);
+void tnng_wakes_may_wait(tnng_lane *, bool sends);
 void tnng_wakes_wait(tnng_lane *, bool room);
 void tnng_wakes_pay(void);
 void tnng_wakes_pay_all(void);

@@ -304,7 +304,7 @@ static int try_receive(tnng_lane *lane, nng_msg **msg)
         }
         nng_aio_set_timeout(lane->try_receive, NNG_DURATION_ZERO);
     }
-    tnng_wakes_may_wait(lane);
+    tnng_wakes_may_wait(lane, false);
     tnng_submit_receive(lane, lane->try_receive);
     tnng_wakes_wait(lane, true);
     *msg = nng_aio_get_msg(lane->try_receive);

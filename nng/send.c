@@ -91,7 +91,7 @@ static int try_send(tnng_lane *lane, nng_msg *msg)
         }
         nng_aio_set_timeout(lane->try_send, NNG_DURATION_ZERO);
     }
-    tnng_wakes_may_wait(lane);
+    tnng_wakes_may_wait(lane, true);
     tnng_submit_send(lane, lane->try_send, msg);
     nng_aio_set_msg(lane->try_send, NULL);
     int code = nng_aio_result(lane->try_send);

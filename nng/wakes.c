@@ -31,7 +31,7 @@
 
 enum {
     ALONE = 4,      /* so many entries a task thread makes between two sleeps without help */
-    RAPID = 8,      /* this many sends or receives in a row are a stream, */
+    RAPID = 8,      /* this many sends, or receives, in a row are a stream, */
     APART = 200000, /* each at most so many nanoseconds after the last, */
     SETBACK = 64,   /* and so many more after one for which there was no room */
     LATER = 150000, /* nanoseconds; the system adds some 50000 */
@@ -245,7 +245,7 @@ void tnng_wakes_go(void)
 }
 
 /* [caller] lane->lock held. Before a message is sent or received at once or not at all. */
-void tnng_wakes_may_wait(tnng_lane *lane)
+void tnng_wakes_may_wait(tnng_lane *lane, bool sends)
 {
     tnng_socket *socket = lane->socket;
     struct timespec time;
@@ -255,12 +255,13 @@ void tnng_wakes_may_wait(tnng_lane *lane)
     }
     clock_gettime(CLOCK_MONOTONIC, &time);
     int64_t now = time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-    if (now - socket->sent_at > APART) {
+    if (now - socket->sent_at > APART || sends != socket->sends) {
         socket->in_a_row = 0;
     } else if (socket->in_a_row < RAPID && ++socket->in_a_row == RAPID && !can_wait()) {
         socket->in_a_row = 0;
     }
     socket->sent_at = now;
+    socket->sends = sends;
     in_stream = socket->in_a_row == RAPID;
 }
 

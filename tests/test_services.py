@@ -489,16 +489,22 @@ async def test_serve_sub_handles_its_topics_in_order() -> None:
 
 async def test_service_calls_are_checkpoints() -> None:
     """serve_rep, drain and aclose, at once and parked."""
+    may_answer = trio.Event()
+
+    async def answer(request: bytes) -> bytes:
+        await may_answer.wait()
+        return request
+
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             with trio.testing.assert_checkpoints():
-                service = await trionng.serve_rep(nursery, slow_echo, listen="tcp://127.0.0.1:0")
+                service = await trionng.serve_rep(nursery, answer, listen="tcp://127.0.0.1:0")
             async with trionng.Req0(dial=service.url) as req:
-                await req.request(b"x")
                 async with trio.open_nursery() as asking:  # over before the socket closes
                     asking.start_soon(req.request, b"x")
                     while not service.statistics().busy:
                         await trio.sleep(0.0001)
+                    may_answer.set()  # in the next pass of the loop
                     with trio.testing.assert_checkpoints():
                         await service.drain()
             for _ in range(2):
