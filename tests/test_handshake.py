@@ -26,6 +26,7 @@ from trio.testing import wait_all_tasks_blocked
 
 import trionng
 from trionng import _ffi, _wait_trio
+from trionng._ffi import testing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -46,7 +47,7 @@ class Pause:
         self.point = point
 
     def __enter__(self) -> Pause:
-        _ffi.arm_pause(self.point)
+        testing.arm_pause(self.point)
         return self
 
     def __exit__(self, *_exc: object) -> None:
@@ -54,10 +55,10 @@ class Pause:
 
     def reached(self) -> None:
         """Wait until a thread stands here; a test that misses its point fails."""
-        assert _ffi.pause_reached(self.point, WITHIN), f"nobody came to {self.point}"
+        assert testing.pause_reached(self.point, WITHIN), f"nobody came to {self.point}"
 
     def open(self) -> None:
-        _ffi.open_pause(self.point)
+        testing.open_pause(self.point)
 
 
 @contextlib.contextmanager
@@ -373,14 +374,14 @@ async def receive_cancelled_after_its_callback(kind: str, rings: TokenRings | No
         await side.ask()
         call = Call(nursery, side.socket.recv)
         await wait_all_tasks_blocked()
-        before = _ffi.cancel_counts().completed
+        before = testing.cancel_counts().completed
         with Pause("receive.callback") as callback:
             side.deliver(b"message")
             callback.reached()
             open_until_posted(callback, rings)
             call.cancel_now()
         assert await call.end() == b"message"
-        assert _ffi.cancel_counts().completed == before + 1
+        assert testing.cancel_counts().completed == before + 1
 
 
 def test_receive_cancelled_after_its_callback_delivers_all_the_same():
@@ -553,14 +554,14 @@ async def send_cancelled_after_its_callback(kind: str, rings: TokenRings | None)
     async with sending(kind) as side, trio.open_nursery() as nursery:
         call = Call(nursery, lambda: side.socket.send(b"message"))
         await wait_all_tasks_blocked()
-        before = _ffi.cancel_counts().completed
+        before = testing.cancel_counts().completed
         with Pause("send.callback") as callback:
             side.connect()
             callback.reached()
             open_until_posted(callback, rings)
             call.cancel_now()
         assert await call.end() is None
-        assert _ffi.cancel_counts().completed == before + 1
+        assert testing.cancel_counts().completed == before + 1
         await side.expect(b"message")
 
 

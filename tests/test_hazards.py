@@ -42,6 +42,7 @@ from test_hostile_peers import (
 import trionng
 import trionng.blocking
 from trionng import _ffi
+from trionng._ffi import testing
 from trionng._ffi._load import lib
 
 NNG = Path(trionng.__file__).parents[1] / "nng"
@@ -118,7 +119,7 @@ def connect(listening: int, dialing: int) -> tuple[_ffi.NativeSocket, _ffi.Nativ
 
 
 def reached(point: str) -> None:
-    assert _ffi.pause_reached(point, WITHIN), f"nobody came to {point}"
+    assert testing.pause_reached(point, WITHIN), f"nobody came to {point}"
 
 
 # C1
@@ -234,16 +235,16 @@ def receive_while_the_socket_closes() -> None:
     socket, _peer = connect(lib.TNNG_BUS0, lib.TNNG_BUS0)
     lane = lane_of(socket)
     port = _ffi.Port(exclusive=False)
-    _ffi.arm_pause("pipe.gone")
-    _ffi.arm_pause("close.after")
+    testing.arm_pause("pipe.gone")
+    testing.arm_pause("close.after")
     assert socket.close(port, 1)[0] == _ffi.PARKED
     reached("pipe.gone")
     time.sleep(0.3)  # nng_close goes on to its queues, and nothing says when it has shut them
     code, op = lane.receive(port, 2)
-    _ffi.open_pause("pipe.gone")
+    testing.open_pause("pipe.gone")
     reached("close.after")
     assert port.take() == []
-    _ffi.open_pause("close.after")
+    testing.open_pause("close.after")
     print("orphaned" if code == _ffi.PARKED else code, flush=True)
     if code == _ffi.PARKED:
         _ffi.cancel(op)
@@ -412,14 +413,14 @@ def test_endpoint_where_closes_can_hang_warns_once():
 async def receive_cancelled_too_late() -> None:
     """Cancel a receive whose message nng has already attached."""
     async with connected(trionng.Pull0(), trionng.Push0(), "inproc") as (pull, push):
-        _ffi.arm_pause("receive.callback")
+        testing.arm_pause("receive.callback")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pull.recv)
             await trio.testing.wait_all_tasks_blocked()
             await push.send(b"first")
             reached("receive.callback")
             nursery.cancel_scope.cancel()
-        _ffi.open_pause("receive.callback")
+        testing.open_pause("receive.callback")
         await push.send(b"second")
         print((await pull.recv()).decode())
 
@@ -428,7 +429,7 @@ async def send_cancelled_too_late() -> None:
     """Cancel a send that nng has already handed to a peer."""
     async with trionng.Push0() as push, trionng.Pull0() as pull:
         url = push.listen(url_of("inproc", "")).url
-        _ffi.arm_pause("send.callback")
+        testing.arm_pause("send.callback")
         scope = trio.CancelScope()
 
         async def send() -> None:
@@ -442,7 +443,7 @@ async def send_cancelled_too_late() -> None:
             reached("send.callback")
             scope.cancel()
             await trio.testing.wait_all_tasks_blocked()
-            _ffi.open_pause("send.callback")
+            testing.open_pause("send.callback")
         received = (await pull.recv()).decode()
         print("cancelled" if scope.cancelled_caught else "sent", received)
 
@@ -474,7 +475,7 @@ async def request_cancelled_between_its_stages() -> None:
     """Cancel a request that was sent and has no receive yet; nobody answers it."""
     async with trionng.Req0() as req, trionng.Rep0() as rep:
         url = req.listen(url_of("inproc", "")).url
-        _ffi.arm_pause("send.callback")
+        testing.arm_pause("send.callback")
         scope = trio.CancelScope()
 
         async def request() -> None:
@@ -490,7 +491,7 @@ async def request_cancelled_between_its_stages() -> None:
             await trio.testing.wait_all_tasks_blocked()
             print("cancelled", flush=True)
             expect_to_hang("CHAIN")
-            _ffi.open_pause("send.callback")
+            testing.open_pause("send.callback")
         print("ended")
 
 

@@ -11,7 +11,8 @@ import trio
 from helpers import connected, run_apart, url_of
 
 import trionng
-from trionng import _ffi, blocking
+from trionng import blocking
+from trionng._ffi import testing
 
 # A power of two: nng gives such a body memory of its own, whose beginning changes when it is freed.
 CONTENT = bytes(range(256)) * 64
@@ -22,7 +23,7 @@ async def test_body_of_a_received_message_is_the_memory_of_nng():
     async with connected(trionng.Push0(), trionng.Pull0(), "tcp") as (push, pull):
         await push.send(CONTENT)
         message = await pull.recv_msg()
-        assert _ffi.address_of(message.body) == _ffi.native_address(message._owned())
+        assert testing.address_of(message.body) == testing.native_address(message._owned())
         assert message.body == CONTENT
 
 
@@ -34,7 +35,7 @@ async def test_view_of_a_message_that_was_sent_stays_as_it_was():
         await push.send_msg(message)
         received = await pull.recv_msg()
         assert received.body == CONTENT
-        assert _ffi.address_of(received.body) != _ffi.address_of(view)
+        assert testing.address_of(received.body) != testing.address_of(view)
         with pytest.raises(trionng.MessageStateError):
             _ = message.body
         part = view[8:16]
@@ -48,9 +49,9 @@ async def test_message_without_a_view_is_sent_without_a_copy():
     """Once its views are gone, the very memory travels: over inproc it arrives at its address."""
     async with connected(trionng.Push0(), trionng.Pull0(), "inproc") as (push, pull):
         message = trionng.Message(CONTENT + b"odd")
-        where = _ffi.address_of(message.body)
+        where = testing.address_of(message.body)
         await push.send_msg(message)
-        assert _ffi.address_of((await pull.recv_msg()).body) == where
+        assert testing.address_of((await pull.recv_msg()).body) == where
 
 
 async def test_message_given_back_by_a_send_keeps_its_content_and_views():

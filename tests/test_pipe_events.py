@@ -13,7 +13,7 @@ from _sp import PAIR0, PUSH0, RawPeer, raw_peer
 from helpers import TRANSPORTS, connected, run_apart, url_of
 
 import trionng
-from trionng import _ffi
+from trionng._ffi import testing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -224,16 +224,16 @@ async def test_subscription_dropped_while_open_is_freed():
 @contextlib.asynccontextmanager
 async def peer_not_yet_added(url: str) -> AsyncIterator[RawPeer]:
     """Connect a peer, and hold up the thread that would report it."""
-    _ffi.arm_pause("pipe.added")
+    testing.arm_pause("pipe.added")
     async with raw_peer(url) as peer:
         await peer.greet(PUSH0)
-        assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.added", WITHIN)
+        assert await trio.to_thread.run_sync(testing.pause_reached, "pipe.added", WITHIN)
         yield peer
 
 
 async def let_it_be_added(url: str, events: trionng.PipeEvents) -> None:
     """Let the thread go on; after the events of a later peer, those of the late one have come."""
-    _ffi.open_pause("pipe.added")
+    testing.open_pause("pipe.added")
     async with raw_peer(url) as peer:
         await peer.greet(PUSH0)
         print(*kinds(await read(events, 1)))
@@ -273,12 +273,12 @@ async def subscribe_while_a_pipe_is_added_or_goes():
             url = pull.listen("tcp://127.0.0.1:0").url
             async with peer_not_yet_added(url):
                 early = pull.pipe_events()
-                _ffi.open_pause("pipe.added")
+                testing.open_pause("pipe.added")
                 print((await anext(early)).kind)
-                _ffi.arm_pause("pipe.gone")
-            assert await trio.to_thread.run_sync(_ffi.pause_reached, "pipe.gone", WITHIN)
+                testing.arm_pause("pipe.gone")
+            assert await trio.to_thread.run_sync(testing.pause_reached, "pipe.gone", WITHIN)
             late = pull.pipe_events()
-            _ffi.open_pause("pipe.gone")
+            testing.open_pause("pipe.gone")
             print((await anext(early)).kind)
             print((await anext(late)).kind)
             print((await anext(late)).kind)

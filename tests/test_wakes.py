@@ -14,17 +14,17 @@ from helpers import connected, run_apart, url_of
 
 import trionng
 import trionng.blocking
-from trionng import _ffi
+from trionng._ffi import testing
 
 A_STREAM = 200
 
 
 def hurry(push: trionng.blocking.Push0) -> int:
     """Send a stream, and count the wake-ups that had to wait."""
-    before = _ffi.wakes_kept_back()
+    before = testing.wakes_kept_back()
     for number in range(A_STREAM):
         push.send(b"%d" % number)
-    return _ffi.wakes_kept_back() - before
+    return testing.wakes_kept_back() - before
 
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
@@ -84,14 +84,14 @@ def test_process_that_ends_in_a_stream_ends_well():
 
 def answer_questions(count: int) -> int:
     """Ask and answer over a connection, and count the wake-ups that were left out."""
-    before = _ffi.wakes_left_out()
+    before = testing.wakes_left_out()
     with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
         req.dial(rep.listen(url_of("tcp", "")).url)
         for number in range(count):
             req.send(b"%d" % number)
             rep.send(rep.recv(timeout=10), timeout=10)
             assert req.recv(timeout=10) == b"%d" % number
-    return _ffi.wakes_left_out() - before
+    return testing.wakes_left_out() - before
 
 
 def test_thread_that_reads_a_message_reads_all_of_it():
@@ -132,14 +132,14 @@ def hold_up_a_thread() -> None:
             with ThreadPoolExecutor() as threads:
                 received = threads.submit(other.recv, timeout=20)
                 time.sleep(0.2)  # so that it waits
-                _ffi.arm_pause("receive.after_submit")
+                testing.arm_pause("receive.after_submit")
                 threads.submit(held_up.recv, timeout=20)
-                assert _ffi.pause_reached("receive.after_submit", 10_000)
+                assert testing.pause_reached("receive.after_submit", 10_000)
                 peer.sendall(answers)
                 try:
                     assert received.result(5) == b""
                 finally:
-                    _ffi.open_pause("receive.after_submit")
+                    testing.open_pause("receive.after_submit")
 
 
 def test_thread_that_has_to_wait_wakes_others_first():

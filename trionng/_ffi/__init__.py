@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from trionng._ffi._counts import (
+    count_cancel_before_submit as count_cancel_before_submit,
+    count_cancel_taken as count_cancel_taken,
+)
 from trionng._ffi._desk import DRAINED as DRAINED, Desk as Desk, DeskCounts as DeskCounts
 from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
@@ -53,21 +57,6 @@ from trionng._ffi._socket import (
     hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
     pair0_leaks as pair0_leaks,
-)
-from trionng._ffi._testing import (
-    CancelCounts as CancelCounts,
-    address_of as address_of,
-    arm_pause as arm_pause,
-    cancel_counts as cancel_counts,
-    count_cancel_before_submit as count_cancel_before_submit,
-    count_cancel_taken as count_cancel_taken,
-    is_test_build as is_test_build,
-    native_address as native_address,
-    open_pause as open_pause,
-    pause_reached as pause_reached,
-    reset_cancel_counts as reset_cancel_counts,
-    wakes_kept_back as wakes_kept_back,
-    wakes_left_out as wakes_left_out,
 )
 from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
 from trionng._ffi._types import (

@@ -1,4 +1,7 @@
-"""What tests see of the shim: where cancels landed, and the pause points of the test build."""
+"""What tests see of the shim: where cancels landed, and the pause points of the test build.
+
+Not part of a wheel.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +30,6 @@ def cancel_counts() -> CancelCounts:
 
 def reset_cancel_counts() -> None:
     lib.tnng_cancel_counts_reset()
-
-
-def count_cancel_before_submit() -> None:
-    lib.tnng_count_cancel_before_submit()
-
-
-def count_cancel_taken() -> None:
-    lib.tnng_count_cancel_taken()
 
 
 def wakes_left_out() -> int:

@@ -1,0 +1,59 @@
+"""Makes the wheel: libnng linked in, the manylinux tag of this machine's glibc, stripped, abi3.
+
+    python tools/make_wheel.py [SUITE]
+
+SUITE is the Debian suite whose libnng the wheel carries; `host` takes the one installed here.
+docs/versions.md says which one is shipped and why.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from debian import ROOT, fetch_nng, say
+
+SHIPPED = "sid"
+
+
+def check_contents(wheel: Path) -> None:
+    """Fail when the wheel holds something of the tests, or lacks the module."""
+    names = zipfile.ZipFile(wheel).namelist()
+    unwanted = [name for name in names if "testing" in name and "/_ffi/" in name]
+    libraries = [name for name in names if ".libs/" in name]
+    if unwanted or libraries or not any("_ffi/_native" in name for name in names):
+        sys.exit(f"{wheel.name} is wrong: {unwanted or libraries or 'no native module'}")
+
+
+def main(arguments: list[str]) -> None:
+    suite = arguments[0] if arguments else SHIPPED
+    environment = {**os.environ, "TRIONNG_LINK": "static"}
+    if suite != "host":
+        environment["NNG_PREFIX"] = str(fetch_nng(suite))
+    dist = ROOT / "dist"
+    dist.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        # From the sdist, so that what is tested here is what others can build.
+        build = [sys.executable, "-m", "build", "--outdir", scratch, str(ROOT)]
+        subprocess.run(build, check=True, env=environment, stdout=subprocess.DEVNULL)
+        (built,) = Path(scratch).glob("*.whl")
+        (sdist,) = Path(scratch).glob("*.tar.gz")
+        for old in dist.glob("trionng-*"):
+            old.unlink()
+        repair = [sys.executable, "-m", "auditwheel", "repair", "--strip", "-w", str(dist)]
+        tools = str(Path(sys.executable).parent)
+        path = {**environment, "PATH": f"{tools}{os.pathsep}{environment['PATH']}"}
+        subprocess.run([*repair, str(built)], check=True, env=path)
+        shutil.copy(sdist, dist)
+    (wheel,) = dist.glob("*.whl")
+    check_contents(wheel)
+    say(f"{wheel.relative_to(ROOT)}: {wheel.stat().st_size / 1e6:.2f} MB, nng of {suite}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
