@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "trionng"
 
 FLOORS = {
-    1: {"_errors", "_util"},
+    1: {"_errors", "_util", "_callables"},
     2: {"_ffi"},
     3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
     4: {
@@ -40,7 +40,15 @@ FLOORS = {
         "_blocking",
         "_blocking_serve",
     },
-    6: {"_nursery", "_services", "_inboxes", "_watch", "_peer_services", "_forward"},
+    6: {
+        "_nursery",
+        "_services",
+        "_handlers",
+        "_inboxes",
+        "_watch",
+        "_peer_services",
+        "_forward",
+    },
     7: {"", "blocking", "exceptions", "__main__", "_cli"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}

@@ -7,6 +7,7 @@ socket counts them when it receives, and drops what has come too far.
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
 
@@ -88,7 +89,7 @@ class Forwarding:
             self._bytes[direction] += size
             if self._capture is not None:
                 try:
-                    self._capture.send_nowait(content)
+                    copy_context().run(self._capture.send_nowait, content)
                 except TryAgain:
                     self._uncaptured += 1
 

@@ -7,15 +7,19 @@ has a nursery of its own. How the workers share the work is in `_services`.
 
 from __future__ import annotations
 
+import contextvars
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, TypedDict
 
 import trio
 
 from trionng import _ffi
+from trionng._callables import check_async, check_on_error
 from trionng._errors import Closed, InvalidOperation
+from trionng._handlers import Work
 from trionng._inboxes import LaneInbox, RepInbox
-from trionng._services import Service, Work
+from trionng._message import Message
+from trionng._services import Service
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._surveys import Respondent0
 from trionng._util import as_topics, as_urls
@@ -27,7 +31,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, NotRequired
 
     from trionng._inboxes import Inbox
-    from trionng._message import Message
     from trionng._trio_socket import Socket
 
     Urls = str | Iterable[str] | None
@@ -124,6 +127,8 @@ class _Plan:
     ) -> None:
         """Be the task that owns a service, from opening to the end."""
         self.check(listen, dial, socket, workers)
+        check_async(self.name, handler)
+        check_on_error(self.name, on_error)
         options = {"must_reply": self.must_reply, "may_reply": self.may_reply}
         owned = socket is None
         used = self.kind() if socket is None else socket
@@ -150,10 +155,17 @@ class _Plan:
             cancel_on_disconnect=cancel_on_disconnect,
         )
         started = partial(task_status.started, service)
+        context = contextvars.copy_context()
         if messages:
-            await service.run(Work(handler, on_error, used._received, **options), started)
+            await service.run(
+                Work[Message](self.name, handler, on_error, used._received, context, **options),  # type: ignore[arg-type]  # as `messages` says
+                started,
+            )
         else:
-            await service.run(Work(handler, on_error, _ffi.take_bytes, **options), started)
+            await service.run(
+                Work[bytes](self.name, handler, on_error, _ffi.take_bytes, context, **options),  # type: ignore[arg-type]
+                started,
+            )
 
 
 def _respondent_inbox(socket: Socket, workers: int) -> Inbox:

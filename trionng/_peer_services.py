@@ -6,17 +6,19 @@ queue is full it waits, and everybody with it: nothing is dropped, nothing grows
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 from trio.abc import Channel
 
+from trionng._callables import check_async, not_awaitable
 from trionng._errors import Closed, ConnectionReset, InvalidOperation
 from trionng._services import add_note
 from trionng._wait_trio import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Awaitable, Callable
 
     from typing_extensions import Buffer
 
@@ -89,7 +91,7 @@ class _Peers:
     def __init__(
         self,
         socket: Pair1,
-        handler: Callable[[Connection], Coroutine[object, object, object]],
+        handler: Callable[[Connection], Awaitable[object]],
         queue: int,
     ) -> None:
         self._socket = socket
@@ -126,7 +128,10 @@ class _Peers:
     async def _serve(self, connection: Connection, scope: trio.CancelScope) -> None:
         with scope:
             try:
-                await self._handler(connection)
+                awaitable = self._handler(connection)
+                if not isawaitable(awaitable):
+                    raise not_awaitable("serve_pipes", self._handler, awaitable)
+                await awaitable
             except (ConnectionReset, trio.EndOfChannel):
                 if not connection.pipe.closed:
                     raise
@@ -158,7 +163,7 @@ class _Peers:
 async def serve_pipes(
     nursery: trio.Nursery,
     socket: Pair1,
-    handler: Callable[[Connection], Coroutine[object, object, object]],
+    handler: Callable[[Connection], Awaitable[object]],
     *,
     queue: int = _QUEUE,
 ) -> None:
@@ -179,11 +184,13 @@ async def serve_pipes(
     Args:
         nursery: where the tasks run.
         socket: a `Pair1(polyamorous=True)`; it stays yours. Nobody else should receive on it.
-        handler: an async function.
+        handler: an async function, or what else returns an awaitable. Each call has its own copy
+            of the context (`contextvars`) of this call.
         queue: how many messages of a peer may wait; 0 or more.
 
     Raises:
         InvalidOperation: the socket is not polyamorous.
+        TypeError: the handler is not async.
 
     Example:
         async def echo(connection):
@@ -191,6 +198,7 @@ async def serve_pipes(
                 await connection.send(data)
         await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
     """
+    check_async("serve_pipes", handler)
     if not getattr(socket, "polyamorous", False):
         raise InvalidOperation("serve_pipes: the socket is not Pair1(polyamorous=True)")
     if queue < 0:

@@ -8,97 +8,30 @@ workers there are, and as many as there are workers are handled at once.
 
 from __future__ import annotations
 
-import types
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
 from trionng import _ffi
 from trionng._errors import Closed, error_for
-from trionng._message import Message
-from trionng._util import check_buffer
-from trionng._wait_trio import checkpoint
+from trionng._wait_trio import checkpoint, current_task
 from trionng._watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator
+    from collections.abc import Callable
 
     from typing_extensions import Buffer
 
+    from trionng._handlers import Work
     from trionng._inboxes import Inbox, ServiceStatistics
+    from trionng._message import Message
     from trionng._trio_socket import Listener, Socket
+    from trionng._wait_trio import Task
 
 T = TypeVar("T")
 
 _AMBIGUOUS: Final = 29
-
-
-@types.coroutine
-def until_it_waits(
-    work: Coroutine[object, object, T], waits: Callable[[], None]
-) -> Generator[object, object, T]:
-    """Run a coroutine to its end; `waits` is called when it first waits."""
-    try:
-        trap = work.send(None)
-    except StopIteration as done:
-        value: T = done.value
-        return value
-    waits()
-    while True:
-        try:
-            try:
-                answer = yield trap
-            except GeneratorExit:
-                work.close()
-                raise
-            except BaseException as exc:
-                trap = work.throw(exc)
-            else:
-                trap = work.send(answer)
-        except StopIteration as done:
-            value = done.value
-            return value
-
-
-class Work(Generic[T]):
-    """What a service does with a message."""
-
-    def __init__(
-        self,
-        handler: Callable[[T], Coroutine[object, object, object]],
-        on_error: Callable[[Exception, T], object] | None,
-        open_message: Callable[[_ffi.Msg], T],
-        *,
-        must_reply: bool,
-        may_reply: bool,
-    ) -> None:
-        self._handler = handler
-        self._on_error = on_error
-        self.open_message = open_message
-        self._must_reply = must_reply
-        self._may_reply = may_reply
-
-    async def do(self, message: T, waits: Callable[[], None]) -> Buffer | Message | None:
-        """Run the handler; return what is to be replied, if anything is."""
-        try:
-            return self._check(await until_it_waits(self._handler(message), waits))
-        except Exception as exc:
-            if self._on_error is None:
-                raise
-            reply = self._on_error(exc, message)
-            if reply is None and self._may_reply:
-                raise
-            return self._check(reply)
-
-    def _check(self, reply: object) -> Buffer | Message | None:
-        if not self._may_reply or (reply is None and not self._must_reply):
-            return None
-        if isinstance(reply, Message):
-            return reply
-        if reply is None:
-            raise TypeError("the handler must return the reply, a bytes-like object, not None")
-        check_buffer(reply)
-        return reply  # type: ignore[return-value]
 
 
 def add_note(exc: BaseException, note: str) -> None:
@@ -132,6 +65,9 @@ class Service:
         self._watch = Watch(socket) if cancel_on_disconnect else None
         self._nursery = nursery
         self._running = 0
+        self._tasks: set[Task] = set()
+        # Workers whose handlers wait for the others to be done.
+        self._draining: list[tuple[Task, trio.Event]] = []
         self._scopes: set[trio.CancelScope] = set()
         self._started = 0
         self._sleeping: list[tuple[int, trio.Event]] = []
@@ -170,10 +106,17 @@ class Service:
         Listeners stay open until `aclose`: closing one drops its connections, and replies with
         them. A request that arrives later stays unanswered; its client sends it again elsewhere.
 
+        Called in a handler (or in a task that the handler waits for), it waits for all the others:
+        the message of that handler is answered when it returns.
+
         Cancellation: only the waiting ends; the service goes on draining.
         """
         self._inbox.drain()
-        await self._all_left.wait()
+        worker = self._worker_around()
+        if worker is None:
+            await self._all_left.wait()
+        else:
+            await self._others_left(worker)
         try:
             await self._socket.flush()
         except Closed:
@@ -184,14 +127,42 @@ class Service:
 
         A socket that was given as `socket=` stays open. Closing it again does nothing.
 
+        Called in a handler (or in a task that the handler waits for), it cancels that handler too,
+        and so raises Cancelled there: the service ends when the handler has. Where the handler is
+        shielded from that, it returns.
+
         Cancellation: closes all the same, then raises.
         """
         self._closing = True
         for scope in self._scopes:
             scope.cancel()
-        with trio.CancelScope(shield=True):
-            await self._ended.wait()
+        if self._worker_around() is None:
+            with trio.CancelScope(shield=True):
+                await self._ended.wait()
         await checkpoint()
+
+    def _worker_around(self) -> Task | None:
+        """Return the worker that cannot go on before the calling task does, if there is one."""
+        task: Task | None = current_task()
+        while task is not None and task not in self._tasks:
+            nursery = task.parent_nursery
+            task = None if nursery is None else nursery.parent_task
+        return task
+
+    async def _others_left(self, worker: Task) -> None:
+        """Wait until no worker is left but those whose handlers wait here."""
+        entry = worker, trio.Event()
+        self._draining.append(entry)
+        self._look_who_is_left()
+        try:
+            await entry[1].wait()
+        finally:
+            self._draining.remove(entry)
+
+    def _look_who_is_left(self) -> None:
+        if self._running == len({worker for worker, _ in self._draining}):
+            for _, event in self._draining:
+                event.set()
 
     async def __aenter__(self) -> Service:
         return self
@@ -236,9 +207,15 @@ class Service:
         worker = self._started
         self._started += 1
         self._running += 1
-        self._nursery.start_soon(self._worker, worker, work, name=f"{self._name} worker {worker}")
+        # Not in the context of the handler that waits just now.
+        work.context.copy().run(
+            partial(self._nursery.start_soon, self._worker, worker, work),
+            name=f"{self._name} worker {worker}",
+        )
 
     async def _worker(self, worker: int, work: Work[T]) -> None:
+        task = current_task()
+        self._tasks.add(task)
         try:
             with trio.CancelScope() as scope:
                 self._scopes.add(scope)
@@ -246,8 +223,10 @@ class Service:
                     await self._serve(worker, work)
         finally:
             self._scopes.discard(scope)
+            self._tasks.discard(task)
             self._inbox.abandon(worker)
             self._running -= 1
+            self._look_who_is_left()
             if self._running == 0 and (self._no_more or self._closing):
                 self._all_left.set()
 

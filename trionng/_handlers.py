@@ -1,0 +1,169 @@
+"""One call of a service's handler (floor 6): its context, its frames, what it may return.
+
+Every call runs in its own copy of the context (`contextvars`) of the task that called `serve_*`.
+The worker's task runs it: the first step, up to where the handler waits, inside `Context.run`. From
+then on `task.context` is the handler's, and Trio runs each step of the task in it. So a request
+that is answered at once costs one copy of a context.
+"""
+
+from __future__ import annotations
+
+from inspect import isawaitable
+from types import CoroutineType
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from trionng._callables import not_awaitable
+from trionng._message import Message
+from trionng._util import check_buffer
+from trionng._wait_trio import current_task
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Generator
+    from contextvars import Context
+    from types import FrameType
+
+    from typing_extensions import Buffer
+
+    from trionng import _ffi
+
+T = TypeVar("T")
+
+
+class HandlerCall(Generic[T]):
+    """Await it to run a coroutine in a context; `waits` is called when it first waits.
+
+    It has the attributes of a coroutine that waits, and they are those of the one it runs: so
+    `Task.iter_await_frames` and debuggers look through it.
+    """
+
+    __slots__ = ("_context", "_coroutine", "_outer", "_waits")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[object, object, T],
+        context: Context,
+        waits: Callable[[], None],
+    ) -> None:
+        self._coroutine = coroutine
+        self._context = context
+        self._waits = waits
+        self._outer: Context | None = None
+
+    def __await__(self) -> Generator[object, object, T]:
+        return self  # type: ignore[return-value]  # it has what `await` asks of an iterator
+
+    def __iter__(self) -> HandlerCall[T]:
+        return self
+
+    def __next__(self) -> object:
+        if self._outer is not None:
+            return self.send(None)
+        trap = self._context.run(self._coroutine.send, None)
+        task = current_task()
+        self._outer = task.context
+        task.context = self._context
+        self._waits()
+        return trap
+
+    def send(self, value: object) -> object:
+        """Go on with what Trio answers."""
+        try:
+            return self._coroutine.send(value)
+        except BaseException:
+            self._leave()
+            raise
+
+    def throw(self, exc: BaseException) -> object:
+        """Go on with an exception."""
+        try:
+            return self._coroutine.throw(exc)
+        except BaseException:
+            self._leave()
+            raise
+
+    def close(self) -> None:
+        """End it: the task that ran it will not go on."""
+        self._coroutine.close()
+
+    def _leave(self) -> None:
+        if self._outer is not None:
+            current_task().context = self._outer
+
+    @property
+    def cr_frame(self) -> FrameType | None:
+        """The frame of the coroutine it runs."""
+        return getattr(self._coroutine, "cr_frame", None)
+
+    @property
+    def cr_await(self) -> object:
+        """What that coroutine waits for."""
+        return getattr(self._coroutine, "cr_await", None)
+
+    @property
+    def cr_running(self) -> bool:
+        """Whether that coroutine is running just now."""
+        return bool(getattr(self._coroutine, "cr_running", False))
+
+
+def _stackscope_install_glue_() -> None:
+    """Let stackscope look through a call; it calls this itself when it meets the module."""
+    import stackscope
+
+    def coroutine_of(call: HandlerCall[object]) -> object:
+        return call._coroutine
+
+    stackscope.unwrap_stackitem.register(HandlerCall, coroutine_of)
+
+
+class Work(Generic[T]):
+    """What a service does with a message."""
+
+    def __init__(
+        self,
+        name: str,
+        handler: Callable[[T], Awaitable[object]],
+        on_error: Callable[[Exception, T], object] | None,
+        open_message: Callable[[_ffi.Msg], T],
+        context: Context,
+        *,
+        must_reply: bool,
+        may_reply: bool,
+    ) -> None:
+        self._name = name
+        self._handler = handler
+        self._on_error = on_error
+        self.open_message = open_message
+        self.context = context
+        self._must_reply = must_reply
+        self._may_reply = may_reply
+
+    def do(self, message: T, waits: Callable[[], None]) -> HandlerCall[Buffer | Message | None]:
+        """Run the handler; what it gives is what is to be replied, if anything is."""
+        return HandlerCall(self._handle(message), self.context.copy(), waits)
+
+    async def _handle(self, message: T) -> Buffer | Message | None:
+        try:
+            awaitable = self._handler(message)
+            is_async = type(awaitable) is CoroutineType or isawaitable(awaitable)
+            if is_async:
+                return self._check(await awaitable)
+        except Exception as exc:
+            if self._on_error is None:
+                raise
+            reply = self._on_error(exc, message)
+            if isawaitable(reply):
+                reply = await reply
+            if reply is None and self._may_reply:
+                raise
+            return self._check(reply)
+        raise not_awaitable(self._name, self._handler, awaitable)
+
+    def _check(self, reply: object) -> Buffer | Message | None:
+        if not self._may_reply or (reply is None and not self._must_reply):
+            return None
+        if isinstance(reply, Message):
+            return reply
+        if reply is None:
+            raise TypeError("the handler must return the reply, a bytes-like object, not None")
+        check_buffer(reply)
+        return reply  # type: ignore[return-value]
