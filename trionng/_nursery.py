@@ -156,16 +156,14 @@ class _Plan:
         )
         started = partial(task_status.started, service)
         context = contextvars.copy_context()
+        given = self.name, handler, on_error
+        # `messages` says which of the two the handler takes.
         if messages:
-            await service.run(
-                Work[Message](self.name, handler, on_error, used._received, context, **options),  # type: ignore[arg-type]  # as `messages` says
-                started,
-            )
+            work = Work[Message](*given, used._received, context, **options)  # type: ignore[arg-type]
+            await service.run(work, started)
         else:
-            await service.run(
-                Work[bytes](self.name, handler, on_error, _ffi.take_bytes, context, **options),  # type: ignore[arg-type]
-                started,
-            )
+            plain = Work[bytes](*given, _ffi.take_bytes, context, **options)  # type: ignore[arg-type]
+            await service.run(plain, started)
 
 
 def _respondent_inbox(socket: Socket, workers: int) -> Inbox:
