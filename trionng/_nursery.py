@@ -129,7 +129,7 @@ class _Plan:
         self.check(listen, dial, socket, workers)
         check_async(self.name, handler)
         check_on_error(self.name, on_error)
-        options = {"must_reply": self.must_reply, "may_reply": self.may_reply}
+        how = {"must_reply": self.must_reply, "may_reply": self.may_reply}
         owned = socket is None
         used = self.kind() if socket is None else socket
         try:
@@ -159,10 +159,10 @@ class _Plan:
         given = self.name, handler, on_error
         # `messages` says which of the two the handler takes.
         if messages:
-            work = Work[Message](*given, used._received, context, **options)  # type: ignore[arg-type]
-            await service.run(work, started)
+            own = Work[Message](*given, used._received, context, **how)  # type: ignore[arg-type]
+            await service.run(own, started)
         else:
-            plain = Work[bytes](*given, _ffi.take_bytes, context, **options)  # type: ignore[arg-type]
+            plain = Work[bytes](*given, _ffi.take_bytes, context, **how)  # type: ignore[arg-type]
             await service.run(plain, started)
 
 
