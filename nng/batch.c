@@ -1,17 +1,9 @@
-/* What is there already, taken without waiting: one message, or many with one call, packed one
- * behind the other. A message that does not fit any more stays in its lane, and was never handed
+/* What is there already, taken without waiting: many messages with one call, packed one behind the
+ * other. A message that does not fit any more stays in its lane, and was never handed
  * out. */
 #include <string.h>
 
 #include "internal.h"
-
-/* [caller] */
-nng_msg *tnng_take(tnng_lane *lane)
-{
-    tnng_result result;
-
-    return tnng_receive(lane, NULL, 0, &result) == 0 ? result.msg : NULL;
-}
 
 /* [caller] */
 int tnng_receive_many(

@@ -295,6 +295,7 @@ void tnng_lane_shut(tnng_lane *);
 void tnng_lane_hold(tnng_lane *);
 
 int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
+int tnng_lane_try_receive(tnng_lane *, nng_msg **);
 int tnng_lane_receive_now(tnng_lane *, size_t room, nng_msg **);
 bool tnng_lane_ready(tnng_lane *);
 /* `counted`: it had been handed out. */

@@ -296,7 +296,7 @@ void tnng_lane_supersede(tnng_lane *lane)
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
-static int try_receive(tnng_lane *lane, nng_msg **msg)
+int tnng_lane_try_receive(tnng_lane *lane, nng_msg **msg)
 {
     if (lane->try_receive == NULL) {
         if (nng_aio_alloc(&lane->try_receive, NULL, NULL) != 0) {
@@ -329,7 +329,7 @@ int tnng_lane_receive_now(tnng_lane *lane, size_t room, nng_msg **msg)
         code = tnng_lane_hand_out(lane, msg, NULL);
         tnng_lane_settle(lane);
     } else if (lane->head == NULL && standing(lane) == 0 && (lane->traits & TRY_RECEIVE)) {
-        code = try_receive(lane, msg);
+        code = tnng_lane_try_receive(lane, msg);
         if (code == 0 && nng_msg_len(*msg) > room) {
             tnng_lane_put_first(lane, *msg, false);
             return NNG_EMSGSIZE;
@@ -367,98 +367,4 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     lane->answerable = false;
     tnng_ready_tell(lane);
     return slot;
-}
-
-int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
-{
-    nng_msg *msg = NULL;
-    tnng_op *op;
-    int code;
-
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
-    if (!(lane->traits & CAN_RECEIVE)) {
-        return tnng_answer(result, NNG_ENOTSUP, NULL);
-    }
-    if (lane->traits & SPARE_CONTEXTS) {
-        code = tnng_source_receive(lane, port, tag, result);
-        return tnng_submitted(port, lane, code);
-    }
-    tnng_lock(&lane->lock);
-    if (lane->closed) {
-        code = NNG_ECLOSED;
-    } else if ((lane->traits & ONE_AT_A_TIME) &&
-               (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
-        /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
-        code = NNG_EBUSY;
-    } else if ((code = tnng_lane_receive_now(lane, SIZE_MAX, &msg)) == NNG_ETIMEDOUT &&
-               !lane->ended) {
-        if (port == NULL) {
-            code = NNG_EAGAIN;
-        } else if (!tnng_owner_enter(lane->socket, port)) {
-            code = NNG_EBUSY;
-        } else if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
-            tnng_owner_leave(lane->socket);
-            code = NNG_ENOMEM;
-        } else {
-            code = tnng_park(op, result);
-            tnng_lane_wait(lane, op);
-        }
-    }
-    pthread_mutex_unlock(&lane->lock);
-    if (code != TNNG_PARKED) {
-        tnng_answer(result, code, msg);
-    }
-    return tnng_submitted(port, lane, code);
-}
-
-/* [caller] Time is up. Cancelling a receive ends the survey inside nng. */
-void tnng_end_survey(tnng_lane *lane)
-{
-    if (tnng_forked()) {
-        return;
-    }
-    tnng_lock(&lane->lock);
-    lane->keep = 0;
-    lane->ended = true;
-    lane->asked = false;
-    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-        if (slot->pending && !slot->unwanted) {
-            slot->unwanted = true;
-            nng_aio_cancel(slot->aio);
-        }
-    }
-    pthread_mutex_unlock(&lane->lock);
-}
-
-/* [caller] Puts a message back to the front: the next call gets it. */
-void tnng_give_back(tnng_lane *lane, nng_msg *msg)
-{
-    if (tnng_forked()) {
-        return;
-    }
-    if (lane->traits & SPARE_CONTEXTS) {
-        tnng_source_give_back(lane, msg);
-        return;
-    }
-    tnng_lock(&lane->lock);
-    tnng_lane_put_first(lane, msg, true);
-    tnng_lane_settle(lane);
-    if (!(lane->traits & STANDING)) {
-        tnng_lane_cancel_surplus(lane);
-    }
-    pthread_mutex_unlock(&lane->lock);
-}
-
-void tnng_lane_keep(tnng_lane *lane, int messages)
-{
-    if (tnng_forked()) {
-        return;
-    }
-    tnng_lock(&lane->lock);
-    lane->keep = messages;
-    tnng_lane_cancel_surplus(lane);
-    tnng_lane_settle(lane);
-    pthread_mutex_unlock(&lane->lock);
 }

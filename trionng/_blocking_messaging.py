@@ -68,7 +68,7 @@ class Messaging(Calls):
             if self._topics is None or self._topics.want(waiter.message):
                 return
             waiter.refuse()
-        if code == ETIMEDOUT and not block:
+        if code == ETIMEDOUT and not block and not self._is_over():
             code = _ffi.AGAIN
         raise self._failed(code, operation, self._over(code, timeout, self._recv_timeout_ms))
 

@@ -60,6 +60,10 @@ class Calls:
         where = self._socket_core()._where()
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
+    def _is_over(self) -> bool:
+        """Say whether nothing more will come: a survey ends, everything else goes on."""
+        return False
+
     def _why(self, code: int, timeout: int) -> str | None:
         return f"{timeout} ms are over" if code == ETIMEDOUT else None
 
@@ -67,7 +71,7 @@ class Calls:
         while True:
             code, msg = self._lane.receive(None, 0)
             if code != 0:
-                raise self._failed(code, operation)
+                raise self._failed(code, operation, self._why(code, 0))
             if self._topics is None or self._topics.want(msg):
                 return msg
             _ffi.drop(msg)
@@ -89,7 +93,9 @@ class Calls:
 
         Raises:
             TryAgain: there is none.
-            Busy, BadState, NotSupported, Closed: as `recv`.
+            BadState: nothing was asked, so none will come (Req0, Surveyor0).
+            Timeout: the survey is over, and all its replies were read.
+            Busy, NotSupported, Closed: as `recv`.
         """
         return _ffi.take_bytes(self._receive_now("recv_nowait"))
 

@@ -28,6 +28,7 @@ from trionng._wait_trio import (
     cancel_shielded_checkpoint,
     checkpoint,
     enable_ki_protection,
+    look_at,
     look_first,
     wait_for,
     wait_for_many,
@@ -74,7 +75,10 @@ class Messaging(Calls):
         """Receive a message that is still wanted."""
         lane = self._lane
         while True:
-            code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
+            if poll:
+                code, msg = await look_at(partial(lane.receive, None, 0))
+            else:
+                code, msg = await wait_for(lane.receive, lane.give_back)
             if code != 0 or self._topics is None or self._topics.want(msg):
                 return code, msg
             _ffi.drop(msg)

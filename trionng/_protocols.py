@@ -277,6 +277,14 @@ class Surveying(Calls):
     def _start(self) -> None:
         self._ends_at = self._now() + seconds(self.survey_time)
 
+    def _is_over(self) -> bool:
+        return self._ends_at < math.inf and self._now() >= self._ends_at
+
+    def _receive_now(self, operation: str) -> _ffi.Msg:
+        if self._is_over():
+            self._lane.end_survey()
+        return super()._receive_now(operation)
+
     def _last_reply(self) -> _ffi.Done:
         """End the survey; what arrived in time is still read."""
         self._lane.end_survey()
@@ -290,7 +298,7 @@ class Surveying(Calls):
         return (0 if batch else ETIMEDOUT), batch
 
     def _why(self, code: int, timeout: int) -> str | None:
-        over = code == ETIMEDOUT and self._now() >= self._ends_at
+        over = code == ETIMEDOUT and self._is_over()
         return "the survey is over" if over else super()._why(code, timeout)
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final, TypeVar
 
 import trio
@@ -273,6 +274,15 @@ async def look_first() -> None:
         raise
 
 
+@enable_ki_protection
+async def look_at(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
+    """Make a call that never parks, as a checkpoint; ETIMEDOUT when there is nothing."""
+    await look_first()
+    code, msg = call()
+    await cancel_shielded_checkpoint()
+    return (_ETIMEDOUT if code == _ffi.AGAIN else code), msg
+
+
 def wait_for(
     submit: Submit,
     put_back: _ffi.PutBack = _ffi.drop,
@@ -310,7 +320,10 @@ async def wait_for_many(
     if taken:
         await cancel_shielded_checkpoint()
         return 0, taken
-    code, msg = await wait_for(lane.receive, lane.give_back, poll=poll)
+    if poll:
+        code, msg = await look_at(partial(lane.receive, None, 0))
+    else:
+        code, msg = await wait_for(lane.receive, lane.give_back)
     if code != 0:
         return code, taken
     return 0, [_ffi.take_bytes(msg), *lane.receive_many(most - 1)]

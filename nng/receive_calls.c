@@ -1,0 +1,153 @@
+/* The calls that receive: what they look at, when they wait, and what they give back. The ring they
+ * look at is in receive.c. */
+#include "internal.h"
+
+/* [caller] A call that does not wait on a lane that asks. Nothing has been posted since the request
+ * when no call has waited, so what nng has is looked at: on Req0 a zero-timeout receive changes
+ * nothing when there is no answer (1.5.2 to 1.12), and says NNG_ESTATE when nothing was asked. N3:
+ * on Surveyor0 it would block; but there receives stand for as long as a survey does. */
+static int poll_answer(tnng_lane *lane, nng_msg **msg)
+{
+    int code;
+
+    if (lane->traits & SURVEYS) {
+        return lane->keep == 0 ? NNG_ESTATE : NNG_ETIMEDOUT;
+    }
+    code = tnng_lane_try_receive(lane, msg);
+    if (code == 0) {
+        lane->asked = false;
+        tnng_count_received(lane->socket, nng_msg_len(*msg));
+    }
+    return code;
+}
+
+/* Whether a call answers at once: without a port, or by a thread that gave it no time. */
+static bool is_poll(tnng_port *port)
+{
+    return port == NULL || (port->waiter != NULL && port->waiter->patience == 0);
+}
+
+static int wait_for_message(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_op *op;
+
+    if (!tnng_owner_enter(lane->socket, port)) {
+        return NNG_EBUSY;
+    }
+    if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
+        tnng_owner_leave(lane->socket);
+        return NNG_ENOMEM;
+    }
+    tnng_park(op, result);
+    tnng_lane_wait(lane, op);
+    return TNNG_PARKED;
+}
+
+/* [caller] `ask_nng`: the call does not wait, and wants the best answer there is. */
+static int receive(
+    tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result, bool ask_nng)
+{
+    nng_msg *msg = NULL;
+    int code;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    if (!(lane->traits & CAN_RECEIVE)) {
+        return tnng_answer(result, NNG_ENOTSUP, NULL);
+    }
+    if (lane->traits & SPARE_CONTEXTS) {
+        code = tnng_source_receive(lane, port, tag, result);
+        return tnng_submitted(port, lane, code);
+    }
+    tnng_lock(&lane->lock);
+    if (lane->closed) {
+        code = NNG_ECLOSED;
+    } else if ((lane->traits & ONE_AT_A_TIME) &&
+               (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
+        /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
+        code = NNG_EBUSY;
+    } else {
+        code = tnng_lane_receive_now(lane, SIZE_MAX, &msg);
+    }
+    if (code == NNG_ETIMEDOUT && ask_nng && (lane->traits & SUPERSEDES) && lane->head == NULL &&
+        !lane->ended) {
+        code = poll_answer(lane, &msg);
+    }
+    if (code == NNG_ETIMEDOUT && !lane->ended) {
+        if (port == NULL) {
+            code = NNG_EAGAIN;
+        } else if (!ask_nng) {
+            code = wait_for_message(lane, port, tag, result);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (code != TNNG_PARKED) {
+        tnng_answer(result, code, msg);
+    }
+    return tnng_submitted(port, lane, code);
+}
+
+int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    return receive(lane, port, tag, result, is_poll(port));
+}
+
+/* [caller] The fast path of calls that wait when this finds nothing. They do not ask nng for an
+ * answer to a request, which is nearly never there so soon. */
+nng_msg *tnng_take(tnng_lane *lane)
+{
+    tnng_result result;
+
+    return receive(lane, NULL, 0, &result, false) == 0 ? result.msg : NULL;
+}
+
+/* [caller] Time is up. Cancelling a receive ends the survey inside nng. */
+void tnng_end_survey(tnng_lane *lane)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    tnng_lock(&lane->lock);
+    lane->keep = 0;
+    lane->ended = true;
+    lane->asked = false;
+    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        if (slot->pending && !slot->unwanted) {
+            slot->unwanted = true;
+            nng_aio_cancel(slot->aio);
+        }
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* [caller] Puts a message back to the front: the next call gets it. */
+void tnng_give_back(tnng_lane *lane, nng_msg *msg)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    if (lane->traits & SPARE_CONTEXTS) {
+        tnng_source_give_back(lane, msg);
+        return;
+    }
+    tnng_lock(&lane->lock);
+    tnng_lane_put_first(lane, msg, true);
+    tnng_lane_settle(lane);
+    if (!(lane->traits & STANDING)) {
+        tnng_lane_cancel_surplus(lane);
+    }
+    pthread_mutex_unlock(&lane->lock);
+}
+
+void tnng_lane_keep(tnng_lane *lane, int messages)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    tnng_lock(&lane->lock);
+    lane->keep = messages;
+    tnng_lane_cancel_surplus(lane);
+    tnng_lane_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
