@@ -1,37 +1,52 @@
-"""Builds the native side: finds libnng, reads nng/api_*.h, compiles nng/*.c into trionng/_ffi/.
+"""Builds the native side: reads nng/api_*.h, compiles nng/**/*.c into trionng/_ffi/.
 
     python build_ffi.py             build trionng._ffi._native in place, when something has changed
     python build_ffi.py --testing   build also trionng._ffi._native_testing, with its pause points
     python build_ffi.py --werror    build nothing; fail if a file of nng/ compiles with a warning
 
-setup.py names `native` for wheels; the test build is never part of one. libnng is looked for in
-NNG_PREFIX, on the compiler's own paths, and next to nng-config.cmake, in this order. Its features
-are found by macro or symbol, never by version: some releases of nng report the wrong one.
+setup.py builds the same module for wheels; the test build is never part of one. How libnng comes
+in, and what TRIONNG_LINK and NNG_PREFIX say, is in build_libnng.py. What a libnng can do is found
+by macro or symbol, never by version: some releases of nng report the wrong one.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shlex
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
 
 from cffi import FFI
+from setuptools import Distribution, Extension
+from setuptools.command.build_ext import build_ext
+from setuptools.errors import CompileError, LinkError
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_libnng import (
+    INSTALL,
+    Linked,
+    Nng,
+    exit_if_lacking,
+    find_nng,
+    link_archive,
+    run_compiler,
+    symbols,
+)
 
 ROOT = Path(__file__).resolve().parent
 NATIVE = "trionng._ffi._native"
 NATIVE_TESTING = "trionng._ffi._native_testing"
 
-INSTALL = (
-    "install libnng 1.5.2 or a later 1.x with its headers (Debian: `apt-get install libnng-dev`), "
-    "or set NNG_PREFIX to where it is installed"
-)
-FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread"]
+FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"]
+FLAGS += ["-pthread", "-fvisibility=hidden"]
+# A libnng whose threads run is never unloaded, and no symbol of it is looked up later.
+LINK_FLAGS = ["-pthread", "-Wl,-z,now", "-Wl,-z,nodelete"]
+# Functions of nng that the shim uses only where they exist; nng/fixes/compat.h says how.
+OPTIONAL: set[str] = set()
 
 # cffi's own code is not ours to keep free of warnings; the files of nng/ are compiled without this.
 SOURCE = """
@@ -44,119 +59,18 @@ SOURCE = """
 #endif
 """
 
-CMAKE_ROOTS = ["/usr/local", "/usr", "/opt/homebrew", "/opt/local", "/opt/nng"]
+
+def free_threaded() -> bool:
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
-class Nng(NamedTuple):
-    """Where a libnng is; empty lists mean the compiler finds it by itself."""
-
-    include_dirs: list[str]
-    library_dirs: list[str]
-    rpath: list[str]
-
-    def is_there(self) -> bool:
-        """Say whether the directories hold a libnng, lest the compiler quietly take another one."""
-        headers = all(Path(path, "nng/nng.h").exists() for path in self.include_dirs)
-        return headers and all(any(Path(path).glob("libnng.*")) for path in self.library_dirs)
-
-    def compile_flags(self) -> list[str]:
-        return [f"-I{path}" for path in self.include_dirs]
-
-    def link_flags(self) -> list[str]:
-        flags = [f"-L{path}" for path in self.library_dirs]
-        flags += [f"-Wl,-rpath,{path}" for path in self.rpath]
-        return [*flags, "-lnng", "-pthread"]
-
-
-def run_compiler(*arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Run the C compiler Python was built with (or CC) with `text` on its standard input."""
-    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
-    command = [*shlex.split(compiler), *arguments]
-    environment = {**os.environ, "LC_ALL": "C"}
-    try:
-        return subprocess.run(
-            command, input=text, capture_output=True, text=True, check=False, env=environment
-        )
-    except FileNotFoundError:
-        sys.exit(
-            f"trionng: no C compiler {command[0]!r}; install one (Debian: `apt-get install gcc`)."
-        )
-
-
-def header_version(nng: Nng) -> tuple[int, int, int] | None:
-    """Say which version the headers are of, or None when there are no headers."""
-    text = (
-        "#include <nng/nng.h>\ntnng_version NNG_MAJOR_VERSION NNG_MINOR_VERSION NNG_PATCH_VERSION\n"
-    )
-    answer = run_compiler("-E", "-P", "-x", "c", *nng.compile_flags(), "-", text=text)
-    found = re.search(r"^tnng_version (\d+) (\d+) (\d+)", answer.stdout, re.MULTILINE)
-    if answer.returncode != 0 or found is None:
-        return None
-    major, minor, patch = found.groups()
-    return int(major), int(minor), int(patch)
-
-
-def has_symbol(nng: Nng, name: str) -> bool:
-    """Say whether the headers declare `name` and the library has it."""
-    text = f"#include <nng/nng.h>\nint main(void) {{ return (void *) &{name} == 0; }}\n"
-    with tempfile.TemporaryDirectory() as scratch:
-        output = str(Path(scratch, "probe"))
-        arguments = ["-x", "c", *nng.compile_flags(), "-", "-o", output, *nng.link_flags()]
-        return run_compiler(*arguments, text=text).returncode == 0
-
-
-def candidates() -> list[Nng]:
-    """List the places where libnng may be, best first."""
-    prefix = os.environ.get("NNG_PREFIX")
-    if prefix:
-        return [at_prefix(Path(prefix).resolve())]
-    roots = [*filter(None, os.environ.get("CMAKE_PREFIX_PATH", "").split(os.pathsep)), *CMAKE_ROOTS]
-    configs = [
-        config
-        for root in roots
-        for pattern in ("lib*/cmake/nng", "lib*/*/cmake/nng")
-        for config in sorted(Path(root).glob(f"{pattern}/nng-config.cmake"))
-    ]
-    return [Nng([], [], []), *(beside_cmake_config(config) for config in configs)]
-
-
-def at_prefix(prefix: Path) -> Nng:
-    """Describe the libnng installed under `prefix`, which is not on the loader's path."""
-    multiarch = sysconfig.get_config_var("MULTIARCH") or "."
-    libraries = [prefix / "lib", prefix / "lib64", prefix / "lib" / multiarch]
-    library = next((path for path in libraries if any(path.glob("libnng.*"))), prefix / "lib")
-    return Nng([str(prefix / "include")], [str(library)], [str(library)])
-
-
-def beside_cmake_config(config: Path) -> Nng:
-    """Describe the libnng that wrote this nng-config.cmake into <libraries>/cmake/nng."""
-    library = config.parents[2]
-    prefix = next((up for up in library.parents if (up / "include/nng/nng.h").exists()), library)
-    return Nng([str(prefix / "include")], [str(library)], [str(library)])
-
-
-def find_nng() -> Nng:
-    """Find a libnng we can use, or leave with the sentence that helps."""
-    for nng in candidates():
-        version = header_version(nng) if nng.is_there() else None
-        if version is None:
-            continue
-        where = f" in {nng.include_dirs[0]}" if nng.include_dirs else ""
-        if version[0] != 1:
-            number = ".".join(map(str, version))
-            sys.exit(
-                f"trionng: the libnng found{where} is {number}, and trionng needs 1.x: {INSTALL}."
-            )
-        if not has_symbol(nng, "nng_version"):
-            sys.exit(f"trionng: nng's headers are there{where}, its library is not: {INSTALL}.")
-        return nng
-    prefix = os.environ.get("NNG_PREFIX")
-    where = f" in NNG_PREFIX={prefix}" if prefix else ""
-    sys.exit(f"trionng: there is no libnng{where}: {INSTALL}.")
+def limited_api() -> bool:
+    """Say whether the module serves all of Python 3.10+; free-threaded and debug builds cannot."""
+    return not free_threaded() and not hasattr(sys, "gettotalrefcount")
 
 
 def c_sources() -> list[str]:
-    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("nng/*.c"))
+    return sorted(path.relative_to(ROOT).as_posix() for path in ROOT.glob("nng/**/*.c"))
 
 
 def topic_headers() -> list[Path]:
@@ -173,99 +87,171 @@ def declarations() -> str:
     return "\n".join(line for line in lines if not line.startswith("#"))
 
 
-def compile_as_program(nng: Nng, *flags: str) -> subprocess.CompletedProcess[str]:
-    """Compile and link the files of nng/, which need no Python, as a program that does nothing."""
-    with tempfile.TemporaryDirectory() as scratch:
-        main = Path(scratch, "main.c")
-        main.write_text("int main(void) { return 0; }\n", encoding="utf-8")
-        sources = [str(ROOT / path) for path in c_sources()]
-        arguments = [*FLAGS, *flags, f"-I{ROOT / 'nng'}", *nng.compile_flags(), *sources, str(main)]
-        return run_compiler(*arguments, "-o", str(Path(scratch, "main")), *nng.link_flags())
+def used_functions() -> set[str]:
+    """List the functions of nng that the shim and cffi's code cannot do without."""
+    text = declarations()
+    for path in c_sources():
+        text += (ROOT / path).read_text(encoding="utf-8")
+    code = re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
+    called = re.findall(r"(?<!__wrap_)\b(nng_\w+)\s*\(", code)
+    return {*called, *re.findall(r"\bnng_\w+_open\w*\b", code)} - OPTIONAL
 
 
-def header_text(nng: Nng) -> str:
-    """Return all of nng's headers as one text."""
-    answer = run_compiler("-M", "-x", "c", *nng.compile_flags(), "-", text="#include <nng/nng.h>\n")
-    folder = re.search(r"(\S+)/nng\.h\b", answer.stdout)
-    headers = sorted(Path(folder[1]).rglob("*.h")) if folder else []
-    return "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in headers)
+def wrapped_functions(nng: Nng) -> list[str]:
+    """List NAME of every `__wrap_NAME(` that a file of nng/ defines for this libnng."""
+    names = set()
+    for path in c_sources():
+        if "__wrap_" in (ROOT / path).read_text(encoding="utf-8"):
+            flags = [f"-I{ROOT / 'nng'}", "-DTNNG_LINKED_IN=1", *nng.compile_flags()]
+            text = run_compiler("-E", "-P", *FLAGS, *flags, str(ROOT / path)).stdout
+            names.update(re.findall(r"^\w[^;=\n]*?\b__wrap_(\w+)\(", text, re.MULTILINE))
+    return sorted(names)
 
 
-def refuse_missing_symbols(nng: Nng) -> None:
-    """Leave with one sentence when the library, or its headers, lack a name that nng/*.c use."""
-    said = compile_as_program(nng).stderr
-    not_linked = re.findall(r"undefined reference to [`'](nng_\w+)'", said)
-    not_linked += re.findall(r'"_(nng_\w+)", referenced from', said)
-    undeclared = re.findall(r"'((?:nng|NNG)_\w+)' undeclared", said)
-    undeclared += re.findall(r"implicit declaration of function '(nng_\w+)'", said)
-    known = set(re.findall(r"\w+", header_text(nng))) if undeclared else set()
-    missing = sorted({*not_linked, *undeclared} - (known - {*not_linked}))
-    if missing:
-        sys.exit(f"trionng: the libnng found lacks {', '.join(missing)}: {INSTALL}.")
+def about_the_build(nng: Nng, linked: Linked | None) -> str:
+    """Return the C text that tells the shim how it was linked (nng/fixes/wrap.h)."""
+    wrapped = "" if linked is None else " ".join(["", *linked.wrapped, ""])
+    where = nng.shared if linked is None else nng.archive
+    return (
+        f'const char tnng_build_link[] = "{nng.link()}";\n'
+        f'const char tnng_build_wraps[] = "{wrapped}";\n'
+        f"const char tnng_build_library[] = {json.dumps(str(where))};\n"
+        f'const char tnng_build_version[] = "{".".join(map(str, nng.version))}";\n'
+    )
 
 
-def builder(module: str, *, testing: bool) -> FFI:
-    nng = find_nng()
-    refuse_missing_symbols(nng)
+def extension(module: str) -> Extension:
+    """Describe a module; the rest is filled in when it is built."""
+    return Extension(module, sources=[], py_limited_api=limited_api())
+
+
+def fill_in(ext: Extension, nng: Nng, scratch: Path) -> None:
+    """Generate cffi's code, link libnng's archive, and say how the module is made of them."""
+    scratch.mkdir(parents=True, exist_ok=True)
+    exit_if_lacking(nng, used_functions())
+    linked = None
+    macros = [("TNNG_TESTING", "1")] if ext.name == NATIVE_TESTING else []
+    if not limited_api():
+        macros.append(("_CFFI_NO_LIMITED_API", None))
+    if nng.link() == "static":
+        macros.append(("TNNG_LINKED_IN", "1"))
+        linked = link_archive(nng, wrapped_functions(nng), scratch)
+        script = scratch / "exports"
+        script.write_text("{ global: PyInit_*; local: *; };\n", encoding="utf-8")
+        ext.extra_objects = linked.objects
+        ext.extra_link_args = [*LINK_FLAGS, f"-Wl,--version-script={script}"]
+    else:
+        ext.libraries = ["nng"]
+        ext.library_dirs = nng.library_dirs
+        ext.runtime_library_dirs = nng.library_dirs
+        ext.extra_link_args = LINK_FLAGS if sys.platform == "linux" else ["-pthread"]
     ffi = FFI()
     ffi.cdef(declarations())
-    ffi.set_source(
-        module,
-        SOURCE,
-        sources=c_sources(),
-        depends=[path.relative_to(ROOT).as_posix() for path in ROOT.glob("nng/*.h")],
-        include_dirs=["nng", *nng.include_dirs],
-        library_dirs=nng.library_dirs,
-        runtime_library_dirs=nng.rpath,
-        libraries=["nng"],
-        define_macros=[("TNNG_TESTING", "1")] if testing else [],
-        extra_compile_args=FLAGS,
-        extra_link_args=["-pthread"],
+    ffi.set_source(ext.name, SOURCE + about_the_build(nng, linked))
+    generated = scratch / f"{ext.name}.c"
+    ffi.emit_c_code(str(generated))
+    ext.sources = [os.path.relpath(generated, ROOT), *c_sources()]
+    ext.include_dirs = ["nng", *nng.include_dirs]
+    ext.define_macros = macros
+    ext.extra_compile_args = FLAGS
+
+
+class BuildNative(build_ext):
+    """Builds native modules; in place only if something has changed."""
+
+    def run(self) -> None:
+        self.nng = find_nng()
+        everything = self.extensions
+        if self.inplace and not self.force:
+            self.extensions = [ext for ext in everything if not self.is_fresh(ext)]
+        for ext in self.extensions if self.inplace else []:
+            stamp_of(ext).unlink(missing_ok=True)
+        super().run()
+        for ext in self.extensions if self.inplace else []:
+            stamp_of(ext).parent.mkdir(parents=True, exist_ok=True)
+            stamp_of(ext).write_text(json.dumps(fingerprint(self.nng)), encoding="utf-8")
+        self.extensions = everything
+
+    def is_fresh(self, ext: Extension) -> bool:
+        """Say whether the module next to the sources was built from all that is here now."""
+        try:
+            remembered = json.loads(stamp_of(ext).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        # JSON has no tuples.
+        now = json.loads(json.dumps(fingerprint(self.nng)))
+        return remembered == now and Path(self.get_ext_fullpath(ext.name)).exists()
+
+    def build_extension(self, ext: Extension) -> None:
+        print(f"building {ext.name}", flush=True)
+        self.force = True  # setuptools does not know all that a module depends on
+        scratch = Path(self.build_temp).resolve() / ext.name
+        before, self.build_temp = self.build_temp, str(scratch)
+        # Where the Python that builds has its libraries is nothing to remember in the module.
+        prefixes = [sysconfig.get_config_var("LIBDIR"), sys.base_prefix, sys.base_exec_prefix]
+        own = tuple(f"-Wl,-rpath,{prefix}" for prefix in prefixes if prefix)
+        self.compiler.linker_so = [each for each in self.compiler.linker_so if each not in own]
+        fill_in(ext, self.nng, scratch)
+        try:
+            super().build_extension(ext)
+        except (CompileError, LinkError) as error:
+            number = ".".join(map(str, self.nng.version))
+            sys.exit(f"trionng: {ext.name} was not built with libnng {number}: {error}")
+        finally:
+            self.build_temp = before
+        exit_if_unresolved(Path(self.get_ext_fullpath(ext.name)), self.nng)
+
+
+def stamp_of(ext: Extension) -> Path:
+    return ROOT / "build" / ext.name / "stamp"
+
+
+def exit_if_unresolved(output: Path, nng: Nng) -> None:
+    """Leave with one sentence when a module that holds libnng still asks the loader for parts."""
+    if nng.link() != "static":
+        return
+    ours = re.compile(r"(nng|nni|tnng|mbedtls|__wrap)_")
+    missing = sorted(filter(ours.match, symbols(output, "--undefined-only", "--dynamic")))
+    if missing:
+        output.unlink()
+        sys.exit(f"trionng: the module lacks {', '.join(missing)}: {INSTALL}.")
+
+
+def fingerprint(nng: Nng) -> dict[str, object]:
+    """Return all that a build in place depends on."""
+    own = [Path(__file__), ROOT / "build_libnng.py", *ROOT.glob("nng/**/*.[ch]")]
+    files = {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in own}
+    files.update(
+        {str(path): (path.stat().st_size, path.stat().st_mtime_ns) for path in nng.files()}
     )
-    return ffi
+    names = ("NNG_PREFIX", "CC", "CFLAGS", "CPPFLAGS", "LDFLAGS")
+    settings = {name: os.environ.get(name, "") for name in names}
+    python = [sys.implementation.cache_tag, free_threaded()]
+    return {"python": python, "link": nng.link(), "settings": settings, "files": files}
 
 
-def native() -> FFI:
-    """Describe the module that is shipped (called by cffi's `cffi_modules`)."""
-    return builder(NATIVE, testing=False)
-
-
-def native_testing() -> FFI:
-    """Describe the test build (called by cffi's `cffi_modules`)."""
-    return builder(NATIVE_TESTING, testing=True)
-
-
-def build_in_place(module: str, factory: str) -> None:
+def build_in_place(module: str) -> None:
     """Build one module next to the sources unless nothing has changed since the last time."""
-    inputs = [Path(__file__), *ROOT.glob("nng/*.[ch]")]
-    settings = [os.environ.get(name, "") for name in ("NNG_PREFIX", "CC", "CFLAGS", "LDFLAGS")]
-    scratch = ROOT / "build" / module
-    stamp = scratch / "stamp"
-    key = repr([sys.implementation.cache_tag, sorted(map(str, inputs)), settings])
-    if stamp.exists():
-        remembered, output = stamp.read_text(encoding="utf-8").splitlines()
-        newest = max(path.stat().st_mtime for path in inputs)
-        built = Path(output)
-        if remembered == key and built.exists() and built.stat().st_mtime >= newest:
-            return
-
-    from setuptools import Distribution
-    from setuptools.errors import CompileError, LinkError
-
-    print(f"building {module}", flush=True)
-    distribution = Distribution({"name": "trionng", "cffi_modules": [f"build_ffi.py:{factory}"]})
+    distribution = Distribution({"name": "trionng", "ext_modules": [extension(module)]})
+    distribution.cmdclass["build_ext"] = BuildNative
     command = distribution.get_command_obj("build_ext")
     command.inplace = True
-    command.force = True
-    command.build_temp = str(scratch)
-    command.build_lib = str(scratch / "lib")  # not where a wheel collects its files
+    command.build_temp = str(ROOT / "build")
+    command.build_lib = str(ROOT / "build" / module / "lib")  # not where a wheel collects its files
     command.ensure_finalized()
-    try:
-        command.run()
-    except (CompileError, LinkError) as error:
-        sys.exit(f"build_ffi.py: {module} was not built: {error}")
-    output = command.get_ext_fullpath(module)
-    stamp.write_text(f"{key}\n{ROOT / output}\n", encoding="utf-8")
+    command.run()
+
+
+def complaints(nng: Nng, *flags: str) -> str:
+    """Compile the files of nng/, which need no Python, and return what the compiler says."""
+    with tempfile.TemporaryDirectory() as scratch:
+        sources = [str(ROOT / path) for path in c_sources()]
+        arguments = [*FLAGS, *flags, f"-I{ROOT / 'nng'}", *nng.compile_flags(), "-c", *sources]
+        os.chdir(scratch)
+        try:
+            return run_compiler(*arguments).stderr
+        finally:
+            os.chdir(ROOT)
 
 
 def main(arguments: list[str]) -> None:
@@ -275,14 +261,13 @@ def main(arguments: list[str]) -> None:
     os.chdir(ROOT)
     if "--werror" in arguments:
         nng = find_nng()
-        for flags in (["-Werror"], ["-Werror", "-DTNNG_TESTING=1"]):
-            answer = compile_as_program(nng, *flags)
-            if answer.returncode != 0:
-                sys.exit(answer.stderr)
+        for flags in (["-DTNNG_LINKED_IN=1"], ["-DTNNG_LINKED_IN=1", "-DTNNG_TESTING=1"], []):
+            if said := complaints(nng, "-Werror", *flags):
+                sys.exit(said)
         return
-    build_in_place(NATIVE, "native")
+    build_in_place(NATIVE)
     if "--testing" in arguments:
-        build_in_place(NATIVE_TESTING, "native_testing")
+        build_in_place(NATIVE_TESTING)
 
 
 if __name__ == "__main__":

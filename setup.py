@@ -1,7 +1,14 @@
-"""What pyproject.toml cannot say: the native module, and that one wheel serves Python 3.10+."""
+"""What pyproject.toml cannot say: the native module, and which Pythons one wheel serves."""
+
+import sys
+from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_ffi import NATIVE, BuildNative, extension, limited_api
 
 # What only the tests use: in a checkout and in the sdist, not in a wheel.
 TESTS_ONLY = {"testing", "_testing", "_native_testing"}
@@ -21,7 +28,7 @@ class BuildWithoutTests(build_py):
 
 
 setup(
-    cffi_modules=["build_ffi.py:native"],
-    cmdclass={"build_py": BuildWithoutTests},
-    options={"bdist_wheel": {"py_limited_api": "cp310"}},
+    ext_modules=[extension(NATIVE)],
+    cmdclass={"build_ext": BuildNative, "build_py": BuildWithoutTests},
+    options={"bdist_wheel": {"py_limited_api": "cp310"}} if limited_api() else {},
 )

@@ -239,7 +239,7 @@ struct tnng_socket {
     atomic_int busy_replies;       /* > 0: replies met a busy connection lately */
     atomic_bool reply_waits;       /* one without a callback does */
 
-    /* wakes.c; all under the lock of the lane that is no context */
+    /* perf/wakeups.c; all under the lock of the lane that is no context */
     int in_a_row;    /* sends, or receives, without a pause before them */
     bool sends;      /* the last was a send, */
     int64_t sent_at; /* at so many nanoseconds of the monotonic clock */
@@ -363,7 +363,7 @@ bool tnng_run_thread(void *(*)(void *), void *);
 int tnng_job_leave(tnng_op *);
 bool tnng_job_abandon(tnng_op *);
 
-/* wakes.c */
+/* perf/wakeups.c */
 void tnng_wakes_begin(void);
 int tnng_lock(pthread_mutex_t *);
 void tnng_wakes_hold(void);
@@ -373,22 +373,15 @@ void tnng_wakes_wait(tnng_lane *, bool room);
 void tnng_wakes_pay(void);
 void tnng_wakes_pay_all(void);
 
-/* pair.c: C10 */
+/* fixes/pair_peer_gone.c: C10 */
 void tnng_pair_parts(tnng_socket *);
 void tnng_pair_joins(tnng_socket *);
 
-/* push.c: C9 */
-void tnng_push_watch(void);
+/* fixes/push_pipe_freed.c: C9 */
 void tnng_push_parts(tnng_socket *, uint32_t pipe);
 void tnng_push_closed(tnng_socket *);
 
-/* ws_dial.c: H2 */
-void tnng_ws_dials_apart(void);
-
-/* ws_listen.c: H3 */
-void tnng_ws_servers_stop_first(void);
-
-/* hangup.c: S2 */
+/* fixes/epipe.c: S2 */
 bool tnng_path_is_taken(const char *path);
 
 /* flush.c */

@@ -253,10 +253,6 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     nng_dialer dialer = NNG_DIALER_INITIALIZER;
     int code = tnng_forked() ? TNNG_FORKED : nng_dialer_create(&dialer, socket->nng, url);
 
-    tnng_hangups_are_survived();
-    tnng_stops_are_told();
-    tnng_ws_dials_apart();
-
     *id = dialer.id;
     return code;
 }
@@ -356,9 +352,6 @@ static void run_listen(tnng_op *op)
         op->endpoint = listener.id;
         return;
     }
-    tnng_hangups_are_survived();
-    tnng_stops_are_told();
-    tnng_ws_servers_stop_first();
     if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &address) == 0 &&
         address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
         op->code = NNG_EADDRINUSE;

@@ -130,9 +130,6 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     pthread_mutex_init(&socket->owner_lock, NULL);
     pthread_mutex_init(&socket->contexts_lock, NULL);
     pthread_cond_init(&socket->pipes_changed, NULL);
-    if (protocol == TNNG_PUSH0) {
-        tnng_push_watch();
-    }
     if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
         (code = tnng_pipes_watch(socket)) != 0) {
         nng_close(socket->nng);

@@ -66,9 +66,9 @@ FLAVOURS = (
 CEILING = 400
 COLUMNS = 100
 
-PYTHON = [*sorted(PACKAGE.rglob("*.py")), ROOT / "build_ffi.py"]
+PYTHON = [*sorted(PACKAGE.rglob("*.py")), *sorted(ROOT.glob("*.py"))]
 MODULES = sorted(PACKAGE.rglob("*.py")) + sorted(PACKAGE.rglob("*.pyi"))
-C_FILES = sorted(ROOT.glob("nng/*.[ch]"))
+C_FILES = sorted(ROOT.glob("nng/**/*.[ch]"))
 
 
 def each(paths):

@@ -1,4 +1,4 @@
-"""Fewer wake-ups of nng's threads (nng/wakes.c): what is left out, what waits, and for how long."""
+"""Fewer wake-ups of nng's threads (nng/perf/wakeups.c): what is left out, what waits, how long."""
 
 from __future__ import annotations
 

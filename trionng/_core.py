@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("trionng")
 
-# nng can hang in a close (H1, where stopped.c cannot mend it); who closes must not.
+# nng can hang in a close (H1, where fixes/aio_stopped.c cannot mend it); who closes must not.
 CLOSE_WITHIN = 5.0
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1

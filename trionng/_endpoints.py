@@ -212,7 +212,7 @@ _warned_of: set[str] = set()
 def warn_of_hangups(url: str) -> None:
     """Warn, once a process, where a client that hangs up can end a listener (S2).
 
-    libnng before 1.6 does that; the shim mends it where libnng's imports can be led elsewhere.
+    libnng before 1.6 does that; the shim mends it where libnng is linked in.
     """
     if scheme_of(url) != "inproc" and not _ffi.hangups_are_survived():
         _warn_once(

@@ -6,18 +6,17 @@
  *
  * No call of nng takes it off that list again, but a send does: it finds the first of the list,
  * takes it off, and gives the message to a connection that refuses it. So all that is missing is
- * that the memory stays until then. libnng's own import of `free` leads here; what it frees while
- * it takes a connection of a Push0 apart, and only the connection itself, and only when that is on
- * the list, is kept. It is freed when it is not on the list any more, or with its socket.
+ * that the memory stays until then. libnng's calls of `free` come here; what it frees while it
+ * takes a connection of a Push0 apart, and only the connection itself, and only when that is on the
+ * list, is kept. It is freed when it is not on the list any more, or with its socket.
  *
  * The message of that send is lost with the connection, as is every message that nng has accepted
  * for a connection that ends. This may go when push.c of every nng in use has a `closed` flag. */
-#include "imports.h"
-
-#if defined(__linux__) && defined(__GLIBC__)
-
 #include <malloc.h>
 #include <stdlib.h>
+
+#include "internal.h"
+#include "fixes/wrap.h"
 
 /* As nng's lists are made: not on one is a NULL. */
 typedef struct node {
@@ -35,11 +34,6 @@ typedef struct kept {
 /* nng_pipe begins with its number, and what a protocol keeps of it follows in the same memory: for
  * Push0 a pointer to the nng_pipe, one to the socket, and its place in the list. */
 enum { LEAST_SIZE = 256, LOOK_AT = 64 };
-
-typedef void (*free_function)(void *);
-
-static void free_or_keep(void *);
-static tnng_import import = {.symbol = "free", .ours = (tnng_function) free_or_keep};
 
 static _Thread_local uint32_t parting; /* what this thread takes apart: the number of its pipe */
 static _Thread_local const tnng_socket *parting_socket;
@@ -63,22 +57,21 @@ static const node *find_place(void *connection, size_t size)
 }
 
 /* [any] All that libnng frees. */
-static void free_or_keep(void *memory)
+void __wrap_free(void *memory)
 {
-    free_function theirs = (free_function) import.theirs;
     const node *place;
     kept *entry;
     size_t size;
 
     if (parting == 0 || memory == NULL || (size = malloc_usable_size(memory)) < LEAST_SIZE ||
         *(uint32_t *) memory != parting) {
-        theirs(memory);
+        free(memory);
         return;
     }
     parting = 0;
     place = find_place(memory, size);
     if (place == NULL || place->next == NULL || (entry = calloc(1, sizeof(*entry))) == NULL) {
-        theirs(memory);
+        free(memory);
         return;
     }
     entry->connection = memory;
@@ -124,13 +117,8 @@ static void let_sends_end(tnng_socket *socket)
     pthread_mutex_unlock(&socket->lock);
 }
 
-/* [caller] Before the first endpoint of a Push0. */
-void tnng_push_watch(void)
-{
-    if (!TNNG_WITHOUT("C9")) {
-        tnng_import_leads(&import);
-    }
-}
+/* [any] */
+static bool is_on(void) { return tnng_wraps("free") && !TNNG_WITHOUT("C9"); }
 
 /* [nng] On the reaper's thread, which is about to take the connection apart. */
 void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
@@ -138,7 +126,7 @@ void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
     bool off = false;
 
     parting = 0;
-    if (socket->protocol_number != TNNG_PUSH0 || import.theirs == NULL) {
+    if (socket->protocol_number != TNNG_PUSH0 || !is_on()) {
         return;
     }
     pthread_mutex_lock(&lock);
@@ -175,19 +163,3 @@ int tnng_push_kept(void)
     pthread_mutex_unlock(&lock);
     return count;
 }
-
-#else
-
-void tnng_push_watch(void) { }
-
-void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
-{
-    (void) socket;
-    (void) pipe;
-}
-
-void tnng_push_closed(tnng_socket *socket) { (void) socket; }
-
-int tnng_push_kept(void) { return 0; }
-
-#endif

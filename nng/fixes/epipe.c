@@ -4,10 +4,9 @@
  * tries in the background stops in the same way. Whoever connects and hangs up at once does this.
  *
  * No call of nng starts such a listener again, and closing it would close the connections it made.
- * So the error is corrected where it comes in: libnng's import of sendmsg is pointed at a function
- * that reports EPIPE as ECONNRESET, which is what nng expects of a peer that went. Nothing else of
- * the process is changed: the slot is libnng's own. Newer libraries are left alone, and so are
- * systems that do not link by ELF.
+ * So the error is corrected where it comes in: libnng's calls of sendmsg come here, and EPIPE is
+ * reported as ECONNRESET, which is what nng expects of a peer that went. Newer libraries are left
+ * alone.
  *
  * And listening on a path: nng finds out whether somebody is there by connecting, which ends
  * another process's listener in this very way; it also deletes a file that is no socket. Here a
@@ -21,38 +20,27 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "imports.h"
+#include "internal.h"
+#include "fixes/wrap.h"
 
 #if defined(NNG_OPT_TLS_PEER_CN) /* came with 1.6, as the mended write did */
 
 bool tnng_hangups_are_survived(void) { return true; }
 
-#elif defined(__linux__)
-
-typedef ssize_t (*send_message)(int, const struct msghdr *, int);
-
-static ssize_t send_or_reset(int, const struct msghdr *, int);
-static tnng_import import = {.symbol = "sendmsg", .ours = (tnng_function) send_or_reset};
+#else
 
 /* [nng] */
-static ssize_t send_or_reset(int fd, const struct msghdr *message, int flags)
+ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    ssize_t sent = ((send_message) import.theirs)(fd, message, flags);
-    if (sent < 0 && errno == EPIPE) {
+    ssize_t sent = sendmsg(fd, message, flags);
+    if (sent < 0 && errno == EPIPE && !TNNG_WITHOUT("S2")) {
         errno = ECONNRESET;
     }
     return sent;
 }
 
-/* [caller] [job] Before every endpoint that starts. */
-bool tnng_hangups_are_survived(void)
-{
-    return !tnng_forked() && !TNNG_WITHOUT("S2") && tnng_import_leads(&import);
-}
-
-#else
-
-bool tnng_hangups_are_survived(void) { return false; }
+/* [caller] */
+bool tnng_hangups_are_survived(void) { return tnng_wraps("sendmsg") && !TNNG_WITHOUT("S2"); }
 
 #endif
 

@@ -5,7 +5,7 @@
  * for ever, and with it every nng_close of the process. (Issue 1734; 1.7 mended part of it.)
  *
  * Nothing is wrong with an attempt that is left to itself. So libnng's own calls to dial, close and
- * free a stream dialer lead here, and a ws dialer is dialled with an aio of ours, which is never
+ * free a stream dialer come here, and a ws dialer is dialled with an aio of ours, which is never
  * cancelled. Whoever takes the attempt back is answered at once; what the attempt comes to is
  * dropped, and the dialer is closed and freed when it has ended. Its steps have timeouts of nng's
  * (2 s) and of the system's.
@@ -13,11 +13,10 @@
  * This may go when every nng in use is 2.0. */
 #include <stdlib.h>
 
-#include "imports.h"
+#include "internal.h"
+#include "fixes/wrap.h"
 
 #include <nng/transport/ws/websocket.h>
-
-#if NNG_MAJOR_VERSION < 2
 
 typedef struct ws_dialer {
     struct ws_dialer *next;
@@ -30,23 +29,6 @@ typedef struct ws_dialer {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and all of its members */
 static ws_dialer *dialers;
-
-static void dial_apart(nng_stream_dialer *, nng_aio *);
-static void close_when_ended(nng_stream_dialer *);
-static void free_when_ended(nng_stream_dialer *);
-
-static tnng_import imports[] = {
-    {.symbol = "nng_stream_dialer_free",
-        .ours = (tnng_function) free_when_ended,
-        .theirs = (tnng_function) nng_stream_dialer_free},
-    {.symbol = "nng_stream_dialer_close",
-        .ours = (tnng_function) close_when_ended,
-        .theirs = (tnng_function) nng_stream_dialer_close},
-    /* The last: no attempt is made apart unless the others lead here. */
-    {.symbol = "nng_stream_dialer_dial",
-        .ours = (tnng_function) dial_apart,
-        .theirs = (tnng_function) nng_stream_dialer_dial},
-};
 
 /* With the lock held. */
 static ws_dialer **find(nng_stream_dialer *dialer)
@@ -116,7 +98,8 @@ static ws_dialer *find_or_add(nng_stream_dialer *dialer)
 {
     size_t size;
 
-    if (nng_stream_dialer_get_size(dialer, NNG_OPT_WS_RECVMAXFRAME, &size) != 0) {
+    if (TNNG_WITHOUT("H2") ||
+        nng_stream_dialer_get_size(dialer, NNG_OPT_WS_RECVMAXFRAME, &size) != 0) {
         return NULL;
     }
     pthread_mutex_lock(&lock);
@@ -134,7 +117,7 @@ static ws_dialer *find_or_add(nng_stream_dialer *dialer)
 }
 
 /* [nng] [caller] [job] */
-static void dial_apart(nng_stream_dialer *dialer, nng_aio *aio)
+void __wrap_nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio)
 {
     ws_dialer *ws = find_or_add(dialer);
 
@@ -162,7 +145,7 @@ static void dial_apart(nng_stream_dialer *dialer, nng_aio *aio)
 
 /* [job] nng has cancelled who waited. (An aio that was stopped between begin and defer is not told
  * any more: it must not be finished later either.) */
-static void close_when_ended(nng_stream_dialer *dialer)
+void __wrap_nng_stream_dialer_close(nng_stream_dialer *dialer)
 {
     pthread_mutex_lock(&lock);
     ws_dialer *ws = *find(dialer);
@@ -178,7 +161,7 @@ static void close_when_ended(nng_stream_dialer *dialer)
 }
 
 /* [nng] The reaper. */
-static void free_when_ended(nng_stream_dialer *dialer)
+void __wrap_nng_stream_dialer_free(nng_stream_dialer *dialer)
 {
     pthread_mutex_lock(&lock);
     ws_dialer **at = find(dialer), *ws = *at;
@@ -198,22 +181,3 @@ static void free_when_ended(nng_stream_dialer *dialer)
         free(ws);
     }
 }
-
-/* [caller] Before every dialer that starts. */
-void tnng_ws_dials_apart(void)
-{
-    if (tnng_forked() || TNNG_WITHOUT("H2")) {
-        return;
-    }
-    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
-        if (!tnng_import_leads(&imports[i])) {
-            return;
-        }
-    }
-}
-
-#else
-
-void tnng_ws_dials_apart(void) { }
-
-#endif

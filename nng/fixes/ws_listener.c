@@ -8,19 +8,18 @@
  * The server can be stopped by itself, before and without that lock: then the close finds it
  * stopped. Several ws listeners may share a server; it is stopped with the last of them. And the
  * freeing can come later, when all answers have failed, and in a thread of its own. libnng's own
- * calls to start, close and free a stream listener lead here.
+ * calls to start, close and free a stream listener come here.
  *
  * The stopping may go when every nng in use is 1.7 or later, the freeing when it is 2.0. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "imports.h"
+#include "internal.h"
+#include "fixes/wrap.h"
 
 #include <nng/supplemental/http/http.h>
 #include <nng/transport/ws/websocket.h>
-
-#if NNG_MAJOR_VERSION < 2
 
 /* After the close: more than nng's timeout for an answer. */
 enum { FREE_AFTER_SECONDS = 3 };
@@ -36,12 +35,12 @@ static bool is_ws(nng_stream_listener *listener)
 {
     size_t size;
 
-    return listener != NULL &&
+    return listener != NULL && !TNNG_WITHOUT("H3") &&
            nng_stream_listener_get_size(listener, NNG_OPT_WS_RECVMAXFRAME, &size) == 0;
 }
 
 /* [nng] The reaper. */
-static void free_later(nng_stream_listener *listener)
+void __wrap_nng_stream_listener_free(nng_stream_listener *listener)
 {
     if (!is_ws(listener) || !tnng_run_thread(free_now, listener)) {
         nng_stream_listener_free(listener);
@@ -88,7 +87,7 @@ static nng_http_server *hold_server(nng_stream_listener *listener)
 }
 
 /* [job] */
-static int listen_and_note(nng_stream_listener *listener)
+int __wrap_nng_stream_listener_listen(nng_stream_listener *listener)
 {
     int code = nng_stream_listener_listen(listener);
 
@@ -141,7 +140,7 @@ static ws_listener *forget(nng_stream_listener *listener, bool *last)
 }
 
 /* [job], and [nng] for listeners that are not of ws */
-static void stop_and_close(nng_stream_listener *listener)
+void __wrap_nng_stream_listener_close(nng_stream_listener *listener)
 {
     bool last;
 
@@ -164,36 +163,5 @@ static void stop_and_close(nng_stream_listener *listener)
         free(ws);
     }
 }
-
-#endif
-
-static tnng_import imports[] = {
-    {.symbol = "nng_stream_listener_free",
-        .ours = (tnng_function) free_later,
-        .theirs = (tnng_function) nng_stream_listener_free},
-#if NNG_MINOR_VERSION < 7
-    {.symbol = "nng_stream_listener_close",
-        .ours = (tnng_function) stop_and_close,
-        .theirs = (tnng_function) nng_stream_listener_close},
-    {.symbol = "nng_stream_listener_listen",
-        .ours = (tnng_function) listen_and_note,
-        .theirs = (tnng_function) nng_stream_listener_listen},
-#endif
-};
-
-/* [job] Before every listener that starts. */
-void tnng_ws_servers_stop_first(void)
-{
-    if (tnng_forked() || TNNG_WITHOUT("H3")) {
-        return;
-    }
-    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
-        tnng_import_leads(&imports[i]);
-    }
-}
-
-#else
-
-void tnng_ws_servers_stop_first(void) { }
 
 #endif

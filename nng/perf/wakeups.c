@@ -1,7 +1,7 @@
 /* Fewer wake-ups of nng's task threads. Whatever nng has to call back goes through one queue, and
  * with each entry one of these threads is woken. Most of them come for nothing, or too early, and
- * on a machine with few processors a wake-up costs more than the work. So libnng's own import of
- * pthread_cond_signal leads here, and some wake-ups are left out:
+ * on a machine with few processors a wake-up costs more than the work. So libnng's own calls of
+ * pthread_cond_signal come here, and some wake-ups are left out:
  *
  * Of task threads. A thread that makes an entry comes by the queue itself, as soon as it has done
  * what it is at: a message that is read in two steps is read by one thread, not by two. A thread
@@ -21,13 +21,14 @@
  *
  * Of the first two nobody can ever wait in vain: a thread that is about to wait, for a lock or for
  * what another thread does, first wakes whom it has not woken. That is why libnng's
- * pthread_mutex_lock and pthread_cond_wait lead here too.
+ * calls of pthread_mutex_lock and pthread_cond_wait come here too.
  *
- * Where imports cannot be led elsewhere, everything is as it was. */
+ * Where libnng is not linked in, its calls stay as they are, and nothing is left out. */
 #include <limits.h>
 #include <time.h>
 
-#include "imports.h"
+#include "internal.h"
+#include "fixes/wrap.h"
 
 enum {
     ALONE = 4,      /* so many entries a task thread makes between two sleeps without help */
@@ -35,14 +36,6 @@ enum {
     APART = 200000, /* each at most so many nanoseconds after the last, */
     SETBACK = 64,   /* and so many more after one for which there was no room */
     LATER = 150000, /* nanoseconds; the system adds some 50000 */
-};
-
-static int wake_or_not(pthread_cond_t *);
-static int wait_with_nothing_owed(pthread_cond_t *, pthread_mutex_t *);
-static tnng_import imports[] = {
-    {.symbol = "pthread_cond_signal", .ours = (tnng_function) wake_or_not},
-    {.symbol = "pthread_cond_wait", .ours = (tnng_function) wait_with_nothing_owed},
-    {.symbol = "pthread_mutex_lock", .ours = (tnng_function) tnng_lock},
 };
 
 /* What task threads sleep on, or NULL: nothing is left out. It is there as long as the process. */
@@ -128,7 +121,7 @@ static void keep_back(void)
 }
 
 /* [any] All signals of libnng; those to task threads come with the lock of their queue held. */
-static int wake_or_not(pthread_cond_t *condition)
+int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 {
     if (condition == atomic_load(&work)) {
         if (is_task_thread && alone > 0) {
@@ -149,7 +142,7 @@ static int wake_or_not(pthread_cond_t *condition)
 }
 
 /* [any] */
-static int wait_with_nothing_owed(pthread_cond_t *condition, pthread_mutex_t *mutex)
+int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
     if (condition == atomic_load(&work)) {
         /* The queue is empty, and locked: whoever was not woken need not be any more. */
@@ -178,23 +171,14 @@ int tnng_lock(pthread_mutex_t *mutex)
     return pthread_mutex_lock(mutex);
 }
 
-static bool imports_lead(void)
-{
-    bool lead = true;
+/* [any] */
+int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) { return tnng_lock(mutex); }
 
-    for (size_t i = 0; i < sizeof(imports) / sizeof(imports[0]); i++) {
-        lead = tnng_import_leads(&imports[i]) && lead;
-    }
-    return lead;
-}
-
-/* [nng] By now everything has been called once: a loader that links on first use undoes nothing. */
+/* [nng] */
 static void begin(void *unused)
 {
     (void) unused;
-    if (imports_lead()) {
-        atomic_store(&work, atomic_load(&signalled));
-    }
+    atomic_store(&work, atomic_load(&signalled));
 }
 
 /* What is signalled when an aio with a callback ends is what task threads sleep on. */
@@ -202,7 +186,9 @@ static void look_for_work(void)
 {
     static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
 
-    if (!TNNG_WITHOUT("WAKES") && imports_lead() && nng_aio_alloc(&aio, begin, NULL) == 0 &&
+    if (!TNNG_WITHOUT("WAKES") &&
+        tnng_wraps("pthread_cond_signal pthread_cond_wait pthread_mutex_lock") &&
+        nng_aio_alloc(&aio, begin, NULL) == 0 &&
         nng_aio_begin(aio)) {
         looking = true;
         nng_aio_finish(aio, 0);

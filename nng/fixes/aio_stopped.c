@@ -5,9 +5,9 @@
  * above is then never finished, and nng's only reaper waits for it for ever, and with it every
  * nng_close of the process. A peer that is killed under load is enough, and so is a close.
  *
- * No call of nng ends such a wait. But the step is submitted through a function that libnng exports
- * and imports again, and a stopped aio can be told by its result: here its callback is called after
- * all, as nng 2.0 does it. The error says that the peer has gone, not that we have closed: steps of
+ * No call of nng ends such a wait. But the step is submitted through a function of another file of
+ * libnng, and a stopped aio can be told by its result: here its callback is called after all, as
+ * nng 2.0 does it. The error says that the peer has gone, not that we have closed: steps of
  * a handshake end here too, and a listener that hears of a close never accepts anybody again.
  *
  * Nothing else leaves that result (canceled) behind. Whoever submits (tcp, ipc, tls, ws, their http
@@ -17,56 +17,32 @@
  * when it has nobody left to read or write for, and TLS when it has closed them, or not used them.
  *
  * This may go when every nng in use is 2.0. */
-#include "imports.h"
-
-#if NNG_MAJOR_VERSION < 2
-
-typedef void (*stream_function)(nng_stream *, nng_aio *);
-
-static void receive_or_fail(nng_stream *, nng_aio *);
-static void send_or_fail(nng_stream *, nng_aio *);
-
-static tnng_import receive = {
-    .symbol = "nng_stream_recv",
-    .ours = (tnng_function) receive_or_fail,
-    .theirs = (tnng_function) nng_stream_recv,
-};
-static tnng_import send = {
-    .symbol = "nng_stream_send",
-    .ours = (tnng_function) send_or_fail,
-    .theirs = (tnng_function) nng_stream_send,
-};
+#include "internal.h"
+#include "fixes/wrap.h"
 
 static void fail_if_stopped(nng_aio *aio)
 {
-    if (nng_aio_result(aio) == NNG_ECANCELED) {
+    if (nng_aio_result(aio) == NNG_ECANCELED && !TNNG_WITHOUT("H1")) {
         nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
 
 /* [nng] */
-static void receive_or_fail(nng_stream *stream, nng_aio *aio)
+void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 {
     nng_stream_recv(stream, aio);
     fail_if_stopped(aio);
 }
 
 /* [nng] */
-static void send_or_fail(nng_stream *stream, nng_aio *aio)
+void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
     nng_stream_send(stream, aio);
     fail_if_stopped(aio);
 }
 
-/* [caller] [job] Before every endpoint that starts. */
+/* [caller] */
 bool tnng_stops_are_told(void)
 {
-    return !tnng_forked() && !TNNG_WITHOUT("H1") && tnng_import_leads(&receive) &&
-           tnng_import_leads(&send);
+    return tnng_wraps("nng_stream_recv nng_stream_send") && !TNNG_WITHOUT("H1");
 }
-
-#else
-
-bool tnng_stops_are_told(void) { return true; }
-
-#endif
