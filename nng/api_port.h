@@ -24,6 +24,7 @@ enum {
     TNNG_FORKED = -3,     /* this process is a forked child of the socket's owner */
     TNNG_SENT = -4,       /* an exchange was cancelled after its send had happened */
     TNNG_EVENTS_LOST = -5, /* the reader of a subscription fell too far behind */
+    TNNG_GONE = -7,        /* the message has been sent already */
 };
 
 /* What cancelling did. */

@@ -17,11 +17,11 @@ enum {
 
 /* What holds a message for Python. */
 typedef struct tnng_box {
-    nng_msg *msg;        /* what is here; NULL when it has been sent */
+    nng_msg *msg;        /* what is here; NULL when it has been sent; atomic, see box.c */
     nng_msg *seen;       /* what was here, a copy of it was sent, and views still show it */
     struct tnng_box *of; /* the box of a view: where its message is */
     size_t size;         /* the box of a view: what it shows */
-    int holders;
+    int holders; /* atomic */
 } tnng_box;
 
 int tnng_socket_open(tnng_socket **, int protocol, bool raw);
@@ -63,8 +63,10 @@ bool tnng_pair0_leaks(void);
 int tnng_receive(tnng_lane *, tnng_port *, uint64_t tag, tnng_result *);
 /* With no port, and no more to say than the message, or NULL. */
 nng_msg *tnng_take(tnng_lane *);
-/* Takes the message out of its box; result->msg has it again when the send did not happen. */
-int tnng_send(tnng_lane *, tnng_box *, tnng_port *, uint64_t tag, tnng_result *);
+/* Takes the message out of its box (TNNG_GONE: another call has); result->msg has it when the send
+ * did not happen. `pipe` is who it is for (polyamorous Pair1): 0 is nobody in particular, negative
+ * leaves it as it is. */
+int tnng_send(tnng_lane *, tnng_box *, int64_t pipe, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_send_bytes(tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* With no port, and no more to say than whether it was sent; NNG_EAGAIN also while an event loop
  * waits on the socket, as only a port tells whether it is the caller's. */
@@ -94,16 +96,17 @@ tnng_box *tnng_box_new(void);
 void tnng_box_drop(tnng_box *);
 /* Makes an empty box that of a view; answers where the body is, or 0 when that has been sent. */
 uintptr_t tnng_box_look(tnng_box *, tnng_box *view);
-/* Copies a buffer into a new message; false when there is no memory. */
-bool tnng_box_fill(tnng_box *, const char *, size_t);
-/* Takes the message out, or a copy while somebody looks at it; NULL when it has gone, or when there
- * is no memory for a copy, and then it stays. */
-nng_msg *tnng_box_take(tnng_box *);
+/* Copies a body and a header into a new message; NNG_ENOMEM, NNG_EINVAL for the header's length. */
+int tnng_box_fill(tnng_box *, const char *, size_t, const char *header, size_t length);
+/* The size of the body; negative when the message has been sent. */
+int64_t tnng_box_size(tnng_box *);
+/* Copies the header out if there is room; its size, negative when the message has been sent. */
+int64_t tnng_box_header(tnng_box *, char *, size_t room);
+/* Takes the message out, or a copy while somebody looks at it: 0, TNNG_GONE, or NNG_ENOMEM when
+ * there is no memory for the copy, and then the message stays. */
+int tnng_box_take(tnng_box *, nng_msg **);
+/* Gives back what was taken out and not sent; needs no memory. */
+void tnng_box_put_back(tnng_box *, nng_msg *);
 size_t nng_msg_len(const nng_msg *);
 const char *tnng_msg_chars(nng_msg *);
 uint32_t tnng_msg_pipe(const nng_msg *);
-/* Who the message is for (polyamorous Pair1); 0 is nobody in particular. */
-void tnng_msg_set_pipe(nng_msg *, uint32_t pipe);
-int tnng_msg_set_header(nng_msg *, const char *, size_t);
-size_t nng_msg_header_len(const nng_msg *);
-void *nng_msg_header(nng_msg *);

@@ -63,14 +63,6 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
 
 const char *tnng_msg_chars(nng_msg *msg) { return nng_msg_body(msg); }
 
-void tnng_msg_set_pipe(nng_msg *msg, uint32_t pipe) { nng_msg_set_pipe(msg, (nng_pipe){pipe}); }
-
-int tnng_msg_set_header(nng_msg *msg, const char *data, size_t size)
-{
-    nng_msg_header_clear(msg);
-    return nng_msg_header_append(msg, data, size);
-}
-
 uint32_t tnng_msg_pipe(const nng_msg *msg)
 {
     int id = nng_pipe_id(nng_msg_get_pipe(msg));

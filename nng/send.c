@@ -265,12 +265,20 @@ static int run(
     return tnng_submitted(port, NULL, code);
 }
 
-int tnng_send(tnng_lane *lane, tnng_box *box, tnng_port *port, uint64_t tag, tnng_result *result)
+/* [caller] The message is this call's own once it has been taken, and only then written to. */
+int tnng_send(tnng_lane *lane, tnng_box *box, int64_t pipe, tnng_port *port, uint64_t tag,
+    tnng_result *result)
 {
-    nng_msg *msg = tnng_box_take(box);
+    nng_msg *msg = NULL;
+    int code = tnng_box_take(box, &msg);
 
-    return msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
-                       : run(lane, msg, false, port, tag, result);
+    if (code != 0) {
+        return tnng_answer(result, code, NULL);
+    }
+    if (pipe >= 0) {
+        nng_msg_set_pipe(msg, (nng_pipe){(uint32_t) pipe});
+    }
+    return run(lane, msg, false, port, tag, result);
 }
 
 /* [caller] The bytes never reach nng's message when it cannot be made, or when nobody wants it

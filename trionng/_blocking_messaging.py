@@ -113,7 +113,7 @@ class Messaging(Calls):
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
         submit = SendMessage(self._socket_core(), self._lane, msg)
-        self._send("send_msg", submit, timeout, msg._restore)
+        self._send("send_msg", submit, timeout, submit.put_back)
 
     def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
         """Receive one message and return its content: the twin of `trionng.Socket.recv`.
@@ -144,8 +144,7 @@ class Messaging(Calls):
         waiter = borrow()
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
-            message = Message._of(_ffi.MessageHandle())
-            message._pipe = self._socket_core()._pipe(waiter.pipe_id)
+            message = Message._empty(self._socket_core()._pipe(waiter.pipe_id))
             self._latest_pipe = message._pipe
             waiter.hand_over(thread, message._handle)
         except BaseException:

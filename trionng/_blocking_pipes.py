@@ -47,7 +47,7 @@ class Pipe(PipeCore):
         socket = self._may_send(operation)
         submit = SendMessage(socket, socket._lane, msg, self)
         messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
-        messaging._send(f"pipe.{operation}", submit, timeout, msg._restore)
+        messaging._send(f"pipe.{operation}", submit, timeout, submit.put_back)
 
 
 @final

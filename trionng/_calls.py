@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from trionng._pipes import PipeCore
 
 ETIMEDOUT: Final = 5
-_ENOMEM: Final = 2
 _ENOTSUP: Final = 9
 # What one submission of send_many takes: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
@@ -84,9 +83,26 @@ class Calls:
             raise self._failed(code, operation)
 
     def _received(self, msg: _ffi.Msg) -> Message:
-        message = Message._received(msg, None)
-        message._pipe = self._socket_core()._pipe(message._owned().pipe_id)
+        """Make a `Message`; when that fails what nng gave us is still the caller's."""
+        message = Message._empty(self._socket_core()._pipe(_ffi.pipe_of(msg)))
+        message._handle.own(msg)
         return message
+
+    def _bytes_or_back(self, msg: _ffi.Msg) -> bytes:
+        """Copy the content out and free the message; when that fails the lane has it again."""
+        try:
+            return _ffi.take_bytes(msg)
+        except BaseException:
+            self._lane.give_back(msg)
+            raise
+
+    def _message_or_back(self, msg: _ffi.Msg) -> Message:
+        """Make a `Message`; when that fails the lane has it again."""
+        try:
+            return self._received(msg)
+        except BaseException:
+            self._lane.give_back(msg)
+            raise
 
     def recv_nowait(self) -> bytes:
         """Return a message that is here already.
@@ -97,11 +113,11 @@ class Calls:
             Timeout: the survey is over, and all its replies were read.
             Busy, NotSupported, Closed: as `recv`.
         """
-        return _ffi.take_bytes(self._receive_now("recv_nowait"))
+        return self._bytes_or_back(self._receive_now("recv_nowait"))
 
     def recv_msg_nowait(self) -> Message:
         """Return a `Message` that is here already; raises as `recv_nowait`."""
-        return self._received(self._receive_now("recv_msg_nowait"))
+        return self._message_or_back(self._receive_now("recv_msg_nowait"))
 
     def send_nowait(self, data: Buffer) -> None:
         """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
@@ -134,8 +150,8 @@ class NowaitSendCalls(Calls):
             MessageStateError: it has been sent already.
             TryAgain, Closed: as `send_nowait`.
         """
-        answer = SendMessage(self._socket_core(), self._lane, msg)(None, 0)
-        self._send_now("send_msg_nowait", answer, msg._restore)
+        submit = SendMessage(self._socket_core(), self._lane, msg)
+        self._send_now("send_msg_nowait", submit(None, 0), submit.put_back)
 
 
 class NeverSendCalls(Calls):
@@ -187,19 +203,18 @@ class SendMessage:
     ) -> None:
         self._core = core
         self._lane = lane
-        self._msg = msg
         self._pipe = pipe or msg.pipe
-        msg._owned()
+        self._handle = msg._owned()
 
     def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        handle = self._msg._owned()
         # Only what was addressed to a connection of this very socket goes there.
         pipe = self._pipe
-        handle.set_pipe(pipe.id if pipe is not None and pipe.socket is self._core else 0)
-        answer = self._lane.send_message(handle, port, tag)
-        if answer[0] == _ENOMEM:
-            self._msg._owned()  # another thread may have sent it in the meantime
-        return answer
+        number = pipe.id if pipe is not None and pipe.socket is self._core else 0
+        return self._lane.send_message(self._handle, number, port, tag)
+
+    def put_back(self, msg: _ffi.Msg) -> None:
+        """Give the message back to its owner: it was not sent."""
+        self._handle.put_back(msg)
 
 
 def missing(instance: Calls, operation: str, why: str) -> NoReturn:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from trionng._trio_socket import Socket
 
 _EPROTO: Final = 13
+# What a message says of connections stays.
+_AS_IT_IS: Final = -1
 
 
 class Capture(Protocol):
@@ -76,10 +78,14 @@ class Forwarding:
             code, msg = await wait_for(lane.receive, lane.give_back)
             if code != 0:
                 raise error_for(code, "forward: receive", source._where())
-            onward = _Onward(lane, target._lane, msg)
-            size = len(onward.handle)
-            content = onward.handle.copy() if self._capture is not None else b""
-            code = await onward.send()
+            try:
+                size = _ffi.size_of(msg)
+                content = _ffi.copy_of(msg) if self._capture is not None else b""
+                onward = _Onward(lane, target._lane)
+            except BaseException:
+                lane.give_back(msg)
+                raise
+            code = await onward.send(msg)
             if code == _EPROTO:
                 self._dropped += 1
                 continue
@@ -97,23 +103,25 @@ class Forwarding:
 class _Onward:
     """A message between its receive and its send."""
 
-    def __init__(self, source: _ffi.Lane, target: _ffi.Lane, msg: _ffi.Msg) -> None:
-        self.handle = _ffi.MessageHandle(msg)
+    def __init__(self, source: _ffi.Lane, target: _ffi.Lane) -> None:
+        self._handle = _ffi.MessageHandle()
         self._source = source
         self._target = target
         self._submitted = False
 
     def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         self._submitted = True
-        return self._target.send_message(self.handle, port, tag)
+        return self._target.send_message(self._handle, _AS_IT_IS, port, tag)
 
-    async def send(self) -> int:
+    async def send(self, msg: _ffi.Msg) -> int:
         """Send it; unless it goes, the source has it again, or the protocol has refused it."""
+        self._handle.own(msg)
         try:
             code, msg = await wait_for(self, self._source.give_back)
         finally:
             if not self._submitted:
-                self._source.give_back(self.handle.release())
+                self._source.give_back(msg)
+                self._handle.own(_ffi.NULL)
         if msg and code == _EPROTO:
             _ffi.drop(msg)
         elif msg:

@@ -200,12 +200,14 @@ class LaneInbox:
         lane = self._lane(worker)
         if isinstance(data, Message):
             submit = SendMessage(self._socket, lane, data)
-            code, msg = await wait_for(submit, data._restore)
+            put_back: _ffi.PutBack = submit.put_back
+            code, msg = await wait_for(submit, put_back)
         else:
-            code, msg = await wait_for(partial(lane.send, data), _ffi.drop)
+            put_back = _ffi.drop
+            code, msg = await wait_for(partial(lane.send, data), put_back)
         if code != 0:
             if msg:
-                _ffi.drop(msg)
+                put_back(msg)
             raise error_for(code, self._operation, self._socket._where())
         self.done(worker)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trionng._pipes import PipeCore
     from trionng._trio_pipes import Pipe
 
+_ENOMEM = 2
 _SENT = "this message has been sent, it is no longer here"
 
 
@@ -43,35 +44,26 @@ class Message:
         self, data: Buffer, pipe: PipeCore | None = None, *, header: builtins.bytes = b""
     ) -> None:
         check_buffer(data)
-        self._handle = _ffi.MessageHandle.from_data(data)
-        self._pipe = pipe
-        if header:
-            code = self._handle.set_header(header)
-            if code != 0:
-                raise error_for(code, f"a message header of {len(header)} bytes")
-
-    @classmethod
-    def _received(cls, msg: _ffi.Msg, pipe: PipeCore | None) -> Message:
-        """Wrap a message that nng gave us, and own it."""
-        self = cls._of(_ffi.MessageHandle(msg))
-        self._pipe = pipe
-        return self
-
-    @classmethod
-    def _of(cls, handle: _ffi.MessageHandle) -> Message:
-        self = cls.__new__(cls)
+        code, handle = _ffi.MessageHandle.from_data(data, header)
+        if code == _ENOMEM:
+            raise error_for(code, "make a Message")
+        if code != 0:
+            raise error_for(code, f"a message header of {len(header)} bytes")
         self._handle = handle
-        self._pipe = None
+        self._pipe = pipe
+
+    @classmethod
+    def _empty(cls, pipe: PipeCore | None) -> Message:
+        """Return what a message that was received is put in; its handle owns nothing yet."""
+        self = cls.__new__(cls)
+        self._handle = _ffi.MessageHandle()
+        self._pipe = pipe
         return self
 
     def _owned(self) -> _ffi.MessageHandle:
         if self._handle.is_empty:
             raise MessageStateError(_SENT)
         return self._handle
-
-    def _restore(self, msg: _ffi.Msg) -> None:
-        """Own again what a send gave back."""
-        self._handle = _ffi.MessageHandle(msg)
 
     @property
     def body(self) -> memoryview:
@@ -89,7 +81,10 @@ class Message:
     @property
     def header(self) -> builtins.bytes:
         """The protocol header, which only raw sockets show: the way the message came."""
-        return self._owned().header
+        header = self._handle.header()
+        if header is None:
+            raise MessageStateError(_SENT)
+        return header
 
     @property
     def pipe(self) -> Pipe | None:
@@ -100,7 +95,10 @@ class Message:
         return self._pipe  # type: ignore[return-value]  # each flavour puts in its own
 
     def __len__(self) -> int:
-        return len(self._owned())
+        size = self._handle.size()
+        if size is None:
+            raise MessageStateError(_SENT)
+        return size
 
     def __buffer__(self, flags: int) -> memoryview:
         return self.body
@@ -112,5 +110,5 @@ class Message:
         return hash(self.bytes)
 
     def __repr__(self) -> str:
-        size = "sent" if self._handle.is_empty else f"{len(self)} bytes"
-        return f"<Message {size}>"
+        size = self._handle.size()
+        return "<Message sent>" if size is None else f"<Message {size} bytes>"

@@ -132,7 +132,7 @@ class Messaging(Calls):
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
         submit = SendMessage(self._socket_core(), self._lane, msg)
-        await self._send("send_msg", submit, msg._restore)
+        await self._send("send_msg", submit, submit.put_back)
 
     @enable_ki_protection
     async def recv(self) -> bytes:
@@ -170,12 +170,13 @@ class Messaging(Calls):
             _ffi.drop(msg)
         return _ffi.take_bytes(await self._receive("recv"))
 
+    @enable_ki_protection
     async def recv_msg(self) -> Message:
         """Receive one message without copying it; `.pipe` says who sent it.
 
         Cancellation, Concurrency, Raises: as `recv`.
         """
-        return self._received(await self._receive("recv_msg"))
+        return self._message_or_back(await self._receive("recv_msg"))
 
     async def _receive_many(self, most: int) -> list[bytes]:
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""

@@ -60,7 +60,7 @@ class Pipe(PipeCore):
         socket = self._may_send(operation)
         submit = SendMessage(socket, socket._lane, msg, self)
         messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
-        await messaging._send(f"pipe.{operation}", submit, msg._restore)
+        await messaging._send(f"pipe.{operation}", submit, submit.put_back)
 
 
 @final

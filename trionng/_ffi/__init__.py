@@ -10,8 +10,10 @@ from trionng._ffi._desk import DRAINED as DRAINED, Desk as Desk, DeskCounts as D
 from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
     MessageHandle as MessageHandle,
+    copy_of as copy_of,
     drop as drop,
     pipe_of as pipe_of,
+    size_of as size_of,
     starts_with as starts_with,
     take_bytes as take_bytes,
 )
@@ -27,6 +29,7 @@ from trionng._ffi._pipes import (
 from trionng._ffi._port import (
     ASKED as ASKED,
     FORKED as FORKED,
+    GONE as GONE,
     LATE as LATE,
     LEFT as LEFT,
     NULL as NULL,

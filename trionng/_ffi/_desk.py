@@ -64,11 +64,13 @@ class Desk:
         return code
 
     def reply_message(self, worker: int, message: MessageHandle) -> int:
-        """Answer with a message, and give it away."""
-        code: int = lib.tnng_desk_reply(
-            self._native, worker, message.release(), False, ffi.NULL, 0, ffi.new("tnng_result *")
-        )
-        return code
+        """Answer with a message, and give it away; GONE when another call has taken it."""
+        code, msg = message.take()
+        if code != 0:
+            return code
+        result = ffi.new("tnng_result *")
+        answer: int = lib.tnng_desk_reply(self._native, worker, msg, False, ffi.NULL, 0, result)
+        return answer
 
     def abandon(self, worker: int) -> None:
         """Give up the request the worker has, if it has one."""

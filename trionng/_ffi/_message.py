@@ -16,7 +16,6 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._port import NULL
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -62,6 +61,18 @@ def pipe_of(msg: Msg) -> int:
     return number
 
 
+def size_of(msg: Msg) -> int:
+    """Return the length of the body."""
+    size: int = lib.nng_msg_len(msg)
+    return size
+
+
+def copy_of(msg: Msg) -> bytes:
+    """Copy the body."""
+    data: bytes = ffi.unpack(lib.tnng_msg_chars(msg), lib.nng_msg_len(msg))
+    return data
+
+
 def drop(msg: Msg) -> None:
     """Free a message nobody will read."""
     lib.nng_msg_free(msg)
@@ -101,53 +112,48 @@ class _Body(ctypes.Array):  # type: ignore[type-arg]
 
 
 class MessageHandle:
-    """Owns one `nng_msg`, in a box: C puts a message in or takes it out in one step."""
+    """Owns one `nng_msg`, in a box.
+
+    Any number of threads may use one handle: everything that follows the pointer to the message is
+    done in C (`nng/box.c`). Only what makes a handle stores into a box that no other thread knows.
+    """
 
     __slots__ = ("box",)
 
-    def __init__(self, msg: Msg = NULL) -> None:
+    def __init__(self) -> None:
         self.box: Any = _new_box()
-        self.box.msg = msg
 
     @classmethod
-    def from_data(cls, data: Buffer) -> MessageHandle:
-        """Copy a contiguous buffer into a new message."""
+    def from_data(cls, data: Buffer, header: bytes = b"") -> tuple[int, MessageHandle]:
+        """Copy a contiguous buffer, and a header, into a new message; (code, handle)."""
         handle = cls()
         with ffi.from_buffer(data) as view:
-            made = lib.tnng_box_fill(handle.box, view, len(view))
-        if not made:
-            raise MemoryError("no memory for an nng message")
-        return handle
+            code = lib.tnng_box_fill(handle.box, view, len(view), header, len(header))
+        return code, handle
+
+    def own(self, msg: Msg) -> None:
+        """Own a message. The handle is new and empty; cannot fail."""
+        self.box.msg = msg
 
     @property
     def is_empty(self) -> bool:
-        """Whether the message has gone."""
+        """Whether the message has gone; another thread may send it the next moment."""
         return not self.box.msg
 
-    def __len__(self) -> int:
-        size: int = lib.nng_msg_len(self.box.msg)
-        return size
+    def size(self) -> int | None:
+        """Return the length of the body; None when the message has gone."""
+        size: int = lib.tnng_box_size(self.box)
+        return None if size < 0 else size
 
-    @property
-    def pipe_id(self) -> int:
-        """The id of the pipe it was received from, or 0."""
-        number: int = lib.tnng_msg_pipe(self.box.msg)
-        return number
-
-    def set_pipe(self, pipe: int) -> None:
-        """Say which pipe the message is for; 0 is any."""
-        lib.tnng_msg_set_pipe(self.box.msg, pipe)
-
-    @property
-    def header(self) -> bytes:
-        """The protocol header: what raw sockets receive and send in front of the body."""
-        size = lib.nng_msg_header_len(self.box.msg)
-        data: bytes = ffi.unpack(ffi.cast("char *", lib.nng_msg_header(self.box.msg)), size)
-        return data
-
-    def set_header(self, data: bytes) -> int:
-        code: int = lib.tnng_msg_set_header(self.box.msg, data, len(data))
-        return code
+    def header(self) -> bytes | None:
+        """Return the protocol header of raw sockets; None when the message has gone."""
+        room = 0
+        while True:
+            out = ffi.new("char[]", room)
+            size = lib.tnng_box_header(self.box, out, room)
+            if size <= room:
+                return None if size < 0 else bytes(ffi.buffer(out, size))
+            room = size
 
     def view(self) -> memoryview | None:
         """Give a read-only view of nng's own body; None when the message has gone."""
@@ -159,14 +165,12 @@ class MessageHandle:
         body.box = box
         return memoryview(body).cast("B")[: box.size].toreadonly()
 
-    def copy(self) -> bytes:
-        """Copy the body of a message that no other thread can send."""
-        data: bytes = ffi.unpack(lib.tnng_msg_chars(self.box.msg), len(self))
-        return data
+    def take(self) -> tuple[int, Msg]:
+        """Give the message away, or a copy of it while a view exists; (code, message)."""
+        out = ffi.new("nng_msg **")
+        code: int = lib.tnng_box_take(self.box, out)
+        return code, out[0]
 
-    def release(self) -> Any:
-        """Give the message away, or a copy of it while somebody looks at it."""
-        msg = lib.tnng_box_take(self.box)
-        if not msg:
-            raise MemoryError("no memory for a copy of an nng message")
-        return msg
+    def put_back(self, msg: Msg) -> None:
+        """Own again what was taken and not sent; cannot fail."""
+        lib.tnng_box_put_back(self.box, msg)

@@ -16,6 +16,7 @@ PARKED: int = lib.TNNG_PARKED
 SUPERSEDED: int = lib.TNNG_SUPERSEDED
 FORKED: int = lib.TNNG_FORKED
 SENT: int = lib.TNNG_SENT
+GONE: int = lib.TNNG_GONE
 
 LEFT: int = lib.TNNG_LEFT
 ASKED: int = lib.TNNG_ASKED

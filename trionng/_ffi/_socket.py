@@ -132,10 +132,17 @@ class Lane:
                 code = _send(self._native, view, len(view), native, tag, scratch)
         return code, scratch.op if code == PARKED else scratch.msg
 
-    def send_message(self, message: MessageHandle, port: Port | None, tag: int) -> Answer:
-        """Send a message; unless it goes, the answer or the finished call has it again."""
+    def send_message(
+        self, message: MessageHandle, pipe: int, port: Port | None, tag: int
+    ) -> Answer:
+        """Send a message; unless it goes, the answer or the finished call has it.
+
+        The code is GONE when another call has taken the message. `pipe` is the connection it is
+        for: 0 is any, a negative number leaves it as it is.
+        """
         native, scratch = _ends(port)
-        return _answer(lib.tnng_send(self._native, message.box, native, tag, scratch), scratch)
+        code = lib.tnng_send(self._native, message.box, pipe, native, tag, scratch)
+        return _answer(code, scratch)
 
     def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
         """Send, then receive, as one call."""

@@ -104,7 +104,7 @@ class Waiter(Port):
         """Say that what was received belongs to an empty handle: the call is over. Only stores."""
         msg = self._native.held
         self._native.held = NULL
-        handle.box.msg = msg
+        handle.box.msg = msg  # as `own`, but a call is where Ctrl-C may raise
         thread.idle = self
 
     def refuse(self) -> None:
