@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from trionng import _errors, exceptions
+import trionng
+from trionng import _errors, blocking, exceptions
 from trionng._errors import NNGException, error_for
 
 # class, nng code, .errno, what it is besides an NNGException
@@ -199,3 +200,48 @@ def test_numbers_of_the_shim_are_those_of_its_header():
     assert int(numbers["TNNG_EVENTS_LOST"]) == -5
     assert int(numbers["TNNG_FORKED"]) == -3
     assert set(_errors.BY_OWN_CODE) == {-2, -3, -5}
+
+
+# The wrong order of calls.
+
+WRONG_ORDER = {
+    "Req0": ("recv", "send a request first"),
+    "Surveyor0": ("recv", "send one first"),
+    "Rep0": ("send", "no request to answer: receive one first"),
+    "Respondent0": ("send", "no survey to answer: receive one first"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ORDER)
+@pytest.mark.parametrize("of", ["socket", "context"])
+@pytest.mark.parametrize("with_message", [False, True])
+async def test_bad_state_says_which_call_is_missing(name, of, with_message):
+    """Who asks or answers in the wrong order reads what to do first, in both flavours."""
+    operation, words = WRONG_ORDER[name]
+    full = f"{operation}_msg" if with_message else operation
+
+    def arguments():
+        if operation == "recv":
+            return ()
+        return (trionng.Message(b"x"),) if with_message else (b"x",)
+
+    def use():
+        with getattr(blocking, name)() as socket:
+            used = socket if of == "socket" else socket.new_context()
+            getattr(used, full)(*arguments())
+
+    with trio.fail_after(10):
+        async with getattr(trionng, name)() as socket:
+            used = socket if of == "socket" else socket.new_context()
+            with pytest.raises(trionng.BadState, match=f"{full}: .*{words}"):
+                await getattr(used, full)(*arguments())
+        with pytest.raises(trionng.BadState, match=f"{full}: .*{words}"):
+            await trio.to_thread.run_sync(use)
+
+
+def test_text_of_an_exception_can_always_be_printed():
+    """What a URL has that is no text is escaped in the words, and kept in `.url`."""
+    error = error_for(6, "dial", "ipc:///\udcff\0\n")
+
+    assert str(error) == "dial ipc:///\\udcff\\x00\\n: connection refused"
+    assert error.url == "ipc:///\udcff\0\n"

@@ -16,9 +16,10 @@ PACKAGE = ROOT / "trionng"
 FLOORS = {
     1: {"_errors", "_util", "_callables"},
     2: {"_ffi"},
-    3: {"_wait_trio", "_wait_blocking", "_message", "_options"},
+    3: {"_wait_trio", "_wait_blocking", "_message", "_options", "_urls"},
     4: {
         "_core",
+        "_arguments",
         "_calls",
         "_protocols",
         "_endpoints",

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
 import math
 import operator
+import stat
 import uuid
 
 import pytest
 import trio
+from _certificates import server
+from helpers import url_of
 
 import trionng
 from trionng import TLSConfig, blocking
@@ -362,3 +366,142 @@ def test_linger_is_a_number_of_seconds(module) -> None:
         assert socket.linger == math.inf
     finally:
         socket._abort()
+
+
+# What a transport does not have.
+
+LACKING = {
+    "tcp_nodelay": (True, ("ipc", "abstract", "inproc")),
+    "tcp_keepalive": (True, ("ipc", "abstract", "inproc")),
+    "recv_max_size": (5, ("inproc",)),
+    "ipc_permissions": (0o600, ("abstract", "inproc", "tcp", "tcp6", "ws")),
+    "tls_config": (server(), ("ipc", "abstract", "inproc", "tcp", "ws")),
+    "accept": (trionng.Admission(origins="https://a.example"), ("ipc", "abstract", "tcp")),
+}
+EVERY_LACK = [(name, one) for name, (_, lacking) in LACKING.items() for one in lacking]
+
+
+@pytest.mark.parametrize(("name", "transport"), EVERY_LACK)
+@pytest.mark.parametrize("flavour", [trionng, blocking])
+async def test_option_given_to_a_transport_that_has_none_is_refused(
+    flavour, name, transport, tmp_path
+):
+    """Nobody shall believe that an option does something where nng would do nothing."""
+    url = url_of(transport, tmp_path)
+    value = LACKING[name][0]
+    pair = flavour.Pair0()
+    try:
+        with pytest.raises(trionng.InvalidOperation, match=transport) as caught:
+            pair.listen(url, **{name: value})
+        assert name in str(caught.value)
+        assert caught.value.url == url
+        assert pair.listeners == ()
+        if transport != "tcp":  # and the address is free
+            pair.listen(url)
+    finally:
+        pair._abort()
+
+
+@pytest.mark.parametrize("name", ["tcp_nodelay", "tcp_keepalive"])
+async def test_option_of_tcp_on_another_transport_can_neither_be_set_nor_read(name, tmp_path):
+    """Attributes of endpoints say the same as arguments; a dialer's as a listener's."""
+    url = url_of("ipc", tmp_path)
+    with trio.fail_after(10):
+        async with trionng.Pair0() as one, trionng.Pair0() as other:
+            listener = one.listen(url)
+            with pytest.raises(trionng.InvalidOperation, match=f"set Dialer.{name} {url}: ipc"):
+                await other.dial(url, **{name: False})
+            assert other.dialers == ()
+            dialer = await other.dial(url, block=True)
+            for endpoint in (listener, dialer):
+                with pytest.raises(trionng.InvalidOperation, match=r"tcp, tls\+tcp, ws and wss"):
+                    setattr(endpoint, name, True)
+                with pytest.raises(trionng.NotSupported, match=f"get .*{name} {url}"):
+                    getattr(endpoint, name)
+
+
+@pytest.mark.parametrize(
+    ("mode", "error", "words"),
+    [
+        (True, TypeError, "not bool"),
+        ("600", TypeError, "not str"),
+        (0o4755, trionng.InvalidOperation, "0o4755 is not between 0 and 0o777"),
+        (600, trionng.InvalidOperation, "octal"),
+        (-1, trionng.InvalidOperation, "0o777"),
+        (2**40, trionng.InvalidOperation, "0o777"),
+    ],
+)
+@pytest.mark.parametrize("scheme", ["ipc", "unix"])
+def test_ipc_permissions_that_are_none_are_refused(mode, error, words, scheme, tmp_path):
+    """Only the nine bits of a file's mode are taken, and nothing is left behind."""
+    path = tmp_path / "socket"
+    with blocking.Pair0() as pair:
+        with pytest.raises(error, match=f"ipc_permissions {scheme}://{path}: .*{words}"):
+            pair.listen(f"{scheme}://{path}", ipc_permissions=mode)
+        assert not path.exists()
+
+
+@pytest.mark.parametrize("scheme", ["ipc", "unix"])
+@pytest.mark.parametrize("mode", [0o600, 0o777, 0o660])
+def test_ipc_permissions_are_those_of_the_file(scheme, mode, tmp_path):
+    """The file of the socket has the mode that was asked for."""
+    path = tmp_path / "socket"
+    with blocking.Pair0() as pair:
+        pair.listen(f"{scheme}://{path}", ipc_permissions=mode)
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+# What a constructor takes.
+
+
+@pytest.mark.parametrize("flavour", [trionng, blocking])
+@pytest.mark.parametrize("kind", ["Pair0", "Pair1", "Sub0", "Req0", "Surveyor0"])
+def test_constructor_with_an_url_by_position_asks_what_it_is_for(flavour, kind):
+    """A URL without listen= or dial= is answered with both ways to write it."""
+    with pytest.raises(TypeError) as caught:
+        getattr(flavour, kind)("tcp://127.0.0.1:5555")
+
+    text = str(caught.value)
+    assert f"{kind}(listen='tcp://127.0.0.1:5555')" in text
+    assert f"{kind}(dial='tcp://127.0.0.1:5555')" in text
+    assert "Core" not in text
+
+
+@pytest.mark.parametrize("flavour", [trionng, blocking])
+@pytest.mark.parametrize(
+    ("kind", "option", "words"),
+    [
+        ("Req0", "recv_timout", "did you mean 'recv_timeout'"),
+        ("Req0", "topics", "Sub0 has"),
+        ("Sub0", "topic", "did you mean 'topics'"),
+        ("Push0", "recv_buffer_size", "option recv_buffer_size"),
+        ("Pair1", "poliamorous", "did you mean 'polyamorous'"),
+        ("Pair0", "block_on_dial", r"dial\(url, block=True\)"),
+        ("Pub0", "bind", "listen="),
+        ("Rep0", "xyzzy", "argument 'xyzzy'$"),
+    ],
+)
+def test_constructor_with_an_unknown_option_suggests_one(flavour, kind, option, words):
+    """A word that no class knows is answered with the nearest, or with where it belongs."""
+    with pytest.raises(TypeError, match=f"^{kind} has no .*{words}"):
+        getattr(flavour, kind)(**{option: 5})
+
+
+@pytest.mark.parametrize("kind", ["Sub0", "Req0", "Pair0"])
+def test_constructor_shows_all_it_takes(kind):
+    """`help()` lists every argument, those of all sockets too."""
+    parameters = inspect.signature(getattr(trionng, kind)).parameters
+
+    assert {"listen", "dial", "recv_timeout", "tls_config", "linger"} <= parameters.keys()
+    assert ("topics" in parameters) == (kind == "Sub0")
+
+
+def test_constructor_of_a_class_of_ones_own_takes_what_that_wants():
+    """A user's class may take its URL by position."""
+
+    class Mine(blocking.Pair0):  # type: ignore[misc]
+        def __init__(self, url):
+            super().__init__(listen=url)
+
+    with Mine("inproc://mine") as mine:
+        assert mine.listeners[0].url == "inproc://mine"

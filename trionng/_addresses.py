@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from typing import TYPE_CHECKING
 
 import attrs
+
+from trionng._errors import shown
 
 if TYPE_CHECKING:
     from trionng._ffi import Address
@@ -38,12 +41,12 @@ class InprocAddr(SockAddr):
 
 @attrs.frozen
 class IPCAddr(SockAddr):
-    """A path of the file system."""
+    """A path of the file system; bytes in it that are no text are as `os.fsdecode` has them."""
 
     path: str
 
     def __str__(self) -> str:
-        return f"ipc://{self.path}"
+        return shown(f"ipc://{self.path}")
 
 
 @attrs.frozen
@@ -64,6 +67,11 @@ class InAddr(SockAddr):
     addr: ipaddress.IPv4Address
     port: int
 
+    @property
+    def host(self) -> str:
+        """The address as a URL has it."""
+        return str(self.addr)
+
     def __str__(self) -> str:
         return f"{self.addr}:{self.port}"
 
@@ -76,9 +84,14 @@ class In6Addr(SockAddr):
     port: int
     scope: int
 
-    def __str__(self) -> str:
+    @property
+    def host(self) -> str:
+        """The address as a URL has it."""
         scope = f"%{self.scope}" if self.scope else ""
-        return f"[{self.addr}{scope}]:{self.port}"
+        return f"[{self.addr}{scope}]"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
 
 INPROC, IPC, INET, INET6, ABSTRACT = 1, 2, 3, 4, 6
@@ -98,7 +111,7 @@ def from_native(addr: Address) -> SockAddr:
         # nng (1.5.2 and 1.11 alike) has the whole URL in the place of the name.
         return InprocAddr(family, data.decode(errors="replace").removeprefix("inproc://"))
     if family == IPC:
-        return IPCAddr(family, data.decode(errors="surrogateescape"))
+        return IPCAddr(family, os.fsdecode(data))
     if family == ABSTRACT:
         return AbstractAddr(family, data)
     if family == INET:

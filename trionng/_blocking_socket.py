@@ -84,12 +84,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
     _listener_type: type[Listener] = Listener
     _pipe_type: type[Pipe] = Pipe
 
-    def _dial_at_once(self, url: str) -> None:
+    def _dial_at_once(self, url: str | bytes) -> None:
         self.dial(url)
 
     def dial(
         self,
-        url: str,
+        url: str | bytes,
         *,
         block: bool | None = None,
         tls_config: TLSConfig | None = None,
@@ -103,7 +103,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
         """Connect to `url`, and again whenever that is lost: the twin of `trionng.Socket.dial`.
 
         Args:
-            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`.
+            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`; bytes for a path
+                that is no text.
             block: True waits for the first attempt and raises its failure. False connects in the
                 background. None waits for the first attempt; its failure is logged, and retried in
                 the background.

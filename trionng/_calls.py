@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ETIMEDOUT: Final = 5
 _ENOTSUP: Final = 9
+_ESTATE: Final = 11
 # What one submission of send_many takes: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
 _NO_TRY: Final = (
@@ -56,7 +57,10 @@ class Calls:
         raise NotImplementedError
 
     def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
-        where = self._socket_core()._where()
+        socket = self._socket_core()
+        where = socket._where()
+        if code == _ESTATE and reason is None:
+            reason = socket._wrong_order.get("send" if operation.startswith("send") else "recv")
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
     def _is_over(self) -> bool:

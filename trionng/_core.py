@@ -15,6 +15,7 @@ from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 
 from trionng import _ffi
+from trionng._arguments import TakesNames
 from trionng._calls import Calls
 from trionng._endpoints import (
     DialerCore,
@@ -24,7 +25,7 @@ from trionng._endpoints import (
     warn_of_hangups,
     warn_of_old_ws,
 )
-from trionng._errors import Ambiguous, Closed, error_for
+from trionng._errors import Ambiguous, Closed, error_for, shown
 from trionng._options import (
     BoolOption,
     IntOption,
@@ -36,7 +37,8 @@ from trionng._options import (
 from trionng._pipes import PipeCore
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
-from trionng._util import as_topic, as_urls
+from trionng._urls import as_urls, read_url
+from trionng._util import as_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -62,8 +64,8 @@ L = TypeVar("L", bound=ListenerCore, covariant=True)
 class SocketOptions(TypedDict, total=False):
     """The constructor arguments every socket has."""
 
-    listen: str | Iterable[str] | None
-    dial: str | Iterable[str] | None
+    listen: str | bytes | Iterable[str | bytes] | None
+    dial: str | bytes | Iterable[str | bytes] | None
     recv_timeout: int | None
     send_timeout: int | None
     recv_max_size: int | None
@@ -80,7 +82,7 @@ class SocketOptions(TypedDict, total=False):
     raw: bool
 
 
-class Core(Calls, Generic[D, L]):
+class Core(Calls, TakesNames, Generic[D, L]):
     """The colourless part of every socket.
 
     Times are integer milliseconds as in nng. Options of endpoints that are set here
@@ -92,6 +94,8 @@ class Core(Calls, Generic[D, L]):
     _listener_type: type[L]
     _pipe_type: type[PipeCore] = PipeCore
     _linger: float = 0
+    # What BadState means on this protocol, for sending and receiving.
+    _wrong_order: ClassVar[dict[str, str]] = {}
 
     recv_max_size: SizeLimit = SizeLimit()
     reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
@@ -110,8 +114,8 @@ class Core(Calls, Generic[D, L]):
     def __init__(
         self,
         *,
-        listen: str | Iterable[str] | None = None,
-        dial: str | Iterable[str] | None = None,
+        listen: str | bytes | Iterable[str | bytes] | None = None,
+        dial: str | bytes | Iterable[str | bytes] | None = None,
         recv_timeout: int | None = None,
         send_timeout: int | None = None,
         recv_max_size: int | None = None,
@@ -152,9 +156,9 @@ class Core(Calls, Generic[D, L]):
                     **self._more_options(),
                 }
             )
-            for url in as_urls(listen):
+            for url in as_urls(f"{type(self).__name__}: listen", listen):
                 self.listen(url)
-            for url in as_urls(dial):
+            for url in as_urls(f"{type(self).__name__}: dial", dial):
                 self._dial_at_once(url)
         except BaseException:
             if hasattr(self, "_native"):
@@ -196,7 +200,7 @@ class Core(Calls, Generic[D, L]):
         self._gone = True
         self._native.close(None, 0)
 
-    def _dial_at_once(self, url: str) -> None:
+    def _dial_at_once(self, url: str | bytes) -> None:
         """Do what the constructor's `dial=` means in this flavour."""
         raise NotImplementedError
 
@@ -260,7 +264,7 @@ class Core(Calls, Generic[D, L]):
 
     def listen(
         self,
-        url: str,
+        url: str | bytes,
         *,
         tls_config: TLSConfig | None = None,
         accept: Admission | None = None,
@@ -276,14 +280,15 @@ class Core(Calls, Generic[D, L]):
         Port 0 lets the system choose: `listener.url` has the port.
 
         Args:
-            url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`.
+            url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`; bytes for a
+                path that is no text. A tcp URL needs a port.
             tls_config: for tls+tcp and wss; default: the socket's.
             accept: who may connect, from the first connection on; default: the socket's.
             recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the
                 socket's.
             tcp_nodelay: send small messages at once.
             tcp_keepalive: let the system probe idle connections.
-            ipc_permissions: mode bits of the socket file, such as 0o600.
+            ipc_permissions: mode bits of the socket file, such as 0o600; ipc only.
 
         Returns:
             The listener; it lives until it or the socket is closed.
@@ -292,20 +297,23 @@ class Core(Calls, Generic[D, L]):
             AddressInUse: somebody listens there already, and does not notice being asked; or an ipc
                 path is a file of another kind. A socket's file that nobody serves is replaced.
             AddressInvalid: the URL cannot be parsed, or its host is not known.
-            InvalidOperation: no peer can ever meet `accept` on this URL.
+            InvalidOperation: no peer can ever meet `accept` on this URL; or its transport does not
+                have an option that was given.
             NotSupported: the libnng in use has no such transport.
             Closed: the socket is closed.
         """
+        where = read_url("listen", url, listens=True)
         if self._closed:
-            raise Closed(f"{type(self).__name__}.listen {url}: the socket is closed", url=url)
-        warn_of_old_ws(url)
-        warn_of_hangups(url)
-        warn_of_closes("listen", url)
+            text = where.text
+            raise Closed(f"{type(self).__name__}.listen {text}: the socket is closed", url=text)
+        warn_of_old_ws(where.text)
+        warn_of_hangups(where.text)
+        warn_of_closes("listen", where.text)
         self._had_endpoint = True
-        code, number = self._native.create_listener(url.encode())
+        code, number = self._native.create_listener(where.native)
         if code != 0:
-            raise endpoint_error(code, "listen", url)
-        listener = self._listener_type(self, number, url)
+            raise endpoint_error(code, "listen", where)
+        listener = self._listener_type(self, number, where)
         self._endpoints[_ffi.ON_LISTENER, number] = listener
         try:
             listener._set_options(
@@ -318,11 +326,7 @@ class Core(Calls, Generic[D, L]):
             listener._prepare(tls_config, self._tls_config)
             listener._admit(self._accept if accept is None else accept)
             if ipc_permissions is not None:
-                code = _ffi.set_number(
-                    _ffi.ON_LISTENER, number, "int", "ipc:permissions", ipc_permissions
-                )
-                if code != 0:
-                    raise endpoint_error(code, "set ipc_permissions", url)
+                listener._permit(ipc_permissions)
             code = self._native.start_listener(number)
             if code != 0:
                 raise listener._start_error(code, "listen")
@@ -335,17 +339,19 @@ class Core(Calls, Generic[D, L]):
         return listener
 
     def _make_dialer(
-        self, url: str, options: Mapping[str, object], tls_config: TLSConfig | None = None
+        self, url: str | bytes, options: Mapping[str, object], tls_config: TLSConfig | None = None
     ) -> D:
         """Create a dialer that has not started."""
+        where = read_url("dial", url, listens=False)
         if self._closed:
-            raise Closed(f"{type(self).__name__}.dial {url}: the socket is closed", url=url)
-        warn_of_closes("dial", url)
+            text = where.text
+            raise Closed(f"{type(self).__name__}.dial {text}: the socket is closed", url=text)
+        warn_of_closes("dial", where.text)
         self._had_endpoint = True
-        code, number = self._native.create_dialer(url.encode())
+        code, number = self._native.create_dialer(where.native)
         if code != 0:
-            raise endpoint_error(code, "dial", url)
-        dialer = self._dialer_type(self, number, url)
+            raise endpoint_error(code, "dial", where)
+        dialer = self._dialer_type(self, number, where)
         self._dialers[number] = self._endpoints[_ffi.ON_DIALER, number] = dialer
         try:
             dialer._set_options(options)
@@ -436,7 +442,7 @@ class Core(Calls, Generic[D, L]):
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._where() or "not connected"
-        return f"<{type(self).__name__} {state}>"
+        return f"<{type(self).__name__} {shown(state)}>"
 
 
 AnyCore = Core[DialerCore, ListenerCore]

@@ -2,38 +2,75 @@
 
 from __future__ import annotations
 
-import re
+import ipaddress
+import os
 import warnings
 import weakref
 from typing import TYPE_CHECKING, ClassVar
 
 from trionng import _ffi
-from trionng._addresses import SockAddr, from_native
+from trionng._addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
 from trionng._admission import Admission
-from trionng._errors import BadState, Closed, InvalidOperation, error_for
-from trionng._options import NO_LIMIT, BoolOption, IntOption, SizeLimit
+from trionng._errors import BadState, Closed, InvalidOperation, NotSupported, error_for, shown
+from trionng._options import (
+    NO_LIMIT,
+    BoolOption,
+    HasOptions,
+    HasSizeLimit,
+    IntOption,
+    SizeLimit,
+)
 from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
+from trionng._urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from trionng._core import AnyCore
+
+
+def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:
+    """Refuse an option of an endpoint whose transport would take it and do nothing."""
+    if isinstance(obj, Endpoint) and not has(obj._where):
+        url, scheme = obj._where.text, obj._where.scheme
+        kind = NotSupported if attempted.startswith("get ") else InvalidOperation
+        raise kind(f"{attempted} {url}: {scheme} has no such option; {others}", url=url)
+
+
+class _TCPFlag(BoolOption):
+    """A flag of the connections that go through TCP."""
+
+    def _attempted(self, verb: str, obj: HasOptions) -> str:
+        attempted = super()._attempted(verb, obj)
+        _must_have(obj, attempted, lambda url: url.has_port, "tcp, tls+tcp, ws and wss have it")
+        return attempted
+
+
+class _StreamLimit(SizeLimit):
+    """The limit of all connections but those inside this process, which nng does not look at."""
+
+    def __set__(self, obj: HasSizeLimit, value: int) -> None:
+        attempted = self._attempted("set", obj)
+        _must_have(obj, attempted, lambda url: url.scheme != "inproc", "all others have it")
+        super().__set__(obj, value)
 
 
 class Endpoint:
     """What dialers and listeners share."""
 
     _on: ClassVar[int]
+    _verb: ClassVar[str]
 
-    recv_max_size: SizeLimit = SizeLimit()
-    tcp_nodelay: BoolOption = BoolOption("tcp-nodelay")
-    tcp_keepalive: BoolOption = BoolOption("tcp-keepalive")
+    recv_max_size: SizeLimit = _StreamLimit()
+    tcp_nodelay: BoolOption = _TCPFlag("tcp-nodelay")
+    tcp_keepalive: BoolOption = _TCPFlag("tcp-keepalive")
     tls_config: TLSOption = TLSOption()
 
-    def __init__(self, socket: AnyCore, number: int, url: str) -> None:
+    def __init__(self, socket: AnyCore, number: int, where: Url) -> None:
         self._socket = weakref.ref(socket)
         self._number = number
-        self._url = url
+        self._where = where
+        self._url = where.text
         self._closed = False
         self._header_room = socket._header_room
         # All it ever had: nng's accept and dial read the pointer without a lock.
@@ -73,8 +110,8 @@ class Endpoint:
             self._tls.append(apply(tls_config or of_socket, on, number, self._url))
         elif tls_config is not None:
             raise InvalidOperation(
-                f"{self._url}: tls_config is given, and {scheme_of(self._url)} has no TLS; "
-                "tls+tcp and wss have",
+                f"{self._verb} {self._url}: tls_config is given, and {self._where.scheme} has no "
+                "TLS; tls+tcp and wss have",
                 url=self._url,
             )
         if scheme_of(self._url).startswith("ws"):
@@ -106,7 +143,7 @@ class Endpoint:
         return bool(self._tls) and all(each.recipe.auth_mode != NO_AUTH for each in self._tls)
 
     def _start_error(self, code: int, operation: str) -> Exception:
-        return endpoint_error(code, operation, self._url, self._tls[-1] if self._tls else None)
+        return endpoint_error(code, operation, self._where, self._tls[-1] if self._tls else None)
 
     @property
     def local_address(self) -> SockAddr:
@@ -120,13 +157,14 @@ class Endpoint:
 
     def __repr__(self) -> str:
         state = " (closed)" if self._closed else ""
-        return f"<{type(self).__name__} {self._url}{state}>"
+        return f"<{type(self).__name__} {shown(self._url)}{state}>"
 
 
 class DialerCore(Endpoint):
     """Makes one connection at a time, and makes it again when it is lost (`nng_dialer`)."""
 
     _on: ClassVar[int] = _ffi.ON_DIALER
+    _verb: ClassVar[str] = "dial"
 
     reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
     reconnect_time_max: IntOption = IntOption("reconnect-time-max", "ms")
@@ -145,6 +183,7 @@ class ListenerCore(Endpoint):
 
     _asks_certificates = False
     _on: ClassVar[int] = _ffi.ON_LISTENER
+    _verb: ClassVar[str] = "listen"
 
     def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
@@ -176,14 +215,37 @@ class ListenerCore(Endpoint):
             )
         super()._take_tls_config(config)
 
+    def _permit(self, mode: int) -> None:
+        """Set before the start who may open the socket's file."""
+        attempted, url = "listen: ipc_permissions", self._url
+        if self._where.scheme not in FILES:
+            raise InvalidOperation(
+                f"{attempted} {url}: {self._where.scheme} has no file; only ipc has permissions",
+                url=url,
+            )
+        if isinstance(mode, bool) or not isinstance(mode, int):
+            kind = type(mode).__name__
+            raise TypeError(f"{attempted} {shown(url)}: an int such as 0o600 is needed, not {kind}")
+        if not 0 <= mode <= 0o777:
+            raise InvalidOperation(
+                f"{attempted} {url}: {oct(mode)} is not between 0 and 0o777; write it in octal, "
+                "such as 0o600",
+                url=url,
+            )
+        code = _ffi.set_number(self._on, self._number, "int", "ipc:permissions", mode)
+        if code != 0:
+            raise error_for(code, attempted, url)
+
     def _resolve(self) -> None:
-        """Learn what the system chose: the port of tcp://host:0, the name of abstract://."""
-        if re.search(r":0(/|$)", self._url):
-            code, port = _ffi.get_number(self._on, self._number, "int", "tcp-bound-port")
-            if code == 0:
-                self._url = re.sub(r":0(/|$)", rf":{port}\1", self._url, count=1)
-        elif self._url == "abstract://":
-            self._url = str(self.local_address)
+        """Learn what the system chose: the port, the address of "every host", an abstract name."""
+        if not self._where.wants_name:
+            return
+        address = self.local_address
+        if isinstance(address, (InAddr, In6Addr)):
+            self._where = self._where.at(address.port, address.host)
+        elif isinstance(address, AbstractAddr):
+            self._where = read_url("listen", str(address), listens=True)
+        self._url = self._where.text
 
 
 # What nng says of a handshake that failed: ECRYPTO and EPEERAUTH, or what became of the connection
@@ -240,24 +302,56 @@ def _warn_once(text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def scheme_of(url: str) -> str:
-    """Return the transport a URL names."""
-    return url.partition("://")[0]
-
-
-def endpoint_error(code: int, operation: str, url: str, tls: Applied | None = None) -> Exception:
+def endpoint_error(code: int, operation: str, where: Url, tls: Applied | None = None) -> Exception:
     """Make the exception for an endpoint that could not be made or started."""
+    reasons = _words(operation, where)
+    if tls is not None:
+        reasons.update(dict.fromkeys(_HANDSHAKE_ENDED, handshake_reason(tls)))
+    if code == _EAGAIN and where.has_port:
+        code = _EADDRINVAL  # the answer of the resolver: it may know later
+    return error_for(code, operation, where.text, reasons.get(code))
+
+
+_EAGAIN, _EADDRINVAL = 8, 15
+
+
+def _words(operation: str, where: Url) -> dict[int, str]:
+    """Return what nng's numbers mean for a URL."""
+    meant = "" if where.scheme in SCHEMES else meant_scheme(where.scheme)
     reasons = {
-        9: f"the libnng in use has no transport {scheme_of(url)!r}",
+        9: f"the libnng in use has no transport {where.scheme!r}{meant}",
         13: "the peer refused the connection, or speaks another protocol",
     }
-    if scheme_of(url) in ("ipc", "unix"):
+    listens = operation == "listen"
+    if where.scheme in FILES:
+        folder = os.path.dirname(os.path.abspath(where.rest))
         reasons[10] = "somebody listens on that path, or the file there is not a socket"
-    if scheme_of(url).startswith("ws") and operation == "dial":
+        reasons[12] = f"there is no folder {folder}; ipc://name is relative to the current folder"
+        reasons[16] = (
+            f"the system does not allow it in {folder}"
+            if listens
+            else ("the permissions of the socket's file do not allow it")
+        )
+        if not listens:
+            exists = os.path.exists(where.rest)
+            reasons[6] = f"nothing listens there{'' if exists else ', and there is no such file'}"
+    elif where.scheme == "inproc" and not listens:
+        reasons[6] = "nothing in this process listens on that name"
+    elif where.has_port:
+        host = where.host.strip("[]").partition(";")[0].partition("%")[0]
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            reasons[15] = f"the host {where.host!r} is not known, or not as {where.scheme} needs it"
+        else:
+            reasons[15] = (
+                f"this machine has no address {where.host}, or {where.scheme} is of the other "
+                "version of IP"
+            )
+        reasons[16] = "the system does not allow it; ports below 1024 take privileges"
+    if where.scheme in WEB and not listens:
         reasons[6] = (
             "nobody listens there, or on another path or host name: a ws listener compares the "
             "host of the URL that is dialled with that of its own"
         )
-    if tls is not None:
-        reasons.update(dict.fromkeys(_HANDSHAKE_ENDED, handshake_reason(tls)))
-    return error_for(code, operation, url, reasons.get(code))
+    return reasons

@@ -21,6 +21,18 @@ SYSTEM_ERROR: Final = 0x10000000
 TRANSPORT_ERROR: Final = 0x20000000
 
 
+def shown(text: str) -> str:
+    """Return a text that can be printed and logged anywhere, as `repr` would show it.
+
+    A path of the file system may be no text at all, and a URL may have a zero byte in it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
+    )
+
+
 class NNGException(Exception):
     """Report that nng, or trionng in its name, could not do what was asked.
 
@@ -41,7 +53,7 @@ class NNGException(Exception):
     def __init__(
         self, text: str | None = None, *, code: int | None = None, url: str | None = None
     ) -> None:
-        super().__init__(self._reason if text is None else text)
+        super().__init__(self._reason if text is None else shown(text))
         self.code = self._code if code is None else code
         self.errno = self.code if self._os_errno is None else self._os_errno
         self.url = url

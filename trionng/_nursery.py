@@ -22,7 +22,8 @@ from trionng._message import Message
 from trionng._services import Service
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._surveys import Respondent0
-from trionng._util import as_topics, as_urls
+from trionng._urls import as_urls
+from trionng._util import as_topics
 from trionng._wait_trio import checkpoint
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from trionng._inboxes import Inbox
     from trionng._trio_socket import Socket
 
-    Urls = str | Iterable[str] | None
+    Urls = str | bytes | Iterable[str | bytes] | None
     Topics = str | bytes | Iterable[str | bytes] | None
     # With messages=True it is called with a Message, else with bytes.
     Answering = (
@@ -136,9 +137,9 @@ class _Plan:
             if isinstance(used, Sub0):
                 for topic in as_topics(topics):
                     used.subscribe(topic)
-            for url in as_urls(listen):
+            for url in as_urls(f"{self.name}: listen", listen):
                 used.listen(url)
-            for url in as_urls(dial):
+            for url in as_urls(f"{self.name}: dial", dial):
                 await used.dial(url, block=False)
             inbox = self.make_inbox(used, workers)
         except BaseException:

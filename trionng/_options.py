@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final, Protocol, overload
 
 from trionng import _ffi
-from trionng._errors import InvalidOperation, error_for
+from trionng._errors import InvalidOperation, error_for, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
@@ -47,7 +47,7 @@ def check_int(
     attempted: str, value: object, low: int, high: int, *, ms: bool = False, url: str | None = None
 ) -> int:
     """Return an int in a range, or raise what tells the caller how to say it."""
-    where = f"{attempted} {url}" if url else attempted
+    where = shown(f"{attempted} {url}" if url else attempted)
     if isinstance(value, float) and ms:
         instead = f"{round(value * 1000)} for {value} s" if math.isfinite(value) else "-1 for ever"
         raise TypeError(f"{where}: a time is an int of milliseconds, {instead}")
@@ -108,7 +108,7 @@ class _Option:
     def _check_type(self, obj: HasOptions, value: object, kind: type) -> None:
         attempted, url = self._may_write(obj)
         if not isinstance(value, kind):
-            where = f"{attempted} {url}" if url else attempted
+            where = shown(f"{attempted} {url}" if url else attempted)
             raise TypeError(f"{where}: a {kind.__name__} is needed, not {type(value).__name__}")
 
 
@@ -254,7 +254,8 @@ class NameOption(TextOption):
         attempted = self._attempted("set", obj)
         on, number, url = obj._option_target(attempted)
         # nng would cut it short at a NUL, and refuse what is longer without saying why.
-        if "\0" in value or len(value.encode()) > _TEXT_MAX:
+        size = len(value.encode(errors="surrogatepass"))
+        if "\0" in value or size > _TEXT_MAX or any("\ud800" <= each <= "\udfff" for each in value):
             reason = f"it is UTF-8 of at most {_TEXT_MAX} bytes, none of them 0"
             raise error_for(_EINVAL, attempted, url, reason)
         code = _ffi.set_text(on, number, self._nng_name, value)

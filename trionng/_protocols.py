@@ -192,6 +192,9 @@ class Req0Core(Core[D, L]):
     """Questions."""
 
     _protocol: ClassVar[int] = _ffi.REQ0
+    _wrong_order: ClassVar[dict[str, str]] = {
+        "recv": "nothing was asked: send a request first, then receive its one answer"
+    }
 
     recv_fd: RecvFd = RecvFd()
     resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
@@ -253,6 +256,9 @@ class Rep0Core(Core[D, L]):
     """Answers."""
 
     _protocol: ClassVar[int] = _ffi.REP0
+    _wrong_order: ClassVar[dict[str, str]] = {
+        "send": "there is no request to answer: receive one first, and send one answer to it"
+    }
 
     recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
@@ -306,6 +312,9 @@ class Surveyor0Core(Surveying, Core[D, L]):
     """Questions to everybody."""
 
     _protocol: ClassVar[int] = _ffi.SURVEYOR0
+    _wrong_order: ClassVar[dict[str, str]] = {
+        "recv": "nothing was asked, or the survey is over: send one first, then receive its answers"
+    }
 
     recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
@@ -331,6 +340,9 @@ class Respondent0Core(Core[D, L]):
     """Answers to surveys."""
 
     _protocol: ClassVar[int] = _ffi.RESPONDENT0
+    _wrong_order: ClassVar[dict[str, str]] = {
+        "send": "there is no survey to answer: receive one first, and send one answer to it"
+    }
 
     recv_fd: RecvFd = RecvFd()
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)

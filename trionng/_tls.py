@@ -24,6 +24,7 @@ from trionng._errors import (
     InvalidOperation,
     NoArgument,
     error_for,
+    shown,
 )
 
 if TYPE_CHECKING:
@@ -473,7 +474,7 @@ class TLSOption:
     def __set__(self, obj: HasTLS, config: TLSConfig) -> None:
         attempted = f"set {type(obj).__name__}.tls_config"
         url = obj._option_target(attempted)[2]
-        where = f"{attempted} {url}" if url else attempted
+        where = shown(f"{attempted} {url}" if url else attempted)
         if not isinstance(config, TLSConfig):
             raise TypeError(f"{where}: a TLSConfig is needed, not {type(config).__name__}")
         obj._take_tls_config(config)

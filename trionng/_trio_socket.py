@@ -107,12 +107,12 @@ class Socket(Messaging, Core[Dialer, Listener]):
     _listener_type: type[Listener] = Listener
     _pipe_type: type[Pipe] = Pipe
 
-    def _dial_at_once(self, url: str) -> None:
+    def _dial_at_once(self, url: str | bytes) -> None:
         self._dial_in_background(self._make_dialer(url, {}))
 
     async def dial(
         self,
-        url: str,
+        url: str | bytes,
         *,
         block: bool | None = None,
         tls_config: TLSConfig | None = None,
@@ -127,7 +127,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
         Cancellation: a dial that was cancelled leaves no dialer behind.
 
         Args:
-            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`.
+            url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`; bytes for a path
+                that is no text.
             block: True awaits the first attempt and raises its failure. False connects in the
                 background. None awaits the first attempt; its failure is logged, and retried in the
                 background.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 import trio
+
+from trionng._errors import InvalidOperation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,20 +29,23 @@ def check_buffer(data: object) -> None:
         raise TypeError("a message is bytes, not str: encode it first, as in data.encode()")
 
 
+def as_utf8(what: str, text: str) -> bytes:
+    """Return a text as UTF-8; a part of a file name may be no text."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise InvalidOperation(
+            f"{what}: {text!r} has characters that UTF-8 has not; give bytes"
+        ) from None
+
+
 def as_topic(topic: str | bytes) -> bytes:
     """Return a topic as the bytes that messages must start with; a str is encoded as UTF-8."""
     if isinstance(topic, str):
-        return topic.encode()
+        return as_utf8("topic", topic)
     if isinstance(topic, bytes):
         return topic
     raise TypeError(f"a topic is str or bytes, not {type(topic).__name__}")
-
-
-def as_urls(urls: str | Iterable[str] | None) -> list[str]:
-    """Return one URL or several as a list."""
-    if urls is None:
-        return []
-    return [urls] if isinstance(urls, str) else list(urls)
 
 
 def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]:
@@ -49,3 +55,9 @@ def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]
     if isinstance(topics, (str, bytes)):
         return [as_topic(topics)]
     return [as_topic(topic) for topic in topics]
+
+
+def meant(word: str, words: Iterable[str]) -> str:
+    """Return what to add to a refusal of a word: the one that was probably meant."""
+    close = difflib.get_close_matches(word, list(words), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,95 @@
+"""What the constructors of sockets take (floor 4), and what to say of anything else.
+
+Python's own words would name classes that no user knows: "Core.__init__() takes 1 positional
+argument". A class that a user derives with an `__init__` of its own may take what it likes.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Final
+
+from trionng._errors import shown
+from trionng._util import meant
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_OF: Final = {
+    "topics": "Sub0",
+    "prefer_new": "Sub0",
+    "resend_time": "Req0",
+    "survey_time": "Surveyor0",
+    "polyamorous": "Pair1",
+}
+_INSTEAD: Final = {
+    "block_on_dial": "say it where it dials, as in dial(url, block=True)",
+    "async_backend": "`trionng` is for Trio, and `trionng.blocking` for threads",
+    "timeout": "there are recv_timeout and send_timeout, in milliseconds",
+    "url": "a URL is given as listen= or as dial=",
+    "address": "a URL is given as listen= or as dial=",
+    "bind": "a URL to accept connections on is given as listen=",
+    "connect": "a URL to connect to is given as dial=",
+}
+
+
+def signature_of(kind: type) -> inspect.Signature:
+    """Return what a socket's class takes, with the arguments of every socket written out."""
+    parameters: dict[str, inspect.Parameter] = {}
+    takes_more = False
+    for each in kind.__mro__:
+        if "__init__" not in vars(each):
+            continue
+        own = list(inspect.signature(vars(each)["__init__"]).parameters.values())[1:]
+        takes_more = any(one.kind is one.VAR_KEYWORD for one in own)
+        parameters |= {
+            one.name: one
+            for one in own
+            if one.kind is not one.VAR_KEYWORD and one.name not in parameters
+        }
+        if not takes_more:
+            break
+    ordered = sorted(parameters.values(), key=lambda one: one.kind)
+    return inspect.Signature(ordered)
+
+
+def refuse_arguments(
+    kind: type, misplaced: tuple[object, ...], options: Mapping[str, object]
+) -> None:
+    """Raise what names the right way to make a socket, unless the class has its own."""
+    init = getattr(kind, "__init__", None)
+    if not getattr(init, "__module__", "").startswith("trionng."):
+        return
+    name = kind.__name__
+    if misplaced:
+        first = misplaced[0]
+        if isinstance(first, (str, bytes)):
+            url = shown(repr(first))
+            raise TypeError(
+                f"{name}: say what the URL is for: {name}(listen={url}) accepts connections, "
+                f"{name}(dial={url}) connects"
+            )
+        raise TypeError(f"{name}: arguments are given by name, as in {name}(listen=url)")
+    known = signature_of(kind).parameters
+    for option in options:
+        if option not in known:
+            other = _OF.get(option)
+            why = f"; {other} has" if other else ""
+            if option in _INSTEAD:
+                why = f": {_INSTEAD[option]}"
+            raise TypeError(f"{name} has no argument {option!r}{why or meant(option, known)}")
+
+
+class TakesNames:
+    """A class whose constructor takes arguments by name, shows all of them, and refuses others."""
+
+    if not TYPE_CHECKING:  # a checker knows by itself what `__init__` takes
+
+        def __init_subclass__(cls, **options: object) -> None:
+            super().__init_subclass__(**options)
+            cls.__signature__ = signature_of(cls)
+
+        def __new__(cls, *misplaced: object, **options: object) -> TakesNames:
+            if misplaced or not options.keys() <= cls.__signature__.parameters.keys():
+                refuse_arguments(cls, misplaced, options)
+            return super().__new__(cls)
