@@ -15,20 +15,24 @@ int tnng_dialer_create(tnng_socket *, const char *url, uint32_t *id);
 /* In the background: returns at once, and nng tries until the dialer is closed. */
 int tnng_dialer_start(tnng_socket *, uint32_t id);
 
-/* Jobs: run on a helper thread and park like any other call; with a NULL port nobody hears of the
- * end. */
+/* Jobs: run on a helper thread and park like any other call. TNNG_NO_THREADS: nothing was done, and
+ * it can be asked again. With a NULL port it is done as soon as there is a thread, and nobody hears
+ * of it. */
 int tnng_dial(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_socket_close(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
 void tnng_lane_close(tnng_lane *);
 
-/* listen is synchronous for its caller but resolves names and binds on a helper thread: poll
- * tnng_listen_wait until it answers something else than NNG_EAGAIN. Creating and starting are two
- * steps, so that options can be set between them. */
-int tnng_listen_begin(tnng_socket *, const char *url, uint32_t listener, tnng_op **);
-/* The op becomes NULL in the step that gives the answer. */
-int tnng_listen_wait(tnng_op **, int milliseconds, uint32_t *listener);
+/* listen is synchronous for its caller, but what may take long in it is done by a helper thread:
+ * NNG_EAGAIN, and then tnng_listener_wait is called until it answers something else. Creating and
+ * starting are two steps, so that options can be set between them. */
+int tnng_listener_create(tnng_socket *, const char *url, tnng_endpoint **pending, uint32_t *id);
+int tnng_listener_start(tnng_socket *, uint32_t, tnng_endpoint **pending, uint32_t *id);
+/* `pending` becomes NULL in the step that gives the answer. */
+int tnng_listener_wait(tnng_endpoint **pending, int milliseconds, uint32_t *id);
+/* Nobody waits any more: it is closed when it has been made. */
+void tnng_listener_abandon(tnng_endpoint *);
 
 /* flush: how many accepted messages the pipes' counters do not show as written, and a number that
  * changes whenever a counter moves. */
@@ -66,6 +70,9 @@ bool tnng_stops_are_told(void);
 
 /* C9: how many connections of Push0 nng has freed and not forgotten. */
 int tnng_push_kept(void);
+
+/* How many threads nng makes when it is first used. */
+int tnng_threads_needed(void);
 
 bool tnng_forked(void);
 const char *nng_version(void);

@@ -5,6 +5,7 @@ typedef struct tnng_port tnng_port;
 typedef struct tnng_socket tnng_socket;
 typedef struct tnng_lane tnng_lane;
 typedef struct tnng_op tnng_op;
+typedef struct tnng_endpoint tnng_endpoint;
 
 /* What a call came to. `msg` belongs to whoever reads the result. */
 typedef struct {
@@ -24,6 +25,7 @@ enum {
     TNNG_FORKED = -3,     /* this process is a forked child of the socket's owner */
     TNNG_SENT = -4,       /* an exchange was cancelled after its send had happened */
     TNNG_EVENTS_LOST = -5, /* the reader of a subscription fell too far behind */
+    TNNG_NO_THREADS = -6,  /* a thread is needed, and none can be made */
     TNNG_GONE = -7,        /* the message has been sent already */
 };
 

@@ -68,13 +68,15 @@ struct tnng_port {
 typedef enum {
     OP_SENDING,  /* its aio is with nng */
     OP_WAITING,  /* in lane->waiting, socket->pipe_waiting, or a subscription's list */
-    OP_RUNNING,  /* a job on a helper thread */
+    OP_RUNNING,  /* in job->waiting */
     OP_FINISHED, /* in port->first, with its result */
 } tnng_stage;
 
 typedef struct {
     tnng_op *first, *last;
 } tnng_ops;
+
+typedef struct tnng_job tnng_job;
 
 /* One call somebody waits for. */
 struct tnng_op {
@@ -83,7 +85,7 @@ struct tnng_op {
     tnng_lane *lane;          /* a counted reference, or NULL */
     tnng_socket *socket;      /* jobs and pipe waits: a counted reference, or NULL */
     uint64_t tag;
-    tnng_stage stage; /* under lane->lock, socket->pipes_lock, or for jobs job.c's lock */
+    tnng_stage stage; /* under lane->lock, socket->pipes_lock, or for jobs worker.c's lock */
     bool cancel_requested;
     bool abandoned; /* the caller is gone: whoever finishes it, frees it */
     bool chain;     /* a receive follows the send */
@@ -93,19 +95,44 @@ struct tnng_op {
     size_t size;                  /* sends: of the body */
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
-    union {
-        struct { /* pipe waits: for how many, and the list it waits in */
-            int wanted;
-            tnng_ops *among;
-        };
-        struct timespec begun; /* dial: when nng was asked; under socket->pipes_lock */
-    };
-    void (*run)(tnng_op *);       /* jobs */
-    void (*interrupt)(tnng_op *); /* asks a running job to end soon */
-    void (*undo)(tnng_op *);      /* the job is done and its caller has gone */
-    uint32_t endpoint;
-    char *url;
-    bool posted, rejected; /* dial: what became of its pipe; under socket->pipes_lock */
+    tnng_job *job;                /* what it waits for; alive until the op has finished */
+    int wanted;                   /* pipe waits: for how many, */
+    tnng_ops *among;              /* and the list it waits in */
+};
+
+/* What a helper thread does: part of the socket or endpoint it belongs to. All but the constants
+ * and `reserve` under worker.c's lock. */
+struct tnng_job {
+    tnng_job *next;                /* in a queue, or among those that run */
+    int (*run)(tnng_job *);        /* constant while it is queued; answers the code */
+    void (*interrupt)(tnng_job *); /* constant: the last call that waited for it has left */
+    tnng_socket *socket;           /* constants: whose it is; held while it is queued or runs */
+    tnng_endpoint *endpoint;
+    bool slow; /* constant: it may take minutes */
+    bool once; /* constant: when it has been done there is no more to do */
+    enum { JOB_IDLE, JOB_QUEUED, JOB_RUNNING, JOB_DONE } stage;
+    int code;
+    int64_t since;  /* when it was queued, or has begun */
+    tnng_job *then; /* what to do next */
+    tnng_ops waiting;
+    _Atomic(tnng_op *) reserve; /* memory for the first op that waits for it, or NULL */
+};
+
+/* A dialer or a listener. */
+struct tnng_endpoint {
+    atomic_int refs;
+    tnng_endpoint *next, *previous; /* in socket->endpoints; under pipes_lock, as what follows */
+    bool linked;
+    bool is_dialer;
+    bool has_name; /* constant: nng looks up a name for it */
+    uint32_t id;   /* 0 until nng has made it */
+    char *url;     /* listener: constant */
+    tnng_endpoint *next_dialing; /* in socket->dialing */
+    int64_t begun;               /* when nng was asked to dial */
+    bool posted, rejected;       /* what became of the pipe */
+    bool dial_cancelled;
+    tnng_job work; /* dials, or creates and starts a listener */
+    tnng_job close;
 };
 
 /* One receive that nng has, or a message nobody has asked for yet. */
@@ -207,6 +234,7 @@ struct tnng_socket {
 
     tnng_lane *source; /* C3: a counted reference until the socket has closed */
 
+    tnng_job close;
     pthread_mutex_t endpoint_lock; /* C6: one close of an endpoint or of the socket at a time */
     bool closed;                   /* nng_close was called; under endpoint_lock */
 
@@ -224,7 +252,8 @@ struct tnng_socket {
     uint64_t lost_pipes; /* connected pipes that have gone */
     uint64_t lost_pipes_sent;
     tnng_ops pipe_waiting;
-    tnng_ops dialing; /* dial jobs between start and their first pipe */
+    tnng_endpoint *endpoints;
+    tnng_endpoint *dialing; /* between start and their first pipe */
     bool pipes_closed;
 
     pthread_mutex_t owner_lock;
@@ -250,6 +279,7 @@ struct tnng_socket {
 
 /* op.c */
 tnng_op *tnng_op_new(tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
+void tnng_op_init(tnng_op *, tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
 void tnng_op_free(tnng_op *);
 void tnng_op_forget_caller(tnng_op *);
 void tnng_op_finish(tnng_op *, int code, nng_msg *);
@@ -263,6 +293,7 @@ bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_leave(tnng_socket *);
 
 /* socket.c */
+int tnng_begin(void);
 void tnng_socket_hold(tnng_socket *);
 void tnng_socket_release(tnng_socket *);
 
@@ -358,10 +389,49 @@ int tnng_pipe_leave(tnng_op *);
 void tnng_events_tell(tnng_socket *, int kind, tnng_pipe *);
 void tnng_events_shut(tnng_socket *);
 
-/* job.c */
+/* clock.c */
+int64_t tnng_now(void); /* nanoseconds */
+void tnng_cond_init(pthread_cond_t *);
+/* False when that time has come; negative is for ever. */
+bool tnng_cond_wait(pthread_cond_t *, pthread_mutex_t *, int64_t until);
+
+/* threads.c */
 bool tnng_run_thread(void *(*)(void *), void *);
+void tnng_name_thread(const char *);
+bool tnng_threads_can_be_made(int);
+
+/* worker.c */
+int tnng_workers_begin(void);
+void tnng_job_init(tnng_job *, int (*run)(tnng_job *), tnng_socket *, tnng_endpoint *);
+bool tnng_job_make_reserve(tnng_job *);
+void tnng_job_free_reserve(tnng_job *);
+int tnng_job_begin(tnng_job *, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_job_queue(tnng_job *, bool even_without_thread);
+int tnng_job_wait(tnng_job *, int milliseconds);
+void tnng_job_follow(tnng_job *, tnng_job *then);
 int tnng_job_leave(tnng_op *);
-bool tnng_job_abandon(tnng_op *);
+
+/* endpoint.c */
+tnng_endpoint *tnng_endpoint_new(
+    tnng_socket *, int (*work)(tnng_job *), int (*close)(tnng_job *));
+void tnng_endpoint_hold(tnng_endpoint *);
+void tnng_endpoint_release(tnng_endpoint *);
+void tnng_endpoint_unlink(tnng_endpoint *);
+tnng_endpoint *tnng_endpoint_find(tnng_socket *, uint32_t id, bool is_dialer);
+void tnng_endpoints_free(tnng_socket *);
+int tnng_endpoint_close(
+    tnng_socket *, uint32_t id, bool is_dialer, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_endpoint_code(int code);
+bool tnng_url_has_name(const char *url);
+void tnng_endpoint_note_name(tnng_endpoint *, const char *url);
+bool tnng_names_are_looked_up(void);
+
+/* dial.c: with endpoint_lock held; NULL is every dialer. With pipes_lock held. */
+void tnng_let_dials_begin(tnng_socket *, tnng_endpoint *dialer);
+void tnng_tell_dialer(tnng_socket *, tnng_pipe *);
+
+/* close.c */
+int tnng_run_socket_close(tnng_job *);
 
 /* perf/wakeups.c */
 void tnng_wakes_begin(void);

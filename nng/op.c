@@ -92,6 +92,14 @@ tnng_op *tnng_op_new(tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint
     } else if ((op = calloc(1, sizeof(*op))) == NULL) {
         return NULL;
     }
+    tnng_op_init(op, lane, socket, port, tag);
+    return op;
+}
+
+/* [caller] The same for memory that is there, and zero. */
+void tnng_op_init(
+    tnng_op *op, tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint64_t tag)
+{
     op->tag = tag;
     if (port != NULL) {
         tnng_port_hold(port);
@@ -105,7 +113,6 @@ tnng_op *tnng_op_new(tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint
         tnng_socket_hold(socket);
         op->socket = socket;
     }
-    return op;
 }
 
 /* [any] Nobody waits for this op any more. */
@@ -137,7 +144,6 @@ void tnng_op_free(tnng_op *op)
         pthread_mutex_unlock(&lane->lock);
         tnng_lane_release(lane);
     } else {
-        free(op->url);
         free(op);
     }
 }
@@ -176,14 +182,13 @@ int tnng_park(tnng_op *op, tnng_result *result)
 int tnng_op_cancel(tnng_op *op)
 {
     tnng_lane *lane = op->lane;
-    bool is_job = op->run != NULL;
     int outcome;
 
     if (tnng_forked()) {
         return TNNG_LEFT; /* it will never end here */
     }
     if (lane == NULL) {
-        outcome = is_job ? tnng_job_leave(op) : tnng_pipe_leave(op);
+        outcome = op->job != NULL ? tnng_job_leave(op) : tnng_pipe_leave(op);
     } else {
         tnng_lock(&lane->lock);
         if (op->stage == OP_FINISHED) {
@@ -200,7 +205,7 @@ int tnng_op_cancel(tnng_op *op)
     } else {
         tnng_count_cancel_pending();
     }
-    if (outcome == TNNG_LEFT && !is_job) {
+    if (outcome == TNNG_LEFT) {
         tnng_op_free(op);
     }
     return outcome;
@@ -216,9 +221,7 @@ void tnng_op_abandon(tnng_op *op)
     if (tnng_forked()) {
         return;
     }
-    if (lane == NULL) {
-        with_nng = op->run != NULL && tnng_job_abandon(op);
-    } else {
+    if (lane != NULL) {
         tnng_lock(&lane->lock);
         with_nng = op->stage == OP_SENDING;
         if (with_nng) {
@@ -227,13 +230,7 @@ void tnng_op_abandon(tnng_op *op)
         }
         pthread_mutex_unlock(&lane->lock);
     }
-    if (!with_nng && op->port == NULL) {
-        /* A job nobody was to hear of, whose caller went before it asked: it is done. */
-        if (op->undo != NULL) {
-            op->undo(op);
-        }
-        tnng_op_free(op);
-    } else if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
+    if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
         if (op->msg != NULL && lane != NULL && lane->desk != NULL) {
             tnng_desk_give_back(lane, -1, op->msg);
         } else if (op->msg != NULL && op->code == 0) {

@@ -7,17 +7,6 @@
 
 #include "internal.h"
 
-static void tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
-{
-    for (tnng_op *op = socket->dialing.first; op != NULL; op = op->next) {
-        if (op->endpoint == pipe->info.dialer) {
-            op->posted |= pipe->connected;
-            op->rejected |= !pipe->connected;
-        }
-    }
-    pthread_cond_broadcast(&socket->pipes_changed);
-}
-
 /* [nng] Before the pipe is used: what can be read of it now, and not any more when it is gone. */
 static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
 {
@@ -64,7 +53,7 @@ static void has_connected(tnng_socket *socket, tnng_pipe *pipe)
     pipe->connected = true;
     socket->connected++;
     tnng_events_tell(socket, TNNG_CONNECTED, pipe);
-    tell_dialer(socket, pipe);
+    tnng_tell_dialer(socket, pipe);
     wake_pipe_waiters(socket);
 }
 
@@ -110,7 +99,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             socket->lost_pipes_sent += sent;
         } else {
             socket->rejected++;
-            tell_dialer(socket, pipe);
+            tnng_tell_dialer(socket, pipe);
         }
     }
     bool alone = socket->connected == 0;

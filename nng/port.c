@@ -57,6 +57,7 @@ static void *ring_python(void *arg)
 {
     tnng_port *port = arg;
 
+    tnng_name_thread("trionng:ring");
     pthread_mutex_lock(&port->lock);
     while (port->token != 0) {
         if (port->alarm) {
@@ -94,7 +95,6 @@ static void ring(tnng_port *port)
 /* [caller] One without a descriptor: it can be waited for with `rung`, in monotonic time. */
 tnng_port *tnng_port_new(void)
 {
-    pthread_condattr_t attributes;
     tnng_port *port = calloc(1, sizeof(*port));
 
     if (port == NULL) {
@@ -103,10 +103,7 @@ tnng_port *tnng_port_new(void)
     port->read_fd = port->write_fd = port->polled_fd = -1;
     atomic_init(&port->refs, 1);
     pthread_mutex_init(&port->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&port->rung, &attributes);
-    pthread_condattr_destroy(&attributes);
+    tnng_cond_init(&port->rung);
     return port;
 }
 

@@ -56,6 +56,13 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
 /* nng aborts a forked child that uses it, so nothing of it is touched there. */
 bool tnng_forked(void) { return atomic_load(&forked); }
 
+/* [caller] Before nng is used: 0, or why it cannot be. */
+int tnng_begin(void)
+{
+    pthread_once(&once, watch_forks);
+    return tnng_forked() ? TNNG_FORKED : tnng_workers_begin();
+}
+
 static size_t header_room(int protocol, bool raw)
 {
     switch (protocol) {
@@ -98,9 +105,8 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     tnng_socket *socket;
     int code;
 
-    pthread_once(&once, watch_forks);
-    if (tnng_forked()) {
-        return TNNG_FORKED;
+    if ((code = tnng_begin()) != 0) {
+        return code;
     }
     if (open == NULL) {
         return NNG_ENOTSUP;
@@ -108,7 +114,11 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     if ((socket = calloc(1, sizeof(*socket))) == NULL) {
         return NNG_ENOMEM;
     }
-    if ((code = open(&socket->nng)) != 0) {
+    tnng_job_init(&socket->close, tnng_run_socket_close, socket, NULL);
+    socket->close.once = true;
+    code = tnng_job_make_reserve(&socket->close) ? open(&socket->nng) : NNG_ENOMEM;
+    if (code != 0) {
+        tnng_job_free_reserve(&socket->close);
         free(socket);
         return code;
     }
@@ -129,7 +139,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     pthread_mutex_init(&socket->pipes_lock, NULL);
     pthread_mutex_init(&socket->owner_lock, NULL);
     pthread_mutex_init(&socket->contexts_lock, NULL);
-    pthread_cond_init(&socket->pipes_changed, NULL);
+    tnng_cond_init(&socket->pipes_changed);
     if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
         (code = tnng_pipes_watch(socket)) != 0) {
         nng_close(socket->nng);
@@ -159,6 +169,8 @@ void tnng_socket_release(tnng_socket *socket)
     if (tnng_forked() || atomic_fetch_sub(&socket->refs, 1) != 1) {
         return;
     }
+    tnng_endpoints_free(socket);
+    tnng_job_free_reserve(&socket->close);
     tnng_table_free(socket);
     tnng_ready_free(socket);
     pthread_mutex_destroy(&socket->lock);

@@ -5,8 +5,10 @@
 
 int tnng_tls_new(bool server, nng_tls_config **config)
 {
-    if (tnng_forked()) {
-        return TNNG_FORKED;
+    int code = tnng_begin();
+
+    if (code != 0) {
+        return code;
     }
     if (TNNG_SIMULATE("NOTLS")) {
         return NNG_ENOTSUP;

@@ -12,14 +12,6 @@
 
 enum { SECOND = 1000000000 };
 
-static int64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t) time.tv_sec * SECOND + time.tv_nsec;
-}
-
 tnng_waiter *tnng_waiter_new(void)
 {
     tnng_waiter *waiter = calloc(1, sizeof(*waiter));
@@ -105,15 +97,9 @@ static int collect(tnng_waiter *waiter)
 static int wait_for_bell(tnng_waiter *waiter, int64_t until)
 {
     tnng_port *port = waiter->port;
-    struct timespec time = {until / SECOND, until % SECOND};
 
     pthread_mutex_lock(&port->lock);
-    while (port->first == NULL) {
-        if (until < 0) {
-            pthread_cond_wait(&port->rung, &port->lock);
-        } else if (pthread_cond_timedwait(&port->rung, &port->lock, &time) == ETIMEDOUT) {
-            break;
-        }
+    while (port->first == NULL && tnng_cond_wait(&port->rung, &port->lock, until)) {
     }
     return collect(waiter);
 }
@@ -129,7 +115,7 @@ static int wait_for_readable(tnng_waiter *waiter, int64_t until, int read_fd, in
     if (port->first == NULL) {
         port->polled_fd = write_fd;
         pthread_mutex_unlock(&port->lock);
-        int64_t left = until < 0 ? 0 : until - now();
+        int64_t left = until < 0 ? 0 : until - tnng_now();
         struct timespec time = {left / SECOND, left % SECOND};
         if (left >= 0) {
             ppoll(&polled, 1, until < 0 ? NULL : &time, NULL);
@@ -172,18 +158,10 @@ int tnng_waiter_leave(tnng_waiter *waiter)
 
 void tnng_waiter_undo(tnng_waiter *waiter)
 {
-    tnng_result *result = &waiter->result;
-
     if (tnng_forked()) {
         return;
     }
-    if (result->code == TNNG_PARKED && result->op->lane == NULL) {
-        /* A job goes on alone, or ends soon by itself: nothing depends on how. */
-        tnng_op_abandon(result->op);
-        tnng_answer(result, NNG_ETIMEDOUT, NULL);
-    } else {
-        tnng_waiter_leave(waiter);
-    }
+    tnng_waiter_leave(waiter);
     settle_messages(waiter);
 }
 
@@ -201,7 +179,7 @@ int tnng_submitted(tnng_port *port, tnng_lane *home, int code)
     if (code == TNNG_PARKED && waiter->patience == 0) {
         code = tnng_waiter_leave(waiter);
     } else if (code == TNNG_PARKED) {
-        code = wait_for_bell(waiter, now() + waiter->patience);
+        code = wait_for_bell(waiter, tnng_now() + waiter->patience);
     } else if (code == 0) {
         waiter->held = waiter->result.msg;
     }

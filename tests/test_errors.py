@@ -60,7 +60,9 @@ TABLE = [
 WITHOUT_CODE = ["EventsLost", "MessageStateError", "UsedAfterFork"]
 # An operating system or transport error with a number no system has, or none.
 FLAGGED = [0x10000000, 0x1FFFFFFF, 0x20000000, 0x20000007, 0x30000001]
-ALL_NAMES = [row[0] for row in TABLE] + WITHOUT_CODE + ["Superseded", "NNGException"]
+ALL_NAMES = (
+    [row[0] for row in TABLE] + WITHOUT_CODE + ["OutOfThreads", "Superseded", "NNGException"]
+)
 SECOND_PARENTS = {parent for row in TABLE for parent in row[3]} | {RuntimeError}
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -134,6 +136,17 @@ def test_error_for_code_of_the_shim_gives_its_class():
     assert forked.code is None
 
 
+def test_error_for_missing_thread_is_a_lack_of_memory_that_names_the_limit():
+    """A thread that cannot be made is NoMemory and an OSError, and says what limits threads."""
+    error = error_for(-6, "open Req0")
+
+    assert type(error) is exceptions.OutOfThreads
+    assert isinstance(error, exceptions.NoMemory)
+    assert isinstance(error, OSError)
+    assert (error.code, error.errno) == (2, errno.EAGAIN)
+    assert "ulimit -u" in str(error)
+
+
 def test_error_for_system_error_has_the_words_of_the_operating_system():
     """NNG_ESYSERR carries an errno, whose text is shown."""
     error = error_for(0x10000000 | errno.EMLINK, "listen", "ipc:///x")
@@ -199,7 +212,7 @@ def test_numbers_of_the_shim_are_those_of_its_header():
     assert int(numbers["TNNG_SUPERSEDED"]) == -2
     assert int(numbers["TNNG_EVENTS_LOST"]) == -5
     assert int(numbers["TNNG_FORKED"]) == -3
-    assert set(_errors.BY_OWN_CODE) == {-2, -3, -5}
+    assert set(_errors.BY_OWN_CODE) == {-2, -3, -5, -6, -7}
 
 
 # The wrong order of calls.

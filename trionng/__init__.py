@@ -46,6 +46,7 @@ from trionng._errors import (
     NotSupported as NotSupported,
     OutOfFiles as OutOfFiles,
     OutOfSpace as OutOfSpace,
+    OutOfThreads as OutOfThreads,
     PermissionDenied as PermissionDenied,
     ProtocolError as ProtocolError,
     ReadOnly as ReadOnly,

@@ -74,6 +74,17 @@ class NoMemory(NNGException, MemoryError):
     _reason = "out of memory"
 
 
+class OutOfThreads(NoMemory, OSError):
+    """Report that the system lets this process make no more threads.
+
+    Nothing has been done; the call can be repeated. What limits them is `ulimit -u`, or the `pids`
+    controller of the process's control group.
+    """
+
+    _os_errno = os_errno.EAGAIN
+    _reason = "a thread is needed and none can be made: see `ulimit -u`, and pids.max of the cgroup"
+
+
 class InvalidOperation(NNGException, ValueError):
     """Report an argument nng cannot use (NNG_EINVAL)."""
 
@@ -332,6 +343,7 @@ BY_OWN_CODE: Final[dict[int, type[NNGException]]] = {
     -2: Superseded,
     -3: UsedAfterFork,
     -5: EventsLost,
+    -6: OutOfThreads,
     -7: MessageStateError,
 }
 

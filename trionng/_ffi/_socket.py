@@ -7,6 +7,7 @@ any; or an error code and the message a send gives back, if any.
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._desk import Desk
@@ -16,6 +17,8 @@ from trionng._ffi._pipes import NativeEvents, NativePipe
 from trionng._ffi._port import PARKED
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trionng._ffi._message import MessageHandle
     from trionng._ffi._port import Port
     from trionng._ffi._types import Answer, Msg
@@ -52,6 +55,12 @@ def closes_end() -> bool:
     """See to it that closing a connection in the middle of a message ends (H1); say if it does."""
     ends: bool = lib.tnng_stops_are_told()
     return ends
+
+
+def threads_needed() -> int:
+    """Say how many threads nng makes when it is first used."""
+    count: int = lib.tnng_threads_needed()
+    return count
 
 
 class SocketCounts(NamedTuple):
@@ -263,8 +272,8 @@ class NativeSocket:
         return _answer(code, port.scratch)
 
     def create_listener(self, url: bytes) -> tuple[int, int]:
-        """Create a listener on a helper thread; Ctrl-C can interrupt a slow name resolution."""
-        return self._listen(url, 0)
+        """Create a listener; Ctrl-C can interrupt a slow name resolution."""
+        return self._listen(partial(lib.tnng_listener_create, self._native, url))
 
     def admit(
         self,
@@ -300,26 +309,22 @@ class NativeSocket:
         return code
 
     def start_listener(self, listener: int) -> int:
-        return self._listen(ffi.NULL, listener)[0]
+        return self._listen(partial(lib.tnng_listener_start, self._native, listener))[0]
 
-    def _listen(self, url: Any, listener: int) -> tuple[int, int]:
-        out_op = ffi.new("tnng_op **")
-        out_id = ffi.new("uint32_t *")
+    def _listen(self, begin: Callable[[Any, Any], int]) -> tuple[int, int]:
+        pending, out = ffi.new("tnng_endpoint **"), ffi.new("uint32_t *")
         try:
-            code = lib.tnng_listen_begin(self._native, url, listener, out_op)
-            if code != 0:
-                return code, 0
-            code = AGAIN
+            code = begin(pending, out)
             while code == AGAIN:
-                code = lib.tnng_listen_wait(out_op, 100, out_id)
+                code = lib.tnng_listener_wait(pending, 100, out)
         except BaseException:
-            # Ctrl-C: the op is there until its answer is.
-            if out_op[0]:
-                lib.tnng_op_abandon(out_op[0])
-            elif url and out_id[0]:
-                self.close_listener(out_id[0], None, 0)
+            # Ctrl-C: the listener is either pending, or there.
+            if pending[0]:
+                lib.tnng_listener_abandon(pending[0])
+            elif out[0]:
+                self.close_listener(out[0], None, 0)
             raise
-        return code, out_id[0]
+        return code, out[0]
 
     def pipes(self) -> list[NativePipe]:
         """List the pipes that are connected now."""

@@ -1,0 +1,182 @@
+/* Dialling. nng_dialer_start blocks until the first attempt has been decided, so it is a job. */
+#include <stdlib.h>
+#include <time.h>
+
+#include "internal.h"
+
+/* How long a dialled connection may take from the transport's handshake to being usable. */
+#define USABLE_WITHIN INT64_C(10000000000) /* nanoseconds */
+
+/* How long after its begin a dial may be closed. */
+#define DIALS_AFTER INT64_C(10000000)
+
+/* [job] With endpoint_lock held. H4: a dialer that is closed when nng has looked it up for a dial,
+ * and has not begun to connect, never ends that dial, and its socket is never closed. So a dial
+ * gets time to get past that moment. One that begins later finds the dialer closed. */
+void tnng_let_dials_begin(tnng_socket *socket, tnng_endpoint *dialer)
+{
+    int64_t wait = 0, now = tnng_now();
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+        int64_t left = each->begun + DIALS_AFTER - now;
+        if ((dialer == NULL || each == dialer) && left > wait) {
+            wait = left;
+        }
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    if (wait > 0) {
+        nanosleep(&(struct timespec){.tv_nsec = wait}, NULL);
+    }
+}
+
+/* [job] C6: before nng 1.6 closing an endpoint while its socket closes drops a reference twice. */
+static int run_close(tnng_job *job)
+{
+    tnng_socket *socket = job->socket;
+    tnng_endpoint *dialer = job->endpoint;
+
+    pthread_mutex_lock(&socket->endpoint_lock);
+    tnng_let_dials_begin(socket, dialer);
+    if (!socket->closed) {
+        nng_dialer_close((nng_dialer){dialer->id}); /* it can only have been closed before */
+    }
+    pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_endpoint_unlink(dialer);
+    return 0;
+}
+
+/* With pipes_lock held. */
+static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
+{
+    tnng_endpoint **link = &socket->dialing;
+
+    while (*link != dialer) {
+        link = &(*link)->next_dialing;
+    }
+    *link = dialer->next_dialing;
+}
+
+/* [job] nng says that a dial succeeded when the handshake of the transport is done. The connection
+ * is usable when its pipe has been added; a peer of another protocol never gets that far. */
+static int run_dial(tnng_job *job)
+{
+    tnng_socket *socket = job->socket;
+    tnng_endpoint *dialer = job->endpoint;
+
+    pthread_mutex_lock(&socket->endpoint_lock);
+    bool closed = socket->closed;
+    pthread_mutex_lock(&socket->pipes_lock);
+    dialer->posted = dialer->rejected = false;
+    dialer->begun = tnng_now();
+    dialer->next_dialing = socket->dialing;
+    socket->dialing = dialer;
+    closed |= dialer->dial_cancelled;
+    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->endpoint_lock);
+    int code = closed ? NNG_ECLOSED : nng_dialer_start((nng_dialer){dialer->id}, 0);
+    code = tnng_endpoint_code(code);
+    int64_t until = tnng_now() + USABLE_WITHIN;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    while (code == 0 && !dialer->posted) {
+        if (dialer->dial_cancelled) {
+            code = NNG_ECANCELED;
+        } else if (dialer->rejected) {
+            code = NNG_EPROTO;
+        } else if (socket->pipes_closed) {
+            code = NNG_ECLOSED;
+        } else if (!tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until)) {
+            code = NNG_ETIMEDOUT;
+        }
+    }
+    if (dialer->dial_cancelled) {
+        code = NNG_ECANCELED; /* the dialer is being closed */
+    }
+    unlink_dialing(socket, dialer);
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return code;
+}
+
+/* [caller] Closing the dialer is what releases a start that blocks. */
+static void interrupt_dial(tnng_job *job)
+{
+    tnng_socket *socket = job->socket;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    job->endpoint->dial_cancelled = true;
+    pthread_cond_broadcast(&socket->pipes_changed);
+    pthread_mutex_unlock(&socket->pipes_lock);
+    tnng_job_queue(&job->endpoint->close, true);
+}
+
+/* [nng] With pipes_lock held. */
+void tnng_tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
+{
+    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+        if (each->id == pipe->info.dialer) {
+            each->posted |= pipe->connected;
+            each->rejected |= !pipe->connected;
+            pthread_cond_broadcast(&socket->pipes_changed);
+        }
+    }
+}
+
+int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
+{
+    nng_dialer dialer = NNG_DIALER_INITIALIZER;
+    tnng_endpoint *endpoint;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if ((endpoint = tnng_endpoint_new(socket, run_dial, run_close)) == NULL) {
+        return NNG_ENOMEM;
+    }
+    endpoint->is_dialer = true;
+    endpoint->work.interrupt = interrupt_dial;
+    tnng_endpoint_note_name(endpoint, url);
+    int code = nng_dialer_create(&dialer, socket->nng, url);
+    if (code == 0) {
+        pthread_mutex_lock(&socket->pipes_lock);
+        *id = endpoint->id = (uint32_t) dialer.id;
+        pthread_mutex_unlock(&socket->pipes_lock);
+    } else {
+        tnng_endpoint_unlink(endpoint);
+        code = tnng_endpoint_code(code);
+    }
+    tnng_endpoint_release(endpoint);
+    return code;
+}
+
+int tnng_dialer_start(tnng_socket *socket, uint32_t id)
+{
+    (void) socket;
+    return tnng_forked() ? TNNG_FORKED : nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
+}
+
+int tnng_dial(tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_endpoint *dialer;
+    int code;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    if ((dialer = tnng_endpoint_find(socket, id, true)) == NULL) {
+        return tnng_submitted(port, NULL, tnng_answer(result, NNG_ECLOSED, NULL));
+    }
+    if (port != NULL && !tnng_owner_enter(socket, port)) {
+        code = tnng_answer(result, NNG_EBUSY, NULL);
+    } else {
+        code = tnng_job_begin(&dialer->work, port, tag, result);
+    }
+    tnng_endpoint_release(dialer);
+    return code;
+}
+
+int tnng_dialer_close(
+    tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    return tnng_endpoint_close(socket, id, true, port, tag, result);
+}

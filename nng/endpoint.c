@@ -1,0 +1,161 @@
+/* The dialers and listeners of a socket: for each a record, which has the memory of all that may
+ * ever be asked of it. It is in the socket's list until nng has closed the endpoint. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "internal.h"
+
+static atomic_int names; /* dialers whose host is a name: nng may be looking it up now */
+
+/* Whether it takes more than nng's own time to find out where that is. */
+bool tnng_url_has_name(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    if (strncmp(url, "tcp", 3) != 0 && strncmp(url, "tls+tcp", 7) != 0) {
+        return strncmp(url, "ws", 2) == 0;
+    }
+    host = host == NULL ? url : host + 3;
+    return *host != '[' && host[strspn(host, "0123456789.*")] != ':';
+}
+
+/* [caller] Once, when it is new. */
+void tnng_endpoint_note_name(tnng_endpoint *endpoint, const char *url)
+{
+    endpoint->has_name = tnng_url_has_name(url);
+    atomic_fetch_add(&names, endpoint->has_name);
+}
+
+bool tnng_names_are_looked_up(void) { return atomic_load(&names) > 0; }
+
+/* [caller] In the socket's list, and one more reference. NULL when there is no memory. */
+tnng_endpoint *tnng_endpoint_new(
+    tnng_socket *socket, int (*work)(tnng_job *), int (*close)(tnng_job *))
+{
+    tnng_endpoint *endpoint = calloc(1, sizeof(*endpoint));
+
+    if (endpoint == NULL) {
+        return NULL;
+    }
+    atomic_init(&endpoint->refs, 2);
+    tnng_job_init(&endpoint->work, work, socket, endpoint);
+    tnng_job_init(&endpoint->close, close, socket, endpoint);
+    endpoint->work.slow = true;
+    endpoint->close.once = true;
+    if (!tnng_job_make_reserve(&endpoint->close)) {
+        free(endpoint);
+        return NULL;
+    }
+    pthread_mutex_lock(&socket->pipes_lock);
+    endpoint->next = socket->endpoints;
+    if (endpoint->next != NULL) {
+        endpoint->next->previous = endpoint;
+    }
+    socket->endpoints = endpoint;
+    endpoint->linked = true;
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return endpoint;
+}
+
+void tnng_endpoint_hold(tnng_endpoint *endpoint) { atomic_fetch_add(&endpoint->refs, 1); }
+
+void tnng_endpoint_release(tnng_endpoint *endpoint)
+{
+    if (atomic_fetch_sub(&endpoint->refs, 1) == 1) {
+        atomic_fetch_sub(&names, endpoint->has_name);
+        tnng_job_free_reserve(&endpoint->work);
+        tnng_job_free_reserve(&endpoint->close);
+        free(endpoint->url);
+        free(endpoint);
+    }
+}
+
+/* [any] nng has closed it, or never made it. */
+void tnng_endpoint_unlink(tnng_endpoint *endpoint)
+{
+    tnng_socket *socket = endpoint->close.socket;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    bool linked = endpoint->linked;
+    if (linked) {
+        if (endpoint->previous != NULL) {
+            endpoint->previous->next = endpoint->next;
+        } else {
+            socket->endpoints = endpoint->next;
+        }
+        if (endpoint->next != NULL) {
+            endpoint->next->previous = endpoint->previous;
+        }
+        endpoint->linked = false;
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    if (linked) {
+        tnng_endpoint_release(endpoint);
+    }
+}
+
+/* [any] A counted reference, or NULL. */
+tnng_endpoint *tnng_endpoint_find(tnng_socket *socket, uint32_t id, bool is_dialer)
+{
+    tnng_endpoint *endpoint;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    for (endpoint = socket->endpoints; endpoint != NULL; endpoint = endpoint->next) {
+        if (endpoint->id == id && endpoint->is_dialer == is_dialer) {
+            tnng_endpoint_hold(endpoint);
+            break;
+        }
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return endpoint;
+}
+
+/* [any] The socket is about to go. */
+void tnng_endpoints_free(tnng_socket *socket)
+{
+    while (socket->endpoints != NULL) {
+        tnng_endpoint_unlink(socket->endpoints);
+    }
+}
+
+/* [caller] Begins a job of an endpoint that may have been closed and forgotten. */
+int tnng_endpoint_close(tnng_socket *socket, uint32_t id, bool is_dialer, tnng_port *port,
+    uint64_t tag, tnng_result *result)
+{
+    tnng_endpoint *endpoint;
+    int code;
+
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    if ((endpoint = tnng_endpoint_find(socket, id, is_dialer)) == NULL) {
+        return tnng_submitted(port, NULL, tnng_answer(result, 0, NULL));
+    }
+    if (port != NULL && !tnng_owner_enter(socket, port)) {
+        code = tnng_answer(result, NNG_EBUSY, NULL);
+    } else {
+        code = tnng_job_begin(&endpoint->close, port, tag, result);
+    }
+    tnng_endpoint_release(endpoint);
+    return code;
+}
+
+/* [any] What became of an endpoint when there are no descriptors left: nng says of a name that it
+ * cannot look up that it is not one. */
+int tnng_endpoint_code(int code)
+{
+    if (code == NNG_EADDRINVAL || (code & NNG_ESYSERR)) {
+        int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 0);
+        if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
+            return NNG_ENOFILES;
+        }
+        if (fd >= 0) {
+            close(fd);
+        }
+    }
+    return code;
+}

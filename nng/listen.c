@@ -1,0 +1,137 @@
+/* Listening. It is synchronous for its caller, but a name is looked up, and a ws server started, by
+ * a helper thread: the caller waits in steps that Ctrl-C can come between. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "internal.h"
+
+/* [job] */
+static int run_close(tnng_job *job)
+{
+    tnng_socket *socket = job->socket;
+    tnng_endpoint *listener = job->endpoint;
+
+    pthread_mutex_lock(&socket->endpoint_lock);
+    if (!socket->closed && listener->id != 0) {
+        nng_listener_close((nng_listener){listener->id});
+    }
+    pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_rules_forget(socket, listener->id);
+    tnng_endpoint_unlink(listener);
+    return 0;
+}
+
+/* [job] [caller] */
+static int run_create(tnng_job *job)
+{
+    tnng_socket *socket = job->socket;
+    tnng_endpoint *listener = job->endpoint;
+    nng_listener made = NNG_LISTENER_INITIALIZER;
+    int code = nng_listener_create(&made, socket->nng, listener->url);
+
+    if (code == 0) {
+        pthread_mutex_lock(&socket->pipes_lock);
+        listener->id = (uint32_t) made.id;
+        pthread_mutex_unlock(&socket->pipes_lock);
+    } else {
+        tnng_endpoint_unlink(listener);
+    }
+    return tnng_endpoint_code(code);
+}
+
+/* [job] [caller] */
+static int run_start(tnng_job *job)
+{
+    nng_listener listener = {job->endpoint->id};
+    nng_sockaddr address;
+
+    if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &address) == 0 &&
+        address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
+        return NNG_EADDRINUSE;
+    }
+    return tnng_endpoint_code(nng_listener_start(listener, 0));
+}
+
+/* [caller] The answer, or NNG_EAGAIN, and then `pending` is waited for. */
+static int begin(tnng_endpoint *listener, bool is_quick, tnng_endpoint **pending)
+{
+    int code = is_quick ? 0 : tnng_job_queue(&listener->work, false);
+
+    if (is_quick || code != 0) {
+        return is_quick ? listener->work.run(&listener->work) : code;
+    }
+    tnng_endpoint_hold(listener);
+    *pending = listener;
+    return NNG_EAGAIN;
+}
+
+int tnng_listener_create(
+    tnng_socket *socket, const char *url, tnng_endpoint **pending, uint32_t *id)
+{
+    tnng_endpoint *listener;
+    int code;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if ((listener = tnng_endpoint_new(socket, run_create, run_close)) == NULL) {
+        return NNG_ENOMEM;
+    }
+    code = NNG_ENOMEM;
+    if ((listener->url = strdup(url)) != NULL) {
+        /* An address needs no lookup, but stands in nng's queue behind those of names. */
+        bool is_quick = !tnng_url_has_name(url) && !tnng_names_are_looked_up();
+        code = begin(listener, is_quick, pending);
+    }
+    if (code == 0) {
+        *id = listener->id;
+    } else if (code != NNG_EAGAIN) {
+        tnng_endpoint_unlink(listener);
+    }
+    tnng_endpoint_release(listener);
+    return code;
+}
+
+int tnng_listener_start(
+    tnng_socket *socket, uint32_t number, tnng_endpoint **pending, uint32_t *id)
+{
+    tnng_endpoint *listener;
+    int code;
+
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    if ((listener = tnng_endpoint_find(socket, number, false)) == NULL) {
+        return NNG_ECLOSED;
+    }
+    listener->work.run = run_start;
+    code = begin(listener, strncmp(listener->url, "ws", 2) != 0, pending);
+    *id = code == NNG_EAGAIN ? 0 : number;
+    tnng_endpoint_release(listener);
+    return code;
+}
+
+int tnng_listener_wait(tnng_endpoint **pending, int milliseconds, uint32_t *id)
+{
+    tnng_endpoint *listener = *pending;
+    int code = tnng_job_wait(&listener->work, milliseconds);
+
+    if (code != NNG_EAGAIN) {
+        *id = listener->id;
+        *pending = NULL;
+        tnng_endpoint_release(listener);
+    }
+    return code;
+}
+
+void tnng_listener_abandon(tnng_endpoint *listener)
+{
+    tnng_job_follow(&listener->work, &listener->close);
+    tnng_endpoint_release(listener);
+}
+
+int tnng_listener_close(
+    tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    return tnng_endpoint_close(socket, id, false, port, tag, result);
+}

@@ -1,0 +1,406 @@
+/* Helper threads. Calls of nng that may block (dialling, closing, looking up names) are jobs: a
+ * helper thread runs them, and the calls that wait for a job finish like every other operation.
+ *
+ * The memory of a job is part of the socket or endpoint it belongs to, and two threads are made
+ * with the first socket and stay: a close needs nothing that may be missing when its time has come.
+ *
+ * Jobs are of two kinds. A prompt one (a close) usually takes a millisecond, but on an old nng it
+ * may hang for good. A slow one (a dial, a lookup) may take minutes. Two rules keep them from
+ * starving each other. A slow job begins only while another thread stands by. A thread that leaves
+ * nobody standing by first makes another; the threads beyond the first two end when they are idle.
+ * So that a burst of closes does not make a thread each, no more than four prompt jobs run at once,
+ * unless one has waited for 50 ms: then those that run are taken for stuck. */
+#include <stdlib.h>
+
+#include "internal.h"
+
+enum { STAYING = 2, PROMPT_AT_ONCE = 4 };
+
+#define IMPATIENT_AFTER INT64_C(50000000) /* nanoseconds */
+#define STUCK_AFTER     INT64_C(1000000000)
+
+typedef struct {
+    tnng_job *first, *last;
+    int count;
+} queue;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of this, and every job */
+static pthread_cond_t job_queued, job_ended;             /* in monotonic time */
+static queue prompt, slow;
+static tnng_job *running;  /* prompt jobs */
+static int running_prompt; /* so many */
+static int threads, idle;  /* a thread that is being made is idle already */
+static bool ready;         /* the first threads are there */
+
+static void append(queue *to, tnng_job *job)
+{
+    job->next = NULL;
+    if (to->last == NULL) {
+        to->first = job;
+    } else {
+        to->last->next = job;
+    }
+    to->last = job;
+    to->count++;
+}
+
+static void take(queue *from, tnng_job *job)
+{
+    tnng_job **link = &from->first, *before = NULL;
+
+    while (*link != job) {
+        before = *link;
+        link = &before->next;
+    }
+    *link = job->next;
+    if (from->last == job) {
+        from->last = before;
+    }
+    from->count--;
+}
+
+static void *work(void *);
+
+/* With the lock held. */
+static bool add_thread(void)
+{
+    threads++;
+    idle++;
+    if (tnng_run_thread(work, NULL)) {
+        return true;
+    }
+    threads--;
+    idle--;
+    return false;
+}
+
+/* With the lock held: threads whose job will end soon, as far as one can tell. */
+static int count_prompt_threads(void)
+{
+    int count = idle;
+    int64_t now = tnng_now();
+
+    for (tnng_job *job = running; job != NULL; job = job->next) {
+        count += now - job->since < STUCK_AFTER;
+    }
+    return count;
+}
+
+/* [job] With the lock held: what this thread is to do, or NULL; then `until` says how long to wait
+ * for it, where that matters. */
+static tnng_job *next_job(int64_t *until)
+{
+    tnng_job *job = prompt.first;
+
+    *until = -1;
+    if (job != NULL) {
+        int64_t impatient = job->since + IMPATIENT_AFTER;
+        if (running_prompt < PROMPT_AT_ONCE || tnng_now() >= impatient) {
+            take(&prompt, job);
+            return job;
+        }
+        *until = impatient;
+    }
+    if (slow.first != NULL && idle > 1) {
+        job = slow.first;
+        take(&slow, job);
+        return job;
+    }
+    return NULL;
+}
+
+/* With the lock held. */
+static void begin_running(tnng_job *job)
+{
+    job->stage = JOB_RUNNING;
+    job->since = tnng_now();
+    if (!job->slow) {
+        job->next = running;
+        running = job;
+        running_prompt++;
+    }
+}
+
+/* With the lock held. */
+static void finish_waiting(tnng_job *job, int code)
+{
+    for (tnng_op *op; (op = job->waiting.first) != NULL;) {
+        tnng_ops_remove(&job->waiting, op);
+        tnng_op_finish(op, code, NULL);
+    }
+    pthread_cond_broadcast(&job_ended);
+}
+
+static void enqueue(tnng_job *);
+
+/* With the lock held; the owner of the job is still held. */
+static void end_running(tnng_job *job, int code)
+{
+    if (!job->slow) {
+        tnng_job **link = &running;
+        while (*link != job) {
+            link = &(*link)->next;
+        }
+        *link = job->next;
+        running_prompt--;
+    }
+    job->code = code;
+    job->stage = job->once ? JOB_DONE : JOB_IDLE;
+    if (job->then != NULL && job->then->stage == JOB_IDLE) {
+        enqueue(job->then);
+    }
+    job->then = NULL;
+    finish_waiting(job, code);
+}
+
+static void release_owner(tnng_socket *socket, tnng_endpoint *endpoint)
+{
+    if (endpoint != NULL) {
+        tnng_endpoint_release(endpoint);
+    }
+    tnng_socket_release(socket);
+}
+
+/* [job] */
+static void *work(void *unused)
+{
+    tnng_job *job;
+    int64_t until;
+
+    (void) unused;
+    tnng_name_thread("trionng:helper");
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        if ((job = next_job(&until)) == NULL) {
+            if (idle > STAYING) {
+                break;
+            }
+            tnng_cond_wait(&job_queued, &lock, until);
+            continue;
+        }
+        tnng_socket *socket = job->socket;
+        tnng_endpoint *endpoint = job->endpoint;
+        begin_running(job);
+        if (--idle == 0) {
+            add_thread(); /* without one, what comes now waits until this job has ended */
+        } else if (prompt.first != NULL || slow.first != NULL) {
+            pthread_cond_signal(&job_queued);
+        }
+        pthread_mutex_unlock(&lock);
+        int code = job->run(job);
+        pthread_mutex_lock(&lock);
+        end_running(job, code);
+        idle++;
+        pthread_mutex_unlock(&lock);
+        release_owner(socket, endpoint);
+        pthread_mutex_lock(&lock);
+    }
+    threads--;
+    idle--;
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+/* With the lock held. */
+static void enqueue(tnng_job *job)
+{
+    tnng_socket_hold(job->socket);
+    if (job->endpoint != NULL) {
+        tnng_endpoint_hold(job->endpoint);
+    }
+    job->stage = JOB_QUEUED;
+    job->since = tnng_now();
+    append(job->slow ? &slow : &prompt, job);
+    pthread_cond_signal(&job_queued);
+}
+
+/* With the lock held: whether one more job of this kind will be run; makes a thread if need be. */
+static bool has_thread_for(const tnng_job *job)
+{
+    int spoken_for = slow.count + (job->slow ? 1 : 0);
+
+    return idle > spoken_for || add_thread() || count_prompt_threads() > spoken_for;
+}
+
+void tnng_job_init(
+    tnng_job *job, int (*run)(tnng_job *), tnng_socket *socket, tnng_endpoint *endpoint)
+{
+    *job = (tnng_job){.run = run, .socket = socket, .endpoint = endpoint};
+}
+
+/* [caller] An op that may wait for a job: its own, made with it, or another. */
+static tnng_op *op_for(tnng_job *job, tnng_port *port, uint64_t tag)
+{
+    tnng_op *op = atomic_exchange(&job->reserve, NULL);
+
+    if (op == NULL) {
+        return tnng_op_new(NULL, job->socket, port, tag);
+    }
+    tnng_op_init(op, NULL, job->socket, port, tag);
+    return op;
+}
+
+bool tnng_job_make_reserve(tnng_job *job)
+{
+    tnng_op *op = calloc(1, sizeof(*op));
+
+    atomic_store(&job->reserve, op);
+    return op != NULL;
+}
+
+/* [any] The memory of the job is about to go. */
+void tnng_job_free_reserve(tnng_job *job) { free(atomic_exchange(&job->reserve, NULL)); }
+
+/* With the lock held: TNNG_PARKED when the job is under way. */
+static int queue_job(tnng_job *job, bool even_without_thread)
+{
+    if (job->stage == JOB_DONE) {
+        return job->code;
+    }
+    if (job->stage == JOB_IDLE) {
+        if (!has_thread_for(job) && !even_without_thread) {
+            return TNNG_NO_THREADS;
+        }
+        enqueue(job);
+    }
+    return TNNG_PARKED;
+}
+
+/* [caller] Queues the job, unless it is under way or has been done, and nobody waits for it. One
+ * that is queued without a thread runs as soon as one can be had. */
+int tnng_job_queue(tnng_job *job, bool even_without_thread)
+{
+    pthread_mutex_lock(&lock);
+    int code = queue_job(job, even_without_thread);
+    pthread_mutex_unlock(&lock);
+    return code == TNNG_PARKED ? 0 : code;
+}
+
+/* [caller] The same, and waits for its end, when there is a port; then the call has been counted as
+ * parked. */
+int tnng_job_begin(tnng_job *job, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    tnng_op *op;
+
+    if (port == NULL) {
+        return tnng_answer(result, tnng_job_queue(job, true), NULL);
+    }
+    if ((op = op_for(job, port, tag)) == NULL) {
+        tnng_owner_leave(job->socket);
+        return tnng_submitted(port, NULL, tnng_answer(result, NNG_ENOMEM, NULL));
+    }
+    pthread_mutex_lock(&lock);
+    int code = queue_job(job, false);
+    if (code == TNNG_PARKED) {
+        op->stage = OP_RUNNING;
+        op->job = job;
+        tnng_ops_append(&job->waiting, op);
+        tnng_park(op, result);
+    }
+    pthread_mutex_unlock(&lock);
+    if (code != TNNG_PARKED) {
+        tnng_op_free(op);
+        tnng_answer(result, code, NULL);
+    }
+    return tnng_submitted(port, NULL, code);
+}
+
+/* [caller] As soon as the job is over, or now. */
+void tnng_job_follow(tnng_job *job, tnng_job *then)
+{
+    pthread_mutex_lock(&lock);
+    if (job->stage == JOB_QUEUED || job->stage == JOB_RUNNING) {
+        job->then = then;
+    } else if (then->stage == JOB_IDLE) {
+        has_thread_for(then);
+        enqueue(then);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* [caller] NNG_EAGAIN: not yet. */
+int tnng_job_wait(tnng_job *job, int milliseconds)
+{
+    int64_t until = tnng_now() + milliseconds * INT64_C(1000000);
+
+    pthread_mutex_lock(&lock);
+    while ((job->stage == JOB_QUEUED || job->stage == JOB_RUNNING) &&
+           tnng_cond_wait(&job_ended, &lock, until)) {
+    }
+    bool ended = job->stage != JOB_QUEUED && job->stage != JOB_RUNNING;
+    int code = ended ? job->code : NNG_EAGAIN;
+    pthread_mutex_unlock(&lock);
+    return code;
+}
+
+/* [caller] The job goes on without this call. One that no thread will ever begin is not left to
+ * itself: the call ends with TNNG_NO_THREADS. */
+int tnng_job_leave(tnng_op *op)
+{
+    tnng_job *unqueued = NULL, *job;
+    tnng_socket *socket = NULL;
+    tnng_endpoint *endpoint = NULL;
+    int outcome = TNNG_LEFT;
+
+    pthread_mutex_lock(&lock);
+    if (op->stage == OP_FINISHED) {
+        pthread_mutex_unlock(&lock);
+        return TNNG_LATE;
+    }
+    job = op->job;
+    socket = job->socket;
+    endpoint = job->endpoint;
+    if (job->stage == JOB_QUEUED && (job->slow || !has_thread_for(job))) {
+        take(job->slow ? &slow : &prompt, job);
+        job->stage = JOB_IDLE;
+        unqueued = job;
+    }
+    if (unqueued != NULL && !job->slow) {
+        finish_waiting(job, TNNG_NO_THREADS);
+        outcome = TNNG_LATE;
+    } else {
+        tnng_ops_remove(&job->waiting, op);
+        tnng_socket_hold(socket);
+        if (endpoint != NULL) {
+            tnng_endpoint_hold(endpoint);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    if (unqueued != NULL) {
+        release_owner(socket, endpoint);
+    }
+    if (outcome == TNNG_LEFT) {
+        if (job->interrupt != NULL && unqueued == NULL) {
+            job->interrupt(job);
+        }
+        release_owner(socket, endpoint);
+    }
+    return outcome;
+}
+
+/* [caller] Before nng is first used: all threads that are needed, or TNNG_NO_THREADS, and then it
+ * can be asked again. */
+int tnng_workers_begin(void)
+{
+    static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
+    static bool conditions_made;
+
+    pthread_mutex_lock(&once_lock);
+    if (!conditions_made) {
+        tnng_cond_init(&job_queued);
+        tnng_cond_init(&job_ended);
+        conditions_made = true;
+    }
+    if (!ready) {
+        pthread_mutex_lock(&lock);
+        bool made = true;
+        while (made && threads < STAYING) {
+            made = add_thread();
+        }
+        pthread_mutex_unlock(&lock);
+        ready = made && tnng_threads_can_be_made(tnng_threads_needed());
+    }
+    bool begun = ready;
+    pthread_mutex_unlock(&once_lock);
+    return begun ? 0 : TNNG_NO_THREADS;
+}
