@@ -181,12 +181,8 @@ class Core(Calls, TakesNames, Generic[D, L]):
         self._closed_endpoints: deque[DialerCore | ListenerCore] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
-            reason = (
-                f"libnng needs {_ffi.threads_needed()} threads, and they cannot be made: see "
-                "`ulimit -u`, and pids.max of the cgroup"
-            )
             attempted = f"open {type(self).__name__}{' raw' if raw else ''}"
-            raise error_for(code, attempted, None, reason if code == _ffi.NO_THREADS else None)
+            raise error_for(code, attempted, None, _ffi.why_not_begun(code))
         self._native = native
         self._closed = self._gone = False
         code, lane = native.open_lane(context=False)

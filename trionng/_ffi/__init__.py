@@ -32,7 +32,6 @@ from trionng._ffi._port import (
     GONE as GONE,
     LATE as LATE,
     LEFT as LEFT,
-    NO_THREADS as NO_THREADS,
     NULL as NULL,
     PARKED as PARKED,
     SENT as SENT,
@@ -61,7 +60,7 @@ from trionng._ffi._socket import (
     hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
     pair0_leaks as pair0_leaks,
-    threads_needed as threads_needed,
+    why_not_begun as why_not_begun,
 )
 from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
 from trionng._ffi._types import (

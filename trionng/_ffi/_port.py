@@ -17,7 +17,6 @@ SUPERSEDED: int = lib.TNNG_SUPERSEDED
 FORKED: int = lib.TNNG_FORKED
 SENT: int = lib.TNNG_SENT
 GONE: int = lib.TNNG_GONE
-NO_THREADS: int = lib.TNNG_NO_THREADS
 
 LEFT: int = lib.TNNG_LEFT
 ASKED: int = lib.TNNG_ASKED

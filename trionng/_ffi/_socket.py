@@ -57,10 +57,14 @@ def closes_end() -> bool:
     return ends
 
 
-def threads_needed() -> int:
-    """Say how many threads nng makes when it is first used."""
-    count: int = lib.tnng_threads_needed()
-    return count
+def why_not_begun(code: int) -> str | None:
+    """Say what is missing when nng is first used, as far as it is threads."""
+    if code != lib.TNNG_NO_THREADS:
+        return None
+    return (
+        f"libnng needs {lib.tnng_threads_needed()} threads, and they cannot be made: see "
+        "`ulimit -u`, and pids.max of the cgroup"
+    )
 
 
 class SocketCounts(NamedTuple):
