@@ -196,6 +196,7 @@ async def serve_pipes(
         async def echo(connection):
             async for data in connection:
                 await connection.send(data)
+
         await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
     """
     check_async("serve_pipes", handler)
