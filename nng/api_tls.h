@@ -18,3 +18,6 @@ const void *tnng_tls_of(int on, uint32_t id);
 
 /* Whether strangers may reach a ws listener of this libnng (S3). */
 bool tnng_ws_is_hardened(void);
+/* Whether the server name "\1example.org" of a client's configuration is sent and not checked, and
+ * "\1" neither. */
+bool tnng_tls_sends_unchecked_names(void);

@@ -25,6 +25,7 @@ FLOORS = {
         "_endpoints",
         "_pipes",
         "_tls",
+        "_pem",
         "_addresses",
         "_admission",
         "_statistics",

@@ -7,22 +7,25 @@ import datetime
 import logging
 import ssl
 import struct
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import trio
-from _certificates import STRANGER, TRUSTED, client, identity, server
+import trustme
+from _certificates import CA, STRANGER, TRUSTED, client, identity, server
 from _processes import PYTHON, other_process
 from _sp import REQ0, greeting
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import trionng
 from trionng import TLSConfig, _ffi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
 
 SECONDS = 20
@@ -688,13 +691,36 @@ BAD_CONFIGS: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
     "name type": (TypeError, "server_name", lambda: client(server_name=b"x")),
     "empty name": (trionng.InvalidOperation, "255", lambda: client(server_name="")),
     "long name": (trionng.InvalidOperation, "255", lambda: client(server_name="a" * 256)),
+    "passwd alone": (
+        trionng.InvalidOperation, "passwd is for", lambda: TLSConfig(0, passwd="x"),
+    ),
+    "name of a URL": (
+        trionng.InvalidOperation, "no name of a host", lambda: client(server_name="https://x"),
+    ),
+    "bool for mode": (trionng.InvalidOperation, "not True", lambda: TLSConfig(True)),
+    "bool for auth mode": (
+        trionng.InvalidOperation, "AUTH_MODE", lambda: TLSConfig(0, auth_mode=True),
+    ),
+    "no files": (trionng.InvalidOperation, "no file", lambda: TLSConfig(0, ca_files=[])),
+    "int for files": (TypeError, "ca_files: a path", lambda: TLSConfig(0, ca_files=5)),
+    "path in a string": (
+        trionng.CryptoError, "ca_string: .*ca_files", lambda: TLSConfig(0, ca_string="ca.pem"),
+    ),
+    "authority is a key": (
+        trionng.CryptoError, "but a private key", lambda: TLSConfig(0, ca_string=KEY),
+    ),
+    "swapped": (
+        trionng.CryptoError, "own_cert_string.*changed places",
+        lambda: TLSConfig(1, own_cert_string=KEY, own_key_string=CERT),
+    ),
     "name unchecked": (
         trionng.InvalidOperation, "check_hostname",
         lambda: client(server_name="x", check_hostname=False),
     ),
     "no such file": (FileNotFoundError, "nowhere", lambda: TLSConfig(0, ca_files="/nowhere")),
     "no such own file": (
-        trionng.NoEntry, "nowhere", lambda: TLSConfig(1, cert_key_file="/nowhere"),
+        trionng.NoEntry, "cert_key_file /nowhere: there is no",
+        lambda: TLSConfig(1, cert_key_file="/nowhere"),
     ),
 }  # fmt: skip
 
@@ -712,6 +738,295 @@ def test_config_with_a_wrong_password_says_so(files: dict[str, Path], password: 
     """A locked key and the wrong password are told from a connection that fails."""
     with pytest.raises(trionng.CryptoError, match="passwd"):
         TLSConfig.server(cert_key_file=files["locked"], passwd=password)
+
+
+def as_formats(key: bytes, password: bytes) -> dict[str, bytes]:
+    """Return a key in the formats that programs write, most of them encrypted."""
+    private = serialization.load_pem_private_key(key, None)
+    locked = serialization.BestAvailableEncryption(password)
+    pem, der = serialization.Encoding.PEM, serialization.Encoding.DER
+    formats = serialization.PrivateFormat
+    return {
+        "plain pkcs8": private.private_bytes(pem, formats.PKCS8, serialization.NoEncryption()),
+        "traditional": private.private_bytes(pem, formats.TraditionalOpenSSL, locked),
+        "pkcs8": private.private_bytes(pem, formats.PKCS8, locked),
+        "openssh": private.private_bytes(pem, formats.OpenSSH, serialization.NoEncryption()),
+        "der": private.private_bytes(der, formats.PKCS8, serialization.NoEncryption()),
+        "public": private.public_key().public_bytes(
+            pem, serialization.PublicFormat.SubjectPublicKeyInfo
+        ),
+    }
+
+
+ED25519 = ed25519.Ed25519PrivateKey.generate().private_bytes(
+    serialization.Encoding.PEM,
+    serialization.PrivateFormat.PKCS8,
+    serialization.NoEncryption(),
+)
+# How the key is kept, the password that is given, and what is said: None is nothing.
+KEYS = {
+    "plain": ("plain pkcs8", None, None),
+    "plain with a password": ("plain pkcs8", "x", None),
+    "traditional": ("traditional", "open sesame", None),
+    "traditional, wrong": ("traditional", "wrong", "passwd does not fit"),
+    "traditional, none": ("traditional", None, "encrypted: give its passwd"),
+    "pkcs8, wrong": ("pkcs8", "wrong", "passwd does not fit"),
+    "pkcs8, none": ("pkcs8", None, "encrypted: give its passwd"),
+    "openssh": ("openssh", None, "ssh-keygen -p -m PEM"),
+    "der": ("der", None, "DER, and PEM is needed"),
+    "public": ("public", None, "but a public key"),
+    "ed25519": ("ed25519", None, "not Ed25519"),
+}
+
+
+@pytest.mark.parametrize("case", KEYS)
+def test_config_with_a_key_of_any_format_takes_it_or_says_what_to_do(case: str) -> None:
+    """Formats that Mbed TLS does not read are told from wrong passwords, and from each other."""
+    form, password, words = KEYS[case]
+    key = {**as_formats(KEY, b"open sesame"), "ed25519": ED25519}[form]
+
+    def make() -> TLSConfig:
+        return TLSConfig.server(own_cert_string=CERT, own_key_string=key, passwd=password)
+
+    if words is None:
+        assert "1 own" in repr(make())
+        return
+    with pytest.raises((trionng.CryptoError, trionng.InvalidOperation), match=words) as caught:
+        make()
+    assert "own_key_string" in str(caught.value)
+    assert "open sesame" not in str(caught.value)
+
+
+def test_config_with_an_aes_key_in_pkcs8_reads_it_or_says_how_to_write_it() -> None:
+    """Mbed TLS 2 knows no AES there: the right password is not said to be wrong."""
+    key = as_formats(KEY, b"open sesame")["pkcs8"]
+    try:
+        TLSConfig.server(own_cert_string=CERT, own_key_string=key, passwd="open sesame")
+    except trionng.CryptoError as error:
+        said = str(error)
+    else:
+        return  # a later Mbed TLS
+
+    assert "openssl rsa -aes256 -traditional" in said
+    assert "does not fit" not in said
+
+
+ALIENS = {
+    "another": lambda: identity("another")[1],
+    "another kind": lambda: trustme.CA().issue_cert(
+        "x", key_type=trustme.KeyType.RSA
+    ).private_key_pem.bytes(),
+    "encrypted": lambda: as_formats(identity("another")[1], b"x")["traditional"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALIENS)
+@pytest.mark.parametrize("way", ["strings", "file", "setter", "setter of a file"])
+def test_config_with_the_key_of_another_certificate_is_refused(
+    case: str, way: str, tmp_path: Path
+) -> None:
+    """A key that does not belong to the certificate is found before any handshake."""
+    key = ALIENS[case]()
+    path = tmp_path / "own.pem"
+    path.write_bytes(CERT + key)
+    config = server()
+    before = repr(config)
+    ways: dict[str, Callable[[], object]] = {
+        "strings": lambda: TLSConfig.server(own_cert_string=CERT, own_key_string=key, passwd="x"),
+        "file": lambda: TLSConfig(1, cert_key_file=path, passwd="x"),
+        "setter": lambda: config.set_own_cert(CERT, key, "x"),
+        "setter of a file": lambda: config.set_cert_key_file(path, "x"),
+    }
+
+    with pytest.raises(trionng.CryptoError, match="does not belong to the certificate"):
+        ways[way]()
+    assert repr(config) == before
+
+
+@pytest.mark.parametrize("kind", ["RSA", "ECDSA"])
+def test_config_with_a_chain_and_text_around_it_is_taken(kind: str) -> None:
+    """Bundles as authorities hand them out pass: the first certificate is the one of the key."""
+    issued = CA.issue_cert("localhost", key_type=trustme.KeyType[kind])
+    chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
+    text = b"subject=CN = localhost\n\n" + chain + CA.cert_pem.bytes() + b"\n# the end\n"
+
+    config = TLSConfig.server(own_cert_string=text, own_key_string=issued.private_key_pem.bytes())
+
+    assert "1 own" in repr(config)
+
+
+def test_config_without_a_file_to_ask_openssl_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where OpenSSL cannot be asked nothing is refused that may be right."""
+
+    def fail(*_: object) -> int:
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr("os.memfd_create", fail)
+
+    assert "1 own" in repr(server())
+
+
+FILES: dict[str, tuple[type[Exception], str]] = {
+    "directory": (trionng.InvalidOperation, "it is a directory"),
+    "missing": (FileNotFoundError, "there is no such file"),
+    "empty": (trionng.InvalidOperation, "it is empty"),
+    "der": (trionng.InvalidOperation, "openssl x509 -inform der"),
+    "no directory": (trionng.InvalidOperation, "Not a directory"),
+    "zero\0byte": (trionng.InvalidOperation, "null byte"),
+    "\udcff": (FileNotFoundError, r"\\udcff: there is no such file"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+@pytest.mark.parametrize(
+    "option", ["ca_files", "cert_key_file", "add_ca_file", "set_cert_key_file"]
+)
+def test_config_with_a_file_that_cannot_be_used_names_option_and_file(
+    case: str, option: str, tmp_path: Path
+) -> None:
+    """What is wrong with a file is an error of trionng with the option in it."""
+    path = str(tmp_path / case)
+    if case == "directory":
+        (tmp_path / case).mkdir()
+    elif case == "empty":
+        (tmp_path / case).touch()
+    elif case == "der":
+        (tmp_path / case).write_bytes(ssl.PEM_cert_to_DER_cert(TRUSTED.decode()))
+    elif case == "no directory":
+        (tmp_path / "file").touch()
+        path = str(tmp_path / "file" / "x")
+    error, words = FILES[case]
+    config = TLSConfig(TLSConfig.MODE_SERVER)
+    use = getattr(config, option, lambda path: TLSConfig(TLSConfig.MODE_SERVER, **{option: path}))
+
+    with pytest.raises(error, match=words) as caught:
+        use(path)
+
+    assert isinstance(caught.value, trionng.NNGException)
+    assert option in str(caught.value)
+    assert str(caught.value).isprintable()
+
+
+async def test_server_name_none_is_the_host_of_the_url_again() -> None:
+    """`set_server_name(None)` takes a name back."""
+    config = client(server_name="elsewhere")
+    config.set_server_name(None)
+
+    assert "server_name" not in repr(config)
+    with trio.fail_after(SECONDS):
+        async with trionng.Pair0() as one, trionng.Pair0() as other:
+            url = one.listen(to_listen("tls+tcp4"), tls_config=server()).url
+            await other.dial(url, tls_config=config, block=True)
+
+
+@pytest.mark.parametrize("wrong", [ssl.create_default_context(), "own.pem", 0])
+async def test_tls_config_of_another_type_is_refused(wrong: object) -> None:
+    """A context of Python's ssl, or a path, is answered with the class that is needed."""
+    url, words = "tls+tcp://localhost:5", "tls_config is a TLSConfig, not"
+    async with trionng.Pair0() as pair:
+        with pytest.raises(TypeError, match=rf"listen tls\+tcp://localhost:5: {words}"):
+            pair.listen(url, tls_config=wrong)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match=rf"dial tls\+tcp://localhost:5: {words}"):
+            await pair.dial(url, tls_config=wrong)  # type: ignore[arg-type]
+
+
+# The name that is sent (SNI).
+
+
+async def sent_name(host: str, config: TLSConfig, scheme: str = "tls+tcp4") -> object:
+    """Return the name a client sends to a server of Python; None is no name."""
+    seen, seen_one = [], trio.Event()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert("localhost").configure_cert(context)
+
+    def see(_: object, name: object, __: object) -> None:
+        seen.append(name)
+        seen_one.set()
+
+    context.sni_callback = see
+
+    async def serve(stream: trio.SocketStream) -> None:
+        with contextlib.suppress(trio.BrokenResourceError):
+            await trio.SSLStream(stream, context, server_side=True).do_handshake()
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery, trionng.Pair0() as pair:
+            listeners = await nursery.start(partial(trio.serve_tcp, serve, 0, host="127.0.0.1"))
+            port = listeners[0].socket.getsockname()[1]
+            url = f"{scheme}://{host}:{port}{'/x' if scheme.startswith('wss') else ''}"
+            await pair.dial(url, tls_config=config, block=False)
+            await seen_one.wait()
+            nursery.cancel_scope.cancel()
+    return seen[0]
+
+
+NO_AUTH_CLIENT = partial(TLSConfig, TLSConfig.MODE_CLIENT, auth_mode=TLSConfig.AUTH_MODE_NONE)
+OPTIONAL = partial(
+    TLSConfig, TLSConfig.MODE_CLIENT, auth_mode=TLSConfig.AUTH_MODE_OPTIONAL, ca_string=TRUSTED
+)
+SENT: dict[str, tuple[str, Callable[[], TLSConfig], object]] = {
+    "checked host": ("localhost", client, "localhost"),
+    "checked name": ("127.0.0.1", lambda: client(server_name="example.org"), "example.org"),
+    "unchecked host": ("localhost", lambda: client(check_hostname=False), "localhost"),
+    "unchecked address": ("127.0.0.1", lambda: client(check_hostname=False), None),
+    "name without verification": (
+        "127.0.0.1", lambda: NO_AUTH_CLIENT(server_name="example.org"), "example.org",
+    ),
+    "host without verification": ("localhost", NO_AUTH_CLIENT, "localhost"),
+    "address without verification": ("127.0.0.1", NO_AUTH_CLIENT, None),
+    "optional": ("localhost", lambda: OPTIONAL(server_name="example.org"), "example.org"),
+    "optional, unchecked": ("localhost", lambda: OPTIONAL(check_hostname=False), "localhost"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SENT)
+async def test_client_sends_the_name_whether_it_checks_it_or_not(case: str) -> None:
+    """A server of many names learns which one is meant, in every mode."""
+    host, make, name = SENT[case]
+    if "unchecked" in case and not _ffi.can_send_unchecked_name():
+        name = None  # a libnng that is a library of its own
+
+    assert await sent_name(host, make()) == name
+
+
+SEND_UNCHECKED = """
+import sys, trio
+sys.path.insert(0, sys.argv[1])
+from test_tls import client, sent_name
+print(trio.run(sent_name, "localhost", client(check_hostname=False)))
+"""
+
+
+@pytest.mark.parametrize("without", ["", "T1"])
+async def test_client_without_the_fix_can_send_no_name_unchecked(without: str) -> None:
+    """Hazard T1 is real on this libnng: nng's own calls send a name only to have it checked."""
+    if not _ffi.can_send_unchecked_name():
+        pytest.skip("a libnng that is a library of its own, where the fix cannot be")
+    with trio.fail_after(SECONDS):
+        async with other_process(
+            *PYTHON, "-c", SEND_UNCHECKED, str(Path(__file__).parent),
+            TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
+        ) as process:  # fmt: skip
+            code, said, errors = await process.end()
+
+    assert (code, errors) == (0, "")
+    assert said.strip() == ("None" if without else "localhost")
+
+
+@pytest.mark.parametrize("who", ["else", "localhost"])
+async def test_dial_with_check_hostname_off_by_name_accepts_any_name(who: str, scheme: str) -> None:
+    """The name that is sent is not checked, and the certificate is."""
+    with trio.fail_after(SECONDS):
+        async with trionng.Pair0() as one, trionng.Pair0() as other, trionng.Pair0() as third:
+            url = one.listen(to_listen(scheme), tls_config=server(identity(who))).url
+            await other.dial(url, tls_config=client(check_hostname=False), block=True)
+            await other.send(b"hello")
+
+            assert await one.recv() == b"hello"
+            assert other.pipes[0].tls_verified
+            stranger = client(check_hostname=False, trust=STRANGER.cert_pem.bytes())
+            with pytest.raises(trionng.CryptoError):
+                await third.dial(url, tls_config=stranger, block=True)
 
 
 def test_config_that_was_refused_a_change_is_as_before(files: dict[str, Path]) -> None:

@@ -106,8 +106,14 @@ class Endpoint:
     def _prepare(self, tls_config: TLSConfig | None, of_socket: TLSConfig | None) -> None:
         """Set before the start what is more than an option."""
         on, number, _ = self._option_target("set tls_config")
+        if tls_config is not None and not isinstance(tls_config, TLSConfig):
+            raise TypeError(
+                f"{self._verb} {shown(self._url)}: tls_config is a TLSConfig, not "
+                f"{type(tls_config).__name__}"
+            )
         if has_tls(self._url):
-            self._tls.append(apply(tls_config or of_socket, on, number, self._url))
+            config = of_socket if tls_config is None else tls_config
+            self._tls.append(apply(config, on, number, self._url))
         elif tls_config is not None:
             raise InvalidOperation(
                 f"{self._verb} {self._url}: tls_config is given, and {self._where.scheme} has no "

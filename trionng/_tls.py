@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import threading
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol, overload
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ from trionng._errors import (
     error_for,
     shown,
 )
+from trionng._pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,16 +36,15 @@ if TYPE_CHECKING:
 _CLIENT, _SERVER = 0, 1
 _NONE, _OPTIONAL, _REQUIRED = 0, 1, 2
 _REVOKED = b"-----BEGIN X509 CRL-----"
+# Sent to the server, and not checked (nng/fixes/tls_hostname.c).
+_UNCHECKED = "\1"
 # Mbed TLS takes no longer name, and nng does not look whether it took it: none would be checked.
 _MAX_NAME = 255
-_ENOENT, _ENOTSUP, _EPERM, _EWRITEONLY, _ECRYPTO = 12, 9, 16, 25, 26
+_ENOTSUP, _EWRITEONLY, _ECRYPTO = 9, 25, 26
 
 NO_AUTH: Final = 0
 NO_TLS: Final = "the libnng in use was built without TLS"
-NO_CERTIFICATE: Final = "there is no PEM certificate in it"
-NO_KEY: Final = (
-    "it takes a PEM certificate and its PEM key; or the key is encrypted, and passwd does not fit"
-)
+ALIEN: Final = "the key does not belong to the certificate"
 
 
 @frozen(repr=False)
@@ -78,9 +78,11 @@ class TLSConfig:
         cert_key_file: one path of a file with own certificate and key.
         passwd: of the own key.
         check_hostname: False lets any server pass whose certificate is trusted, whatever its name.
+            The host of the URL is sent all the same (SNI), as with `AUTH_MODE_NONE`.
 
     Raises:
-        CryptoError: what should be PEM is not, or the password does not fit.
+        CryptoError: what should be PEM is not, or the password does not fit, or the key does not
+            belong to the certificate.
         InvalidOperation: arguments that contradict each other.
         NoEntry: there is no such file.
         NotSupported: the libnng in use was built without TLS.
@@ -106,7 +108,7 @@ class TLSConfig:
         *,
         check_hostname: bool = True,
     ) -> None:
-        if mode not in (_CLIENT, _SERVER):
+        if isinstance(mode, bool) or mode not in (_CLIENT, _SERVER):
             raise InvalidOperation(f"TLSConfig: mode is MODE_CLIENT or MODE_SERVER, not {mode!r}")
         if ca_string is not None and ca_files is not None:
             raise InvalidOperation("TLSConfig: give ca_string or ca_files, not both")
@@ -114,6 +116,8 @@ class TLSConfig:
             raise InvalidOperation("TLSConfig: own_cert_string and own_key_string go together")
         if own_cert_string is not None and cert_key_file is not None:
             raise InvalidOperation("TLSConfig: give own_cert_string or cert_key_file, not both")
+        if passwd is not None and own_key_string is None and cert_key_file is None:
+            raise InvalidOperation("TLSConfig: passwd is for own_key_string or cert_key_file")
         self._recipe = _Recipe(
             mode=mode,
             auth_mode=_REQUIRED if mode == _CLIENT else _NONE,
@@ -123,13 +127,15 @@ class TLSConfig:
         if server_name is not None:
             self.set_server_name(server_name)
         if ca_string is not None:
-            self.set_ca_chain(ca_string)
-        for path in _as_paths(ca_files):
-            self.add_ca_file(path)
+            self._add_chain("TLSConfig: ca_string", as_pem("TLSConfig: ca_string", ca_string), None)
+        for path in as_paths("TLSConfig: ca_files", ca_files):
+            self._add_ca_file("TLSConfig: ca_files", path)
         if own_cert_string is not None and own_key_string is not None:
-            self.set_own_cert(own_cert_string, own_key_string, passwd)
+            cert = as_pem("TLSConfig: own_cert_string", own_cert_string)
+            key = as_pem("TLSConfig: own_key_string", own_key_string)
+            self._add_own("TLSConfig: own_cert_string and own_key_string", cert, key, passwd)
         if cert_key_file is not None:
-            self.set_cert_key_file(cert_key_file, passwd)
+            self._add_cert_key_file("TLSConfig: cert_key_file", cert_key_file, passwd)
         if auth_mode is not None:
             self.set_auth_mode(auth_mode)
 
@@ -205,8 +211,14 @@ class TLSConfig:
             passwd=passwd,
         )
 
-    def set_server_name(self, server_name: str) -> None:
-        """Set the name the server's certificate must have (`nng_tls_config_server_name`)."""
+    def set_server_name(self, server_name: str | None) -> None:
+        """Set the name the server's certificate must have (`nng_tls_config_server_name`).
+
+        None goes back to the default, the host of the URL that is dialled.
+        """
+        if server_name is None:
+            self._recipe = evolve(self._recipe, server_name=None)
+            return
         if not isinstance(server_name, str):
             raise TypeError(f"server_name is a str, not {type(server_name).__name__}")
         if not self._recipe.check_hostname:
@@ -223,14 +235,12 @@ class TLSConfig:
             chain: certificates, PEM.
             crl: what they have revoked, PEM.
         """
-        self._add_chain(
-            "set_ca_chain", _pem("chain", chain), _pem("crl", crl) if crl is not None else None
-        )
+        revoked = None if crl is None else as_pem("set_ca_chain: crl", crl)
+        self._add_chain("set_ca_chain: chain", as_pem("set_ca_chain: chain", chain), revoked)
 
     def add_ca_file(self, path: str | os.PathLike[str]) -> None:
         """Trust the authorities in a file, which is read now (`nng_tls_config_ca_file`)."""
-        chain = _read("add_ca_file", path)
-        self._add_chain(f"add_ca_file {path!s}", chain, chain if _REVOKED in chain else None)
+        self._add_ca_file("add_ca_file", path)
 
     def set_own_cert(
         self, cert: str | bytes, key: str | bytes, passwd: str | bytes | None = None
@@ -239,34 +249,50 @@ class TLSConfig:
 
         A server may have several, for instance for several algorithms: those set before stay.
         """
-        self._add_own("set_own_cert", _pem("cert", cert), _pem("key", key), passwd)
+        own = as_pem("set_own_cert: cert", cert), as_pem("set_own_cert: key", key)
+        self._add_own("set_own_cert", *own, passwd)
 
     def set_cert_key_file(
         self, path: str | os.PathLike[str], passwd: str | bytes | None = None
     ) -> None:
         """Set who we are from a file with both, read now (`nng_tls_config_cert_key_file`)."""
-        both = _read("set_cert_key_file", path)
-        self._add_own(f"set_cert_key_file {path!s}", both, both, passwd)
+        self._add_cert_key_file("set_cert_key_file", path, passwd)
 
     def set_auth_mode(self, mode: int) -> None:
         """Set what is asked of the peer: an `AUTH_MODE_...` (`nng_tls_config_auth_mode`)."""
-        if mode not in (_NONE, _OPTIONAL, _REQUIRED):
+        if isinstance(mode, bool) or mode not in (_NONE, _OPTIONAL, _REQUIRED):
             raise InvalidOperation(f"set_auth_mode: there is no AUTH_MODE_ {mode!r}")
         self._recipe = evolve(self._recipe, auth_mode=mode)
+
+    def _add_ca_file(self, operation: str, path: str | os.PathLike[str]) -> None:
+        chain = read_file(operation, path)
+        revoked = chain if _REVOKED in chain else None
+        self._add_chain(f"{operation} {os.fsdecode(path)}", chain, revoked)
 
     def _add_chain(self, operation: str, chain: bytes, crl: bytes | None) -> None:
         recipe = evolve(self._recipe, chains=(*self._recipe.chains, (chain, crl)))
         code = self._try(operation).add_ca_chain(chain, crl)
         if code != 0:
-            raise error_for(code, operation, reason=NO_CERTIFICATE if code == _ECRYPTO else None)
+            raise error_for(
+                code, operation, reason=why_no_chain(chain, crl) if code == _ECRYPTO else None
+            )
         self._recipe = recipe
 
+    def _add_cert_key_file(
+        self, operation: str, path: str | os.PathLike[str], passwd: str | bytes | None
+    ) -> None:
+        both = read_file(operation, path)
+        self._add_own(f"{operation} {os.fsdecode(path)}", both, both, passwd)
+
     def _add_own(self, operation: str, cert: bytes, key: bytes, passwd: str | bytes | None) -> None:
-        password = None if passwd is None else _text("passwd", passwd)
-        recipe = evolve(self._recipe, own=(*self._recipe.own, (cert, key, password or None)))
-        code = self._try(operation).add_own_cert(cert, key, password or None)
+        password = (None if passwd is None else as_bytes("passwd", passwd)) or None
+        recipe = evolve(self._recipe, own=(*self._recipe.own, (cert, key, password)))
+        code = self._try(operation).add_own_cert(cert, key, password)
         if code != 0:
-            raise error_for(code, operation, reason=NO_KEY if code == _ECRYPTO else None)
+            why = why_no_own(cert, key, password) if code == _ECRYPTO else None
+            raise error_for(code, operation, reason=why)
+        if fit(cert, key, password) == "alien":  # every handshake would fail
+            raise error_for(_ECRYPTO, operation, reason=ALIEN)
         self._recipe = recipe
 
     def _try(self, operation: str) -> _ffi.NativeTLS:
@@ -286,44 +312,11 @@ class TLSConfig:
         return f"<TLSConfig {', '.join(parts)}>"
 
 
-def _as_paths(
-    paths: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None,
-) -> list[str | os.PathLike[str]]:
-    if paths is None:
-        return []
-    return [paths] if isinstance(paths, (str, os.PathLike)) else list(paths)
-
-
-def _text(name: str, value: str | bytes) -> bytes:
-    """Return what C can read to its end."""
-    if not isinstance(value, (str, bytes)):
-        raise TypeError(f"{name} is str or bytes, not {type(value).__name__}")
-    data = value.encode() if isinstance(value, str) else value
-    if b"\0" in data:
-        raise InvalidOperation(f"{name}: it has a zero byte")
-    return data
-
-
-def _pem(name: str, value: str | bytes) -> bytes:
-    data = _text(name, value)
-    if not data:
-        raise InvalidOperation(f"{name}: it is empty")
-    return data
-
-
-def _read(operation: str, path: str | os.PathLike[str]) -> bytes:
-    try:
-        data = Path(path).read_bytes()
-    except FileNotFoundError as error:
-        raise error_for(_ENOENT, f"{operation} {path!s}") from error
-    except PermissionError as error:
-        raise error_for(_EPERM, f"{operation} {path!s}") from error
-    return _pem(str(path), data)
-
-
 def _check_name(what: str, name: str) -> None:
-    if not 0 < len(_text(what, name)) <= _MAX_NAME:
+    if not 0 < len(as_bytes(what, name)) <= _MAX_NAME:
         raise InvalidOperation(f"{what}: a name has 1 to {_MAX_NAME} bytes")
+    if not name.isprintable() or re.search(r"[/\s]", name):
+        raise InvalidOperation(f"{what}: {name!r} is no name of a host, such as example.org")
 
 
 def _new(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
@@ -361,9 +354,10 @@ def apply(config: TLSConfig | None, on: int, number: int, url: str) -> Applied:
     listens = on == _ffi.ON_LISTENER
     operation = "listen" if listens else "dial"
     recipe = _suitable(config, listens, operation, url)
-    name = None
+    checked = None
     if not listens and recipe.auth_mode != _NONE and recipe.check_hostname:
-        name = recipe.server_name or _host(operation, url)
+        checked = recipe.server_name or _host(operation, url)
+    name = checked if listens else checked or _sent_name(recipe, url)
     with _servers_lock:
         for other in list(_servers) if listens and url.startswith("wss") else ():
             if other.native.is_on(on, number):
@@ -374,7 +368,7 @@ def apply(config: TLSConfig | None, on: int, number: int, url: str) -> Applied:
                     "listeners on one wss port share theirs",
                     url=url,
                 )
-        applied = Applied(_cook(recipe, name, operation, url), recipe, name)
+        applied = Applied(_cook(recipe, name, operation, url), recipe, checked)
         code = applied.native.put(on, number)
         if code != 0:
             raise error_for(code, f"{operation}: set tls_config", url)
@@ -404,13 +398,23 @@ def _suitable(config: TLSConfig | None, listens: bool, operation: str, url: str)
     return recipe
 
 
-def _host(operation: str, url: str) -> str:
-    """Return the name to check when there is no server_name."""
+def _host_of(url: str) -> str:
     # nng has source addresses: tls+tcp://source;host:port.
-    host = (urlsplit(url).hostname or "").rpartition(";")[2].rstrip(".")
+    return (urlsplit(url).hostname or "").rpartition(";")[2].rstrip(".")
+
+
+def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
+        return False
+    return True
+
+
+def _host(operation: str, url: str) -> str:
+    """Return the name to check when there is no server_name."""
+    host = _host_of(url)
+    if not _is_address(host):
         _check_name(f"{operation} {url}: the host", host)
         return host
     raise InvalidOperation(
@@ -418,6 +422,16 @@ def _host(operation: str, url: str) -> str:
         "give tls_config a server_name, or check_hostname=False to trust whatever name it has",
         url=url,
     )
+
+
+def _sent_name(recipe: _Recipe, url: str) -> str | None:
+    """Return the name to tell the server (SNI) which is not checked; servers of many names ask."""
+    host = _host_of(url)
+    name = recipe.server_name or ("" if _is_address(host) or len(host) > _MAX_NAME else host)
+    if recipe.auth_mode == _NONE:
+        return name or None
+    # nng has one name for both, and Mbed TLS from 3.6.3 on wants to be told of none, too.
+    return _UNCHECKED + name if _ffi.can_send_unchecked_name() else None
 
 
 def _cook(recipe: _Recipe, name: str | None, operation: str, url: str) -> _ffi.NativeTLS:
@@ -441,6 +455,11 @@ def handshake_reason(applied: Applied) -> str:
         may.append("it has expired or is not valid yet")
         if applied.checked_name is not None:
             may.append(f"it is not for the name {applied.checked_name!r}")
+        elif not applied.recipe.check_hostname and not _ffi.can_send_unchecked_name():
+            may.append(
+                "with Mbed TLS 3.6.3 or later and a libnng that is a library of its own, "
+                "check_hostname=False is not possible: give a server_name"
+            )
     if applied.recipe.own:
         may.append("the peer does not trust our certificate")
     else:

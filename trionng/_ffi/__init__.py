@@ -62,7 +62,11 @@ from trionng._ffi._socket import (
     pair0_leaks as pair0_leaks,
     why_not_begun as why_not_begun,
 )
-from trionng._ffi._tls import NativeTLS as NativeTLS, ws_is_hardened as ws_is_hardened
+from trionng._ffi._tls import (
+    NativeTLS as NativeTLS,
+    can_send_unchecked_name as can_send_unchecked_name,
+    ws_is_hardened as ws_is_hardened,
+)
 from trionng._ffi._types import (
     Answer as Answer,
     Done as Done,

@@ -7,6 +7,12 @@ from trionng._ffi._load import ffi, lib
 ws_is_hardened: bool = lib.tnng_ws_is_hardened()
 
 
+def can_send_unchecked_name() -> bool:
+    """Say whether a server name that begins with \\1 is sent to the server and not checked."""
+    can: bool = lib.tnng_tls_sends_unchecked_names()
+    return can
+
+
 class NativeTLS:
     """One `nng_tls_config`; freed with this object, unless an endpoint still has it.
 
