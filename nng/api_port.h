@@ -38,7 +38,7 @@ enum {
 
 /* exclusive: one event loop owns what waits here; another loop gets NNG_EBUSY. token != 0: no
  * descriptor, every batch calls tnng_ring_python(token) instead. */
-tnng_port *tnng_port_open(bool exclusive, uint64_t token);
+int tnng_port_open(tnng_port **, bool exclusive, uint64_t token);
 int tnng_port_fd(tnng_port *);
 int tnng_port_take(tnng_port *, tnng_result *results, int max);
 void tnng_port_close(tnng_port *);

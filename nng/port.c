@@ -107,27 +107,31 @@ tnng_port *tnng_port_new(void)
     return port;
 }
 
-tnng_port *tnng_port_open(bool exclusive, uint64_t token)
+int tnng_port_open(tnng_port **out, bool exclusive, uint64_t token)
 {
     tnng_port *port = tnng_port_new();
+    int code = 0;
+
     if (port == NULL) {
-        return NULL;
+        return NNG_ENOMEM;
     }
     port->exclusive = exclusive;
     port->token = token;
-    if (token == 0 && tnng_bell_open(&port->read_fd, &port->write_fd) != 0) {
-        tnng_port_release(port);
-        return NULL;
-    }
-    if (token != 0) {
+    if (token == 0) {
+        code = tnng_bell_open(&port->read_fd, &port->write_fd);
+    } else {
         tnng_port_hold(port);
         if (!tnng_run_thread(ring_python, port)) {
             tnng_port_release(port);
-            tnng_port_release(port);
-            return NULL;
+            code = TNNG_NO_THREADS;
         }
     }
-    return port;
+    if (code != 0) {
+        tnng_port_release(port);
+        return code;
+    }
+    *out = port;
+    return 0;
 }
 
 /* [any] Hands a finished call to the loop it belongs to. `op` may be gone when this returns. */

@@ -12,23 +12,38 @@ from trionng._blocking_pipes import Pipe, PipeEvents
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
-from trionng._errors import Closed, Timeout
+from trionng._errors import Closed, NNGException, Timeout, error_for
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
 from trionng._wait_blocking import deadline, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Self
 
+    from trionng._core import AnyCore
+    from trionng._ffi import Answer, Port
     from trionng._tls import TLSConfig
-    from trionng._wait_blocking import Submit
 
 _FOR_EVER = -1
 
 
-def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None, within: float) -> None:
-    if submit is not None and wait_for(submit, within) == ETIMEDOUT:
+def _finish_closing(
+    endpoint: Dialer | Listener,
+    socket: AnyCore,
+    close: Callable[[int, Port, int], Answer],
+    within: float,
+) -> None:
+    try:
+        code = wait_for(partial(close, endpoint._number), within, must_end=True)
+    except NNGException:
+        endpoint._rejoin_socket(socket)
+        raise
+    if code == ETIMEDOUT:
         warnings.warn(f"{endpoint!r}: nng has not closed it in {within} s", stacklevel=3)
+    elif code != 0:
+        raise endpoint._close_failed(socket, code)
 
 
 @final
@@ -41,9 +56,10 @@ class Dialer(DialerCore):
         Args:
             timeout: seconds to wait for nng, which goes on by itself; default 5.
         """
-        core = None if self._closed else self._leave_socket()
-        submit = partial(core._native.close_dialer, self._number) if core else None
-        _finish_closing(self, submit, CLOSE_WITHIN if timeout is None else timeout)
+        socket = None if self._closed else self._leave_socket()
+        if socket is not None:
+            within = CLOSE_WITHIN if timeout is None else timeout
+            _finish_closing(self, socket, socket._native.close_dialer, within)
 
     def __enter__(self) -> Self:
         return self
@@ -62,9 +78,10 @@ class Listener(ListenerCore):
         Args:
             timeout: seconds to wait for nng, which goes on by itself; default 5.
         """
-        core = None if self._closed else self._leave_socket()
-        submit = partial(core._native.close_listener, self._number) if core else None
-        _finish_closing(self, submit, CLOSE_WITHIN if timeout is None else timeout)
+        socket = None if self._closed else self._leave_socket()
+        if socket is not None:
+            within = CLOSE_WITHIN if timeout is None else timeout
+            _finish_closing(self, socket, socket._native.close_listener, within)
 
     def __enter__(self) -> Self:
         return self
@@ -185,6 +202,10 @@ class Socket(Messaging, Core[Dialer, Listener]):
 
         Args:
             timeout: seconds to wait for nng, which goes on by itself; default 5.
+
+        Raises:
+            OutOfThreads: it could not begin; its endpoints are still open, and it can be closed
+                again.
         """
         if self._gone:
             return
@@ -197,14 +218,14 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 except (Timeout, Closed):
                     pass
             self._closed = True
-            code = wait_for(self._native.close, within)
+            code = wait_for(self._native.close, within, must_end=True)
         except BaseException:
             self._abort()
+            self._has_gone()
             raise
-        finally:
-            self._dialers.clear()
-            self._listeners.clear()
-        self._gone = True
+        if code not in (0, ETIMEDOUT):
+            raise error_for(code, f"close {type(self).__name__}", self._where())
+        self._has_gone()
         if code == ETIMEDOUT:
             # What hangs then is nng's one reaper: what closes later may wait as well.
             warnings.warn(

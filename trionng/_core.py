@@ -201,6 +201,11 @@ class Core(Calls, TakesNames, Generic[D, L]):
         self._gone = True
         self._native.close(None, 0)
 
+    def _has_gone(self) -> None:
+        self._gone = True
+        self._dialers.clear()
+        self._listeners.clear()
+
     def _dial_at_once(self, url: str | bytes) -> None:
         """Do what the constructor's `dial=` means in this flavour."""
         raise NotImplementedError

@@ -165,6 +165,14 @@ class Endpoint:
         state = " (closed)" if self._closed else ""
         return f"<{type(self).__name__} {shown(self._url)}{state}>"
 
+    def _close_failed(self, socket: AnyCore, code: int) -> Exception:
+        """Be an open endpoint again: its close did not begin, and can be repeated."""
+        self._rejoin_socket(socket)
+        return error_for(code, f"close {type(self).__name__}", self._url)
+
+    def _rejoin_socket(self, socket: AnyCore) -> None:
+        raise NotImplementedError
+
 
 class DialerCore(Endpoint):
     """Makes one connection at a time, and makes it again when it is lost (`nng_dialer`)."""
@@ -183,6 +191,10 @@ class DialerCore(Endpoint):
             socket._closed_endpoints.append(self)
         return socket
 
+    def _rejoin_socket(self, socket: AnyCore) -> None:
+        self._closed = False
+        socket._dialers[self._number] = self
+
 
 class ListenerCore(Endpoint):
     """Accepts connections (`nng_listener`)."""
@@ -198,6 +210,10 @@ class ListenerCore(Endpoint):
             socket._listeners.pop(self._number, None)
             socket._closed_endpoints.append(self)
         return socket
+
+    def _rejoin_socket(self, socket: AnyCore) -> None:
+        self._closed = False
+        socket._listeners[self._number] = self
 
     def _admit(self, rule: Admission | None) -> None:
         """Set before the start who may connect."""

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
+from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore
+from trionng._errors import NNGException, error_for
 from trionng._messaging import Messaging
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
@@ -18,12 +20,14 @@ from trionng._trio_pipes import Pipe, PipeEvents
 from trionng._wait_trio import checkpoint, finish, wait_for
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from trionng._core import AnyCore
+    from trionng._ffi import Answer, Port
     from trionng._tls import TLSConfig
-    from trionng._wait_trio import Submit
 
 
 @final
@@ -38,10 +42,11 @@ class Dialer(DialerCore):
 
     async def aclose(self) -> None:
         """Stop dialling and drop the connection; a cancellation is raised when that is done."""
-        core = None if self._closed else self._leave_socket()
-        await _finish_closing(
-            self, partial(core._native.close_dialer, self._number) if core else None
-        )
+        socket = None if self._closed else self._leave_socket()
+        if socket is None:
+            await checkpoint()
+        else:
+            await _finish_closing(self, socket, socket._native.close_dialer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -62,10 +67,11 @@ class Listener(ListenerCore):
 
     async def aclose(self) -> None:
         """Accept no more and drop its connections; a cancellation is raised when that is done."""
-        core = None if self._closed else self._leave_socket()
-        await _finish_closing(
-            self, partial(core._native.close_listener, self._number) if core else None
-        )
+        socket = None if self._closed else self._leave_socket()
+        if socket is None:
+            await checkpoint()
+        else:
+            await _finish_closing(self, socket, socket._native.close_listener)
 
     async def __aenter__(self) -> Self:
         return self
@@ -74,11 +80,18 @@ class Listener(ListenerCore):
         await self.aclose()
 
 
-async def _finish_closing(endpoint: Dialer | Listener, submit: Submit | None) -> None:
-    if submit is None:
-        await checkpoint()
-    elif not await finish(submit, CLOSE_WITHIN):
+async def _finish_closing(
+    endpoint: Dialer | Listener, socket: AnyCore, close: Callable[[int, Port, int], Answer]
+) -> None:
+    try:
+        code = await finish(partial(close, endpoint._number), CLOSE_WITHIN)
+    except NNGException:
+        endpoint._rejoin_socket(socket)
+        raise
+    if code == ETIMEDOUT:
         warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
+    elif code != 0:
+        raise endpoint._close_failed(socket, code)
 
 
 class Socket(Messaging, Core[Dialer, Listener]):
@@ -232,6 +245,10 @@ class Socket(Messaging, Core[Dialer, Listener]):
         within 5 s even when nng hangs, with a warning.
 
         Cancellation: closes all the same, then raises.
+
+        Raises:
+            OutOfThreads, OutOfFiles: it could not begin; its endpoints are still open, and it can
+                be closed again.
         """
         if self._gone:
             await checkpoint()
@@ -247,21 +264,28 @@ class Socket(Messaging, Core[Dialer, Listener]):
         except trio.ClosedResourceError:
             pass
         finally:
-            self._closed = True
-            ended = True
-            try:
-                ended = await finish(self._native.close, CLOSE_WITHIN)
-            finally:
-                self._gone = True
-                self._dialers.clear()
-                self._listeners.clear()
-            if not ended:
-                # What hangs then is nng's one reaper: what closes later may wait as well.
-                warnings.warn(
-                    f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s; it goes on trying, and "
-                    "other sockets of this process may be slow to close too",
-                    stacklevel=2,
-                )
+            await self._close()
+
+    async def _close(self) -> None:
+        was_closed, self._closed = self._closed, True
+        try:
+            code = await finish(self._native.close, CLOSE_WITHIN)
+        except NNGException:  # it did not begin
+            self._closed = was_closed
+            raise
+        except BaseException:
+            self._has_gone()
+            raise
+        if code not in (0, ETIMEDOUT):
+            raise error_for(code, f"close {type(self).__name__}", self._where())
+        self._has_gone()
+        if code == ETIMEDOUT:
+            # What hangs then is nng's one reaper: what closes later may wait as well.
+            warnings.warn(
+                f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s; it goes on trying, and "
+                "other sockets of this process may be slow to close too",
+                stacklevel=3,
+            )
 
     async def __aenter__(self) -> Self:
         return self

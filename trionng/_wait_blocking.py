@@ -24,11 +24,13 @@ from collections.abc import Callable
 from typing import Final
 
 from trionng import _ffi
+from trionng._errors import OutOfFiles
 
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 ETIMEDOUT: Final = 5
 MOMENT: Final = 0.001
+STEP: Final = 0.02
 
 
 class _Thread(threading.local):
@@ -64,7 +66,10 @@ class _SignalPipe:
     """What the main thread polls: signals write their numbers, a finished call writes a 0."""
 
     def __init__(self) -> None:
-        self.read_fd, self.write_fd = os.pipe()
+        try:
+            self.read_fd, self.write_fd = os.pipe()
+        except OSError as error:
+            raise OutOfFiles("wait: out of file descriptors") from error
         os.set_blocking(self.read_fd, False)
         os.set_blocking(self.write_fd, False)
         self._pid = os.getpid()
@@ -120,11 +125,22 @@ def deadline(timeout: float | None, option: int) -> float | None:
     return time.monotonic() + timeout
 
 
-def run(waiter: _ffi.Waiter, submit: Submit, until: float | None = None) -> int:
+def _wait_somehow(waiter: _ffi.Waiter, until: float | None) -> int:
+    """Wait in the main thread also when there are no descriptors: in steps."""
+    try:
+        return _wait_with_signals(waiter, until)
+    except OutOfFiles:
+        step = time.monotonic() + STEP
+        return waiter.wait(step if until is None else min(until, step))
+
+
+def run(
+    waiter: _ffi.Waiter, submit: Submit, until: float | None = None, *, must_end: bool = False
+) -> int:
     """Submit an operation and wait for it; its code, ETIMEDOUT when the time was up first.
 
     What it received, and what a send gave back, stays in the waiter. Signal handlers run while it
-    waits.
+    waits. One that must end is also waited for when there are no descriptors.
     """
     if until is not None:
         waiter.be_patient(max(0.0, until - time.monotonic()))
@@ -132,15 +148,20 @@ def run(waiter: _ffi.Waiter, submit: Submit, until: float | None = None) -> int:
     while code == _ffi.PARKED:
         if until is not None and until <= time.monotonic():
             return waiter.leave()
-        code = _wait_with_signals(waiter, until) if thread.is_main else waiter.wait(until)
+        if not thread.is_main:
+            code = waiter.wait(until)
+        elif must_end:
+            code = _wait_somehow(waiter, until)
+        else:
+            code = _wait_with_signals(waiter, until)
     return code
 
 
-def wait_for(submit: Submit, timeout: float | None = None) -> int:
+def wait_for(submit: Submit, timeout: float | None = None, *, must_end: bool = False) -> int:
     """Run an operation that moves no message; None waits for ever."""
     waiter = borrow()
     try:
-        code = run(waiter, submit, deadline(timeout, -1))
+        code = run(waiter, submit, deadline(timeout, -1), must_end=must_end)
         waiter.keep(thread)
     except BaseException:
         give_up(waiter)

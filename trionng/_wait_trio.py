@@ -44,6 +44,7 @@ from trio.lowlevel import (
 )
 
 from trionng import _ffi
+from trionng._errors import OutOfFiles, OutOfThreads
 
 T = TypeVar("T")
 
@@ -87,8 +88,11 @@ class _Port:
         ring = self._ring_token if use_token_bell else None
         try:
             self.native = _ffi.Port(exclusive=True, ring=ring)
-        except OSError:
-            self.native = _ffi.Port(exclusive=True, ring=self._ring_token)
+        except OutOfFiles as missing:
+            try:
+                self.native = _ffi.Port(exclusive=True, ring=self._ring_token)
+            except OutOfThreads:
+                raise missing from None
         self._waiting: dict[int, Task] = {}
         self._leader: Task | None = None
         self.next_tag = itertools.count(1).__next__
@@ -330,16 +334,20 @@ async def wait_for_many(
 
 
 @enable_ki_protection
-async def finish(submit: Submit, within: float) -> bool:
-    """Run an operation that must go on whatever happens to the task; False when it takes too long.
+async def finish(submit: Submit, within: float) -> int:
+    """Run an operation that must go on whatever happens to the task; its code.
 
     It starts before cancellation is looked at, and a cancelled task still waits for it, at most
-    `within` seconds. The cancellation is raised afterwards.
+    `within` seconds: ETIMEDOUT when it takes longer. The cancellation is raised afterwards, unless
+    the operation failed.
     """
     with trio.CancelScope(shield=True, deadline=trio.current_time() + within) as scope:
-        await _current_port().run(submit, _ffi.drop, look=False)
-    await checkpoint_if_cancelled()
-    return not scope.cancelled_caught
+        code, _ = await _current_port().run(submit, _ffi.drop, look=False)
+    if scope.cancelled_caught:
+        code = _ETIMEDOUT
+    if code in (0, _ETIMEDOUT):
+        await checkpoint_if_cancelled()
+    return code
 
 
 async def with_timeout(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from trionng._errors import error_for
 from trionng._ffi._load import ffi, lib
 
 if TYPE_CHECKING:
@@ -54,10 +55,12 @@ class Port:
         if ring is not None:
             self._token = next(_tokens)
             _rings[self._token] = ring
-        self.native: Any = lib.tnng_port_open(exclusive, self._token)
-        if not self.native:
+        out = ffi.new("tnng_port **")
+        code = lib.tnng_port_open(out, exclusive, self._token)
+        if code != 0:
             _rings.pop(self._token, None)
-            raise OSError("no descriptor, thread or memory for an event port")
+            raise error_for(code, "wait")
+        self.native: Any = out[0]
         self.fd: int = lib.tnng_port_fd(self.native)
         self.scratch: Any = ffi.new("tnng_result *")
         self._results = ffi.new("tnng_result[]", BATCH)
