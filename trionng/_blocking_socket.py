@@ -11,7 +11,7 @@ from trionng._blocking_messaging import Messaging
 from trionng._blocking_pipes import Pipe, PipeEvents
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._endpoints import DialerCore, ListenerCore
+from trionng._endpoints import DialerCore, ListenerCore, close_failed
 from trionng._errors import Closed, NNGException, Timeout, error_for
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
@@ -42,7 +42,7 @@ def _finish_closing(
         raise
     if code == ETIMEDOUT:
         warnings.warn(f"{endpoint!r}: nng has not closed it in {within} s", stacklevel=3)
-    elif code != 0:
+    elif close_failed(code):
         raise endpoint._close_failed(socket, code)
 
 
@@ -223,7 +223,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             self._abort()
             self._has_gone()
             raise
-        if code not in (0, ETIMEDOUT):
+        if close_failed(code):
             raise error_for(code, f"close {type(self).__name__}", self._where())
         self._has_gone()
         if code == ETIMEDOUT:

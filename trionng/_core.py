@@ -10,9 +10,9 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-import weakref
 from collections import deque
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
+from weakref import WeakValueDictionary
 
 from trionng import _ffi
 from trionng._arguments import TakesNames
@@ -173,10 +173,8 @@ class Core(Calls, TakesNames, Generic[D, L]):
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
         # Those somebody holds: of a connection there is one object, and none that keeps it.
-        self._pipes: weakref.WeakValueDictionary[int, PipeCore] = weakref.WeakValueDictionary()
-        self._endpoints: weakref.WeakValueDictionary[tuple[int, int], D | L] = (
-            weakref.WeakValueDictionary()
-        )
+        self._pipes: WeakValueDictionary[int, PipeCore] = WeakValueDictionary()
+        self._endpoints: WeakValueDictionary[tuple[int, int], D | L] = WeakValueDictionary()
         # What a late message or event is asked about: where its connection came from.
         self._closed_endpoints: deque[DialerCore | ListenerCore] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
@@ -197,12 +195,11 @@ class Core(Calls, TakesNames, Generic[D, L]):
 
     def _abort(self) -> None:
         """Close in the background: a socket that was never handed to anybody."""
-        self._closed = True
-        self._gone = True
+        self._has_gone()
         self._native.close(None, 0)
 
     def _has_gone(self) -> None:
-        self._gone = True
+        self._closed = self._gone = True
         self._dialers.clear()
         self._listeners.clear()
 

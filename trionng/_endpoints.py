@@ -270,6 +270,14 @@ class ListenerCore(Endpoint):
         self._url = self._where.text
 
 
+_ETIMEDOUT = 5
+
+
+def close_failed(code: int) -> bool:
+    """Say whether a close did not begin; in a forked child there is nothing to close."""
+    return code not in (0, _ETIMEDOUT, _ffi.FORKED)
+
+
 # What nng says of a handshake that failed: ECRYPTO and EPEERAUTH, or what became of the connection
 # when the peer ended it.
 _HANDSHAKE_ENDED = (18, 19, 26, 27, 31)

@@ -11,7 +11,7 @@ import trio
 
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._endpoints import DialerCore, ListenerCore
+from trionng._endpoints import DialerCore, ListenerCore, close_failed
 from trionng._errors import NNGException, error_for
 from trionng._messaging import Messaging
 from trionng._options import INT_MAX, check_int
@@ -90,7 +90,7 @@ async def _finish_closing(
         raise
     if code == ETIMEDOUT:
         warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
-    elif code != 0:
+    elif close_failed(code):
         raise endpoint._close_failed(socket, code)
 
 
@@ -276,7 +276,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         except BaseException:
             self._has_gone()
             raise
-        if code not in (0, ETIMEDOUT):
+        if close_failed(code):
             raise error_for(code, f"close {type(self).__name__}", self._where())
         self._has_gone()
         if code == ETIMEDOUT:

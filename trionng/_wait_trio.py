@@ -345,7 +345,7 @@ async def finish(submit: Submit, within: float) -> int:
         code, _ = await _current_port().run(submit, _ffi.drop, look=False)
     if scope.cancelled_caught:
         code = _ETIMEDOUT
-    if code in (0, _ETIMEDOUT):
+    if code in (0, _ETIMEDOUT, _ffi.FORKED):
         await checkpoint_if_cancelled()
     return code
 
