@@ -107,7 +107,7 @@ def oldest(name: str) -> tuple[Run, dict[str, str]]:
 
 
 def free_threaded(name: str) -> tuple[Run, dict[str, str]]:
-    """Build Python without its GIL from Debian's source package where it is not there yet."""
+    """Build Python without its GIL from Debian's source package unless it is there already."""
     run = in_chroot(name, "sid")
     chroot = Chroot(name, "sid")
     python = "/opt/python/bin/python3"
@@ -123,15 +123,21 @@ def free_threaded(name: str) -> tuple[Run, dict[str, str]]:
             "zlib1g-dev",
             "libsqlite3-dev",
             "libbz2-dev",
-            "liblzma-dev",
+            "liblzma-dev", "xz-utils",
             "libreadline-dev",
             "uuid-dev",
             "dpkg-dev",
         ]
         chroot.install(*needed)
+        # A mirror that no longer has the source package: its tarball can be given.
+        given = os.environ.get("PYTHON_SOURCE")
+        (chroot.root / "opt/source").mkdir(exist_ok=True)
+        if given:
+            shutil.copy(given, chroot.root / "opt/source/python.tar.xz")
+        unpack = "tar -xf python.tar.xz" if given else "apt-get source -q python3.14"
         script = (
-            "mkdir -p /opt/source && cd /opt/source && apt-get source -q python3.14 && "
-            "cd python3.14-* && ./configure -q --disable-gil --prefix=/opt/python && "
+            f"cd /opt/source && {unpack} && cd [Pp]ython*3.14*/ && "
+            "./configure -q --disable-gil --prefix=/opt/python && "
             f"make -s -j{os.cpu_count()} && make -s install"
         )
         chroot.run("sh", "-c", script, check=True, capture=True)
