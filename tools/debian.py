@@ -19,6 +19,7 @@ PACKAGES = ROOT / "build/debian"
 
 # Archived suites have a Release file whose time is over; its signature still counts.
 APT = ["apt-get", "-q", "-o", "Acquire::Check-Valid-Until=false", "-o", "Dpkg::Use-Pty=0"]
+CERTIFICATES = "/root/pip-certificates.crt"  # inside a chroot: this machine's PIP_CERT
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 # Run in a mount namespace of its own, so that nothing stays mounted whatever happens.
@@ -86,10 +87,7 @@ class Chroot:
         config.write_text('Acquire::Check-Valid-Until "false";\n', encoding="utf-8")
         bundle = os.environ.get("PIP_CERT", "")
         if bundle and Path(bundle).exists():
-            inside = self.root / bundle.lstrip("/")
-            inside.parent.mkdir(parents=True, exist_ok=True)
-            if not inside.exists():
-                shutil.copyfile(bundle, inside)
+            shutil.copyfile(bundle, self.root / CERTIFICATES.lstrip("/"))
         if packages:
             self.install(*packages)
 
@@ -115,6 +113,8 @@ class Chroot:
         """Run a command inside, with the pip settings of this machine and no other environment."""
         passed = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         passed.pop("PIP_FIND_LINKS", None)
+        if "PIP_CERT" in passed:
+            passed["PIP_CERT"] = CERTIFICATES
         inside = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": "/root",
