@@ -1,6 +1,7 @@
 """Makes the wheel: libnng linked in, the manylinux tag of this machine's glibc, stripped, abi3.
 
     python tools/make_wheel.py [SUITE]
+    python tools/make_wheel.py --suite     only say which one is shipped
 
 SUITE is the Debian suite whose libnng the wheel carries; `host` takes the one installed here.
 docs/versions.md says which one is shipped and why.
@@ -31,6 +32,9 @@ def check_contents(wheel: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    if arguments == ["--suite"]:
+        print(SHIPPED)
+        return
     suite = arguments[0] if arguments else SHIPPED
     environment = {**os.environ, "TRIONNG_LINK": "static"}
     if suite != "host":
