@@ -1,7 +1,7 @@
 /* A desk: where a Rep0 service takes requests. It is a lane, opened on the socket. */
 
 /* Beside the codes of api_port.h: a draining desk has nothing left to hand out. */
-enum { TNNG_DRAINED = -6 };
+enum { TNNG_DRAINED = -8 };
 
 typedef struct {
     uint64_t received;  /* requests taken from nng */

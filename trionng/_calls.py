@@ -208,7 +208,7 @@ class SendMessage:
         self._core = core
         self._lane = lane
         self._pipe = pipe or msg.pipe
-        self._handle = msg._owned()
+        self._handle = msg._handle
 
     def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         # Only what was addressed to a connection of this very socket goes there.

@@ -15,7 +15,7 @@ from trio.abc import Channel
 from trionng._callables import check_async, not_awaitable
 from trionng._errors import Closed, ConnectionReset, InvalidOperation
 from trionng._services import add_note
-from trionng._wait_trio import checkpoint
+from trionng._wait_trio import checkpoint, real_time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -139,7 +139,7 @@ class _Peers:
                 add_note(exc, f"while serve_pipes served {connection.pipe!r}")
                 raise
             # nng drops what is not written when a connection closes.
-            with trio.move_on_after(_WRITTEN_WITHIN):
+            with real_time_limit(_WRITTEN_WITHIN):
                 await self._socket.flush()
             await connection.aclose()
 

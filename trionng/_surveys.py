@@ -14,7 +14,7 @@ import trio
 from trionng._messaging import ManyReceiving
 from trionng._protocols import Respondent0Core, Surveying, Surveyor0Core, SurveyorContextCore
 from trionng._trio_socket import Context, Dialer, Listener, Socket
-from trionng._wait_trio import checkpoint, with_timeout
+from trionng._wait_trio import checkpoint, look_first, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -108,6 +108,7 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
                 async for reply in replies:
                     print(reply)
         """
+        await look_first()
         async with self.new_context() as context:
             context._last(within)
             await context.send(data)

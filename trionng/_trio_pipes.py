@@ -8,7 +8,7 @@ from trionng._calls import SendMessage
 from trionng._message import Message
 from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
 from trionng._util import check_buffer
-from trionng._wait_trio import checkpoint, wait_for
+from trionng._wait_trio import checkpoint, look_first, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
@@ -57,6 +57,7 @@ class Pipe(PipeCore):
         await self._send_to_peer("send_msg", msg)
 
     async def _send_to_peer(self, operation: str, msg: Message) -> None:
+        await look_first()
         socket = self._may_send(operation)
         submit = SendMessage(socket, socket._lane, msg, self)
         messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour

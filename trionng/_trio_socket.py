@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, final
@@ -17,7 +18,14 @@ from trionng._messaging import Messaging
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
 from trionng._trio_pipes import Pipe, PipeEvents
-from trionng._wait_trio import checkpoint, finish, wait_for
+from trionng._wait_trio import (
+    checkpoint,
+    finish,
+    look_first,
+    real_time_limit,
+    sleep_in_real_time,
+    wait_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +176,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             "tcp_nodelay": tcp_nodelay,
             "tcp_keepalive": tcp_keepalive,
         }
+        await look_first()
         dialer = self._make_dialer(url, options, tls_config)
         try:
             if block is False:
@@ -231,12 +240,13 @@ class Socket(Messaging, Core[Dialer, Listener]):
         Raises:
             Closed: the socket is closed.
         """
-        watch = FlushWatch(self, trio.current_time())
+        # In real time, as nng writes.
+        watch = FlushWatch(self, time.monotonic())
         while True:
             await checkpoint()
-            if watch.is_flushed(trio.current_time()):
+            if watch.is_flushed(time.monotonic()):
                 return
-            await trio.sleep(watch.pause())
+            await sleep_in_real_time(watch.pause())
 
     async def aclose(self) -> None:
         """Close the socket and wake every task that waits on it with `Closed` (`nng_close`).
@@ -259,7 +269,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 and not self._closed
                 and trio.current_effective_deadline() > -math.inf
             ):
-                with trio.move_on_after(self.linger):
+                with real_time_limit(self.linger):
                     await self.flush()
         except trio.ClosedResourceError:
             pass

@@ -10,29 +10,36 @@ shim calls `TrioToken.run_sync_soon` once per batch instead; then nobody leads.
 Rules of this file:
 * Look at cancellation before submitting; after the submit, nothing that can raise comes before the
   operation is either parked in `_waiting` or taken. Ctrl-C is kept out by `enable_ki_protection`.
-* What happened is delivered, even to a cancelled task. What was cancelled raises Trio's own
-  exception. Whether it happened is the shim's word, never a guess from an error code.
+* What happened is delivered, even to a cancelled task. Whether it happened is the shim's word,
+  never a guess from an error code.
+* What did not happen raises Trio's own exception in a task whose cancellation has been asked for,
+  whatever the reason was: a socket that closes in the same pass of the loop, a connection that
+  ends, a newer request. A task without a cancellation gets the error.
 * A parked operation is cancelled, abandoned or collected exactly once.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
-from collections.abc import Awaitable, Callable
+import threading
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import trio
 from outcome import Value
+from sniffio import thread_local as _sniffio
 from trio.lowlevel import (
     Abort,
     RaiseCancelT,
     RunVar,
     Task as Task,
     cancel_shielded_checkpoint as cancel_shielded_checkpoint,
-    checkpoint as checkpoint,
+    checkpoint as _checkpoint,
     checkpoint_if_cancelled,
+    current_clock,
     current_task as current_task,
     current_trio_token,
     enable_ki_protection as enable_ki_protection,
@@ -163,9 +170,12 @@ class _Port:
         if code != _ffi.PARKED:
             if rest:
                 await cancel_shielded_checkpoint()
+            if code != 0:
+                await _prefer_cancelled(op, put_back)
             return code, op
         if poll and _ffi.cancel(op) == _ffi.LEFT:
             await cancel_shielded_checkpoint()
+            await _prefer_cancelled(_ffi.NULL, put_back)
             return _ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
@@ -189,11 +199,15 @@ class _Port:
             if self._leaving:
                 self._close_if_idle()
         code, op = done
-        if raise_cancel is not None and code in (_CANCELED, _ffi.SENT):
-            if op:
-                put_back(op)
-            raise_cancel()
-        return (_ETIMEDOUT if poll and code == _CANCELED else code), op
+        if code != 0:
+            if raise_cancel is not None:
+                if op:
+                    put_back(op)
+                raise_cancel()
+            await _prefer_cancelled(op, put_back)
+            if poll and code == _CANCELED:
+                code = _ETIMEDOUT
+        return code, op
 
     def _count_cancel_taken(self) -> None:
         if trio.current_effective_deadline() == -math.inf:
@@ -247,7 +261,7 @@ class _Port:
                 done = self._collect(tag)
         assert done is not None
         code, msg = done
-        if isinstance(exc, trio.Cancelled) and code not in (_CANCELED, _ffi.SENT):
+        if isinstance(exc, trio.Cancelled) and code == 0:
             return done
         # Ctrl-C was taken from Trio already, so it is raised, even when the operation happened.
         if msg:
@@ -258,6 +272,7 @@ class _Port:
 _port: RunVar[_Port | None] = RunVar("trionng port", default=None)
 
 
+@enable_ki_protection
 def _new_port() -> _Port:
     port = _Port()
     _port.set(port)
@@ -265,16 +280,53 @@ def _new_port() -> _Port:
 
 
 def _current_port() -> _Port:
-    port = _port.get()
+    try:
+        port = _port.get()
+    except RuntimeError:
+        _refuse_other_loops()
     return _new_port() if port is None or port.closed else port
+
+
+def _refuse_other_loops() -> NoReturn:
+    """Say in the caller's words that this is no Trio task.
+
+    Under trio-asyncio, asyncio code runs inside a Trio task, whose functions would work until the
+    first of them yields. What was submitted by then would end the whole run. sniffio's variable is
+    what Trio and trio-asyncio set around each step of a task.
+    """
+    here = _sniffio.name
+    where = "none" if here in (None, "trio") else f"{here} code"
+    raise RuntimeError(
+        f"trionng's sockets are awaited in Trio tasks, and this is {where}: run it with trio.run, "
+        "or use trionng.blocking in a thread"
+    )
 
 
 async def look_first() -> None:
     """Raise the cancellation, or the Ctrl-C, that is there already."""
+    if _sniffio.name != "trio":
+        _refuse_other_loops()
     try:
         await checkpoint_if_cancelled()
     except trio.Cancelled:
         _ffi.count_cancel_before_submit()
+        raise
+
+
+async def checkpoint() -> None:
+    """Let other tasks run, and raise the cancellation; as `trio.lowlevel.checkpoint`."""
+    if _sniffio.name != "trio":
+        _refuse_other_loops()
+    await _checkpoint()
+
+
+async def _prefer_cancelled(msg: _ffi.Msg, put_back: _ffi.PutBack) -> None:
+    """Raise the cancellation that came after the operation had failed, in the same pass."""
+    try:
+        await checkpoint_if_cancelled()
+    except BaseException:
+        if msg:
+            put_back(msg)
         raise
 
 
@@ -284,6 +336,8 @@ async def look_at(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
     await look_first()
     code, msg = call()
     await cancel_shielded_checkpoint()
+    if code != 0:
+        await _prefer_cancelled(msg, _ffi.drop)
     return (_ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
 
@@ -319,7 +373,7 @@ async def wait_for_many(
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
     """
-    await checkpoint_if_cancelled()
+    await look_first()
     taken = lane.receive_many(most)
     if taken:
         await cancel_shielded_checkpoint()
@@ -333,15 +387,72 @@ async def wait_for_many(
     return 0, [_ffi.take_bytes(msg), *lane.receive_many(most - 1)]
 
 
+def _clock_is_real() -> bool:
+    """Say whether Trio's seconds are those of the world; a test's MockClock has its own."""
+    kind = type(current_clock())
+    return kind.__name__ == "SystemClock" and kind.__module__.split(".")[0] == "trio"
+
+
+@contextlib.contextmanager
+def real_time_limit(seconds: float, *, shield: bool = False) -> Iterator[trio.CancelScope]:
+    """Cancel the block when so many seconds of real time are over, whatever Trio's clock says.
+
+    nng works in real time, so what bounds nng does. No deadline of Trio's stands meanwhile for a
+    MockClock to jump to.
+    """
+    scope = trio.CancelScope(shield=shield)
+    timer: threading.Timer | None = None
+    if seconds != math.inf:
+        if _clock_is_real():
+            scope.deadline = trio.current_time() + seconds
+        else:
+            timer = _call_later(seconds, scope.cancel)
+    try:
+        with scope:
+            yield scope
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+async def sleep_in_real_time(seconds: float) -> None:
+    """Sleep so many seconds of real time, whatever Trio's clock says."""
+    if _clock_is_real():
+        await trio.sleep(seconds)
+        return
+    over = trio.Event()
+    timer = _call_later(seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        timer.cancel()
+
+
+def _call_later(seconds: float, call: Callable[[], object]) -> threading.Timer:
+    """Call in this run when so many seconds of real time are over; for tests, which can wait."""
+    token = current_trio_token()
+
+    def tell() -> None:
+        with contextlib.suppress(trio.RunFinishedError):
+            token.run_sync_soon(call)
+
+    timer = threading.Timer(seconds, tell)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 @enable_ki_protection
 async def finish(submit: Submit, within: float) -> int:
     """Run an operation that must go on whatever happens to the task; its code.
 
     It starts before cancellation is looked at, and a cancelled task still waits for it, at most
-    `within` seconds: ETIMEDOUT when it takes longer. The cancellation is raised afterwards, unless
-    the operation failed.
+    `within` seconds of real time: ETIMEDOUT when it takes longer. The cancellation is raised
+    afterwards, unless the operation failed.
     """
-    with trio.CancelScope(shield=True, deadline=trio.current_time() + within) as scope:
+    if _sniffio.name != "trio":
+        _refuse_other_loops()
+    with real_time_limit(within, shield=True) as scope:
         code, _ = await _current_port().run(submit, _ffi.drop, look=False)
     if scope.cancelled_caught:
         code = _ETIMEDOUT
