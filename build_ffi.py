@@ -51,6 +51,7 @@ OPTIONAL: set[str] = set()
 # cffi's own code is not ours to keep free of warnings; the files of nng/ are compiled without this.
 SOURCE = """
 #include "internal.h"
+#include "fixes/wrap.h"
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -110,13 +111,20 @@ def wrapped_functions(nng: Nng) -> list[str]:
 
 def about_the_build(nng: Nng, linked: Linked | None) -> str:
     """Return the C text that tells the shim how it was linked (nng/fixes/wrap.h)."""
-    wrapped = "" if linked is None else " ".join(["", *linked.wrapped, ""])
-    where = nng.shared if linked is None else nng.archive
+    wrapped, uncalled = ([], []) if linked is None else (linked.wrapped, linked.uncalled)
+    where = nng.shared if linked is None else os.environ.get("TRIONNG_NNG_ORIGIN", nng.archive)
+    compat = (ROOT / "nng/fixes/compat.c").read_text(encoding="utf-8")
+    there = (
+        set() if nng.archive is None else symbols(nng.archive, "--defined-only", "--extern-only")
+    )
+    additions = sorted(there & set(re.findall(r'"(nng_\w+)"', compat)))
     return (
         f'const char tnng_build_link[] = "{nng.link()}";\n'
-        f'const char tnng_build_wraps[] = "{wrapped}";\n'
+        f'const char tnng_build_wraps[] = "{" ".join(["", *wrapped, ""])}";\n'
+        f'const char tnng_build_uncalled[] = "{" ".join(["", *uncalled, ""])}";\n'
         f"const char tnng_build_library[] = {json.dumps(str(where))};\n"
         f'const char tnng_build_version[] = "{".".join(map(str, nng.version))}";\n'
+        f'const char tnng_build_functions[] = "{" ".join([*additions, ""])}";\n'
     )
 
 

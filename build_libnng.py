@@ -219,6 +219,7 @@ class Linked(NamedTuple):
 
     objects: list[str]
     wrapped: list[str]
+    uncalled: list[str]
 
 
 def link_archive(nng: Nng, wraps: list[str], scratch: Path) -> Linked:
@@ -243,7 +244,9 @@ def link_archive(nng: Nng, wraps: list[str], scratch: Path) -> Linked:
                 "`apt-get install libmbedtls-dev`); or set TRIONNG_LINK=shared."
             )
         objects += map(str, archives)
-    return Linked(objects, [name for name in wraps if f"__wrap_{name}" in undefined])
+    defined = symbols(output, "--defined-only")
+    wrapped = [name for name in wraps if f"__wrap_{name}" in undefined]
+    return Linked(objects, wrapped, [name for name in wraps if name not in {*wrapped, *defined}])
 
 
 def libc_has(name: str, scratch: Path) -> bool:

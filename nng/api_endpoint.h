@@ -62,12 +62,6 @@ int tnng_copy_string(
 int tnng_set_max_message(int on, uint32_t id, size_t bytes, size_t room);
 int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room);
 
-/* S2: whether listeners and dialers survive peers that hang up; sees to it where it can. */
-bool tnng_hangups_are_survived(void);
-
-/* H1: whether a connection closed in the middle of a message is closed; sees to it where it can. */
-bool tnng_stops_are_told(void);
-
 /* C9: how many connections of Push0 nng has freed and not forgotten. */
 int tnng_push_kept(void);
 

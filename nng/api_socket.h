@@ -56,7 +56,6 @@ int tnng_lane_held(tnng_lane *);
  * while a receive, or a send, that never waits may succeed, and when the socket has been closed. */
 int tnng_recv_fd(tnng_lane *, int *fd);
 int tnng_send_fd(tnng_socket *, int *fd);
-bool tnng_pair0_leaks(void);
 
 /* Every call below answers at once with a code (`result` is filled) or with TNNG_PARKED, when
  * `port` is not NULL. With a NULL port it answers NNG_EAGAIN instead of parking. */

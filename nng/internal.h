@@ -24,6 +24,9 @@
 #include "api_tls.h"
 #include "api_admission.h"
 #include "api_desk.h"
+#include "api_build.h"
+
+#include "fixes/table.h"
 
 /* What a protocol is like; protocol.c has the table. */
 enum {
@@ -435,6 +438,7 @@ int tnng_run_socket_close(tnng_job *);
 
 /* perf/wakeups.c */
 void tnng_wakes_begin(void);
+bool tnng_wakes_exist(void);
 int tnng_lock(pthread_mutex_t *);
 void tnng_wakes_hold(void);
 void tnng_wakes_go(void);

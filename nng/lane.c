@@ -115,7 +115,7 @@ void tnng_lane_release(tnng_lane *lane)
 void tnng_lane_shut(tnng_lane *lane)
 {
     tnng_lock(&lane->lock);
-    lane->closed = !TNNG_WITHOUT("C5");
+    lane->closed = TNNG_FIX_IS_ON(C5);
     tnng_lane_supersede(lane);
     pthread_mutex_unlock(&lane->lock);
     if (lane->traits & SPARE_CONTEXTS) {

@@ -48,7 +48,7 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
 {
     nng_msg *msg;
 
-    if (TNNG_WITHOUT("C4")) {
+    if (!TNNG_FIX_IS_ON(C4)) {
         return nng_msg_alloc(&msg, 0) == 0 && nng_msg_insert(msg, data, size) == 0 ? msg : NULL;
     }
     msg = use_spare(size);

@@ -85,7 +85,7 @@ enum { NO_LIMIT = 0xFFFFFFFFu };
 int tnng_set_max_message(int on, uint32_t id, size_t bytes, size_t room)
 {
     if (bytes == 0 || bytes > NO_LIMIT - room) {
-        bytes = TNNG_WITHOUT("S1") ? 0 : NO_LIMIT;
+        bytes = TNNG_FIX_IS_ON(S1) ? NO_LIMIT : 0;
     } else {
         bytes += room;
     }

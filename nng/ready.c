@@ -92,17 +92,6 @@ int tnng_recv_fd(tnng_lane *lane, int *fd)
     return code;
 }
 
-/* L1: before nng 1.6 Pair0 never closes the descriptors it was asked for (issue 1640). The macro
- * came with that version. */
-bool tnng_pair0_leaks(void)
-{
-#ifdef NNG_OPT_TLS_PEER_CN
-    return false;
-#else
-    return true;
-#endif
-}
-
 /* [caller] */
 int tnng_send_fd(tnng_socket *socket, int *fd)
 {
@@ -112,7 +101,7 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
         return TNNG_FORKED;
     }
     if (!(socket->traits & TRY_SEND) ||
-        (socket->protocol_number == TNNG_PAIR0 && tnng_pair0_leaks() && !TNNG_WITHOUT("L1"))) {
+        (socket->protocol_number == TNNG_PAIR0 && TNNG_FIX_IS_ON(L1))) { /* issue 1640 */
         return NNG_ENOTSUP;
     }
     pthread_mutex_lock(&socket->lock);

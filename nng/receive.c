@@ -260,7 +260,7 @@ int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
      * caller leaves. */
     if (!(lane->traits & STANDING) || op->chain ||
-        ((lane->traits & TRY_RECEIVE) && TNNG_WITHOUT("C1"))) {
+        ((lane->traits & TRY_RECEIVE) && !TNNG_FIX_IS_ON(C1))) {
         tnng_lane_cancel_surplus(lane);
     }
     return TNNG_LEFT;

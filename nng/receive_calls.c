@@ -64,7 +64,7 @@ static int receive(
     if (lane->closed) {
         code = NNG_ECLOSED;
     } else if ((lane->traits & ONE_AT_A_TIME) &&
-               (lane->waiters > 0 || (lane->sending > 0 && !TNNG_WITHOUT("C2")))) {
+               (lane->waiters > 0 || (lane->sending > 0 && TNNG_FIX_IS_ON(C2)))) {
         /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
         code = NNG_EBUSY;
     } else {

@@ -86,13 +86,13 @@ static int make_safe(nng_socket socket, int protocol, bool raw)
 
     /* S1: without a limit a peer can announce a message that nng dies of. 1 MiB is pynng's default
      * too. */
-    if (!TNNG_WITHOUT("S1")) {
+    if (TNNG_FIX_IS_ON(S1)) {
         code = nng_socket_set_size(
             socket, NNG_OPT_RECVMAXSZ, 1024 * 1024 + header_room(protocol, raw));
     }
     /* C7: before nng 1.7 a survey that expires while another is sent locks up the timer thread
      * (fixed by removing it). Surveys never expire in nng; how long one lasts is decided above. */
-    if (code == 0 && protocol == TNNG_SURVEYOR0 && !raw && !TNNG_WITHOUT("C7")) {
+    if (code == 0 && protocol == TNNG_SURVEYOR0 && !raw && TNNG_FIX_IS_ON(C7)) {
         code = nng_socket_set_ms(socket, NNG_OPT_SURVEYOR_SURVEYTIME, INT32_MAX);
     }
     return code;
@@ -128,7 +128,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     socket->protocol = kind;
     socket->send_fd = -1;
     socket->traits = raw ? (kind->traits & DIRECTIONS) | RAW_TRAITS : kind->traits;
-    if (TNNG_WITHOUT("C3")) {
+    if (!TNNG_FIX_IS_ON(C3)) {
         socket->traits &= ~SPARE_CONTEXTS;
     }
     atomic_init(&socket->busy_replies, 0);

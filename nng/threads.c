@@ -9,6 +9,7 @@
 #endif
 
 #include "internal.h"
+#include "fixes/compat.h"
 
 /* [any] Signals stay with the threads of the program. */
 bool tnng_run_thread(void *(*body)(void *), void *arg)
@@ -47,11 +48,7 @@ int tnng_threads_needed(void)
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int count = processors < 1 ? 1 : (int) processors;
     int tasks = count < 8 ? 2 * count : 16;
-#ifdef NNG_OPT_REQ_RESENDTICK /* came with 1.7, as the limit did */
-    int expiry = count < 8 ? count : 8;
-#else
-    int expiry = count;
-#endif
+    int expiry = count < 8 || !tnng_nng_is(7) ? count : 8;
 
     return tasks + expiry + 7;
 }

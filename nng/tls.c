@@ -1,5 +1,6 @@
 /* TLS configurations. */
 #include "internal.h"
+#include "fixes/compat.h"
 
 #include <nng/supplemental/tls/tls.h>
 
@@ -76,12 +77,8 @@ const void *tnng_tls_of(int on, uint32_t id)
 }
 
 /* S3: memory errors of the HTTP server that a request can trigger (issues 1595, 1611), mended in
- * 1.6. The macro came with that version; version numbers cannot be trusted. */
+ * 1.6. */
 bool tnng_ws_is_hardened(void)
 {
-#ifdef NNG_OPT_TLS_PEER_CN
-    return true;
-#else
-    return false;
-#endif
+    return tnng_nng_is(6);
 }

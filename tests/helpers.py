@@ -18,10 +18,12 @@ import uuid
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
+import pytest
 import trio
 from _processes import PYTHON, environment
 
 import trionng
+from trionng import _ffi
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -32,6 +34,27 @@ B = TypeVar("B", bound=trionng.Socket)
 
 TRANSPORTS = ("inproc", "ipc", "tcp")
 ALL_TRANSPORTS = (*TRANSPORTS, "abstract", "ws")
+
+
+# How libnng came into the module: "static" or "shared".
+LINK = _ffi.read_build().link
+
+
+def fix_state(code: str) -> _ffi.FixState:
+    """Say what is done here about an error of libnng."""
+    return next(state for state in _ffi.read_fixes() if state.code == code)
+
+
+def needs_fix(*codes: str) -> pytest.MarkDecorator:
+    """Skip a test whose promise does not hold without fixes that only linking libnng in gives."""
+    missing = [state for state in map(fix_state, codes) if state.needed and not state.active]
+    reason = ", ".join(f"{state.code}: {state.reason}" for state in missing)
+    return pytest.mark.skipif(bool(missing), reason=reason or "never")
+
+
+def has_error(code: str) -> pytest.MarkDecorator:
+    """Skip a test that shows an error of libnng, where the libnng at hand has it no more."""
+    return pytest.mark.skipif(not fix_state(code).needed, reason=f"this libnng is without {code}")
 
 
 def url_of(transport: str, directory: str | Path) -> str:
@@ -108,6 +131,8 @@ def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
     faulthandler.dump_traceback_later(float(seconds), exit=True)
     # As in pyproject.toml: what a ws listener says once on an old libnng.
     warnings.filterwarnings("ignore", ".*libnng before 1.6", RuntimeWarning)
+    # What tests/test_build.py is about, in a shared build.
+    warnings.filterwarnings("ignore", "trionng uses libnng", RuntimeWarning)
     called = getattr(importlib.import_module(module), function)
     if inspect.iscoroutinefunction(called):
         trio.run(called, *arguments)

@@ -18,6 +18,7 @@ FLOORS = {
     2: {"_ffi"},
     3: {"_wait_trio", "_wait_blocking", "_message", "_options", "_urls"},
     4: {
+        "_build",
         "_core",
         "_arguments",
         "_calls",

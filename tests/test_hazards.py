@@ -23,14 +23,13 @@ import re
 import signal
 import threading
 import time
-import warnings
 from pathlib import Path
 
 import pytest
 import trio
 import trio.testing
 from _sp import PUSH0, raw_peer
-from helpers import Finished, connected, run_apart, url_of
+from helpers import Finished, connected, fix_state, run_apart, url_of
 from test_hostile_peers import (
     dial_one_who_hangs_up,
     fin_then_reset,
@@ -380,33 +379,6 @@ def test_listen_on_a_path_in_use_ends_its_listener_without_the_workaround(tmp_pa
     assert broken.output == "refused, and it is deaf\n", str(broken)
 
 
-def listen_and_dial_and_hear_warnings() -> None:
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for url in ("inproc://unheard", "tcp://127.0.0.1:0", "tcp://127.0.0.1:0"):
-            pull, push = trionng.blocking.Pull0(), trionng.blocking.Push0()
-            push.dial(pull.listen(url).url)
-            pull.close()
-            push.close()
-    print(*[each.message for each in caught], sep="\n")
-
-
-def test_listen_where_hangups_end_listeners_warns_once():
-    """S2: where nothing helps, whoever listens is told."""
-    assert apart(listen_and_dial_and_hear_warnings).output == "\n"
-
-    warned = apart(listen_and_dial_and_hear_warnings, without="S2")
-    [line] = warned.output.splitlines()
-    assert line.startswith("listen tcp://127.0.0.1:0: with libnng before 1.6"), str(warned)
-
-
-def test_endpoint_where_closes_can_hang_warns_once():
-    """H1: where nothing helps, whoever listens or dials is told; test_stopped has the hazard."""
-    warned = apart(listen_and_dial_and_hear_warnings, without="H1")
-    [line] = warned.output.splitlines()
-    assert line.startswith("listen tcp://127.0.0.1:0: with libnng before 2.0"), str(warned)
-
-
 # N2
 
 
@@ -538,7 +510,7 @@ def test_pair_opened_and_closed_leaves_no_descriptor():
     assert safe.clean, str(safe)
 
     broken = apart(pairs_opened_and_closed, "1", without="L1")
-    assert ("TooSlowError" in broken.errors) == _ffi.pair0_leaks, str(broken)
+    assert ("TooSlowError" in broken.errors) == fix_state("L1").needed, str(broken)
     assert "NNG_OPT_RECVFD" not in c_code()
 
 

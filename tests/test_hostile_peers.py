@@ -329,12 +329,6 @@ def test_listener_left_by_those_it_encrypted_for_serves_newcomers() -> None:
     assert (done.clean, done.output) == (True, "served\n"), str(done)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="done where libraries are linked by ELF")
-def test_hangups_are_survived_here() -> None:
-    """Whatever libnng is in use and however it is linked, nobody has to be warned."""
-    assert _ffi.hangups_are_survived()
-
-
 # A long attack.
 
 

@@ -9,10 +9,10 @@ import select
 import pytest
 import trio
 import trio.testing
-from helpers import connected
+from helpers import connected, fix_state
 
 import trionng
-from trionng import _ffi, blocking
+from trionng import blocking
 
 RECEIVING = {
     "Pair0": "Pair0",
@@ -310,7 +310,7 @@ async def test_send_fd_of_a_closed_socket_wakes_who_waits(protocol):
             _ = sender.send_fd
 
 
-@pytest.mark.skipif(not _ffi.pair0_leaks, reason="this libnng closes them")
+@pytest.mark.skipif(not fix_state("L1").needed, reason="this libnng closes them")
 async def test_send_fd_of_pair0_on_old_nng_is_refused_with_the_reason():
     """L1: a descriptor that would never be closed is not made."""
     async with trionng.Pair0() as pair:

@@ -16,6 +16,7 @@ from trionng._addresses import (
     SockAddr as SockAddr,
 )
 from trionng._admission import Admission as Admission
+from trionng._build import BuildInfo as BuildInfo, Fix as Fix, build_info as build_info
 from trionng._errors import (
     AddressInUse as AddressInUse,
     AddressInvalid as AddressInvalid,

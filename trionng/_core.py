@@ -16,13 +16,12 @@ from weakref import WeakValueDictionary
 
 from trionng import _ffi
 from trionng._arguments import TakesNames
+from trionng._build import warn_of_missing_fixes
 from trionng._calls import Calls
 from trionng._endpoints import (
     DialerCore,
     ListenerCore,
     endpoint_error,
-    warn_of_closes,
-    warn_of_hangups,
     warn_of_old_ws,
 )
 from trionng._errors import Ambiguous, Closed, error_for, shown
@@ -166,6 +165,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
             raise
 
     def _open(self, *, raw: bool) -> None:
+        warn_of_missing_fixes()
         self._had_endpoint = False
         self._is_raw = raw
         self._has_queues = self._has_queues or raw
@@ -310,8 +310,6 @@ class Core(Calls, TakesNames, Generic[D, L]):
             text = where.text
             raise Closed(f"{type(self).__name__}.listen {text}: the socket is closed", url=text)
         warn_of_old_ws(where.text)
-        warn_of_hangups(where.text)
-        warn_of_closes("listen", where.text)
         self._had_endpoint = True
         code, number = self._native.create_listener(where.native)
         if code != 0:
@@ -349,7 +347,6 @@ class Core(Calls, TakesNames, Generic[D, L]):
         if self._closed:
             text = where.text
             raise Closed(f"{type(self).__name__}.dial {text}: the socket is closed", url=text)
-        warn_of_closes("dial", where.text)
         self._had_endpoint = True
         code, number = self._native.create_dialer(where.native)
         if code != 0:

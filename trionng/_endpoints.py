@@ -298,40 +298,6 @@ def warn_of_old_ws(url: str) -> None:
         )
 
 
-_warned_of: set[str] = set()
-
-
-def warn_of_hangups(url: str) -> None:
-    """Warn, once a process, where a client that hangs up can end a listener (S2).
-
-    libnng before 1.6 does that; the shim mends it where libnng is linked in.
-    """
-    if scheme_of(url) != "inproc" and not _ffi.hangups_are_survived():
-        _warn_once(
-            f"listen {url}: with libnng before 1.6, on this system, a client that connects and "
-            "hangs up at once can end a listener for newcomers; use a later libnng"
-        )
-
-
-def warn_of_closes(call: str, url: str) -> None:
-    """Warn, once a process, where a close while messages pass can hang (H1).
-
-    libnng before 2.0 does that; the shim mends it as it does the other.
-    """
-    if scheme_of(url) != "inproc" and not _ffi.closes_end():
-        _warn_once(
-            f"{call} {url}: with libnng before 2.0, built as it is here, a connection that is "
-            "closed while messages pass can keep all that is closed later from being closed"
-        )
-
-
-def _warn_once(text: str) -> None:
-    _, _, kind = text.partition(": ")
-    if kind not in _warned_of:
-        _warned_of.add(kind)
-        warnings.warn(text, RuntimeWarning, stacklevel=4)
-
-
 def endpoint_error(code: int, operation: str, where: Url, tls: Applied | None = None) -> Exception:
     """Make the exception for an endpoint that could not be made or started."""
     reasons = _words(operation, where)

@@ -49,6 +49,7 @@ from trionng._blocking_socket import (
     Listener as Listener,
     Socket as Socket,
 )
+from trionng._build import BuildInfo as BuildInfo, Fix as Fix, build_info as build_info
 from trionng._errors import (
     AddressInUse as AddressInUse,
     AddressInvalid as AddressInvalid,

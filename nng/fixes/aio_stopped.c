@@ -18,11 +18,10 @@
  *
  * This may go when every nng in use is 2.0. */
 #include "internal.h"
-#include "fixes/wrap.h"
 
 static void fail_if_stopped(nng_aio *aio)
 {
-    if (nng_aio_result(aio) == NNG_ECANCELED && !TNNG_WITHOUT("H1")) {
+    if (nng_aio_result(aio) == NNG_ECANCELED && TNNG_FIX_IS_ON(H1)) {
         nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
@@ -39,10 +38,4 @@ void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
     nng_stream_send(stream, aio);
     fail_if_stopped(aio);
-}
-
-/* [caller] */
-bool tnng_stops_are_told(void)
-{
-    return tnng_wraps("nng_stream_recv nng_stream_send") && !TNNG_WITHOUT("H1");
 }

@@ -21,28 +21,16 @@
 #include <unistd.h>
 
 #include "internal.h"
-#include "fixes/wrap.h"
-
-#if defined(NNG_OPT_TLS_PEER_CN) /* came with 1.6, as the mended write did */
-
-bool tnng_hangups_are_survived(void) { return true; }
-
-#else
 
 /* [nng] */
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     ssize_t sent = sendmsg(fd, message, flags);
-    if (sent < 0 && errno == EPIPE && !TNNG_WITHOUT("S2")) {
+    if (sent < 0 && errno == EPIPE && TNNG_FIX_IS_ON(S2)) {
         errno = ECONNRESET;
     }
     return sent;
 }
-
-/* [caller] */
-bool tnng_hangups_are_survived(void) { return tnng_wraps("sendmsg") && !TNNG_WITHOUT("S2"); }
-
-#endif
 
 /* [job] Whether a path is taken: by a socket somebody has bound, or by a file that is none. Nobody
  * notices being asked. */

@@ -10,7 +10,7 @@ static void part_or_join(tnng_socket *socket, bool parting)
 {
     int number = socket->protocol_number;
 
-    if ((number != TNNG_PAIR0 && number != TNNG_PAIR1) || TNNG_WITHOUT("C10")) {
+    if ((number != TNNG_PAIR0 && number != TNNG_PAIR1) || !TNNG_FIX_IS_ON(C10)) {
         return;
     }
     pthread_mutex_lock(&socket->lock);

@@ -16,7 +16,6 @@
 #include <stdlib.h>
 
 #include "internal.h"
-#include "fixes/wrap.h"
 
 /* As nng's lists are made: not on one is a NULL. */
 typedef struct node {
@@ -117,16 +116,13 @@ static void let_sends_end(tnng_socket *socket)
     pthread_mutex_unlock(&socket->lock);
 }
 
-/* [any] */
-static bool is_on(void) { return tnng_wraps("free") && !TNNG_WITHOUT("C9"); }
-
 /* [nng] On the reaper's thread, which is about to take the connection apart. */
 void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
 {
     bool off = false;
 
     parting = 0;
-    if (socket->protocol_number != TNNG_PUSH0 || !is_on()) {
+    if (socket->protocol_number != TNNG_PUSH0 || !TNNG_FIX_IS_ON(C9)) {
         return;
     }
     pthread_mutex_lock(&lock);

@@ -11,8 +11,6 @@
  * itself. Their types and the number of the flag are the same in 2.16 to 3.6. */
 #include "internal.h"
 
-#include "fixes/wrap.h"
-
 enum { MARK = '\1', NAME_DIFFERS = 0x04 };
 
 typedef int (*verify_function)(void *, void *certificate, int depth, uint32_t *flags);
@@ -47,6 +45,5 @@ int __wrap_mbedtls_ssl_set_hostname(void *connection, const char *name)
 /* [any] */
 bool tnng_tls_sends_unchecked_names(void)
 {
-    return tnng_wraps("mbedtls_ssl_set_hostname") && mbedtls_ssl_set_hostname != NULL &&
-           mbedtls_ssl_set_verify != NULL && !TNNG_WITHOUT("T1");
+    return TNNG_FIX_IS_ON(T1) && mbedtls_ssl_set_hostname != NULL && mbedtls_ssl_set_verify != NULL;
 }

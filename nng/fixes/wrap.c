@@ -6,7 +6,8 @@
 #include "internal.h"
 #include "fixes/wrap.h"
 
-bool tnng_wraps(const char *names)
+/* Whether all `names`, separated by single spaces, are in a list. */
+static bool wrap_lists(const char *list, const char *names)
 {
     char wanted[128]; /* a name between spaces */
 
@@ -16,13 +17,17 @@ bool tnng_wraps(const char *names)
             return false;
         }
         snprintf(wanted, sizeof(wanted), " %.*s ", (int) length, names);
-        if (strstr(tnng_build_wraps, wanted) == NULL) {
+        if (strstr(list, wanted) == NULL) {
             return false;
         }
         names += length + (names[length] == ' ');
     }
     return true;
 }
+
+bool tnng_wraps(const char *names) { return wrap_lists(tnng_build_wraps, names); }
+
+bool tnng_never_called(const char *names) { return wrap_lists(tnng_build_uncalled, names); }
 
 #ifdef TNNG_LINKED_IN
 

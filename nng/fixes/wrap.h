@@ -18,11 +18,17 @@
 /* [any] Whether libnng's calls of all these functions, separated by single spaces, reach ours. */
 bool tnng_wraps(const char *names);
 
-/* From the build: "static" or "shared"; the names that are wrapped, each between spaces; the file
- * of libnng, and the version of its headers. */
+/* [any] Whether the libnng that is linked in calls none of these functions, and defines none. */
+bool tnng_never_called(const char *names);
+
+/* From the build: "static" or "shared"; the names that are wrapped, and those that could be and
+ * that libnng does not know, each between spaces; the file of libnng, and the version of its
+ * headers; which functions of compat.c an archive has. */
 extern const char tnng_build_link[];
 extern const char tnng_build_wraps[];
+extern const char tnng_build_uncalled[];
 extern const char tnng_build_library[];
 extern const char tnng_build_version[];
+extern const char tnng_build_functions[];
 
 #endif

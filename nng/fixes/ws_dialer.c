@@ -14,7 +14,6 @@
 #include <stdlib.h>
 
 #include "internal.h"
-#include "fixes/wrap.h"
 
 #include <nng/transport/ws/websocket.h>
 
@@ -98,7 +97,7 @@ static ws_dialer *find_or_add(nng_stream_dialer *dialer)
 {
     size_t size;
 
-    if (TNNG_WITHOUT("H2") ||
+    if (!TNNG_FIX_IS_ON(H2) ||
         nng_stream_dialer_get_size(dialer, NNG_OPT_WS_RECVMAXFRAME, &size) != 0) {
         return NULL;
     }

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "internal.h"
-#include "fixes/wrap.h"
+#include "fixes/compat.h"
 
 #include <nng/supplemental/http/http.h>
 #include <nng/transport/ws/websocket.h>
@@ -35,7 +35,7 @@ static bool is_ws(nng_stream_listener *listener)
 {
     size_t size;
 
-    return listener != NULL && !TNNG_WITHOUT("H3") &&
+    return listener != NULL && TNNG_FIX_IS_ON(H3) &&
            nng_stream_listener_get_size(listener, NNG_OPT_WS_RECVMAXFRAME, &size) == 0;
 }
 
@@ -46,8 +46,6 @@ void __wrap_nng_stream_listener_free(nng_stream_listener *listener)
         nng_stream_listener_free(listener);
     }
 }
-
-#if NNG_MINOR_VERSION < 7
 
 typedef struct ws_listener {
     struct ws_listener *next;
@@ -91,7 +89,7 @@ int __wrap_nng_stream_listener_listen(nng_stream_listener *listener)
 {
     int code = nng_stream_listener_listen(listener);
 
-    if (code == 0 && is_ws(listener)) {
+    if (code == 0 && !tnng_nng_is(7) && is_ws(listener)) {
         nng_http_server *server = hold_server(listener);
         ws_listener *ws = server == NULL ? NULL : malloc(sizeof(*ws));
         if (ws != NULL) {
@@ -163,5 +161,3 @@ void __wrap_nng_stream_listener_close(nng_stream_listener *listener)
         free(ws);
     }
 }
-
-#endif

@@ -181,14 +181,18 @@ static void begin(void *unused)
     atomic_store(&work, atomic_load(&signalled));
 }
 
+bool tnng_wakes_exist(void)
+{
+    return tnng_wraps("pthread_cond_signal pthread_cond_wait pthread_mutex_lock") &&
+           !TNNG_WITHOUT("WAKES");
+}
+
 /* What is signalled when an aio with a callback ends is what task threads sleep on. */
 static void look_for_work(void)
 {
     static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
 
-    if (!TNNG_WITHOUT("WAKES") &&
-        tnng_wraps("pthread_cond_signal pthread_cond_wait pthread_mutex_lock") &&
-        nng_aio_alloc(&aio, begin, NULL) == 0 &&
+    if (tnng_wakes_exist() && nng_aio_alloc(&aio, begin, NULL) == 0 &&
         nng_aio_begin(aio)) {
         looking = true;
         nng_aio_finish(aio, 0);

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from trionng._ffi._build import (
+    FixState as FixState,
+    read_build as read_build,
+    read_fixes as read_fixes,
+    tls_engine as tls_engine,
+)
 from trionng._ffi._counts import (
     count_cancel_before_submit as count_cancel_before_submit,
     count_cancel_taken as count_cancel_taken,
@@ -56,10 +62,7 @@ from trionng._ffi._socket import (
     SURVEYOR0 as SURVEYOR0,
     Lane as Lane,
     NativeSocket as NativeSocket,
-    closes_end as closes_end,
-    hangups_are_survived as hangups_are_survived,
     open_socket as open_socket,
-    pair0_leaks as pair0_leaks,
     why_not_begun as why_not_begun,
 )
 from trionng._ffi._tls import (

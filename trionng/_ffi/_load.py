@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
-if os.environ.get("TRIONNG_NATIVE") == "testing":
-    from trionng._ffi._native_testing import ffi, lib
-else:
-    from trionng._ffi._native import ffi, lib
+_NEEDED = "libnng 1.x, from 1.5.2 on"
+_REMEDY = "build trionng against the libnng it is to run with"
 
-NEEDED_MAJOR = "1"
-
-nng_version: str = ffi.string(lib.nng_version()).decode()
-if nng_version.split(".")[0] != NEEDED_MAJOR:
+try:
+    if os.environ.get("TRIONNG_NATIVE") == "testing":
+        from trionng._ffi._native_testing import ffi, lib
+    else:
+        from trionng._ffi._native import ffi, lib
+except ImportError as _error:
+    if "undefined symbol: nng_" not in str(_error):
+        raise
+    _missing = str(_error).partition("undefined symbol: ")[2]
     raise ImportError(
-        f"trionng needs libnng {NEEDED_MAJOR}.x, and the library loaded is {nng_version}: "
-        "build trionng against the libnng it is to run with"
-    )
+        f"trionng needs {_NEEDED}, and the library loaded has no {_missing}: {_REMEDY}"
+    ) from _error
+
+
+def text(characters: Any) -> str:
+    """Read a C string."""
+    content: str = ffi.string(characters).decode(errors="replace")
+    return content
+
+
+def check_version(version: str) -> None:
+    """Refuse a libnng of another series; it may have come after the build."""
+    numbers = [int(number) if number.isdigit() else 0 for number in version.split(".")[:2]]
+    if not [1, 5] <= numbers < [2]:
+        raise ImportError(
+            f"trionng needs {_NEEDED}, and the library loaded is {version}: {_REMEDY}"
+        )
+
+
+nng_version = text(lib.nng_version())
+check_version(nng_version)
 
 
 def is_forked() -> bool:
@@ -25,4 +47,4 @@ def is_forked() -> bool:
     return answer
 
 
-__all__ = ["ffi", "is_forked", "lib", "nng_version"]
+__all__ = ["ffi", "is_forked", "lib", "nng_version", "text"]

@@ -38,23 +38,9 @@ BUS0: int = lib.TNNG_BUS0
 
 AGAIN = 8  # NNG_EAGAIN
 
-pair0_leaks: bool = lib.tnng_pair0_leaks()
-
 # How much one call copies out at most: bytes and messages.
 ROOM = 65536
 MOST = 256
-
-
-def hangups_are_survived() -> bool:
-    """See to it that peers that hang up leave endpoints working (S2); say whether they do."""
-    survived: bool = lib.tnng_hangups_are_survived()
-    return survived
-
-
-def closes_end() -> bool:
-    """See to it that closing a connection in the middle of a message ends (H1); say if it does."""
-    ends: bool = lib.tnng_stops_are_told()
-    return ends
 
 
 def why_not_begun(code: int) -> str | None:

@@ -1,0 +1,70 @@
+#define _GNU_SOURCE
+#include "fixes/compat.h"
+
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <nng/nng.h>
+
+#include "fixes/wrap.h"
+
+/* Functions that came with a version; build_ffi.py says which of them an archive has. */
+static const struct {
+    int minor;
+    const char *function;
+} additions[] = {
+    {6, "nng_ctx_recvmsg"},
+    {7, "nng_aio_set_expire"},
+    {8, "nng_log_set_level"},
+    {9, "nng_tls_config_psk"},
+    {10, "nng_socket_proto_id"},
+};
+
+static int nng_minor = 5;
+
+#ifdef TNNG_LINKED_IN
+
+const char *tnng_nng_file(void) { return NULL; }
+
+static bool has(const char *function)
+{
+    const char *found = strstr(tnng_build_functions, function);
+
+    return found != NULL && found[strlen(function)] == ' ';
+}
+
+#else
+
+const char *tnng_nng_file(void)
+{
+    Dl_info info;
+
+    return dladdr((void *) (uintptr_t) nng_version, &info) != 0 ? info.dli_fname : "";
+}
+
+/* Asks the library that the module is linked with, not the whole process. */
+static bool has(const char *function)
+{
+    void *library = dlopen(tnng_nng_file(), RTLD_LAZY | RTLD_NOLOAD);
+    bool found = library != NULL && dlsym(library, function) != NULL;
+
+    if (library != NULL) {
+        dlclose(library);
+    }
+    return found;
+}
+
+#endif
+
+__attribute__((constructor(200))) static void compat_find_version(void)
+{
+    for (size_t i = 0; i < sizeof(additions) / sizeof(additions[0]); i++) {
+        if (has(additions[i].function)) {
+            nng_minor = additions[i].minor;
+        }
+    }
+}
+
+bool tnng_nng_is(int minor) { return nng_minor >= minor; }
