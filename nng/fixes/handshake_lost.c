@@ -1,0 +1,221 @@
+/* C11: connections whose handshake ends while their endpoint closes. The transports tcp, ipc and
+ * tls put a connection that has shaken hands on a list, from which the socket takes it. The close of an
+ * endpoint closes the connections on that list, but does not free them, and a handshake that ends
+ * later still puts its connection there. The socket takes none of them any more. So a descriptor
+ * stays open for good, and with it all of the endpoint: the descriptor that listens, and the name
+ * of an abstract address. (All 1.x. A socket that is closed while it connects is enough.)
+ *
+ * The transports give a connection up in the callback of its handshake, when that has failed. So
+ * the missing step is one more call of that callback, with an error, once nothing else can happen
+ * to the connection. The shim remembers a handshake from its begin (nng sets ten seconds as the
+ * time of its aio there, and nowhere else) until nng gives the connection to the socket, or to the
+ * reaper. When a close stops the aio of a handshake, the reaper, the only thread that frees these
+ * connections, waits for a callback that is under way. If the connection is still there, the reaper
+ * calls the callback once more.
+ *
+ * The shim gets onto the reaper's thread by an aio of its own that is freed while it is busy: the
+ * reaper then calls the function that cancels it.
+ *
+ * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb` looks
+ * whether the endpoint is closed. */
+#include "internal.h"
+#include "fixes/wrap.h"
+
+#ifdef TNNG_LINKED_IN
+
+#include <stdlib.h>
+
+typedef void (*nni_cb)(void *);
+typedef struct nni_reap_list nni_reap_list;
+
+int nni_aio_alloc(nng_aio **, nni_cb, void *);
+void nni_aio_init(nng_aio *, nni_cb, void *);
+void nni_aio_set_timeout(nng_aio *, nng_duration);
+void nni_aio_set_output(nng_aio *, unsigned, void *);
+void nni_aio_close(nng_aio *);
+void nni_aio_stop(nng_aio *);
+void nni_reap(nni_reap_list *, void *);
+
+/* What the transports give a handshake: milliseconds. */
+enum { HANDSHAKE_TIME = 10000 };
+
+enum { BUCKETS = 1024, AIOS_OF_A_PIPE = 4 };
+
+typedef struct {
+    nng_aio *aio;
+    nni_cb callback;
+    void *arg;
+} made;
+
+typedef struct handshake {
+    struct handshake *next_by_pipe, *next_by_aio;
+    void *pipe; /* the transport's; what its callback gets */
+    nng_aio *aio;
+    nni_cb callback;
+    bool over;   /* given to the socket, or freed: not in the tables any more */
+    bool tasked; /* a task of the reaper has it, and frees it */
+} handshake;
+
+/* The last aios that this thread has made: those of a connection, when its handshake begins. */
+static _Thread_local made last[AIOS_OF_A_PIPE];
+static _Thread_local unsigned last_at;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static handshake *by_pipe[BUCKETS], *by_aio[BUCKETS]; /* under lock */
+static atomic_size_t under_way;
+
+static size_t bucket_of(const void *pointer)
+{
+    return (size_t) (((uintptr_t) pointer >> 4) * 2654435761u >> 8) % BUCKETS;
+}
+
+static void note_made(nng_aio *aio, nni_cb callback, void *arg)
+{
+    last[last_at++ % AIOS_OF_A_PIPE] = (made){aio, callback, arg};
+}
+
+/* [nng] [caller] */
+int __wrap_nni_aio_alloc(nng_aio **aio, nni_cb callback, void *arg)
+{
+    int code = nni_aio_alloc(aio, callback, arg);
+    if (code == 0) {
+        note_made(*aio, callback, arg);
+    }
+    return code;
+}
+
+/* [nng] [caller] */
+void __wrap_nni_aio_init(nng_aio *aio, nni_cb callback, void *arg)
+{
+    nni_aio_init(aio, callback, arg);
+    note_made(aio, callback, arg);
+}
+
+/* [nng] A connection begins its handshake. Without memory it is as nng has it. */
+static void remember(const made *what)
+{
+    handshake *it = TNNG_WITHOUT("C11") ? NULL : malloc(sizeof(*it));
+
+    if (it == NULL) {
+        return;
+    }
+    *it = (handshake){.pipe = what->arg, .aio = what->aio, .callback = what->callback};
+    handshake **pipes = &by_pipe[bucket_of(it->pipe)], **aios = &by_aio[bucket_of(it->aio)];
+    pthread_mutex_lock(&lock);
+    it->next_by_pipe = *pipes;
+    it->next_by_aio = *aios;
+    *pipes = *aios = it;
+    atomic_fetch_add(&under_way, 1);
+    pthread_mutex_unlock(&lock);
+}
+
+/* [nng] [caller] */
+void __wrap_nni_aio_set_timeout(nng_aio *aio, nng_duration timeout)
+{
+    nni_aio_set_timeout(aio, timeout);
+    for (unsigned back = 1; timeout == HANDSHAKE_TIME && back <= AIOS_OF_A_PIPE; back++) {
+        const made *what = &last[(last_at - back) % AIOS_OF_A_PIPE];
+        if (what->aio == aio) {
+            remember(what);
+            break; /* an older one at this address is none any more */
+        }
+    }
+}
+
+/* [nng] If this is a connection that shakes hands, it does so no more. */
+static void forget(const void *pipe)
+{
+    if (atomic_load(&under_way) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    handshake **at = &by_pipe[bucket_of(pipe)];
+    while (*at != NULL && (*at)->pipe != pipe) {
+        at = &(*at)->next_by_pipe;
+    }
+    handshake *it = *at;
+    if (it != NULL) {
+        *at = it->next_by_pipe;
+        for (at = &by_aio[bucket_of(it->aio)]; *at != it;) {
+            at = &(*at)->next_by_aio;
+        }
+        *at = it->next_by_aio;
+        atomic_fetch_sub(&under_way, 1);
+        it->over = true;
+        if (it->tasked) {
+            it = NULL;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    free(it);
+}
+
+/* [nng] The connection goes to whoever of the socket waits for one. */
+void __wrap_nni_aio_set_output(nng_aio *aio, unsigned index, void *output)
+{
+    forget(output);
+    nni_aio_set_output(aio, index, output);
+}
+
+/* [nng] [job] */
+void __wrap_nni_reap(nni_reap_list *list, void *item)
+{
+    forget(item);
+    nni_reap(list, item);
+}
+
+static bool is_over(handshake *it)
+{
+    pthread_mutex_lock(&lock);
+    bool over = it->over;
+    pthread_mutex_unlock(&lock);
+    return over;
+}
+
+/* [nng] The reaper. */
+static void give_up(nng_aio *task, void *arg, int code)
+{
+    handshake *it = arg;
+
+    if (!is_over(it)) {
+        nni_aio_stop(it->aio); /* and no callback of it is under way any more */
+    }
+    if (!is_over(it)) {
+        nng_aio_begin(it->aio); /* only leaves the error behind: it was stopped */
+        it->callback(it->pipe);
+    }
+    if (is_over(it)) {
+        free(it);
+    }
+    nng_aio_finish(task, code);
+}
+
+/* [job] [nng] The close of an endpoint, with the endpoint's lock held, which the callback needs. (A
+ * connection that the socket has got is closed in the same way: that is not here any more.) */
+void __wrap_nni_aio_close(nng_aio *aio)
+{
+    handshake *it = NULL;
+    nng_aio *task;
+
+    if (atomic_load(&under_way) != 0) {
+        pthread_mutex_lock(&lock);
+        it = by_aio[bucket_of(aio)];
+        while (it != NULL && it->aio != aio) {
+            it = it->next_by_aio;
+        }
+        if (it != NULL && !it->tasked && nng_aio_alloc(&task, NULL, NULL) == 0) {
+            it->tasked = true;
+        } else {
+            it = NULL;
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    nni_aio_close(aio);
+    if (it != NULL) {
+        nng_aio_begin(task);
+        nng_aio_defer(task, give_up, it);
+        nng_aio_reap(task);
+    }
+}
+
+#endif
