@@ -1,23 +1,24 @@
 /* C11: connections whose handshake ends while their endpoint closes. The transports tcp, ipc and
- * tls put a connection that has shaken hands on a list, from which the socket takes it. The close of an
- * endpoint closes the connections on that list, but does not free them, and a handshake that ends
- * later still puts its connection there. The socket takes none of them any more. So a descriptor
- * stays open for good, and with it all of the endpoint: the descriptor that listens, and the name
- * of an abstract address. (All 1.x. A socket that is closed while it connects is enough.)
+ * tls put a connection that has shaken hands on a list, from which the socket takes it. The close
+ * of an endpoint closes the connections on that list, but does not free them, and a handshake that
+ * ends later still puts its connection there. The socket takes none of them any more. So a
+ * descriptor stays open for good, and with it all of the endpoint: the descriptor that listens,
+ * and the name of an abstract address. (All 1.x. A socket that is closed while it connects is
+ * enough.)
  *
  * The transports give a connection up in the callback of its handshake, when that has failed. So
  * the missing step is one more call of that callback, with an error, once nothing else can happen
  * to the connection. The shim remembers a handshake from its begin (nng sets ten seconds as the
  * time of its aio there, and nowhere else) until nng gives the connection to the socket, or to the
  * reaper. When a close stops the aio of a handshake, the reaper, the only thread that frees these
- * connections, waits for a callback that is under way. If the connection is still there, the reaper
- * calls the callback once more.
+ * connections, waits for a callback that is under way. If the connection is still there, the
+ * reaper calls the callback once more.
  *
  * The shim gets onto the reaper's thread by an aio of its own that is freed while it is busy: the
  * reaper then calls the function that cancels it.
  *
- * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb` looks
- * whether the endpoint is closed. */
+ * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb`
+ * looks whether the endpoint is closed. */
 #include "internal.h"
 #include "fixes/wrap.h"
 
