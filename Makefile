@@ -46,6 +46,7 @@ check: tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python tests/typing/run.py
 	PATH="$(abspath $(BIN)):$$PATH" pyright --ignoreexternal --verifytypes trionng
 	$(BIN)/python build_ffi.py --werror
 

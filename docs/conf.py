@@ -4,7 +4,7 @@ import trionng
 
 project = "trionng"
 author = "The trionng authors"
-copyright = author  # noqa: A001
+copyright = author
 release = trionng.__version__ if hasattr(trionng, "__version__") else ""
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]

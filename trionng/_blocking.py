@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng import _ffi
-    from trionng._message import Message
+    from trionng._message import AnyMessage
 
 
 class _Channel(ManyReceiving):
@@ -160,7 +160,7 @@ class _Surveying(ManyReceiving, Surveying):
         super().send(data, timeout=timeout)
         self._start()
 
-    def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
+    def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
         """Start a survey with a `Message`: the twin of `trionng.Surveyor0.send_msg`.
 
         Args:

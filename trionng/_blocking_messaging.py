@@ -29,10 +29,11 @@ from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import NoReturn
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer, Never, Self
 
+    from trionng._blocking_pipes import Pipe
+    from trionng._message import AnyMessage
     from trionng._pipes import PipeCore
     from trionng._wait_blocking import Submit
 
@@ -105,7 +106,7 @@ class Messaging(Calls):
         check_buffer(data)
         self._send("send", partial(self._lane.send, data), timeout)
 
-    def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
+    def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
         """Send a `Message` and give it away: the twin of `trionng.Socket.send_msg`.
 
         Args:
@@ -134,7 +135,7 @@ class Messaging(Calls):
             raise
         return data
 
-    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message:
+    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message[Pipe]:
         """Receive one message without copying it: the twin of `trionng.Socket.recv_msg`.
 
         Args:
@@ -144,13 +145,17 @@ class Messaging(Calls):
         waiter = borrow()
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
-            message = Message._empty(self._socket_core()._pipe(waiter.pipe_id))
-            self._latest_pipe = message._pipe
+            self._latest_pipe = pipe = self._socket_core()._pipe(waiter.pipe_id)
+            message: Message[Pipe] = Message._empty(pipe)  # type: ignore[arg-type]  # ours
             waiter.hand_over(thread, message._handle)
         except BaseException:
             give_up(waiter)
             raise
         return message
+
+    if TYPE_CHECKING:  # each flavour's messages have its own pipes
+
+        def recv_msg_nowait(self) -> Message[Pipe]: ...
 
     def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
         """Raise NotSupported: this protocol has one request, or one answer, at a time."""
@@ -231,18 +236,25 @@ class NowaitSending(NowaitSendCalls, Messaging):
         return sent
 
 
+# As in `_sockets`: `self: Never` makes the call an error for a type checker, and no more than that.
 class NeverSends(NeverSendCalls, Messaging):
     """A protocol without a sending side."""
 
-    def send(self, data: Buffer, *, timeout: float | None = None) -> NoReturn:
+    def send(  # type: ignore[misc]
+        self: Never, data: Buffer, *, timeout: float | None = None
+    ) -> None:
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send", _ONLY_RECEIVES)
 
-    def send_msg(self, msg: Message, *, timeout: float | None = None) -> NoReturn:
+    def send_msg(  # type: ignore[misc]
+        self: Never, msg: AnyMessage, *, timeout: float | None = None
+    ) -> None:
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_msg", _ONLY_RECEIVES)
 
-    def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> NoReturn:
+    def send_many(  # type: ignore[misc]
+        self: Never, messages: Iterable[Buffer], *, timeout: float | None = None
+    ) -> int:
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_many", _ONLY_RECEIVES)
 
@@ -250,17 +262,28 @@ class NeverSends(NeverSendCalls, Messaging):
 class NeverReceives(NeverReceiveCalls, Messaging):
     """A protocol without a receiving side."""
 
-    def recv(self, block: bool = True, *, timeout: float | None = None) -> NoReturn:
+    def recv(  # type: ignore[misc]
+        self: Never, block: bool = True, *, timeout: float | None = None
+    ) -> bytes:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv", _ONLY_SENDS)
 
-    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> NoReturn:
+    def recv_msg(  # type: ignore[misc]
+        self: Never, block: bool = True, *, timeout: float | None = None
+    ) -> Message[Pipe]:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg", _ONLY_SENDS)
 
-    def recv_many(self, most: int, *, timeout: float | None = None) -> NoReturn:
+    def recv_many(  # type: ignore[misc]
+        self: Never, most: int, *, timeout: float | None = None
+    ) -> list[bytes]:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_many", _ONLY_SENDS)
 
-    def __next__(self) -> NoReturn:
+    if TYPE_CHECKING:
+
+        def recv_msg_nowait(self: Never) -> Message[Pipe]: ...  # type: ignore[misc]
+        def __iter__(self: Never) -> NeverReceives: ...  # type: ignore[misc]
+
+    def __next__(self: Never) -> bytes:  # type: ignore[misc]
         missing(self, "recv", _ONLY_SENDS)

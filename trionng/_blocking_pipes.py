@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng._blocking_messaging import Messaging
+    from trionng._blocking_socket import Dialer, Listener, Socket
+    from trionng._message import AnyMessage
 
 
 @final
@@ -21,6 +23,15 @@ class Pipe(PipeCore):
     """One connection with one peer: the twin of `trionng.Pipe`."""
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # the same, with the classes of this flavour
+
+        @property
+        def socket(self) -> Socket | None: ...
+        @property
+        def dialer(self) -> Dialer | None: ...
+        @property
+        def listener(self) -> Listener | None: ...
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
         """Send one message to this very peer: the twin of `trionng.Pipe.send`.
@@ -33,7 +44,7 @@ class Pipe(PipeCore):
         check_buffer(data)
         self._send_to_peer("send", Message(data), timeout)
 
-    def send_msg(self, msg: Message, *, timeout: float | None = None) -> None:
+    def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
         """Send a `Message` to this very peer: the twin of `trionng.Pipe.send_msg`.
 
         Args:
@@ -43,7 +54,7 @@ class Pipe(PipeCore):
         """
         self._send_to_peer("send_msg", msg, timeout)
 
-    def _send_to_peer(self, operation: str, msg: Message, timeout: float | None) -> None:
+    def _send_to_peer(self, operation: str, msg: AnyMessage, timeout: float | None) -> None:
         socket = self._may_send(operation)
         submit = SendMessage(socket, socket._lane, msg, self)
         messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour

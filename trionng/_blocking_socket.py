@@ -50,6 +50,11 @@ def _finish_closing(
 class Dialer(DialerCore):
     """Makes a connection, and makes it again when it is lost: the twin of `trionng.Dialer`."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
+
     def close(self, *, timeout: float | None = None) -> None:
         """Stop dialling and drop the connection: the twin of `trionng.Dialer.aclose`.
 
@@ -71,6 +76,11 @@ class Dialer(DialerCore):
 @final
 class Listener(ListenerCore):
     """Accepts connections: the twin of `trionng.Listener`."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
 
     def close(self, *, timeout: float | None = None) -> None:
         """Accept no more and drop its connections: the twin of `trionng.Listener.aclose`.

@@ -19,9 +19,10 @@ from trionng._util import check_buffer
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Never
 
     from trionng._core import AnyCore, Topics
+    from trionng._message import AnyMessage
     from trionng._pipes import PipeCore
 
 ETIMEDOUT: Final = 5
@@ -86,7 +87,7 @@ class Calls:
         if code != 0:
             raise self._failed(code, operation)
 
-    def _received(self, msg: _ffi.Msg) -> Message:
+    def _received(self, msg: _ffi.Msg) -> AnyMessage:
         """Make a `Message`; when that fails what nng gave us is still the caller's."""
         message = Message._empty(self._socket_core()._pipe(_ffi.pipe_of(msg)))
         message._handle.own(msg)
@@ -100,7 +101,7 @@ class Calls:
             self._lane.give_back(msg)
             raise
 
-    def _message_or_back(self, msg: _ffi.Msg) -> Message:
+    def _message_or_back(self, msg: _ffi.Msg) -> AnyMessage:
         """Make a `Message`; when that fails the lane has it again."""
         try:
             return self._received(msg)
@@ -119,7 +120,7 @@ class Calls:
         """
         return self._bytes_or_back(self._receive_now("recv_nowait"))
 
-    def recv_msg_nowait(self) -> Message:
+    def recv_msg_nowait(self) -> AnyMessage:
         """Return a `Message` that is here already; raises as `recv_nowait`."""
         return self._message_or_back(self._receive_now("recv_msg_nowait"))
 
@@ -127,7 +128,7 @@ class Calls:
         """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
         missing(self, "send_nowait", _NO_TRY)
 
-    def send_msg_nowait(self, msg: Message) -> None:
+    def send_msg_nowait(self, msg: AnyMessage) -> None:
         """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
         missing(self, "send_msg_nowait", _NO_TRY)
 
@@ -147,7 +148,7 @@ class NowaitSendCalls(Calls):
         check_buffer(data)
         self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
 
-    def send_msg_nowait(self, msg: Message) -> None:
+    def send_msg_nowait(self, msg: AnyMessage) -> None:
         """Send a `Message` if it can be handed over at once; else it stays yours.
 
         Raises:
@@ -161,11 +162,11 @@ class NowaitSendCalls(Calls):
 class NeverSendCalls(Calls):
     """The calls that never wait of a protocol without a sending side."""
 
-    def send_nowait(self, data: Buffer) -> NoReturn:
+    def send_nowait(self: Never, data: Buffer) -> None:  # type: ignore[misc]
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_nowait", "this protocol only receives")
 
-    def send_msg_nowait(self, msg: Message) -> NoReturn:
+    def send_msg_nowait(self: Never, msg: AnyMessage) -> None:  # type: ignore[misc]
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_msg_nowait", "this protocol only receives")
 
@@ -173,11 +174,11 @@ class NeverSendCalls(Calls):
 class NeverReceiveCalls(Calls):
     """The calls that never wait of a protocol without a receiving side."""
 
-    def recv_nowait(self) -> NoReturn:
+    def recv_nowait(self: Never) -> bytes:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_nowait", "this protocol only sends")
 
-    def recv_msg_nowait(self) -> NoReturn:
+    def recv_msg_nowait(self: Never) -> AnyMessage:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg_nowait", "this protocol only sends")
 
@@ -203,7 +204,7 @@ class SendMessage:
     """Takes the message from its owner only at the moment it is submitted."""
 
     def __init__(
-        self, core: AnyCore, lane: _ffi.Lane, msg: Message, pipe: PipeCore | None = None
+        self, core: AnyCore, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeCore | None = None
     ) -> None:
         self._core = core
         self._lane = lane

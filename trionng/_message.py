@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from trionng import _ffi
 from trionng._errors import MessageStateError, error_for
@@ -11,22 +11,29 @@ from trionng._util import check_buffer
 if TYPE_CHECKING:
     import builtins
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, TypeVar as TypeVarWithDefault
 
     from trionng._pipes import PipeCore
     from trionng._trio_pipes import Pipe
+
+    P = TypeVarWithDefault("P", bound=PipeCore, covariant=True, default=Pipe)
+else:
+    P = TypeVar("P", covariant=True)
 
 _ENOMEM = 2
 _SENT = "this message has been sent, it is no longer here"
 
 
 @final
-class Message:
+class Message(Generic[P]):
     """A message with its origin: what `recv_msg` returns and `send_msg` takes.
 
     It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received
     into. Sending gives the message away; one that was not sent, because the send failed or was
     cancelled, is yours again and can be sent once more.
+
+    For a type checker it is generic in its pipe: `Message` alone has that of this flavour, in
+    `trionng.blocking` too.
 
     Args:
         data: any contiguous buffer; it is copied.
@@ -41,7 +48,7 @@ class Message:
     __slots__ = ("_handle", "_pipe")
 
     def __init__(
-        self, data: Buffer, pipe: PipeCore | None = None, *, header: builtins.bytes = b""
+        self, data: Buffer, pipe: P | None = None, *, header: builtins.bytes = b""
     ) -> None:
         check_buffer(data)
         code, handle = _ffi.MessageHandle.from_data(data, header)
@@ -53,7 +60,7 @@ class Message:
         self._pipe = pipe
 
     @classmethod
-    def _empty(cls, pipe: PipeCore | None) -> Message:
+    def _empty(cls, pipe: P | None) -> Message[P]:
         """Return what a message that was received is put in; its handle owns nothing yet."""
         self = cls.__new__(cls)
         self._handle = _ffi.MessageHandle()
@@ -87,12 +94,12 @@ class Message:
         return header
 
     @property
-    def pipe(self) -> Pipe | None:
+    def pipe(self) -> P | None:
         """The connection it came through, or the one it is for.
 
         None when that connection went so long ago that the socket remembers it no more.
         """
-        return self._pipe  # type: ignore[return-value]  # each flavour puts in its own
+        return self._pipe
 
     def __len__(self) -> int:
         size = self._handle.size()
@@ -112,3 +119,8 @@ class Message:
     def __repr__(self) -> str:
         size = self._handle.size()
         return "<Message sent>" if size is None else f"<Message {size} bytes>"
+
+
+if TYPE_CHECKING:
+    # What can be sent: it may come from a socket of the other flavour.
+    AnyMessage = Message[PipeCore]

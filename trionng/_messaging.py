@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._message import Message
+    from trionng._message import AnyMessage, Message
     from trionng._wait_trio import Submit
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ class Messaging(Calls):
         check_buffer(data)
         await self._send("send", partial(self._lane.send, data), _ffi.drop)
 
-    async def send_msg(self, msg: Message) -> None:
+    async def send_msg(self, msg: AnyMessage) -> None:
         """Send a `Message` and give it away; one that was not sent is yours again.
 
         A message that was received can be sent on. While a view of its body exists, a copy is sent.
@@ -177,6 +177,11 @@ class Messaging(Calls):
         Cancellation, Concurrency, Raises: as `recv`.
         """
         return self._message_or_back(await self._receive("recv_msg"))
+
+    if TYPE_CHECKING:  # each flavour's messages have its own pipes
+
+        def _message_or_back(self, msg: _ffi.Msg) -> Message: ...
+        def recv_msg_nowait(self) -> Message: ...
 
     async def _receive_many(self, most: int) -> list[bytes]:
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""

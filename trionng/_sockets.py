@@ -6,7 +6,7 @@ What they share is in `_trio_socket` and `_messaging`; what is theirs in any fla
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, final
+from typing import TYPE_CHECKING, final
 
 from trio.abc import Channel, ReceiveChannel, SendChannel
 
@@ -34,23 +34,25 @@ from trionng._wait_trio import wait_for
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from typing_extensions import Buffer
+    from typing_extensions import Buffer, Never
 
-    from trionng._message import Message
+    from trionng._message import AnyMessage, Message
 
 
+# A direction that is missing has `self: Never`: for a type checker the call is an error, and what
+# comes after it is looked at all the same, as it would not be after NoReturn.
 class _NeverSends(NeverSendCalls, Messaging):
     """A protocol without a sending side."""
 
-    async def send(self, data: Buffer) -> NoReturn:
+    async def send(self: Never, data: Buffer) -> None:  # type: ignore[misc]
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send", "this protocol only receives")
 
-    async def send_msg(self, msg: Message) -> NoReturn:
+    async def send_msg(self: Never, msg: AnyMessage) -> None:  # type: ignore[misc]
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_msg", "this protocol only receives")
 
-    async def send_many(self, messages: Iterable[Buffer]) -> NoReturn:
+    async def send_many(self: Never, messages: Iterable[Buffer]) -> int:  # type: ignore[misc]
         """Raise NotSupported: this protocol only receives."""
         missing(self, "send_many", "this protocol only receives")
 
@@ -58,19 +60,24 @@ class _NeverSends(NeverSendCalls, Messaging):
 class _NeverReceives(NeverReceiveCalls, Messaging):
     """A protocol without a receiving side."""
 
-    async def recv(self) -> NoReturn:
+    async def recv(self: Never) -> bytes:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv", "this protocol only sends")
 
-    async def recv_msg(self) -> NoReturn:
+    async def recv_msg(self: Never) -> Message:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg", "this protocol only sends")
 
-    async def recv_many(self, most: int) -> NoReturn:
+    async def recv_many(self: Never, most: int) -> list[bytes]:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_many", "this protocol only sends")
 
-    async def __anext__(self) -> NoReturn:
+    if TYPE_CHECKING:
+
+        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
+        def __aiter__(self: Never) -> _NeverReceives: ...  # type: ignore[misc]
+
+    async def __anext__(self: Never) -> bytes:  # type: ignore[misc]
         missing(self, "recv", "this protocol only sends")
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng import _ffi
-    from trionng._message import Message
+    from trionng._message import AnyMessage
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ class _Surveying(ManyReceiving, Surveying):
         await super().send(data)
         self._start()
 
-    async def send_msg(self, msg: Message) -> None:
+    async def send_msg(self, msg: AnyMessage) -> None:
         """Start a survey with a `Message` and give it away.
 
         Raises:

@@ -13,7 +13,9 @@ from trionng._wait_trio import checkpoint, look_first, wait_for
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
+    from trionng._message import AnyMessage
     from trionng._messaging import Messaging
+    from trionng._trio_socket import Dialer, Listener, Socket
 
 
 @final
@@ -24,6 +26,15 @@ class Pipe(PipeCore):
     """
 
     __slots__ = ()
+
+    if TYPE_CHECKING:  # the same, with the classes of this flavour
+
+        @property
+        def socket(self) -> Socket | None: ...
+        @property
+        def dialer(self) -> Dialer | None: ...
+        @property
+        def listener(self) -> Listener | None: ...
 
     async def send(self, data: Buffer) -> None:
         """Send one message to this very peer; only on a polyamorous Pair1.
@@ -45,7 +56,7 @@ class Pipe(PipeCore):
         check_buffer(data)
         await self._send_to_peer("send", Message(data))
 
-    async def send_msg(self, msg: Message) -> None:
+    async def send_msg(self, msg: AnyMessage) -> None:
         """Send a `Message` to this very peer, whatever its `.pipe` says, and give it away.
 
         Cancellation: as `send`; a message that was not sent is yours again.
@@ -56,7 +67,7 @@ class Pipe(PipeCore):
         """
         await self._send_to_peer("send_msg", msg)
 
-    async def _send_to_peer(self, operation: str, msg: Message) -> None:
+    async def _send_to_peer(self, operation: str, msg: AnyMessage) -> None:
         await look_first()
         socket = self._may_send(operation)
         submit = SendMessage(socket, socket._lane, msg, self)

@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 class Dialer(DialerCore):
     """Makes a connection, and makes it again when it is lost (`nng_dialer`)."""
 
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
+
     def close(self) -> None:
         """Stop dialling and drop the connection, in the background."""
         socket = self._leave_socket()
@@ -66,6 +71,11 @@ class Dialer(DialerCore):
 @final
 class Listener(ListenerCore):
     """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
 
     def close(self) -> None:
         """Accept no more and drop its connections, in the background."""

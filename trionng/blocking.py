@@ -14,6 +14,8 @@ Example:
 
 from __future__ import annotations
 
+import typing as _typing
+
 from trionng import exceptions as exceptions
 from trionng._addresses import (
     AbstractAddr as AbstractAddr,
@@ -41,7 +43,7 @@ from trionng._blocking import (
     Surveyor0 as Surveyor0,
     SurveyorContext as SurveyorContext,
 )
-from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents
+from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents  # noqa: TC001
 from trionng._blocking_serve import Service as Service, serve_rep as serve_rep
 from trionng._blocking_socket import (
     Context as Context,
@@ -91,7 +93,12 @@ from trionng._errors import (
     WriteOnly as WriteOnly,
 )
 from trionng._ffi import nng_version as nng_version
-from trionng._message import Message as Message
+from trionng._message import Message as _Message
 from trionng._pipes import PipeEvent as PipeEvent
 from trionng._statistics import SocketStatistics as SocketStatistics
 from trionng._tls import TLSConfig as TLSConfig
+
+if _typing.TYPE_CHECKING:
+    Message = _Message[Pipe]
+else:
+    Message = _Message
