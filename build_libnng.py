@@ -32,8 +32,8 @@ OLDEST = (1, 5)
 # variables of libc into an executable, never into a module. The shim has variables of its own.
 RENAMED = {"stdout": "tnng_stdout", "stderr": "tnng_stderr"}
 
-# Functions that an older libc lacks and a libnng built on a newer one calls; nng/compat_libc.c
-# defines them, and the object of libnng calls those.
+# Functions that an older libc lacks and a libnng built on a newer one calls. The object of libnng
+# calls those of nng/fixes/compat_libc.c instead.
 COMPAT = {
     "__isoc23_strtol": "tnng_strtol",
     "__isoc23_strtoull": "tnng_strtoull",
