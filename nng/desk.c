@@ -3,13 +3,12 @@
  * context nng chooses, the worker that was busy last gets the request, and the others sleep on.
  *
  * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
- * that has to wait for its connection stays with its context, and no worker waits for it; that it
- * has gone is seen when something else happens here. */
+ * that has to wait for its connection stays with its context and holds no worker: unread.c. */
 #include <stdlib.h>
 
 #include "desk.h"
 
-int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers)
+int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_unread)
 {
     tnng_desk *desk = calloc(1, sizeof(*desk));
     seat **taken = calloc((size_t) workers, sizeof(*taken));
@@ -24,12 +23,17 @@ int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers)
         return code;
     }
     desk->workers = workers;
+    desk->max_unread = max_unread;
     desk->taken = taken;
     tnng_lock(&(*out)->lock);
     (*out)->desk = desk;
     (*out)->traits = CAN_RECEIVE | STANDING;
+    code = tnng_readers_open(*out);
     pthread_mutex_unlock(&(*out)->lock);
-    return 0;
+    if (code != 0) {
+        tnng_lane_release(*out);
+    }
+    return code;
 }
 
 /* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
@@ -40,6 +44,7 @@ void tnng_desk_free(tnng_desk *desk)
         next = seat->sibling;
         tnng_seat_free(seat);
     }
+    tnng_readers_free(desk);
     free(desk->taken);
     free(desk);
 }
@@ -54,6 +59,7 @@ static void abandon(tnng_desk *desk, int worker)
         desk->taken[worker] = NULL;
         desk->taken_count--;
         desk->abandoned++;
+        tnng_reader_answered(desk, seat);
         tnng_desk_put_idle(desk, seat);
     }
 }
@@ -81,7 +87,11 @@ static int next_request(
     }
     abandon(desk, worker);
     tnng_desk_settle(lane);
-    if (desk->ready != NULL) {
+    if (tnng_desk_has_news(desk)) {
+        desk->slow_telling = true;
+        return TNNG_SLOW;
+    }
+    if (desk->ready_count > 0) {
         *msg = tnng_desk_take_ready(desk, worker);
         return 0;
     }
@@ -89,7 +99,7 @@ static int next_request(
         return TNNG_DRAINED;
     }
     if (desk->posted == 0 && !desk->draining) {
-        return desk->replying_count > UNREAD_REPLIES ? NNG_EAGAIN : NNG_ENOMEM;
+        return NNG_ENOMEM;
     }
     if (!tnng_owner_enter(lane->socket, port)) {
         return NNG_EBUSY;
@@ -119,12 +129,44 @@ int tnng_desk_next(
     return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
 }
 
-/* [caller] lane->lock held. nng_aio_wait: the pointer of the aio is empty a moment before the aio
- * is idle, and one that is not may not be used again. */
+/* [caller] Gives nng a reply that its connection does not take at once. Its end, also when it is an
+ * error, is the callback's business. */
+static void reply_and_be_told(tnng_lane *lane, seat *seat, nng_msg *msg)
+{
+    nng_aio_wait(seat->told_reply);
+    nng_aio_set_msg(seat->told_reply, msg);
+    seat->tells = true;
+    tnng_lane_hold(lane);
+    tnng_wakes_hold();
+    nng_ctx_send(seat->context, seat->told_reply);
+    tnng_wakes_go();
+}
+
+/* [caller] 0 when nng has the reply, else the message is the caller's again. `waits`: nng keeps it
+ * until its connection takes it. nng_aio_wait: the pointer of the aio is empty a moment before the
+ * aio is idle, and one that is not may not be used again. */
+static int reply_now(seat *seat, nng_msg *msg, bool *waits)
+{
+    nng_aio_wait(seat->reply);
+    nng_aio_set_msg(seat->reply, msg);
+    tnng_wakes_hold();
+    nng_ctx_send(seat->context, seat->reply);
+    tnng_wakes_go();
+    *waits = nng_aio_get_msg(seat->reply) != NULL;
+    int code = *waits ? nng_aio_result(seat->reply) : 0;
+    if (code != 0) {
+        nng_aio_set_msg(seat->reply, NULL);
+    }
+    return code;
+}
+
+/* [caller] lane->lock held. */
 static int reply(tnng_lane *lane, int worker, nng_msg *msg)
 {
     tnng_desk *desk = lane->desk;
     seat *seat = desk->taken[worker];
+    bool waits = true;
+    int code = 0;
 
     if (lane->closed) {
         return NNG_ECLOSED;
@@ -134,15 +176,9 @@ static int reply(tnng_lane *lane, int worker, nng_msg *msg)
     }
     size_t size = nng_msg_len(msg);
     nng_msg_header_clear(msg);
-    nng_aio_wait(seat->reply);
-    nng_aio_set_msg(seat->reply, msg);
-    tnng_wakes_hold();
-    nng_ctx_send(seat->context, seat->reply);
-    tnng_wakes_go();
-    bool gone = nng_aio_get_msg(seat->reply) == NULL;
-    int code = gone ? 0 : nng_aio_result(seat->reply);
-    if (code != 0) {
-        nng_aio_set_msg(seat->reply, NULL);
+    if (tnng_reader_aio(desk, seat) == seat->told_reply) {
+        reply_and_be_told(lane, seat, msg);
+    } else if ((code = reply_now(seat, msg, &waits)) != 0) {
         return code;
     }
     tnng_count_sent(lane->socket, size);
@@ -150,13 +186,12 @@ static int reply(tnng_lane *lane, int worker, nng_msg *msg)
     desk->answered++;
     desk->taken[worker] = NULL;
     desk->taken_count--;
-    if (gone) {
+    if (waits) {
+        tnng_reader_add(lane, seat);
+    }
+    tnng_reader_answered(desk, seat);
+    if (!waits) {
         tnng_desk_put_idle(desk, seat);
-    } else {
-        seat->stage = SEAT_REPLYING;
-        seat->next = desk->replying;
-        desk->replying = seat;
-        desk->replying_count++;
     }
     return 0;
 }
@@ -220,12 +255,12 @@ void tnng_desk_end(tnng_lane *lane)
     tnng_desk *desk = lane->desk;
 
     tnng_lock(&lane->lock);
+    tnng_readers_end(desk);
     for (int worker = 0; worker < desk->workers; worker++) {
         abandon(desk, worker);
     }
-    while (desk->ready != NULL) {
-        seat *seat = desk->ready;
-        desk->ready = seat->next;
+    while (desk->ready_count > 0) {
+        seat *seat = tnng_seats_pop(&desk->ready);
         desk->ready_count--;
         desk->abandoned++;
         nng_msg_free(seat->msg);
@@ -266,14 +301,38 @@ void tnng_desk_count(tnng_lane *lane, tnng_desk_counts *counts)
     }
     tnng_lock(&lane->lock);
     tnng_desk *desk = lane->desk;
-    tnng_desk_collect(desk);
+    tnng_reader_collect_all(desk);
+    tnng_desk_settle(lane);
     *counts = (tnng_desk_counts){
         .received = desk->received,
         .answered = desk->answered,
         .abandoned = desk->abandoned,
-        .ready = desk->ready_count,
+        .slow = desk->slow,
+        .ready = desk->ready_count + desk->parked_count,
         .taken = desk->taken_count,
         .replying = desk->replying_count,
     };
     pthread_mutex_unlock(&lane->lock);
+}
+
+/* [any] lane->lock held: connections were closed, and no worker has been told. */
+bool tnng_desk_has_news(tnng_desk *desk) { return desk->slow_untold > 0 && !desk->slow_telling; }
+
+int tnng_desk_take_slow(tnng_lane *lane, uint32_t *pipes, int max)
+{
+    int count;
+
+    if (tnng_forked()) {
+        return 0;
+    }
+    tnng_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    count = desk->slow_untold < max ? desk->slow_untold : max;
+    for (int i = 0; i < count; i++) {
+        pipes[i] = desk->slow_pipes[(desk->slow - (uint64_t) (count - i)) % SLOW_REMEMBERED];
+    }
+    desk->slow_untold = 0;
+    desk->slow_telling = false;
+    pthread_mutex_unlock(&lane->lock);
+    return count;
 }

@@ -3,31 +3,46 @@
 
 #include "desk.h"
 
+void tnng_seats_append(seats *list, seat *seat)
+{
+    seat->next = NULL;
+    if (list->last == NULL) {
+        list->first = seat;
+    } else {
+        list->last->next = seat;
+    }
+    list->last = seat;
+}
+
+seat *tnng_seats_pop(seats *list)
+{
+    seat *seat = list->first;
+
+    list->first = seat->next;
+    if (list->first == NULL) {
+        list->last = NULL;
+    }
+    return seat;
+}
+
 /* [any] */
 void tnng_desk_put_ready(tnng_desk *desk, seat *seat, nng_msg *msg, bool counted)
 {
     seat->stage = SEAT_READY;
     seat->msg = msg;
     seat->counted = counted;
-    seat->next = NULL;
-    if (desk->ready == NULL) {
-        desk->ready = seat;
-    } else {
-        desk->last_ready->next = seat;
-    }
-    desk->last_ready = seat;
+    tnng_seats_append(&desk->ready, seat);
     desk->ready_count++;
 }
 
 nng_msg *tnng_desk_take_ready(tnng_desk *desk, int worker)
 {
-    seat *seat = desk->ready;
+    seat *seat = tnng_seats_pop(&desk->ready);
     nng_msg *msg = seat->msg;
 
     if (!seat->counted) {
         tnng_count_received(seat->lane->socket, nng_msg_len(msg));
     }
-    desk->ready = seat->next;
     desk->ready_count--;
     seat->msg = NULL;
     seat->stage = SEAT_TAKEN;
@@ -64,7 +79,7 @@ static void on_request(void *arg)
             desk->abandoned++;
             nng_msg_free(msg);
             tnng_desk_put_idle(desk, seat);
-        } else {
+        } else if (!tnng_reader_parks(lane, seat, msg)) {
             tnng_desk_put_ready(desk, seat, msg, false);
         }
     }
@@ -89,6 +104,9 @@ void tnng_seat_free(seat *seat)
         }
         nng_aio_reap(seat->reply);
     }
+    if (seat->told_reply != NULL) {
+        nng_aio_reap(seat->told_reply);
+    }
     if (seat->msg != NULL) {
         nng_msg_free(seat->msg);
     }
@@ -99,8 +117,11 @@ void tnng_seat_free(seat *seat)
 static seat *new_seat(tnng_lane *lane)
 {
     seat *seat = calloc(1, sizeof(*seat));
+    reader *reader = calloc(1, sizeof(*reader));
 
-    if (seat == NULL) {
+    if (seat == NULL || reader == NULL) {
+        free(seat);
+        free(reader);
         return NULL;
     }
     seat->lane = lane;
@@ -108,29 +129,16 @@ static seat *new_seat(tnng_lane *lane)
         nng_aio_alloc(&seat->reply, NULL, NULL) != 0 ||
         nng_ctx_open(&seat->context, lane->socket->nng) != 0) {
         tnng_seat_free(seat);
+        free(reader);
         return NULL;
     }
+    reader->next = lane->desk->spare_readers;
+    lane->desk->spare_readers = reader;
     nng_aio_set_timeout(seat->receive, NNG_DURATION_INFINITE);
     nng_aio_set_timeout(seat->reply, NNG_DURATION_INFINITE);
     seat->sibling = lane->desk->all;
     lane->desk->all = seat;
     return seat;
-}
-
-/* [any] Replies that have gone free their contexts. */
-void tnng_desk_collect(tnng_desk *desk)
-{
-    seat **link = &desk->replying, *seat;
-
-    while ((seat = *link) != NULL) {
-        if (nng_aio_get_msg(seat->reply) == NULL) {
-            *link = seat->next;
-            desk->replying_count--;
-            tnng_desk_put_idle(desk, seat);
-        } else {
-            link = &seat->next;
-        }
-    }
 }
 
 /* [any] */
@@ -156,34 +164,39 @@ static bool post(tnng_lane *lane)
 
 bool tnng_desk_drained(tnng_desk *desk)
 {
-    return desk->draining && desk->posted == 0 && desk->ready == NULL;
+    return desk->draining && desk->posted == 0 && desk->ready_count == 0 &&
+           desk->parked_count == 0;
+}
+
+static tnng_op *first_waiting(tnng_lane *lane, bool youngest)
+{
+    tnng_op *op = youngest ? lane->waiting.last : lane->waiting.first;
+
+    if (op != NULL) {
+        tnng_ops_remove(&lane->waiting, op);
+        lane->waiters--;
+    }
+    return op;
 }
 
 /* [any] lane->lock held: hand out what is ready, the youngest waiting worker first, then post a
- * receive for each that is free. A reply that waits for its reader costs no worker until there are
- * UNREAD_REPLIES of them. */
+ * receive for each that is free. A reply that waits for its reader costs no worker. */
 void tnng_desk_settle(tnng_lane *lane)
 {
     tnng_desk *desk = lane->desk;
     tnng_op *op;
 
-    while (desk->ready != NULL && (op = lane->waiting.last) != NULL) {
-        tnng_ops_remove(&lane->waiting, op);
-        lane->waiters--;
+    while (desk->ready_count > 0 && (op = first_waiting(lane, true)) != NULL) {
         tnng_op_finish(op, 0, tnng_desk_take_ready(desk, op->wanted));
     }
-    if (desk->replying != NULL) {
-        tnng_desk_collect(desk);
-    }
     int wanted = desk->workers - desk->taken_count - desk->ready_count;
-    if (desk->replying_count > UNREAD_REPLIES) {
-        wanted -= desk->replying_count - UNREAD_REPLIES;
-    }
     while (!lane->closed && !desk->draining && desk->posted < wanted && post(lane)) {
     }
-    while (tnng_desk_drained(desk) && (op = lane->waiting.first) != NULL) {
-        tnng_ops_remove(&lane->waiting, op);
-        lane->waiters--;
+    while (tnng_desk_drained(desk) && (op = first_waiting(lane, false)) != NULL) {
         tnng_op_finish(op, TNNG_DRAINED, NULL);
+    }
+    if (tnng_desk_has_news(desk) && (op = first_waiting(lane, true)) != NULL) {
+        desk->slow_telling = true;
+        tnng_op_finish(op, TNNG_SLOW, NULL);
     }
 }

@@ -46,6 +46,7 @@ FLOORS = {
     6: {
         "_nursery",
         "_services",
+        "_service_spec",
         "_handlers",
         "_inboxes",
         "_watch",

@@ -119,32 +119,6 @@ async def test_service_client_that_does_not_read_holds_no_worker() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def test_service_client_that_never_reads_blocks_until_it_goes() -> None:
-    """Beyond 64 unread replies workers are held, as documented, and free when the client goes."""
-    body = bytes(200_000)
-
-    async def handler(request: bytes) -> bytes:
-        return body if request == b"large" else request
-
-    with trio.fail_after(WITHIN):
-        async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(
-                nursery, handler, listen="tcp://127.0.0.1:0", workers=2
-            )
-            async with trionng.Req0(dial=service.url) as req:
-                async with raw_peer(service.url) as peer:
-                    await peer.greet(REQ0)
-                    for i in range(150):
-                        await peer.send(struct.pack(">I", 0x80000001 + i) + b"large")
-                    while service.statistics().unread < 66:
-                        await trio.sleep(0.001)
-                    with trio.move_on_after(0.1) as scope:
-                        await req.request(b"x")
-                    assert scope.cancelled_caught
-                assert await req.request(b"x") == b"x"
-            nursery.cancel_scope.cancel()
-
-
 async def churn(directory: str, times: str) -> None:
     """Connect, ask and leave; print how memory, tasks and descriptors have grown."""
 

@@ -63,7 +63,6 @@ from trionng._forward import (
     ForwardStatistics as ForwardStatistics,
     forward as forward,
 )
-from trionng._inboxes import ServiceStatistics as ServiceStatistics
 from trionng._message import Message as Message
 from trionng._nursery import (
     reply_error as reply_error,
@@ -92,7 +91,10 @@ from trionng._sockets import (
     Sub0 as Sub0,
     SubContext as SubContext,
 )
-from trionng._statistics import SocketStatistics as SocketStatistics
+from trionng._statistics import (
+    ServiceStatistics as ServiceStatistics,
+    SocketStatistics as SocketStatistics,
+)
 from trionng._surveys import (
     Replies as Replies,
     Respondent0 as Respondent0,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 
-import attrs
 import trio
 
 from trionng import _ffi
 from trionng._calls import SendMessage
 from trionng._errors import error_for
 from trionng._message import Message
+from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._wait_trio import checkpoint, wait_for
 
 if TYPE_CHECKING:
@@ -19,29 +19,8 @@ if TYPE_CHECKING:
 
     from trionng._trio_socket import Socket
 
-# How long a worker waits when the service has too many replies nobody reads.
-_UNREAD_PAUSE: Final = 0.01
 # Of requests that are there already, how many are answered before other tasks run.
 _IN_A_ROW: Final = 8
-
-
-@attrs.frozen
-class ServiceStatistics:
-    """What became of the messages of a service so far.
-
-    Attributes:
-        received: taken from nng.
-        answered: replies nng accepted; of services without replies, messages that were handled.
-        abandoned: taken, and given up: the worker was cancelled, or the asker was gone.
-        busy: being handled now, or about to be.
-        unread: replies that wait because their connection does not take them.
-    """
-
-    received: int
-    answered: int
-    abandoned: int
-    busy: int
-    unread: int
 
 
 class Inbox(Protocol):
@@ -75,12 +54,13 @@ class Inbox(Protocol):
 class RepInbox:
     """The requests of a Rep0 socket, through a desk of the shim."""
 
-    def __init__(self, socket: Socket, workers: int) -> None:
-        code, desk = socket._native.open_desk(workers)
+    def __init__(self, socket: Socket, workers: int, max_unread: int) -> None:
+        code, desk = socket._native.open_desk(workers, max_unread)
         if desk is None:
             raise error_for(code, "serve_rep", socket._where())
         self._socket = socket
         self._desk = desk
+        self._max_unread = max_unread
         self._give_backs = [partial(desk.give_back, worker) for worker in range(workers)]
         self._replies = 0
 
@@ -100,10 +80,10 @@ class RepInbox:
         return msg if code == 0 else await self._try_on(worker, code)
 
     async def _try_on(self, worker: int, code: int) -> _ffi.Msg | None:
-        """Wait until few enough replies are unread; None when the service is drained."""
+        """Do what the desk says first, then wait on; None when the service is drained."""
         msg = None
-        while code == _ffi.AGAIN:
-            await trio.sleep(_UNREAD_PAUSE)
+        while code == _ffi.SLOW:
+            warn_of_slow(self._socket, "serve_rep", self._desk.take_slow(), self._max_unread)
             submit = partial(self._desk.next, worker)
             code, msg = await wait_for(submit, self._give_backs[worker])
         if code == _ffi.DRAINED:
@@ -134,14 +114,7 @@ class RepInbox:
         self._desk.close()
 
     def statistics(self) -> ServiceStatistics:
-        counts = self._desk.counts()
-        return ServiceStatistics(
-            received=counts.received,
-            answered=counts.answered,
-            abandoned=counts.abandoned,
-            busy=counts.taken + counts.ready,
-            unread=counts.replying,
-        )
+        return rep_statistics(self._desk.counts())
 
 
 class LaneInbox:
@@ -238,4 +211,5 @@ class LaneInbox:
             abandoned=self._abandoned,
             busy=len(self._has_message),
             unread=0,
+            slow=0,
         )

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng._handlers import Work
-    from trionng._inboxes import Inbox, ServiceStatistics
+    from trionng._inboxes import Inbox
     from trionng._message import Message
+    from trionng._statistics import ServiceStatistics
     from trionng._trio_socket import Listener, Socket
     from trionng._wait_trio import Task
 

@@ -5,6 +5,7 @@ The counting is the shim's, in C: a message costs two additions there, and nothi
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -13,6 +14,8 @@ from trionng import _ffi
 
 if TYPE_CHECKING:
     from trionng._core import AnyCore
+
+_logger: Final = logging.getLogger("trionng")
 
 # Who cannot send or is not read, waits: nothing is lost to slowness. Raw sockets of the first four
 # run the same code in nng; the others share queues that drop when they are full.
@@ -79,3 +82,50 @@ def _knows_drops(core: AnyCore) -> bool:
     if core._is_raw:
         return protocol in _PUSH_BACK
     return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.RESPONDENT0}
+
+
+@attrs.frozen
+class ServiceStatistics:
+    """What became of the messages of a service so far.
+
+    Attributes:
+        received: taken from nng.
+        answered: replies nng accepted; of services without replies, messages that were handled.
+        abandoned: taken, and given up: the worker was cancelled, or the asker was gone.
+        busy: being handled now, or about to be, or held back until their client has read replies.
+        unread: replies that wait because their connection does not take them.
+        slow: connections that were closed because they do not read: see `max_unread`.
+    """
+
+    received: int
+    answered: int
+    abandoned: int
+    busy: int
+    unread: int
+    slow: int
+
+
+def rep_statistics(counts: _ffi.DeskCounts) -> ServiceStatistics:
+    """Make the statistics of a service out of what its desk has counted."""
+    return ServiceStatistics(
+        received=counts.received,
+        answered=counts.answered,
+        abandoned=counts.abandoned,
+        busy=counts.taken + counts.ready,
+        unread=counts.replying,
+        slow=counts.slow,
+    )
+
+
+def warn_of_slow(core: AnyCore, service: str, pipes: list[int], max_unread: int) -> None:
+    """Log the connections that a service has closed because they do not read."""
+    for number in pipes:
+        pipe = core._pipe(number)
+        _logger.warning(
+            "%s %s: closed %s: slow: it does not read its replies, and asks for more than "
+            "max_unread=%d",
+            service,
+            core._where() or "without an endpoint",
+            "a connection" if pipe is None else repr(pipe),
+            max_unread,
+        )

@@ -12,7 +12,12 @@ from trionng._ffi._counts import (
     count_cancel_before_submit as count_cancel_before_submit,
     count_cancel_taken as count_cancel_taken,
 )
-from trionng._ffi._desk import DRAINED as DRAINED, Desk as Desk, DeskCounts as DeskCounts
+from trionng._ffi._desk import (
+    DRAINED as DRAINED,
+    SLOW as SLOW,
+    Desk as Desk,
+    DeskCounts as DeskCounts,
+)
 from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
     MessageHandle as MessageHandle,

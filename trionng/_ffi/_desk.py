@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from trionng._ffi._types import Answer, Msg
 
 DRAINED: int = lib.TNNG_DRAINED
+SLOW: int = lib.TNNG_SLOW
 
 
 class DeskCounts(NamedTuple):
@@ -24,6 +25,7 @@ class DeskCounts(NamedTuple):
     ready: int
     taken: int
     replying: int
+    slow: int
 
 
 class Desk:
@@ -92,5 +94,17 @@ class Desk:
         out = ffi.new("tnng_desk_counts *")
         lib.tnng_desk_count(self._native, out)
         return DeskCounts(
-            out.received, out.answered, out.abandoned, out.ready, out.taken, out.replying
+            out.received,
+            out.answered,
+            out.abandoned,
+            out.ready,
+            out.taken,
+            out.replying,
+            out.slow,
         )
+
+    def take_slow(self) -> list[int]:
+        """Return the ids of the pipes that were closed since, because they do not read."""
+        pipes = ffi.new("uint32_t[]", lib.TNNG_MAX_SLOW)
+        count = lib.tnng_desk_take_slow(self._native, pipes, len(pipes))
+        return list(pipes[0:count])

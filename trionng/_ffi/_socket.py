@@ -226,9 +226,9 @@ class NativeSocket:
         code = lib.tnng_lane_open(out, self._native, context)
         return code, (Lane(out[0]) if code == 0 else None)
 
-    def open_desk(self, workers: int) -> tuple[int, Desk | None]:
+    def open_desk(self, workers: int, max_unread: int) -> tuple[int, Desk | None]:
         out = ffi.new("tnng_lane **")
-        code = lib.tnng_desk_open(out, self._native, workers)
+        code = lib.tnng_desk_open(out, self._native, workers, max_unread)
         return code, (Desk(out[0]) if code == 0 else None)
 
     def create_dialer(self, url: bytes) -> tuple[int, int]:
