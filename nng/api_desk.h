@@ -3,7 +3,7 @@
 /* Beside the codes of api_port.h. */
 enum {
     TNNG_DRAINED = -20, /* a draining desk has nothing left to hand out */
-    TNNG_SLOW = -21,   /* connections were closed because they do not read: ask which, and go on */
+    TNNG_SLOW = -21,    /* connections were closed because they do not read: ask which, and go on */
     TNNG_MAX_SLOW = 16,
 };
 

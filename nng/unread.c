@@ -9,7 +9,6 @@
  * came, a later reply of its went, or the clock ticks. Only the later half of its unread replies
  * has a callback, so that a reply which waits for a moment costs no other thread. */
 #include <stdlib.h>
-#include <time.h>
 
 #include "desk.h"
 
@@ -22,13 +21,7 @@ enum {
 
 static void on_tick(void *);
 
-static int64_t now(void)
-{
-    struct timespec time;
-
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t) time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
+static int64_t now(void) { return tnng_now() / 1000000; }
 
 int tnng_readers_open(tnng_lane *lane)
 {
