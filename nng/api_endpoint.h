@@ -34,14 +34,16 @@ int tnng_listener_wait(tnng_endpoint **pending, int milliseconds, uint32_t *id);
 /* Nobody waits any more: it is closed when it has been made. */
 void tnng_listener_abandon(tnng_endpoint *);
 
-/* flush: how many accepted messages the pipes' counters do not show as written, and a number that
- * changes whenever a counter moves. */
+/* flush: looks at what the pipes have written; at once, or as a job when they are many. */
+int tnng_flush_look(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
+/* What the last look saw: how many accepted messages are not known to be written, a number that
+ * changes whenever something moves, and whether the first can be trusted to fall to 0. */
 typedef struct {
     uint64_t unsent;
     uint64_t progress;
     bool exact;
 } tnng_flush_state;
-int tnng_flush_check(tnng_socket *, tnng_flush_state *);
+void tnng_flush_read(tnng_socket *, tnng_flush_state *);
 
 int tnng_set_int(int on, uint32_t id, const char *name, int value);
 int tnng_set_bool(int on, uint32_t id, const char *name, bool value);

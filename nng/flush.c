@@ -1,42 +1,59 @@
-/* What the pipes have written. nng has no linger and says nothing of its queues; what it does count
- * is the messages each pipe has handed to the operating system (not on inproc and ws). */
+/* What the connections have written. nng has no linger, and says nothing of its queues. What each
+ * connection was given and has written is counted by F1; then a look costs some steps for each.
+ *
+ * Without F1 there are nng's own counters: messages that tcp, ipc and tls have written. One look
+ * costs a snapshot of everything nng counts in the process, seven numbers a connection. It is read
+ * once, and each connection found in the socket's table. With more than a few connections in the
+ * process such a look is a job, so that no event loop stands for it. */
 #include <string.h>
 
 #include "internal.h"
 
-static uint64_t value_of(nng_stat *scope, const char *name)
+/* So many connections in the process are looked at by the caller itself: some ten microseconds. */
+enum { FEW = 32 };
+
+static bool is_named(nng_stat *stat, const char *name)
 {
+    return strcmp(nng_stat_name(stat), name) == 0;
+}
+
+/* With pipes_lock held: notes what one connection has written, if it is one of the socket's. */
+static void note_pipe(tnng_socket *socket, nng_stat *scope)
+{
+    tnng_pipe *pipe = NULL;
+
     for (nng_stat *each = nng_stat_child(scope); each != NULL; each = nng_stat_next(each)) {
-        if (strcmp(nng_stat_name(each), name) == 0) {
-            return nng_stat_value(each);
+        if (pipe == NULL && is_named(each, "id")) {
+            if ((pipe = tnng_table_find(socket, (uint32_t) nng_stat_value(each))) == NULL) {
+                return;
+            }
+        } else if (pipe != NULL && is_named(each, "tx_msgs")) {
+            pipe->written = nng_stat_value(each);
+        } else if (pipe != NULL && is_named(each, "tx_bytes")) {
+            pipe->written_bytes = nng_stat_value(each);
         }
     }
-    return 0;
 }
 
-/* M1: nng_stat_find_socket finds the wrong one before nng 1.6, so pipes are looked up by their own
- * id. */
-static nng_stat *find_pipe(nng_stat *root, uint32_t id)
-{
-    for (nng_stat *each = nng_stat_child(root); each != NULL; each = nng_stat_next(each)) {
-        if (strcmp(nng_stat_name(each), "pipe") == 0 && value_of(each, "id") == id) {
-            return each;
-        }
-    }
-    return NULL;
-}
-
-uint64_t tnng_pipe_sent(uint32_t id)
+/* [any] M1: nng_stat_find_socket finds the wrong one before nng 1.6, so the tree is walked, and
+ * connections are known by their own id. */
+static int note_statistics(tnng_socket *socket)
 {
     nng_stat *root;
-    uint64_t sent = 0;
+    int code = nng_stats_get(&root);
 
-    if (nng_stats_get(&root) == 0) {
-        nng_stat *pipe = find_pipe(root, id);
-        sent = pipe == NULL ? 0 : value_of(pipe, "tx_msgs");
-        nng_stats_free(root);
+    if (code != 0) {
+        return code;
     }
-    return sent;
+    pthread_mutex_lock(&socket->pipes_lock);
+    for (nng_stat *each = nng_stat_child(root); each != NULL; each = nng_stat_next(each)) {
+        if (is_named(each, "pipe")) {
+            note_pipe(socket, each);
+        }
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    nng_stats_free(root);
+    return 0;
 }
 
 /* nng drops for a peer that is slow, so what matters is what each has written since it came. */
@@ -47,56 +64,128 @@ static bool broadcasts(tnng_socket *socket)
     return protocol == TNNG_PUB0 || protocol == TNNG_BUS0 || protocol == TNNG_SURVEYOR0;
 }
 
-/* [nng] Whether a flush will want to know what a pipe had written that goes now. To find it out
- * costs a snapshot of everything nng counts, on nng's only reaper thread: when thousands of clients
- * leave a server at once, that is much. */
-bool tnng_flush_counts_lost(tnng_socket *socket)
+/* What was accepted for a connection that is not there, or has no room, is dropped. */
+static bool routes(tnng_socket *socket)
 {
-    return atomic_load(&socket->accepted) > 0 && !(socket->traits & ANSWERS) &&
-           !broadcasts(socket);
+    int protocol = socket->protocol_number;
+
+    return protocol == TNNG_PAIR1_POLY ||
+           (!(socket->traits & ANSWERS) &&
+               (protocol == TNNG_REP0 || protocol == TNNG_RESPONDENT0));
+}
+
+static bool is_cheap(void) { return tnng_tx_is_counted() || tnng_pipes_in_process() <= FEW; }
+
+/* [nng] On nng's only reaper thread, before a connection is forgotten: what it had written by then.
+ * When thousands of clients leave a server at once a snapshot for each would cost the square of
+ * their number; then the last look counts. */
+void tnng_flush_note_lost(tnng_socket *socket)
+{
+    if (!tnng_tx_is_counted() && atomic_load(&socket->accepted) > 0 &&
+        !(socket->traits & ANSWERS) && !broadcasts(socket) && is_cheap()) {
+        note_statistics(socket);
+    }
+}
+
+static uint64_t above(uint64_t number, uint64_t floor)
+{
+    return number > floor ? number - floor : 0;
+}
+
+/* What a look adds up. */
+typedef struct {
+    uint64_t given, written; /* of all connections, also of those that have gone */
+    uint64_t missing;        /* known not to be written */
+    uint64_t unknown;        /* may be written: the last of a connection that does not say */
+    bool known;              /* each connection says what it was given, or what it has written */
+} tx_sums;
+
+/* With pipes_lock held: of one connection, `due` messages are its share, if that is known. */
+static void add_pipe(tx_sums *sums, tnng_pipe *pipe, uint64_t due)
+{
+    sums->given += pipe->counts_given ? pipe->given : pipe->written;
+    sums->written += pipe->written;
+    if (pipe->counts_given) {
+        sums->missing += above(due, pipe->given);
+        if (pipe->counts_written) {
+            sums->missing += above(pipe->given, pipe->written);
+        } else {
+            sums->unknown += pipe->given > 0;
+        }
+    } else if (pipe->counts_written) {
+        sums->missing += above(due, pipe->written);
+    } else {
+        sums->unknown += due;
+        sums->known = false;
+    }
+}
+
+/* With pipes_lock held. Where messages can be dropped, by a broadcast to a slow peer, on the way to
+ * a peer that is not there, or with a connection that goes, the sums need not meet: then the caller
+ * can only see that nothing moves any more. */
+static void judge(tnng_socket *socket, tnng_flush_state *state)
+{
+    uint64_t accepted = atomic_load(&socket->accepted), bytes = 0;
+    tx_sums sums = {.given = socket->lost_given, .written = socket->lost_written, .known = true};
+    bool answers = socket->traits & ANSWERS, each = broadcasts(socket);
+    int protocol = socket->protocol_number;
+
+    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+        if (pipe->counts_given) {
+            tnng_tx_read(pipe);
+        }
+        add_pipe(&sums, pipe, answers ? pipe->expected : each ? accepted - pipe->before : 0);
+        bytes += pipe->written_bytes;
+    }
+    if (!answers && !each) {
+        sums.missing += above(accepted, sums.given);
+    }
+    /* F1: what a connection of these took with it is known, and the rest waits in the socket. */
+    bool keeps = tnng_tx_is_counted() && (protocol == TNNG_PUSH0 || protocol == TNNG_REQ0);
+    bool lossless =
+        answers || (!each && !routes(socket) && (socket->lost_pipes == 0 || keeps));
+    state->unsent = sums.missing + sums.unknown;
+    state->exact = lossless && sums.known && (sums.missing > 0 || sums.unknown == 0);
+    state->progress = sums.given + sums.written + bytes;
+}
+
+static int look(tnng_socket *socket)
+{
+    int code = tnng_tx_is_counted() ? 0 : note_statistics(socket);
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    if (code == 0) {
+        judge(socket, &socket->flushed);
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    return code;
+}
+
+/* [job] */
+int tnng_run_look(tnng_job *job) { return look(job->socket); }
+
+int tnng_flush_look(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_result *result)
+{
+    if (tnng_forked()) {
+        return tnng_answer(result, TNNG_FORKED, NULL);
+    }
+    if (port == NULL || is_cheap()) {
+        return tnng_submitted(port, NULL, tnng_answer(result, look(socket), NULL));
+    }
+    if (!tnng_owner_enter(socket, port)) {
+        return tnng_submitted(port, NULL, tnng_answer(result, NNG_EBUSY, NULL));
+    }
+    return tnng_job_begin(&socket->look, port, tag, result);
 }
 
 /* [caller] */
-int tnng_flush_check(tnng_socket *socket, tnng_flush_state *state)
+void tnng_flush_read(tnng_socket *socket, tnng_flush_state *state)
 {
-    nng_stat *root;
-    uint64_t sent, bytes = 0, total, missing = 0;
-    unsigned traits = socket->traits;
-    bool each = broadcasts(socket);
-    int code;
-
     if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
-    if ((code = nng_stats_get(&root)) != 0) {
-        return code;
+        *state = (tnng_flush_state){0};
+        return;
     }
     pthread_mutex_lock(&socket->pipes_lock);
-    uint64_t accepted = atomic_load(&socket->accepted);
-    /* A pipe that went may have taken messages with it, and a broadcast drops for a slow peer: then
-     * the sums need not meet, and the caller can only see that nothing moves any more. */
-    state->exact = (traits & ANSWERS) || (!each && socket->lost_pipes == 0);
-    total = socket->lost_pipes_sent;
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
-        nng_stat *stat = find_pipe(root, pipe->info.id);
-        sent = stat == NULL ? 0 : value_of(stat, "tx_msgs");
-        bytes += stat == NULL ? 0 : value_of(stat, "tx_bytes");
-        total += sent;
-        if (traits & ANSWERS) {
-            missing += pipe->expected > sent ? pipe->expected - sent : 0;
-        } else if (each) {
-            missing += accepted - pipe->before > sent ? accepted - pipe->before - sent : 0;
-        }
-        if (pipe->info.local.family == NNG_AF_INPROC) {
-            state->exact = false;
-        }
-    }
-    if (!(traits & ANSWERS) && !each) {
-        missing = accepted > total ? accepted - total : 0;
-    }
-    state->unsent = missing;
-    state->progress = total + bytes;
+    *state = socket->flushed;
     pthread_mutex_unlock(&socket->pipes_lock);
-    nng_stats_free(root);
-    return 0;
 }

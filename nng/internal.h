@@ -198,6 +198,10 @@ struct tnng_pipe {
     bool connected;             /* ADD_POST was seen */
     uint64_t expected;          /* replies accepted for this very pipe */
     uint64_t before;            /* messages the socket had accepted when the pipe was new */
+    bool is_ws;
+    bool counts_written; /* it is known what its transport has written, */
+    bool counts_given;   /* F1: and what it was given */
+    uint64_t given, written, written_bytes; /* as the last look saw it */
 };
 
 /* How many of the connections that went last a socket remembers. */
@@ -253,7 +257,9 @@ struct tnng_socket {
     int connected;
     uint64_t rejected;
     uint64_t lost_pipes; /* connected pipes that have gone */
-    uint64_t lost_pipes_sent;
+    uint64_t lost_given, lost_written; /* what those had been given, and had written */
+    tnng_flush_state flushed; /* the last look */
+    tnng_job look;
     tnng_ops pipe_waiting;
     tnng_endpoint *endpoints;
     tnng_endpoint *dialing; /* between start and their first pipe */
@@ -374,6 +380,7 @@ tnng_pipe *tnng_table_find(tnng_socket *, uint32_t id);
 int tnng_table_add(tnng_socket *, tnng_pipe *);
 void tnng_table_remove(tnng_socket *, tnng_pipe *);
 void tnng_table_free(tnng_socket *);
+int tnng_pipes_in_process(void);
 
 /* admission.c */
 bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);
@@ -459,8 +466,15 @@ void tnng_push_closed(tnng_socket *);
 bool tnng_path_is_taken(const char *path);
 
 /* flush.c */
-bool tnng_flush_counts_lost(tnng_socket *);
-uint64_t tnng_pipe_sent(uint32_t id);
+void tnng_flush_note_lost(tnng_socket *);
+int tnng_run_look(tnng_job *);
+
+/* fixes/tx_counts.c: F1 */
+bool tnng_tx_is_counted(void);
+bool tnng_tx_begin(uint32_t pipe);
+void tnng_tx_read(tnng_pipe *);
+void tnng_tx_end(tnng_pipe *);
+void tnng_tx_submits(nng_aio *);
 
 /* testing.c */
 #ifdef TNNG_TESTING

@@ -77,7 +77,6 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
 static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
 {
     tnng_socket *socket = arg;
-    uint64_t sent = 0;
 
     (void) event;
     TNNG_PAUSE("pipe.gone");
@@ -85,8 +84,8 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
     pthread_mutex_lock(&socket->pipes_lock);
     bool counts = !socket->pipes_closed;
     pthread_mutex_unlock(&socket->pipes_lock);
-    if (counts && tnng_flush_counts_lost(socket)) {
-        sent = tnng_pipe_sent(id.id);
+    if (counts) {
+        tnng_flush_note_lost(socket);
     }
     pthread_mutex_lock(&socket->pipes_lock);
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
@@ -96,7 +95,8 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
         if (pipe->connected) {
             socket->connected--;
             socket->lost_pipes++;
-            socket->lost_pipes_sent += sent;
+            socket->lost_given += pipe->counts_given ? pipe->given : pipe->written;
+            socket->lost_written += pipe->written;
         } else {
             socket->rejected++;
             tnng_tell_dialer(socket, pipe);

@@ -8,6 +8,10 @@
 #include "internal.h"
 
 static atomic_uint_fast64_t serials;
+static atomic_int in_process;
+
+/* Of all sockets: what a snapshot of nng's statistics has to walk. */
+int tnng_pipes_in_process(void) { return atomic_load(&in_process); }
 
 static void copy_addr(tnng_addr *out, const nng_sockaddr *in)
 {
@@ -65,6 +69,18 @@ static int32_t flag_of(nng_pipe id, const char *name)
     return nng_pipe_get_bool(id, name, &value) == 0 ? value : -1;
 }
 
+/* F1: what inproc and ws have written nng does not count. */
+static void look_at_transport(tnng_pipe *pipe)
+{
+    char *url = NULL;
+
+    if (nng_pipe_get_string((nng_pipe){pipe->info.id}, NNG_OPT_URL, &url) == 0) {
+        pipe->is_ws = strncmp(url, "ws", 2) == 0;
+        pipe->counts_written = !pipe->is_ws && strncmp(url, "inproc", 6) != 0;
+        nng_strfree(url);
+    }
+}
+
 /* [nng] In ADD_PRE, where only getters may be called. NULL when there is no memory. */
 tnng_pipe *tnng_pipe_new(nng_pipe id)
 {
@@ -89,6 +105,7 @@ tnng_pipe *tnng_pipe_new(nng_pipe id)
     info->tcp_nodelay = is_tcp ? flag_of(id, NNG_OPT_TCP_NODELAY) : -1;
     info->tcp_keepalive = is_tcp ? flag_of(id, NNG_OPT_TCP_KEEPALIVE) : -1;
     info->tls_verified = flag_of(id, NNG_OPT_TLS_VERIFIED);
+    look_at_transport(pipe);
     info->has_peer_ids = nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_UID, &info->uid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_GID, &info->gid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_PID, &info->pid) == 0;
@@ -175,12 +192,20 @@ int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
     }
     socket->newest_pipe = pipe;
     socket->pipe_total++;
+    atomic_fetch_add(&in_process, 1);
+    if (tnng_tx_begin(pipe->info.id)) {
+        pipe->counts_given = true;
+        pipe->counts_written |= pipe->is_ws;
+    } else if (tnng_tx_is_counted()) {
+        pipe->counts_written = false;
+    }
     return 0;
 }
 
 /* [nng] It has gone. It stays valid for the caller: the newest of those remembered. */
 void tnng_table_remove(tnng_socket *socket, tnng_pipe *pipe)
 {
+    tnng_tx_end(pipe);
     tnng_pipe **link = bucket_of(socket, pipe->info.id);
     tnng_pipe **place = &socket->remembered[socket->forget_next];
 
@@ -200,6 +225,7 @@ void tnng_table_remove(tnng_socket *socket, tnng_pipe *pipe)
     }
     pipe->next = pipe->previous = pipe->chain = NULL;
     socket->pipe_total--;
+    atomic_fetch_sub(&in_process, 1);
     atomic_store(&pipe->gone, true);
     if (*place != NULL) {
         tnng_pipe_drop(*place);
@@ -214,6 +240,8 @@ void tnng_table_free(tnng_socket *socket)
     for (tnng_pipe *pipe; (pipe = socket->pipes) != NULL;) {
         socket->pipes = pipe->next;
         atomic_store(&pipe->gone, true);
+        atomic_fetch_sub(&in_process, 1);
+        tnng_tx_end(pipe);
         tnng_pipe_drop(pipe);
     }
     for (int i = 0; i < PIPES_REMEMBERED; i++) {

@@ -22,6 +22,7 @@ FLOORS = {
         "_core",
         "_arguments",
         "_calls",
+        "_topics",
         "_protocols",
         "_endpoints",
         "_pipes",

@@ -199,8 +199,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
         """
         self._check("flush")
         until = deadline(timeout, _FOR_EVER)
-        watch = FlushWatch(self, time.monotonic())
-        while not watch.is_flushed(time.monotonic()):
+        watch = FlushWatch(self)
+        while not watch.is_flushed(wait_for(watch.look)):
             if until is not None and time.monotonic() >= until:
                 raise self._failed(ETIMEDOUT, "flush", self._over(ETIMEDOUT, timeout, _FOR_EVER))
             time.sleep(watch.pause())

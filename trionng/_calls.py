@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Never
 
-    from trionng._core import AnyCore, Topics
+    from trionng._core import AnyCore
     from trionng._message import AnyMessage
     from trionng._pipes import PipeCore
+    from trionng._topics import Topics
 
 ETIMEDOUT: Final = 5
 _ENOTSUP: Final = 9

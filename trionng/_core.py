@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
@@ -37,7 +38,6 @@ from trionng._pipes import PipeCore
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
 from trionng._urls import as_urls, read_url
-from trionng._util import as_topic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -451,22 +451,31 @@ AnyCore = Core[DialerCore, ListenerCore]
 class FlushWatch:
     """Decides when everything a socket accepted has been handed to the operating system."""
 
-    def __init__(self, core: AnyCore, now: float) -> None:
+    def __init__(self, core: AnyCore) -> None:
         self._core = core
         self._seen = -1
-        self._quiet_since = now
+        self._began = self._quiet_since = time.monotonic()
         self._pause = 0.0005
 
-    def is_flushed(self, now: float) -> bool:
-        """Look at nng's counters."""
+    def look(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+        """Start a look at nng's counters; its code is for `is_flushed`."""
         core = self._core
         if core._closed:
             raise Closed(f"{type(core).__name__}.flush: the socket is closed", url=core._where())
-        code, unsent, progress, exact = core._native.unflushed()
+        self._began = time.monotonic()
+        return core._native.look_at_pipes(port, tag)
+
+    def is_flushed(self, code: int) -> bool:
+        """Judge what the look saw. Time is real time: nng's threads know no other."""
+        core = self._core
         if code != 0:
             raise core._failed(code, "flush")
+        now = time.monotonic()
+        unsent, progress, exact = core._native.unflushed()
         if progress != self._seen:
             self._seen, self._quiet_since = progress, now
+        # A look that takes long is not taken often.
+        self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
         return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
 
     def pause(self) -> float:
@@ -504,50 +513,3 @@ class ContextCore(Calls):
         if not self._closed:
             self._closed = True
             self._lane.close()
-
-
-_ENOTSUP: Final = 9
-_RAW_SUB: Final = "a raw Sub0 receives every message"
-
-
-class Topics:
-    """The topics of a Sub0 socket or context.
-
-    nng filters what arrives. What had been taken before an unsubscribe is filtered here, so that no
-    message of that topic is delivered after it.
-    """
-
-    def __init__(self, on: int, number: int, *, raw: bool = False) -> None:
-        self._on = on
-        self._number = number
-        self._raw = raw
-        self._topics: tuple[bytes, ...] = ()
-        self.narrowed = False
-
-    def add(self, topic: str | bytes) -> None:
-        wanted = as_topic(topic)
-        if self._raw:  # nng would take it for an option of endpoints to come, and do nothing
-            raise error_for(_ENOTSUP, f"subscribe {wanted!r}", None, _RAW_SUB)
-        code = _ffi.set_bytes(self._on, self._number, "sub:subscribe", wanted)
-        if code != 0:
-            raise error_for(code, f"subscribe {wanted!r}")
-        if wanted not in self._topics:
-            self._topics = (*self._topics, wanted)
-
-    def remove(self, topic: str | bytes) -> None:
-        unwanted = as_topic(topic)
-        code = _ffi.set_bytes(self._on, self._number, "sub:unsubscribe", unwanted)
-        if code != 0:
-            raise error_for(code, f"unsubscribe {unwanted!r}: not subscribed")
-        self._topics = tuple(each for each in self._topics if each != unwanted)
-        self.narrowed = True
-
-    def filter(self, batch: list[bytes]) -> list[bytes]:
-        """Return those of the messages taken before that may still be delivered."""
-        if not self.narrowed:
-            return batch
-        return [data for data in batch if data.startswith(self._topics)]
-
-    def want(self, msg: _ffi.Msg) -> bool:
-        """Say whether a message taken before may still be delivered."""
-        return not self.narrowed or _ffi.starts_with(msg, self._topics)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from trionng import _ffi
 from trionng._calls import ETIMEDOUT, Calls
-from trionng._core import ContextCore, Core, Topics
+from trionng._core import ContextCore, Core
 from trionng._endpoints import DialerCore, ListenerCore
 from trionng._options import (
     INT_MAX,
@@ -23,6 +23,7 @@ from trionng._options import (
     seconds,
     set_int,
 )
+from trionng._topics import Topics
 from trionng._util import as_topics
 
 if TYPE_CHECKING:

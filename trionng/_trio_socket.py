@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn, final
@@ -242,19 +241,22 @@ class Socket(Messaging, Core[Dialer, Listener]):
         """Wait until every accepted message was handed to the operating system.
 
         nng accepts messages before it writes them, and drops them when the socket closes. This
-        watches the counters of the connections. Where they cannot add up (inproc, a broadcast to a
-        slow peer, a connection lost on the way) it returns when nothing has moved for 100 ms.
+        watches what the connections were given and have written, on every transport, and waits for
+        as long as a peer does not read: bound it with a cancel scope. On inproc the last message of
+        a connection may be with the peer or not. There, and where messages can be dropped (a
+        broadcast to a slow peer, a polyamorous Pair1, replies of raw sockets, a connection of a
+        pair that went), it returns when nothing has moved for 100 ms. With libnng as a library of
+        its own (`TRIONNG_LINK=shared`) ws and wss do not count: it returns after 100 ms of them.
 
         Cancellation: only the waiting ends.
 
         Raises:
             Closed: the socket is closed.
         """
-        # In real time, as nng writes.
-        watch = FlushWatch(self, time.monotonic())
+        watch = FlushWatch(self)
         while True:
-            await checkpoint()
-            if watch.is_flushed(time.monotonic()):
+            code, _ = await wait_for(watch.look)
+            if watch.is_flushed(code):
                 return
             await sleep_in_real_time(watch.pause())
 

@@ -36,6 +36,7 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 /* [nng] */
 void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
+    tnng_tx_submits(aio);
     nng_stream_send(stream, aio);
     fail_if_stopped(aio);
 }

@@ -23,9 +23,9 @@ from trionng._ffi._message import (
     MessageHandle as MessageHandle,
     copy_of as copy_of,
     drop as drop,
+    head_of as head_of,
     pipe_of as pipe_of,
     size_of as size_of,
-    starts_with as starts_with,
     take_bytes as take_bytes,
 )
 from trionng._ffi._pipes import (

@@ -47,12 +47,10 @@ def cut(packed: Any, sizes: Any, count: int) -> list[bytes]:
     return [data[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def starts_with(msg: Msg, prefixes: tuple[bytes, ...]) -> bool:
-    """Say whether the body starts with one of the prefixes."""
-    longest = max(map(len, prefixes), default=0)
-    size = min(longest, lib.nng_msg_len(msg))
-    head: bytes = ffi.unpack(lib.tnng_msg_chars(msg), size)
-    return head.startswith(prefixes)
+def head_of(msg: Msg, size: int) -> bytes:
+    """Return the first bytes of the body, at most so many."""
+    head: bytes = ffi.unpack(lib.tnng_msg_chars(msg), min(size, lib.nng_msg_len(msg)))
+    return head
 
 
 def pipe_of(msg: Msg) -> int:

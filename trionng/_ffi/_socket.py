@@ -363,11 +363,16 @@ class NativeSocket:
             out.waiting,
         )
 
-    def unflushed(self) -> tuple[int, int, int, bool]:
-        """Return (code, messages not seen written, a number that moves, is it exact)."""
+    def look_at_pipes(self, port: Port | None, tag: int) -> Answer:
+        """Look at what the pipes have written; `unflushed` has what was seen."""
+        native, scratch = _ends(port)
+        return _answer(lib.tnng_flush_look(self._native, native, tag, scratch), scratch)
+
+    def unflushed(self) -> tuple[int, int, bool]:
+        """Return (messages not seen written, a number that moves, is it exact)."""
         state = ffi.new("tnng_flush_state *")
-        code = lib.tnng_flush_check(self._native, state)
-        return code, state.unsent, state.progress, state.exact
+        lib.tnng_flush_read(self._native, state)
+        return state.unsent, state.progress, state.exact
 
 
 def open_socket(protocol: int, *, raw: bool = False) -> tuple[int, NativeSocket | None]:

@@ -1,0 +1,161 @@
+/* F1: what each connection was given and has written. nng counts the messages that its transports
+ * for tcp, ipc and tls have written; on ws and inproc it counts nothing, in every nng to 1.12. What
+ * waits in its queues it tells nowhere. And its counters can only be read together, by a copy of
+ * everything that is counted in the process.
+ *
+ * Every protocol gives a message to a connection through one function, and the transports that
+ * count do so through another; both are of another file of libnng. ws ends the write of a message
+ * in a third: it is known by its aio, which carries a mark of ours from its submission on.
+ *
+ * A connection counts in a cell, found by its id without a lock: ids are consecutive. When the cell
+ * is taken, which needs 65 536 younger connections, nothing is known of the connection. Of one
+ * connection nng writes one message at a time, so no two threads write to its cell at once.
+ *
+ * This may go when nng has counters on every transport that can be read one by one. */
+#include "internal.h"
+
+enum { CELLS = 65536 };
+
+typedef struct {
+    atomic_uint_least32_t pipe; /* 0: free */
+    atomic_uint_fast64_t given, written, written_bytes;
+} tx_cell;
+
+#ifdef TNNG_LINKED_IN
+
+typedef struct nni_pipe nni_pipe;
+uint32_t nni_pipe_id(nni_pipe *);
+void nni_pipe_send(nni_pipe *, nng_aio *);
+void nni_pipe_bump_tx(nni_pipe *, size_t);
+void nni_aio_finish_sync(nng_aio *, int, size_t);
+
+/* The input of an aio that ws marks; libnng itself uses none but the first ones, elsewhere. */
+enum { MARK = 3 };
+
+static tx_cell cells[CELLS];
+static _Thread_local tx_cell *giving; /* what this thread gives a message to just now */
+
+static tx_cell *cell_of(uint32_t pipe)
+{
+    tx_cell *cell = &cells[pipe % CELLS];
+
+    return atomic_load_explicit(&cell->pipe, memory_order_relaxed) == pipe ? cell : NULL;
+}
+
+static void add(atomic_uint_fast64_t *counter, uint64_t number)
+{
+    uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
+
+    atomic_store_explicit(counter, before + number, memory_order_release);
+}
+
+static void add_written(tx_cell *cell, size_t size)
+{
+    add(&cell->written_bytes, size);
+    add(&cell->written, 1);
+}
+
+/* [any] */
+void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
+{
+    tx_cell *outer = giving, *cell = cell_of(nni_pipe_id(pipe));
+
+    if (cell != NULL) {
+        add(&cell->given, 1);
+    }
+    giving = cell;
+    nni_pipe_send(pipe, aio);
+    giving = outer;
+}
+
+/* [nng] */
+void __wrap_nni_pipe_bump_tx(nni_pipe *pipe, size_t size)
+{
+    tx_cell *cell = cell_of(nni_pipe_id(pipe));
+
+    nni_pipe_bump_tx(pipe, size);
+    if (cell != NULL) {
+        add_written(cell, size);
+    }
+}
+
+/* [nng] Of the transports only ws hands the message itself to its stream. */
+void tnng_tx_submits(nng_aio *aio)
+{
+    if (giving != NULL && nng_aio_get_msg(aio) != NULL) {
+        nng_aio_set_input(aio, MARK, giving);
+    }
+}
+
+/* [nng] */
+void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
+{
+    tx_cell *cell = nng_aio_get_input(aio, MARK);
+
+    if (cell >= cells && cell < cells + CELLS) {
+        nng_aio_set_input(aio, MARK, NULL);
+        if (code == 0) {
+            add_written(cell, size);
+        }
+    }
+    nni_aio_finish_sync(aio, code, size);
+}
+
+#else
+
+static tx_cell cells[1];
+
+static tx_cell *cell_of(uint32_t pipe)
+{
+    (void) pipe;
+    return NULL;
+}
+
+void tnng_tx_submits(nng_aio *aio) { (void) aio; }
+
+#endif
+
+/* [nng] Before the connection is used. False when nothing will be known of it. */
+bool tnng_tx_begin(uint32_t pipe)
+{
+    tx_cell *cell = &cells[pipe % (sizeof(cells) / sizeof(cells[0]))];
+    uint_least32_t nobody = 0;
+
+    if (!tnng_tx_is_counted() || !atomic_compare_exchange_strong(&cell->pipe, &nobody, pipe)) {
+        return false;
+    }
+    atomic_store(&cell->given, 0);
+    atomic_store(&cell->written, 0);
+    atomic_store(&cell->written_bytes, 0);
+    return true;
+}
+
+/* [any] Of one that has begun, and not ended. */
+void tnng_tx_read(tnng_pipe *pipe)
+{
+    tx_cell *cell = cell_of(pipe->info.id);
+
+    if (cell != NULL) {
+        /* Backwards, so that never more seems written than was given. */
+        pipe->written_bytes = atomic_load(&cell->written_bytes);
+        pipe->written = atomic_load(&cell->written);
+        pipe->given = atomic_load(&cell->given);
+    }
+}
+
+/* [nng] */
+void tnng_tx_end(tnng_pipe *pipe)
+{
+    tx_cell *cell = cell_of(pipe->info.id);
+
+    if (cell != NULL) {
+        tnng_tx_read(pipe);
+        atomic_store(&cell->pipe, 0);
+    }
+}
+
+/* [any] */
+bool tnng_tx_is_counted(void)
+{
+    return TNNG_FIX_IS_ON(F1);
+}
