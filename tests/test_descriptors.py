@@ -17,7 +17,7 @@ import pytest
 import trio
 from _certificates import TRUSTED, client, server
 from _sp import REQ0, greeting
-from helpers import run_apart, url_of
+from helpers import has_error, needs_fix, run_apart, url_of
 from test_hostile_peers import plain
 
 import trionng
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 TRANSPORTS = ("tcp", "ipc", "abstract", "tls+tcp")
 CLIENTS = 6
+pytestmark = needs_fix("C11")
+
 # What nng and Python may open on first use, whenever that is.
 SLACK = 3
 
@@ -200,6 +202,7 @@ def test_descriptors_of_connections_that_wait_for_their_listener_come_back(trans
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
 
+@has_error("C11")
 def test_descriptors_of_connections_that_wait_are_lost_without_the_fix() -> None:
     """C11: nng forgets connections that have shaken hands when their endpoint closes."""
     finished = run_apart(

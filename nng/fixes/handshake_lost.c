@@ -95,7 +95,7 @@ void __wrap_nni_aio_init(nng_aio *aio, nni_cb callback, void *arg)
 /* [nng] A connection begins its handshake. Without memory it is as nng has it. */
 static void remember(const made *what)
 {
-    handshake *it = TNNG_WITHOUT("C11") ? NULL : malloc(sizeof(*it));
+    handshake *it = TNNG_FIX_IS_ON(C11) ? malloc(sizeof(*it)) : NULL;
 
     if (it == NULL) {
         return;

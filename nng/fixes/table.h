@@ -20,6 +20,10 @@
     TNNG_FIX(C8, "", 0, 0, "shrinking a queue that holds messages frees what is no message")       \
     TNNG_FIX(C9, "free", 0, 0, "a Push0 whose peers come and go can crash")                        \
     TNNG_FIX(C10, "", 0, 0, "a pair whose peer leaves while its messages arrive can crash")        \
+    TNNG_FIX(C11,                                                                                  \
+        "nni_aio_alloc nni_aio_init nni_aio_set_timeout nni_aio_set_output nni_aio_close "         \
+        "nni_reap",                                                                                \
+        0, 0, "an endpoint closed while connections shake hands keeps descriptors open for good")  \
     TNNG_FIX(F1, "nni_pipe_send nni_pipe_bump_tx nni_aio_finish_sync nng_stream_send", 0, 0,       \
         "flush cannot know what ws connections have written, nor what waits on inproc")            \
     TNNG_FIX(H1, "nng_stream_recv nng_stream_send", 0, 0,                                          \
