@@ -33,7 +33,7 @@ int tnng_pipe_count(tnng_socket *);
 /* The connection with this id, or the one that had it until lately; NULL when it is not known. The
  * first does not hold it: 0 or its serial. */
 uint64_t tnng_pipe_serial(tnng_socket *, uint32_t id);
-tnng_pipe *tnng_pipe_find(tnng_socket *, uint32_t id);
+bool tnng_pipe_find(tnng_socket *, uint32_t id, tnng_pipe **);
 int tnng_wait_pipes(tnng_socket *, int count, tnng_port *, uint64_t tag, tnng_result *);
 
 /* A subscription to what happens to the connections of a socket. It begins with one event for each

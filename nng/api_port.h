@@ -58,7 +58,7 @@ typedef struct {
     tnng_lane *home; /* where all these go back to; a counted reference */
     tnng_port *port;
 } tnng_waiter;
-tnng_waiter *tnng_waiter_new(void);
+bool tnng_waiter_open(tnng_waiter **);
 void tnng_waiter_free(tnng_waiter *);
 /* Every call submitted with the waiter's port waits a moment by itself before it answers
  * TNNG_PARKED. Then this waits, until `until` (nanoseconds of the monotonic clock; negative is for

@@ -74,10 +74,15 @@ int tnng_send_bytes_now(tnng_lane *, const char *, size_t);
 int tnng_exchange_bytes(
     tnng_lane *, const char *, size_t, tnng_port *, uint64_t tag, tnng_result *);
 /* What is ready now, at most `max` messages, packed one behind the other; `sizes` has their
- * lengths. One that does not fit into an empty buffer is returned as it is: the answer is 0 and
- * `large` is set. Answers the number of messages. */
+ * lengths, and `batch` the messages, which are the caller's until they have become objects of
+ * Python, or not. One that does not fit into an empty buffer comes alone and unpacked. Answers the
+ * number of messages. */
 int tnng_receive_many(
-    tnng_lane *, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large);
+    tnng_lane *, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **batch);
+/* Frees the messages of a batch that were handed out. */
+void tnng_messages_done(nng_msg **batch, int count);
+/* Makes the messages of a batch the next ones again, in their order. */
+void tnng_give_back_many(tnng_lane *, nng_msg **batch, int count);
 /* Sends `count` messages that lie packed in `data` until one would have to wait (NNG_EAGAIN). */
 int tnng_send_many(tnng_lane *, const char *data, const uint32_t *sizes, int count, int *sent);
 /* The survey is over: no more replies are waited for; those that came can still be received. */

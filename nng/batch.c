@@ -7,13 +7,12 @@
 
 /* [caller] */
 int tnng_receive_many(
-    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **large)
+    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **batch)
 {
     size_t used = 0;
     int count = 0;
     nng_msg *msg = NULL;
 
-    *large = NULL;
     if (tnng_forked()) {
         return 0;
     }
@@ -24,15 +23,30 @@ int tnng_receive_many(
             break;
         }
         size_t size = nng_msg_len(msg);
+        batch[count] = msg;
+        sizes[count++] = (uint32_t) size;
         if (size > capacity) {
-            *large = msg;
             break;
         }
         memcpy(buffer + used, nng_msg_body(msg), size);
         used += size;
-        sizes[count++] = (uint32_t) size;
-        nng_msg_free(msg);
     }
     pthread_mutex_unlock(&lane->lock);
     return count;
+}
+
+/* [caller] */
+void tnng_messages_done(nng_msg **batch, int count)
+{
+    for (int i = 0; i < count; i++) {
+        tnng_msg_done(batch[i]);
+    }
+}
+
+/* [caller] The last one first, so that the first is the next again. */
+void tnng_give_back_many(tnng_lane *lane, nng_msg **batch, int count)
+{
+    while (count > 0) {
+        tnng_give_back(lane, batch[--count]);
+    }
 }

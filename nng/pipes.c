@@ -195,18 +195,19 @@ uint64_t tnng_pipe_serial(tnng_socket *socket, uint32_t id)
     return serial;
 }
 
-tnng_pipe *tnng_pipe_find(tnng_socket *socket, uint32_t id)
+bool tnng_pipe_find(tnng_socket *socket, uint32_t id, tnng_pipe **out)
 {
     if (tnng_forked()) {
-        return NULL;
+        return false;
     }
     pthread_mutex_lock(&socket->pipes_lock);
     tnng_pipe *pipe = find_or_remember(socket, id);
     if (pipe != NULL) {
         tnng_pipe_hold(pipe);
+        *out = pipe;
     }
     pthread_mutex_unlock(&socket->pipes_lock);
-    return pipe;
+    return pipe != NULL;
 }
 
 /* [caller] With a lane's lock held: one more reply is on its way through this pipe. */

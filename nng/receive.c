@@ -298,6 +298,10 @@ void tnng_lane_supersede(tnng_lane *lane)
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
 int tnng_lane_try_receive(tnng_lane *lane, nng_msg **msg)
 {
+    /* For a message that its caller has to give back: that must not need memory. */
+    if (lane->spare == NULL && (lane->spare = new_slot(lane)) == NULL) {
+        return NNG_ENOMEM;
+    }
     if (lane->try_receive == NULL) {
         if (nng_aio_alloc(&lane->try_receive, NULL, NULL) != 0) {
             return NNG_ENOMEM;

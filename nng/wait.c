@@ -12,17 +12,18 @@
 
 enum { SECOND = 1000000000 };
 
-tnng_waiter *tnng_waiter_new(void)
+bool tnng_waiter_open(tnng_waiter **out)
 {
     tnng_waiter *waiter = calloc(1, sizeof(*waiter));
 
     if (waiter == NULL || (waiter->port = tnng_port_new()) == NULL) {
         free(waiter);
-        return NULL;
+        return false;
     }
     waiter->port->waiter = waiter;
     waiter->patience = TNNG_MOMENT;
-    return waiter;
+    *out = waiter;
+    return true;
 }
 
 /* [caller] The messages of the last call: those that were handed out are freed, the others go back

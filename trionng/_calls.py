@@ -94,14 +94,6 @@ class Calls:
         message._handle.own(msg)
         return message
 
-    def _bytes_or_back(self, msg: _ffi.Msg) -> bytes:
-        """Copy the content out and free the message; when that fails the lane has it again."""
-        try:
-            return _ffi.take_bytes(msg)
-        except BaseException:
-            self._lane.give_back(msg)
-            raise
-
     def _message_or_back(self, msg: _ffi.Msg) -> AnyMessage:
         """Make a `Message`; when that fails the lane has it again."""
         try:
@@ -119,7 +111,7 @@ class Calls:
             Timeout: the survey is over, and all its replies were read.
             Busy, NotSupported, Closed: as `recv`.
         """
-        return self._bytes_or_back(self._receive_now("recv_nowait"))
+        return _ffi.take_bytes(self._receive_now("recv_nowait"), self._lane)
 
     def recv_msg_nowait(self) -> AnyMessage:
         """Return a `Message` that is here already; raises as `recv_nowait`."""

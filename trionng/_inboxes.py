@@ -35,6 +35,9 @@ class Inbox(Protocol):
     async def reply_only(self, worker: int, data: Buffer | Message) -> None:
         """Answer the worker's message."""
 
+    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
+        """Make a message that could not be handed to the worker's handler the next one again."""
+
     def done(self, worker: int) -> None:
         """Say that the worker's message needs no reply."""
 
@@ -100,6 +103,9 @@ class RepInbox:
         if code != 0:
             raise error_for(code, "serve_rep", self._socket._where())
         await checkpoint()
+
+    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
+        self._desk.give_back(worker, msg)
 
     def done(self, worker: int) -> None:
         self._desk.abandon(worker)
@@ -183,6 +189,11 @@ class LaneInbox:
                 put_back(msg)
             raise error_for(code, self._operation, self._socket._where())
         self.done(worker)
+
+    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
+        self._has_message.discard(worker)
+        self._received -= 1
+        self._lane(worker).give_back(msg)
 
     def done(self, worker: int) -> None:
         self._has_message.discard(worker)

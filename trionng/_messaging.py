@@ -120,6 +120,7 @@ class Messaging(Calls):
         check_buffer(data)
         await self._send("send", partial(self._lane.send, data), _ffi.drop)
 
+    @enable_ki_protection
     async def send_msg(self, msg: AnyMessage) -> None:
         """Send a `Message` and give it away; one that was not sent is yours again.
 
@@ -157,7 +158,7 @@ class Messaging(Calls):
             await look_first()
             if msg := self._lane.take():
                 if self._topics is None or self._topics.want(msg):
-                    data = _ffi.take_bytes(msg)
+                    data = _ffi.take_bytes(msg, self._lane)
                     await cancel_shielded_checkpoint()
                     return data
             else:
@@ -166,9 +167,9 @@ class Messaging(Calls):
                 if code != 0:
                     raise self._failed(code, "recv")
                 if self._topics is None or self._topics.want(msg):
-                    return _ffi.take_bytes(msg)
+                    return _ffi.take_bytes(msg, self._lane)
             _ffi.drop(msg)
-        return _ffi.take_bytes(await self._receive("recv"))
+        return _ffi.take_bytes(await self._receive("recv"), self._lane)
 
     @enable_ki_protection
     async def recv_msg(self) -> Message:
@@ -221,6 +222,7 @@ class Messaging(Calls):
 class ManyReceiving(Messaging):
     """Receives in batches, for the protocols where taking more than one is honest."""
 
+    @enable_ki_protection
     async def recv_many(self, most: int) -> list[bytes]:
         """Receive what is ready, at least one message and at most `most`, with one wake-up.
 

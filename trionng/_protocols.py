@@ -217,7 +217,7 @@ class Exchange:
     def __init__(self, socket: Req0Core[DialerCore, ListenerCore], data: Buffer) -> None:
         self._socket = socket
         self._data = data
-        self._lane: _ffi.Lane | None = None
+        self.lane: _ffi.Lane | None = None
 
     def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         idle = self._socket._idle_lanes
@@ -234,17 +234,17 @@ class Exchange:
             code, lane = self._socket._native.open_lane(context=True)
             if lane is None:
                 return code, _ffi.NULL
-        self._lane = lane
+        self.lane = lane
         return lane.exchange(self._data, port, tag)
 
     def end(self) -> None:
         # The next request on this lane gives up whatever is left of this one.
-        if self._lane is None or self._socket._closed:
+        if self.lane is None or self._socket._closed:
             return
         if len(self._socket._idle_lanes) < _IDLE_LANES:
-            self._socket._idle_lanes.append(self._lane)
+            self._socket._idle_lanes.append(self.lane)
         else:
-            self._lane.close()
+            self.lane.close()
 
 
 class ReqContextCore(ContextCore):

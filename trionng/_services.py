@@ -263,7 +263,11 @@ class Service:
     ) -> Buffer | Message | None:
         """Run the handler; None when there is nothing to reply."""
         pipe = _ffi.pipe_of(msg)
-        message = work.open_message(msg)
+        try:
+            message = work.open_message(msg)
+        except BaseException:  # no memory
+            self._inbox.give_back(worker, msg)
+            raise
         reply = None
         try:
             if self._watch is None:

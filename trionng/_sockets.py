@@ -29,7 +29,7 @@ from trionng._protocols import (
 )
 from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._util import check_buffer
-from trionng._wait_trio import wait_for
+from trionng._wait_trio import enable_ki_protection, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,6 +194,7 @@ class Req0(Req0Core[Dialer, Listener], Socket):
         """Open a context: one more request in flight."""
         return ReqContext(self, self._open_context())
 
+    @enable_ki_protection
     async def request(self, data: Buffer) -> bytes:
         """Send a request and return its answer, as one operation in a context of its own.
 
@@ -218,7 +219,7 @@ class Req0(Req0Core[Dialer, Listener], Socket):
             call.end()
         if code != 0:
             raise self._failed(code, "request")
-        return _ffi.take_bytes(msg)
+        return _ffi.take_bytes(msg, call.lane)
 
 
 @final

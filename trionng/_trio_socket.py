@@ -19,6 +19,7 @@ from trionng._pipes import DEFAULT_CAPACITY
 from trionng._trio_pipes import Pipe, PipeEvents
 from trionng._wait_trio import (
     checkpoint,
+    enable_ki_protection,
     finish,
     look_first,
     real_time_limit,
@@ -140,6 +141,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
     def _dial_at_once(self, url: str | bytes) -> None:
         self._dial_in_background(self._make_dialer(url, {}))
 
+    @enable_ki_protection
     async def dial(
         self,
         url: str | bytes,

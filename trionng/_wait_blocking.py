@@ -21,6 +21,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from itertools import chain, islice
 from typing import Final
 
 from trionng import _ffi
@@ -65,14 +66,25 @@ def give_up(waiter: _ffi.Waiter, put_back: _ffi.PutBack = _ffi.drop) -> None:
 class _SignalPipe:
     """What the main thread polls: signals write their numbers, a finished call writes a 0."""
 
+    _fds: list[int] | tuple[()] = ()
+
     def __init__(self) -> None:
+        # The list owns the descriptors in the step that makes them.
+        self._fds = []
         try:
-            self.read_fd, self.write_fd = os.pipe()
+            self._fds.extend(chain.from_iterable(islice(iter(os.pipe, None), 1)))
         except OSError as error:
             raise OutOfFiles("wait: out of file descriptors") from error
+        self.read_fd, self.write_fd = self._fds
         os.set_blocking(self.read_fd, False)
         os.set_blocking(self.write_fd, False)
         self._pid = os.getpid()
+
+    def __del__(self, _close: Callable[[int], None] = os.close) -> None:
+        # One that was interrupted while it was made, or that a forked child has no use for.
+        fds, self._fds = self._fds, ()
+        for fd in fds:
+            _close(fd)
 
     def is_ours(self) -> bool:
         return self._pid == os.getpid()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._load import ffi, lib
+from trionng._ffi._owned import Owned
 from trionng._ffi._port import PARKED
 
 if TYPE_CHECKING:
@@ -28,17 +29,16 @@ class DeskCounts(NamedTuple):
     slow: int
 
 
-class Desk:
+class Desk(Owned):
     """Where a service takes requests. A call with a port answers as those of a lane do."""
 
-    __slots__ = ("_native",)
-
-    def __init__(self, native: Any) -> None:
-        self._native = native
+    __slots__ = ()
+    _kind = "tnng_lane **"
 
     def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
-        native, self._native = self._native, None
-        _drop(native)
+        native = self._disown()
+        if native is not None:
+            _drop(native)
 
     def next(self, worker: int, port: Port, tag: int) -> Answer:
         """Take the next request; one the worker has not answered is abandoned."""

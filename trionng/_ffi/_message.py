@@ -20,6 +20,7 @@ from trionng._ffi._load import ffi, lib
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from trionng._ffi._socket import Lane
     from trionng._ffi._types import Msg
 
 
@@ -28,14 +29,20 @@ _BOX = ffi.typeof("tnng_box *")
 
 def take_bytes(
     msg: Msg,
+    home: Lane | None = None,
     *,
     _unpack: Any = ffi.unpack,
     _chars: Any = lib.tnng_msg_chars,
     _size: Any = lib.nng_msg_len,
     _done: Any = lib.tnng_msg_done,
 ) -> bytes:
-    """Copy the body out and free the message."""
-    data: bytes = _unpack(_chars(msg), _size(msg))
+    """Copy the body out and free the message; when there is no memory, `home` has it again."""
+    try:
+        data: bytes = _unpack(_chars(msg), _size(msg))
+    except BaseException:
+        if home is not None:
+            home.give_back(msg)
+        raise
     _done(msg)
     return data
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._port import PARKED
+from trionng._ffi._owned import Owned
+from trionng._ffi._port import NULL, PARKED
 
 if TYPE_CHECKING:
     from trionng._ffi._port import Port
@@ -38,19 +39,28 @@ class PeerIds(NamedTuple):
     pid: int
 
 
-class NativePipe:
+class NativePipe(Owned):
     """A connection's record, which outlives it. Owns one reference."""
 
-    __slots__ = ("_about", "_native")
+    __slots__ = ("_about",)
+    _kind = "tnng_pipe **"
 
-    def __init__(self, native: Any) -> None:
-        self._native = native
-        self._about = lib.tnng_pipe_about(native)
+    def made(self) -> bool:
+        """Take note that C has written the pointer."""
+        self._about = lib.tnng_pipe_about(self._made())
+        return True
+
+    def own(self, pipes: Any, index: int) -> None:
+        """Take the reference out of an array of C."""
+        cell = self._cell
+        # No call in these two: see _wait_blocking.
+        native = pipes[index]
+        pipes[index], cell[0] = NULL, native
+        self.made()
 
     def __del__(self, _drop: Any = lib.tnng_pipe_drop) -> None:
-        native = getattr(self, "_native", None)
-        if native is not None:  # Ctrl-C may come before it is
-            self._native = None
+        native = self._disown()
+        if native is not None:
             _drop(native)
 
     @property
@@ -101,18 +111,15 @@ class NativePipe:
         return code
 
 
-class NativeEvents:
+class NativeEvents(Owned):
     """A subscription to what happens to the connections of a socket."""
 
-    __slots__ = ("_native",)
-
-    def __init__(self, native: Any) -> None:
-        self._native = native
+    __slots__ = ()
+    _kind = "tnng_events **"
 
     def __del__(self, _drop: Any = lib.tnng_events_drop) -> None:
-        native = getattr(self, "_native", None)
-        if native is not None:  # Ctrl-C may come before it is
-            self._native = None
+        native = self._disown()
+        if native is not None:
             _drop(native)
 
     def wait(self, port: Port, tag: int) -> Answer:
@@ -123,9 +130,9 @@ class NativeEvents:
     def take(self) -> tuple[int, int, NativePipe | None]:
         """Return (code, kind, connection)."""
         kind = ffi.new("int *")
-        out = ffi.new("tnng_pipe **")
-        code = lib.tnng_events_take(self._native, kind, out)
-        return code, kind[0], (NativePipe(out[0]) if code == 0 else None)
+        pipe = NativePipe()
+        code = lib.tnng_events_take(self._native, kind, pipe._cell)
+        return code, kind[0], (pipe if code == 0 and pipe.made() else None)
 
     def close(self) -> None:
         lib.tnng_events_close(self._native)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trionng._errors import error_for
 from trionng._ffi._load import ffi, lib
+from trionng._ffi._owned import Owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,7 @@ def _ring(token: int) -> None:
 lib.tnng_set_ring_hook(lib.tnng_ring_python)
 
 
-class Port:
+class Port(Owned):
     """A bell, and the finished calls of one loop.
 
     With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per
@@ -49,21 +50,30 @@ class Port:
     """
 
     __slots__ = ("_results", "_token", "fd", "native", "scratch")
+    _kind = "tnng_port **"
 
     def __init__(self, *, exclusive: bool, ring: Callable[[], None] | None = None) -> None:
+        super().__init__()
         self._token = 0
+        self.native: Any = None
+        self.scratch: Any = ffi.new("tnng_result *")
+        self._results = ffi.new("tnng_result[]", BATCH)
         if ring is not None:
             self._token = next(_tokens)
             _rings[self._token] = ring
-        out = ffi.new("tnng_port **")
-        code = lib.tnng_port_open(out, exclusive, self._token)
+        code = lib.tnng_port_open(self._cell, exclusive, self._token)
         if code != 0:
             _rings.pop(self._token, None)
             raise error_for(code, "wait")
-        self.native: Any = out[0]
+        self.native = self._made()
         self.fd: int = lib.tnng_port_fd(self.native)
-        self.scratch: Any = ffi.new("tnng_result *")
-        self._results = ffi.new("tnng_result[]", BATCH)
+
+    def __del__(self, _close: Any = lib.tnng_port_close, _rings: Any = _rings) -> None:
+        # One that its run has closed has nothing to give back.
+        native = self._disown()
+        if native is not None:
+            _rings.pop(self._token, None)
+            _close(native)
 
     def take(self) -> list[tuple[int, int, Msg]]:
         """Clear the bell and return (tag, code, message) of at most BATCH finished calls."""
@@ -75,8 +85,8 @@ class Port:
         """Ring no more. Nobody may be waiting."""
         if self.native:
             _rings.pop(self._token, None)
-            native, self.native = self.native, None
-            lib.tnng_port_close(native)
+            self.native = None
+            lib.tnng_port_close(self._disown())
 
 
 def cancel(op: Op) -> int:

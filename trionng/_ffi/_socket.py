@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
-from trionng._ffi._message import cut, take_bytes
+from trionng._ffi._message import copy_of, cut
+from trionng._ffi._owned import Owned
 from trionng._ffi._pipes import NativeEvents, NativePipe
 from trionng._ffi._port import PARKED
 
@@ -70,25 +71,42 @@ def _answer(code: int, scratch: Any) -> Answer:
     return code, scratch.op if code == PARKED else scratch.msg
 
 
+class _Room:
+    """Where a batch is copied to, before it becomes objects of Python; of one call at a time."""
+
+    __slots__ = ("batch", "buffer", "sizes")
+
+    def __init__(self) -> None:
+        self.buffer = ffi.new("char[]", ROOM)
+        self.sizes = ffi.new("uint32_t[]", MOST)
+        self.batch = ffi.new("nng_msg *[]", MOST)
+
+
+def _open(room: _Room, count: int) -> list[bytes]:
+    """Copy a batch out; a message longer than all the room comes alone."""
+    if count == 1:
+        return [copy_of(room.batch[0])]
+    return cut(room.buffer, room.sizes, count)
+
+
 def _ends(port: Port | None) -> tuple[Any, Any]:
     return (ffi.NULL, ffi.new("tnng_result *")) if port is None else (port.native, port.scratch)
 
 
-class Lane:
+class Lane(Owned):
     """Where messages travel: a socket itself, or a context of it."""
 
-    __slots__ = ("_native", "_room")
+    __slots__ = ("_rooms",)
+    _kind = "tnng_lane **"
 
-    def __init__(self, native: Any) -> None:
-        self._native = native
-        self._room: tuple[Any, Any, Any] | None = None
+    def __init__(self) -> None:
+        super().__init__()
+        # What batches are copied into; a call that is under way has taken its own out.
+        self._rooms: list[_Room] | None = None
 
     def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
-        # Not `ffi.gc`: in a collected cycle that would free the lane while other finalisers can
-        # still reach it. What comes after this finds None, and gets a TypeError.
-        native = getattr(self, "_native", None)
-        if native is not None:  # Ctrl-C may come before it is
-            self._native = None
+        native = self._disown()
+        if native is not None:
             _drop(native)
 
     @property
@@ -149,22 +167,35 @@ class Lane:
 
     def receive_many(self, most: int) -> list[bytes]:
         """Return what is ready now, at most so many messages."""
-        if self._room is None:
-            self._room = ffi.new("char[]", ROOM), ffi.new("uint32_t[]", MOST), ffi.new("nng_msg **")
-        buffer, sizes, large = self._room
+        rooms = self._rooms
+        if rooms is None:
+            self._rooms = rooms = []
+        try:
+            room = rooms.pop()
+        except IndexError:  # the first call, or another thread is in one
+            room = _Room()
         taken: list[bytes] = []
         while len(taken) < most:
             wanted = min(most - len(taken), MOST)
-            count = lib.tnng_receive_many(self._native, buffer, ROOM, sizes, wanted, large)
-            if count == 0:
-                if not large[0]:
+            count = 0
+            try:
+                count = lib.tnng_receive_many(
+                    self._native, room.buffer, ROOM, room.sizes, wanted, room.batch
+                )
+                if count == 0:
                     break
-                taken.append(take_bytes(large[0]))
-                continue
-            batch = cut(buffer, sizes, count)
-            taken += batch
+                batch = _open(room, count)
+                taken += batch
+            except MemoryError:
+                # What earlier turns took is handed out; the next call gets the exception.
+                lib.tnng_give_back_many(self._native, room.batch, count)
+                if not taken:
+                    raise
+                break
+            lib.tnng_messages_done(room.batch, count)
             if count < wanted and sum(map(len, batch)) <= ROOM // 2:
                 break
+        rooms.append(room)
         return taken
 
     def send_many(self, batch: list[bytes]) -> tuple[int, int]:
@@ -201,35 +232,39 @@ class Lane:
         lib.tnng_lane_close(self._native)
 
 
-class NativeSocket:
+class NativeSocket(Owned):
     """A socket of the shim. Nothing here waits."""
 
-    __slots__ = ("_native", "header_room", "id")
+    __slots__ = ("header_room", "id")
+    _kind = "tnng_socket **"
 
-    def __init__(self, native: Any) -> None:
-        self._native = native
-        self.id: int = lib.tnng_socket_id(native)
-        self.header_room: int = lib.tnng_socket_header_room(native)
+    def open(self, protocol: int, *, raw: bool) -> int:
+        """Open it, once."""
+        code: int = lib.tnng_socket_open(self._cell, protocol, raw)
+        if code == 0:
+            native = self._made()
+            self.id: int = lib.tnng_socket_id(native)
+            self.header_room: int = lib.tnng_socket_header_room(native)
+        return code
 
     def __del__(
         self, _drop: Any = lib.tnng_socket_drop, _finalizing: Any = sys.is_finalizing
     ) -> None:
-        # See Lane. A socket that was not closed is closed in the background, except when the
-        # interpreter ends, which leaves nng alone.
-        native = getattr(self, "_native", None)
+        # A socket that was not closed is closed in the background, except when the interpreter
+        # ends, which leaves nng alone.
+        native = self._disown()
         if native is not None and not _finalizing():
-            self._native = None
             _drop(native)
 
     def open_lane(self, *, context: bool) -> tuple[int, Lane | None]:
-        out = ffi.new("tnng_lane **")
-        code = lib.tnng_lane_open(out, self._native, context)
-        return code, (Lane(out[0]) if code == 0 else None)
+        lane = Lane()
+        code = lib.tnng_lane_open(lane._cell, self._native, context)
+        return code, (lane if code == 0 and lane._made() else None)
 
     def open_desk(self, workers: int, max_unread: int) -> tuple[int, Desk | None]:
-        out = ffi.new("tnng_lane **")
-        code = lib.tnng_desk_open(out, self._native, workers, max_unread)
-        return code, (Desk(out[0]) if code == 0 else None)
+        desk = Desk()
+        code = lib.tnng_desk_open(desk._cell, self._native, workers, max_unread)
+        return code, (desk if code == 0 and desk._made() else None)
 
     def create_dialer(self, url: bytes) -> tuple[int, int]:
         out = ffi.new("uint32_t *")
@@ -321,7 +356,16 @@ class NativeSocket:
         room = lib.tnng_pipe_count(self._native) + 8
         pipes = ffi.new("tnng_pipe *[]", room)
         count = lib.tnng_pipes(self._native, pipes, room)
-        held = [NativePipe(each) for each in pipes[0 : min(count, room)]]
+        given = 0
+        try:
+            held = [NativePipe() for _ in range(min(count, room))]
+            for given, each in enumerate(held):
+                each.own(pipes, given)
+        except BaseException:
+            for rest in pipes[given : min(count, room)]:
+                if rest:
+                    lib.tnng_pipe_drop(rest)
+            raise
         return held if count <= room else self.pipes()
 
     def pipe_serial(self, pipe: int) -> int:
@@ -330,13 +374,15 @@ class NativeSocket:
         return serial
 
     def find_pipe(self, pipe: int) -> NativePipe | None:
-        native = lib.tnng_pipe_find(self._native, pipe)
-        return NativePipe(native) if native else None
+        found = NativePipe()
+        return (
+            found if lib.tnng_pipe_find(self._native, pipe, found._cell) and found.made() else None
+        )
 
     def open_events(self, capacity: int) -> tuple[int, NativeEvents | None]:
-        out = ffi.new("tnng_events **")
-        code = lib.tnng_events_open(self._native, capacity, out)
-        return code, (NativeEvents(out[0]) if code == 0 else None)
+        events = NativeEvents()
+        code = lib.tnng_events_open(self._native, capacity, events._cell)
+        return code, (events if code == 0 and events._made() else None)
 
     def send_fd(self) -> tuple[int, int]:
         """Return (code, the descriptor that is readable while a send would not wait)."""
@@ -376,6 +422,6 @@ class NativeSocket:
 
 
 def open_socket(protocol: int, *, raw: bool = False) -> tuple[int, NativeSocket | None]:
-    out = ffi.new("tnng_socket **")
-    code = lib.tnng_socket_open(out, protocol, raw)
-    return code, (NativeSocket(out[0]) if code == 0 else None)
+    socket = NativeSocket()
+    code = socket.open(protocol, raw=raw)
+    return code, (socket if code == 0 else None)

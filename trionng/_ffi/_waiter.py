@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._message import cut
+from trionng._ffi._owned import Owned
 from trionng._ffi._port import NULL, PARKED, Port
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ class Keeper(Protocol):
 class Waiter(Port):
     """What one thread's calls are submitted with; one call at a time."""
 
-    __slots__ = ("_native",)
+    __slots__ = ()
+    _kind = "tnng_waiter **"
 
     def __init__(self) -> None:
-        self._native: Any = NULL
-        self._native = lib.tnng_waiter_new()
-        if not self._native:
+        Owned.__init__(self)
+        if not lib.tnng_waiter_open(self._cell):
             raise MemoryError("no memory for a waiting thread")
-        self.native = self._native.port
+        self.native = self._made().port
         self.scratch = ffi.addressof(self._native, "result")
         self.fd = -1
 
@@ -48,8 +49,8 @@ class Waiter(Port):
         self, _free: Any = lib.tnng_waiter_free, _finalizing: Any = sys.is_finalizing
     ) -> None:
         # [any] Ctrl-C, twice in a row, may leave a waiter with a call in it.
-        native, self._native = self._native, NULL
-        if native and not _finalizing():
+        native = self._disown()
+        if native is not None and not _finalizing():
             _free(native)
 
     def be_patient(self, seconds: float) -> None:
