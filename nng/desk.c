@@ -115,6 +115,16 @@ static int next_request(
     return tnng_park(op, result);
 }
 
+/* [caller] A thread waits in place for a moment. A request it does not take after all is abandoned
+ * when its worker asks for the next. */
+static int submitted(tnng_port *port, tnng_result *result, int code, nng_msg *msg)
+{
+    if (code != TNNG_PARKED) {
+        tnng_answer(result, code, msg);
+    }
+    return port != NULL && port->waiter != NULL ? tnng_submitted(port, NULL, code) : code;
+}
+
 int tnng_desk_next(
     tnng_lane *lane, int worker, tnng_port *port, uint64_t tag, tnng_result *result)
 {
@@ -126,7 +136,7 @@ int tnng_desk_next(
     tnng_lock(&lane->lock);
     int code = next_request(lane, worker, port, tag, result, &msg);
     pthread_mutex_unlock(&lane->lock);
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
+    return submitted(port, result, code, msg);
 }
 
 /* [caller] Gives nng a reply that its connection does not take at once. Its end, also when it is an
@@ -218,7 +228,7 @@ int tnng_desk_reply(tnng_lane *lane, int worker, nng_msg *msg, bool chain, tnng_
     if (msg != NULL) {
         nng_msg_free(msg);
     }
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, request);
+    return submitted(port, result, code, request);
 }
 
 int tnng_desk_reply_bytes(tnng_lane *lane, int worker, const char *data, size_t size, bool chain,

@@ -290,3 +290,26 @@ async def test_max_unread_that_is_no_number_of_replies_is_refused(
         with pytest.raises(kind, match="max_unread"):
             await partial(serve, max_unread=max_unread)(nursery, handler, listen="inproc://x")
         assert not nursery.child_tasks
+
+
+async def test_drain_does_not_wait_for_a_client_that_never_reads(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Replies that are not read hold it up for a bounded time, and a warning says so."""
+    monkeypatch.setattr("trionng._services._UNREAD_FOR", 0.3)
+
+    with trio.fail_after(WITHIN), caplog.at_level(logging.WARNING, "trionng"):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_rep(nursery, handler, listen="tcp://127.0.0.1:0")
+            async with raw_peer(service.url) as peer, trionng.Req0(dial=service.url) as req:
+                await peer.greet(REQ0)
+                for i in range(100):
+                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"large")
+                await until(lambda: service.statistics().unread > 10)
+                assert await req.request(b"x") == b"x"
+                await service.drain()
+                await service.aclose()
+
+    counts = service.statistics()
+    assert counts.received == counts.answered + counts.abandoned
+    assert "not read" in caplog.text

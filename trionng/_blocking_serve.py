@@ -2,60 +2,125 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
+import time
+from functools import partial
 from typing import TYPE_CHECKING
 
+from trionng import _ffi
 from trionng._blocking import Rep0
-from trionng._errors import Closed, InvalidOperation
+from trionng._callables import check_result_is_sync, check_sync
+from trionng._errors import Closed, InvalidOperation, Timeout, error_for
+from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
+from trionng._util import check_buffer
+from trionng._wait_blocking import borrow, give_up, run, thread as this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer, Self
 
-    from trionng._blocking_socket import Context, Listener
+    from trionng._admission import Admission
+    from trionng._blocking_socket import Listener
+    from trionng._tls import TLSConfig
+    from trionng._wait_blocking import Submit
+
+_NAME = "blocking.serve_rep"
+_TWIN = "trionng.serve_rep"
+# How long `close` waits for the last replies to be written, seconds.
+_WRITTEN_WITHIN = 1.0
+
+
+def _left(until: float | None) -> float | None:
+    return None if until is None else max(0.0, until - time.monotonic())
 
 
 class Service:
     """Worker threads that answer requests, until they are closed; made by `serve_rep`."""
 
     def __init__(
-        self, socket: Rep0, handler: Callable[[bytes], Buffer], workers: int, *, own: bool
+        self,
+        socket: Rep0,
+        handler: Callable[[bytes], Buffer],
+        workers: int,
+        max_unread: int,
+        *,
+        own: bool,
     ) -> None:
+        code, desk = socket._native.open_desk(workers, max_unread)
+        if desk is None:
+            raise error_for(code, _NAME, socket._where())
         self._socket = socket
+        self._desk = desk
         self._handler = handler
+        self._max_unread = max_unread
         self._own = own
+        self._context = contextvars.copy_context()
         self._failure: BaseException | None = None
         self._ended = threading.Event()
-        self._contexts: list[Context] = []
         self._threads: list[threading.Thread] = []
+        self._changed = threading.Condition()
+        self._running = 0  # under _changed, as the next
+        self._closing: set[threading.Thread] = set()
         try:
-            for number in range(workers):
-                context = socket.new_context()
-                self._contexts.append(context)
+            for worker in range(workers):
                 thread = threading.Thread(
                     target=self._work,
-                    args=(context,),
-                    name=f"trionng serve_rep {number}",
+                    args=(worker,),
+                    name=f"trionng serve_rep {worker}",
                     daemon=True,
                 )
-                self._threads.append(thread)
-                thread.start()
+                with self._changed:
+                    thread.start()
+                    self._threads.append(thread)
+                    self._running += 1
         except BaseException:
             self.close()
             raise
 
-    def _work(self, context: Context) -> None:
+    def _work(self, worker: int) -> None:
         try:
-            while True:
-                request = context.recv()
-                context.send(self._handler(request))
+            request = self._next(worker, partial(self._desk.next, worker))
+            while request is not None:
+                reply = self._context.copy().run(self._answer, request)
+                request = self._next(worker, partial(self._desk.reply, worker, reply))
         except Closed:
             pass
         except BaseException as exc:
             self._failure = self._failure or exc
         finally:
             self._ended.set()
+            with self._changed:
+                self._closing.discard(threading.current_thread())
+                self._running -= 1
+                self._changed.notify_all()
+
+    def _next(self, worker: int, submit: Submit) -> bytes | None:
+        """Wait for the next request; None when there will be none."""
+        waiter = borrow()
+        try:
+            code = run(waiter, submit)
+            while code == _ffi.SLOW:
+                warn_of_slow(self._socket, _NAME, self._desk.take_slow(), self._max_unread)
+                code = run(waiter, partial(self._desk.next, worker))
+            if code == _ffi.DRAINED:
+                waiter.keep(this_thread)
+                return None
+            if code != 0:
+                raise error_for(code, _NAME, self._socket._where())
+            data = waiter.copy()
+            waiter.keep(this_thread)
+        except BaseException:
+            give_up(waiter)
+            raise
+        return data
+
+    def _answer(self, request: bytes) -> Buffer:
+        reply = self._handler(request)
+        check_result_is_sync(_NAME, self._handler, reply, _TWIN)
+        check_buffer(reply)
+        return reply
 
     @property
     def listeners(self) -> tuple[Listener, ...]:
@@ -66,6 +131,10 @@ class Service:
     def url(self) -> str:
         """The URL of its first listener."""
         return self._socket.listeners[0].url
+
+    def statistics(self) -> ServiceStatistics:
+        """Count what became of the requests so far; also when the service has ended."""
+        return rep_statistics(self._desk.counts())
 
     def wait(self, *, timeout: float | None = None) -> bool:
         """Wait until a handler has failed, and raise that; False when the time was up first.
@@ -87,17 +156,43 @@ class Service:
     def close(self, *, timeout: float | None = None) -> None:
         """Take no more requests, wait for the handlers that run, and raise what one raised.
 
+        Their replies are written, as far as clients read them within a second. Called in a handler,
+        it waits for the others only; the request of that handler stays unanswered.
+
         Args:
-            timeout: seconds to wait for each handler; None is for ever.
+            timeout: seconds to wait for the handlers; None is for ever.
         """
-        for context in self._contexts:
-            context.close()
-        if self._own:
-            self._socket.close()
-        for thread in self._threads:
-            if thread.ident is not None and thread is not threading.current_thread():
-                thread.join(timeout)
+        until = None if timeout is None else time.monotonic() + timeout
+        try:
+            self._desk.drain()
+            self._wait_for_workers(until)
+            self._write_replies()
+        finally:
+            self._desk.close()
+            if self._own:
+                self._socket.close()
         self._raise_failure()
+
+    def _wait_for_workers(self, until: float | None) -> None:
+        """Wait for all threads; a worker waits only for those that do not wait here too."""
+        me = threading.current_thread()
+        is_worker = me in self._threads
+        with self._changed:
+            if is_worker:
+                self._closing.add(me)
+                self._changed.notify_all()
+            self._changed.wait_for(
+                lambda: self._running <= (len(self._closing) if is_worker else 0), _left(until)
+            )
+        if not is_worker:
+            for each in self._threads:
+                each.join(_left(until))
+
+    def _write_replies(self) -> None:
+        try:
+            self._socket.flush(timeout=_WRITTEN_WITHIN)
+        except (Closed, Timeout, RuntimeError):
+            pass  # RuntimeError: in a Trio task, or a forked child
 
     def __enter__(self) -> Self:
         return self
@@ -109,10 +204,14 @@ class Service:
 def serve_rep(
     handler: Callable[[bytes], Buffer],
     *,
-    listen: str | Iterable[str] | None = None,
-    dial: str | Iterable[str] | None = None,
+    listen: str | bytes | Iterable[str | bytes] | None = None,
+    dial: str | bytes | Iterable[str | bytes] | None = None,
     socket: Rep0 | None = None,
+    tls_config: TLSConfig | None = None,
+    accept: Admission | None = None,
+    recv_max_size: int | None = None,
     workers: int = 8,
+    max_unread: int = 64,
 ) -> Service:
     """Answer requests in threads, several at a time: the twin of Trio's `serve_rep`.
 
@@ -120,22 +219,45 @@ def serve_rep(
     `close`.
 
     Args:
-        handler: gets a request, returns the reply; called in any of the threads.
+        handler: gets a request, returns the reply; called in any of the threads, each time in its
+            own copy of the context (`contextvars`) of this call.
         listen, dial: one URL or several.
         socket: serve on this socket instead; it is not closed with the service.
+        tls_config: for tls+tcp and wss URLs.
+        accept: which connections to accept; default: all.
+        recv_max_size: largest message a peer may send, bytes; default 1 MiB; 0 is no limit.
         workers: how many requests may be answered at once.
+        max_unread: how many replies may wait for one connection, as Trio's `serve_rep` says.
+
+    Raises:
+        TypeError: the handler is async, or cannot be called; no endpoint, or two kinds of them.
+        InvalidOperation: `workers` or `max_unread` is not at least 1.
 
     Example:
         with blocking.serve_rep(bytes.upper, listen="tcp://127.0.0.1:5555") as service:
             service.wait()
     """
-    if workers < 1:
-        raise InvalidOperation(f"serve_rep: {workers} workers are not at least 1")
+    check_sync(_NAME, handler, _TWIN)
+    for option, number in (("workers", workers), ("max_unread", max_unread)):
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise TypeError(f"serve_rep: {option} is a number, not {type(number).__name__}")
+        if number < 1:
+            raise InvalidOperation(f"serve_rep: {option}={number} is not at least 1")
     own = socket is None
     if socket is None:
-        socket = Rep0(listen=listen, dial=dial)
+        if listen is None and dial is None:
+            raise TypeError("serve_rep: say where: listen=, dial= or socket=")
+        socket = Rep0(
+            listen=listen,
+            dial=dial,
+            tls_config=tls_config,
+            accept=accept,
+            recv_max_size=recv_max_size,
+        )
+    elif any(each is not None for each in (listen, dial, tls_config, accept, recv_max_size)):
+        raise TypeError("serve_rep: socket= has its own endpoints and options: give no others")
     try:
-        return Service(socket, handler, workers, own=own)
+        return Service(socket, handler, workers, max_unread, own=own)
     except BaseException:
         if own:
             socket.close()

@@ -478,6 +478,10 @@ class FlushWatch:
         self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
         return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
 
+    def is_stuck(self, now: float, seconds: float) -> bool:
+        """Tell whether nothing has been written for so long, as far as was looked at."""
+        return now - self._quiet_since >= seconds
+
     def pause(self) -> float:
         """Return how many seconds to wait before looking again."""
         pause = self._pause

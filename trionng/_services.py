@@ -8,14 +8,17 @@ workers there are, and as many as there are workers are handled at once.
 
 from __future__ import annotations
 
+import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
 from trionng import _ffi
+from trionng._core import FlushWatch
 from trionng._errors import Closed, error_for
-from trionng._wait_trio import checkpoint, current_task
+from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time
 from trionng._watch import Watch
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _AMBIGUOUS: Final = 29
+# How long `drain` waits for clients that read nothing, seconds.
+_UNREAD_FOR: Final = 5.0
+
+_log: Final = logging.getLogger("trionng")
 
 
 def add_note(exc: BaseException, note: str) -> None:
@@ -110,6 +117,9 @@ class Service:
         Called in a handler (or in a task that the handler waits for), it waits for all the others:
         the message of that handler is answered when it returns.
 
+        Clients that do not read their replies are not waited for: when nothing has been written for
+        5 s, it returns, and a warning says so.
+
         Cancellation: only the waiting ends; the service goes on draining.
         """
         self._inbox.drain()
@@ -119,9 +129,25 @@ class Service:
         else:
             await self._others_left(worker)
         try:
-            await self._socket.flush()
+            await self._write_replies()
         except Closed:
             await checkpoint()
+
+    async def _write_replies(self) -> None:
+        watch = FlushWatch(self._socket, time.monotonic())
+        while True:
+            await checkpoint()
+            now = time.monotonic()
+            if watch.is_flushed(now):
+                return
+            if watch.is_stuck(now, _UNREAD_FOR):
+                _log.warning(
+                    "%s %s: drained, but some clients have not read their replies",
+                    self._name,
+                    self._where(),
+                )
+                return
+            await sleep_in_real_time(watch.pause())
 
     async def aclose(self) -> None:
         """End the service: running handlers are cancelled, its socket closes.
