@@ -478,9 +478,9 @@ class FlushWatch:
         self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
         return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
 
-    def is_stuck(self, now: float, seconds: float) -> bool:
+    def is_stuck(self, seconds: float) -> bool:
         """Tell whether nothing has been written for so long, as far as was looked at."""
-        return now - self._quiet_since >= seconds
+        return time.monotonic() - self._quiet_since >= seconds
 
     def pause(self) -> float:
         """Return how many seconds to wait before looking again."""

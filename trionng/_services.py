@@ -9,7 +9,6 @@ workers there are, and as many as there are workers are handled at once.
 from __future__ import annotations
 
 import logging
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -18,7 +17,7 @@ import trio
 from trionng import _ffi
 from trionng._core import FlushWatch
 from trionng._errors import Closed, error_for
-from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time
+from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
 
 if TYPE_CHECKING:
@@ -134,13 +133,12 @@ class Service:
             await checkpoint()
 
     async def _write_replies(self) -> None:
-        watch = FlushWatch(self._socket, time.monotonic())
+        watch = FlushWatch(self._socket)
         while True:
-            await checkpoint()
-            now = time.monotonic()
-            if watch.is_flushed(now):
+            code, _ = await wait_for(watch.look)
+            if watch.is_flushed(code):
                 return
-            if watch.is_stuck(now, _UNREAD_FOR):
+            if watch.is_stuck(_UNREAD_FOR):
                 _log.warning(
                     "%s %s: drained, but some clients have not read their replies",
                     self._name,
