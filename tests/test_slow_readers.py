@@ -80,7 +80,7 @@ async def test_silent_client_is_closed_and_the_others_do_not_notice(
             counts = service.statistics()
             nursery.cancel_scope.cancel()
 
-    assert slowest < 1
+    assert slowest < 5
     assert counts.slow == 3
     assert counts.received == counts.answered + counts.abandoned
     warnings = [each.getMessage() for each in caplog.records if "slow" in each.getMessage()]
@@ -219,7 +219,7 @@ async def test_stopped_client_with_300_requests_disturbs_no_other_and_may_come_b
                     began = trio.current_time()
                     assert await req.request(b"x") == b"x"
                     slowest = max(slowest, trio.current_time() - began)
-                assert slowest < 1
+                assert slowest < 5
                 before = service.statistics().answered
                 client.signal(signal.SIGCONT)
                 await until(lambda: service.statistics().answered > before + 300)
