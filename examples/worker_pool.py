@@ -1,7 +1,11 @@
-"""A pool of workers: jobs are pushed to whoever is free, results are pulled together.
+"""A pool of workers that may die: no job is lost, and each result is counted once.
 
-python worker_pool.py boss ipc:///tmp/jobs ipc:///tmp/results 10
-python worker_pool.py worker ipc:///tmp/jobs ipc:///tmp/results      (as many as you like)
+python worker_pool.py boss ipc:///tmp/jobs 100
+python worker_pool.py worker ipc:///tmp/jobs      (as many as you like; kill some of them)
+
+A job is a request. When the connection to a worker is lost, its jobs go to another one; when a
+worker hangs, they do after `resend_time`. So a job may be done twice: it must be harmless twice.
+Push0 and Pull0 are faster, but what a dead worker had taken is gone.
 """
 
 from __future__ import annotations
@@ -12,42 +16,42 @@ import trio
 
 import trionng
 
+AT_ONCE = 16  # jobs given out; more would only wait at workers that are busy
 
-async def boss(jobs_url: str, results_url: str, count: int) -> None:
-    """Hand out the jobs, and print the sum of their results."""
-    async with (
-        trionng.Push0(listen=jobs_url) as jobs,
-        trionng.Pull0(listen=results_url) as results,
-        trio.open_nursery() as nursery,
-    ):
 
-        async def hand_out() -> None:
-            for number in range(count):
-                await jobs.send(b"%d" % number)  # waits until a worker can take it
+async def boss(url: str, count: int) -> None:
+    """Give out the jobs, and print the sum of their results."""
+    results: list[int] = []
+    limiter = trio.CapacityLimiter(AT_ONCE)
+
+    async with trionng.Req0(listen=url, resend_time=5000) as workers:
+
+        async def do(number: int) -> None:
+            async with limiter:
+                results.append(int(await workers.request(b"%d" % number)))
 
         print("ready", flush=True)
-        nursery.start_soon(hand_out)
-        total = 0
-        for _ in range(count):
-            total += int(await results.recv())
-        print("sum of squares:", total, flush=True)
+        async with trio.open_nursery() as nursery:
+            for number in range(count):
+                nursery.start_soon(do, number)
+    print("sum of squares:", sum(results), flush=True)
 
 
-async def worker(jobs_url: str, results_url: str) -> None:
-    """Square numbers until it is stopped."""
-    async with trionng.Push0(dial=results_url) as results, trio.open_nursery() as nursery:
+async def square(job: bytes) -> bytes:
+    """Take a while, as real work does."""
+    await trio.sleep(0.02)
+    return b"%d" % (int(job) ** 2)
 
-        async def square(job: bytes) -> None:
-            number = int(job)
-            await results.send(b"%d" % (number * number))
 
-        await trionng.serve_pull(nursery, square, dial=jobs_url, workers=1)
+async def worker(url: str) -> None:
+    """Square numbers until it is stopped; look for the boss for as long as it takes."""
+    async with trio.open_nursery() as nursery:
+        await trionng.serve_rep(nursery, square, dial=url, workers=2)
         print("working", flush=True)
 
 
 if __name__ == "__main__":
-    role, *arguments = sys.argv[1:]
-    if role == "boss":
-        trio.run(boss, arguments[0], arguments[1], int(arguments[2]))
+    if sys.argv[1] == "boss":
+        trio.run(boss, sys.argv[2], int(sys.argv[3]))
     else:
-        trio.run(worker, *arguments)
+        trio.run(worker, sys.argv[2])
