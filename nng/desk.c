@@ -140,10 +140,9 @@ int tnng_desk_next(
 }
 
 /* [caller] Gives nng a reply that its connection does not take at once. Its end, also when it is an
- * error, is the callback's business. */
+ * error, is the callback's business, and only the callback says that the aio is free again. */
 static void reply_and_be_told(tnng_lane *lane, seat *seat, nng_msg *msg)
 {
-    nng_aio_wait(seat->told_reply);
     nng_aio_set_msg(seat->told_reply, msg);
     seat->tells = true;
     tnng_lane_hold(lane);

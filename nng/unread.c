@@ -23,6 +23,7 @@ static void on_tick(void *);
 
 static int64_t now(void) { return tnng_now() / 1000000; }
 
+/* L3: the clock does nothing but sleep, and how a sleep ended is never asked. */
 int tnng_readers_open(tnng_lane *lane)
 {
     int code = nng_aio_alloc(&lane->desk->clock, on_tick, lane);
