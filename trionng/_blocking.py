@@ -32,6 +32,7 @@ from trionng._protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
+from trionng._sealed import Sealed
 from trionng._util import check_buffer
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
@@ -213,7 +214,7 @@ class SurveyorContext(_Surveying, SurveyorContextCore, Context):
 
 
 @final
-class Replies:
+class Replies(Sealed):
     """The answers to one survey; iterating ends with the survey. The twin of `trionng.Replies`."""
 
     def __init__(self, context: SurveyorContext) -> None:

@@ -12,6 +12,7 @@ from trionng import _ffi
 from trionng._blocking import Rep0
 from trionng._callables import check_result_is_sync, check_sync
 from trionng._errors import Closed, InvalidOperation, Timeout, error_for
+from trionng._sealed import Sealed
 from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._util import check_buffer
 from trionng._wait_blocking import borrow, give_up, run, thread as this_thread
@@ -36,7 +37,7 @@ def _left(until: float | None) -> float | None:
     return None if until is None else max(0.0, until - time.monotonic())
 
 
-class Service:
+class Service(Sealed):
     """Worker threads that answer requests, until they are closed; made by `serve_rep`."""
 
     def __init__(

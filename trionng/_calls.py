@@ -14,6 +14,7 @@ from trionng import _ffi
 from trionng._errors import error_for
 from trionng._message import Message
 from trionng._options import TimeoutOption
+from trionng._sealed import Sealed
 from trionng._util import check_buffer
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ _NO_TRY: Final = (
 )
 
 
-class Calls:
+class Calls(Sealed):
     """The calls of a socket or context on its lane."""
 
     _lane: _ffi.Lane

@@ -20,6 +20,7 @@ from trionng._options import (
     IntOption,
     SizeLimit,
 )
+from trionng._sealed import Sealed
 from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
 from trionng._urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
 
@@ -55,7 +56,7 @@ class _StreamLimit(SizeLimit):
         super().__set__(obj, value)
 
 
-class Endpoint:
+class Endpoint(Sealed):
     """What dialers and listeners share."""
 
     _on: ClassVar[int]

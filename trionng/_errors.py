@@ -329,9 +329,12 @@ class EventsLost(NNGException, RuntimeError):
 
 
 class UsedAfterFork(NNGException, RuntimeError):
-    """Report an object of the parent process used in a forked child."""
+    """Report that nng, or an object of the parent process, is used in a forked child."""
 
-    _reason = "it belongs to the parent of this forked process; open a new one here"
+    _reason = (
+        "nng cannot be used in a process forked from one that used it; start processes with "
+        "multiprocessing's 'spawn' or 'forkserver', or with subprocess"
+    )
 
 
 BY_CODE: Final[dict[int, type[NNGException]]] = {

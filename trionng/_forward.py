@@ -16,6 +16,7 @@ import trio
 
 from trionng import _ffi
 from trionng._errors import InvalidOperation, TryAgain, error_for
+from trionng._sealed import Sealed
 from trionng._sockets import Pub0, Pull0, Push0, Sub0
 from trionng._wait_trio import checkpoint, wait_for
 
@@ -53,7 +54,7 @@ class ForwardStatistics:
     uncaptured: int
 
 
-class Forwarding:
+class Forwarding(Sealed):
     """A running `forward`: its counters."""
 
     def __init__(self, capture: Capture | None) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from trionng import _ffi
 from trionng._errors import MessageStateError, error_for
+from trionng._sealed import Uncopied
 from trionng._util import check_buffer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _SENT = "this message has been sent, it is no longer here"
 
 
 @final
-class Message(Generic[P]):
+class Message(Uncopied, Generic[P]):
     """A message with its origin: what `recv_msg` returns and `send_msg` takes.
 
     It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received

@@ -14,6 +14,7 @@ from trio.abc import Channel
 
 from trionng._callables import check_async, not_awaitable
 from trionng._errors import Closed, ConnectionReset, InvalidOperation
+from trionng._sealed import Sealed
 from trionng._services import add_note
 from trionng._wait_trio import checkpoint, real_time_limit
 
@@ -33,7 +34,7 @@ _EVENTS: Final = 65536
 
 
 @final
-class Connection(Channel[bytes]):
+class Connection(Sealed, Channel[bytes]):
     """One peer of `serve_pipes`: what it sent, and the way back to it."""
 
     def __init__(self, pipe: Pipe, queue: int) -> None:

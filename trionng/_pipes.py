@@ -13,6 +13,7 @@ import attrs
 from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
 from trionng._errors import Closed, ConnectionReset, NotSupported, error_for
+from trionng._sealed import Sealed
 
 if TYPE_CHECKING:
     from trionng._core import AnyCore
@@ -22,7 +23,7 @@ DEFAULT_CAPACITY: Final = 4096
 _ECLOSED = 7
 
 
-class PipeCore:
+class PipeCore(Sealed):
     """The colourless part of every connection."""
 
     __slots__ = ("__weakref__", "_endpoint", "_native", "_socket", "_speaks")
@@ -230,7 +231,7 @@ class PipeEvent(Generic[Q]):
     pipe: Q
 
 
-class PipeEventsCore(Generic[P]):
+class PipeEventsCore(Sealed, Generic[P]):
     """The colourless part of a subscription."""
 
     def __init__(self, socket: AnyCore, pipe_type: type[P], capacity: int) -> None:

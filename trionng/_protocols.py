@@ -5,6 +5,7 @@ A flavour's class of the same name adds the calls that wait.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -204,7 +205,7 @@ class Req0Core(Core[D, L]):
     def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
         self._idle_lanes: list[_ffi.Lane] = []
-        self._requests = 0
+        self._next_request = itertools.count(1).__next__
         super().__init__(**options)
 
     def _more_options(self) -> Mapping[str, object]:
@@ -221,13 +222,13 @@ class Exchange:
 
     def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         idle = self._socket._idle_lanes
-        self._socket._requests += 1
+        number = self._socket._next_request()
         lane = None
         if len(idle) > 1:
             # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
             # the first to end. So one lane rests, and its timer, which is older, ends first.
             try:
-                lane = idle.pop(-1 if self._socket._requests % _REST else 0)
+                lane = idle.pop(-1 if number % _REST else 0)
             except IndexError:
                 pass  # other threads were faster
         if lane is None:

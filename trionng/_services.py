@@ -17,6 +17,7 @@ import trio
 from trionng import _ffi
 from trionng._core import FlushWatch
 from trionng._errors import Closed, error_for
+from trionng._sealed import Sealed
 from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
 
@@ -50,7 +51,7 @@ def add_note(exc: BaseException, note: str) -> None:
         exc.__notes__ = [note]  # type: ignore[attr-defined]
 
 
-class Service:
+class Service(Sealed):
     """A running service. Made by `serve_rep` and its like; it ends with the nursery it runs in."""
 
     def __init__(

@@ -13,6 +13,7 @@ import trio
 
 from trionng._messaging import ManyReceiving
 from trionng._protocols import Respondent0Core, Surveying, Surveyor0Core, SurveyorContextCore
+from trionng._sealed import Sealed
 from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._wait_trio import checkpoint, look_first, with_timeout
 
@@ -125,7 +126,7 @@ class SurveyorContext(_Surveying, SurveyorContextCore, Context):
 
 
 @final
-class Replies:
+class Replies(Sealed):
     """The answers to one survey; iterating ends with the survey."""
 
     def __init__(self, context: SurveyorContext) -> None:

@@ -27,6 +27,7 @@ from trionng._errors import (
     shown,
 )
 from trionng._pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
+from trionng._sealed import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,7 @@ class _Recipe:
     own: tuple[tuple[bytes, bytes, bytes | None], ...] = ()
 
 
-class TLSConfig:
+class TLSConfig(Sealed):
     """Who we are and whom we trust, for `tls+tcp://` and `wss://`.
 
     A recipe: dialers and listeners take what it says when they are made. A later change is for

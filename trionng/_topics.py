@@ -64,7 +64,11 @@ class Topics:
             self._lengths = tuple(each for each, n in self._count_of_length.items() if n)
 
     def _match(self, data: bytes, lengths: tuple[int, ...]) -> bool:
-        return any(data[:length] in self._topics for length in lengths)
+        # Not `any` of a generator: Ctrl-C in one that is dropped would be lost.
+        for length in lengths:
+            if data[:length] in self._topics:
+                return True
+        return False
 
     def filter(self, batch: list[bytes]) -> list[bytes]:
         """Return those of the messages taken before that may still be delivered."""

@@ -43,7 +43,7 @@ from trionng._blocking import (
     Surveyor0 as Surveyor0,
     SurveyorContext as SurveyorContext,
 )
-from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents  # noqa: TC001
+from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents
 from trionng._blocking_serve import Service as Service, serve_rep as serve_rep
 from trionng._blocking_socket import (
     Context as Context,
@@ -95,6 +95,7 @@ from trionng._errors import (
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as _Message
 from trionng._pipes import PipeEvent as PipeEvent
+from trionng._sealed import show_as
 from trionng._statistics import SocketStatistics as SocketStatistics
 from trionng._tls import TLSConfig as TLSConfig
 
@@ -102,3 +103,85 @@ if _typing.TYPE_CHECKING:
     Message = _Message[Pipe]
 else:
     Message = _Message
+
+__all__ = (
+    "AbstractAddr",
+    "AddressInUse",
+    "AddressInvalid",
+    "Admission",
+    "AlreadyExists",
+    "Ambiguous",
+    "AuthenticationError",
+    "BadState",
+    "BadType",
+    "BuildInfo",
+    "Bus0",
+    "Busy",
+    "Canceled",
+    "Closed",
+    "ConnectionAborted",
+    "ConnectionRefused",
+    "ConnectionReset",
+    "ConnectionShutdown",
+    "Context",
+    "CryptoError",
+    "DestinationUnreachable",
+    "Dialer",
+    "EventsLost",
+    "Fix",
+    "IPCAddr",
+    "In6Addr",
+    "InAddr",
+    "InprocAddr",
+    "Internal",
+    "Interrupted",
+    "InvalidOperation",
+    "Listener",
+    "Message",
+    "MessageStateError",
+    "MessageTooLarge",
+    "NNGException",
+    "NoArgument",
+    "NoEntry",
+    "NoMemory",
+    "NotSupported",
+    "OutOfFiles",
+    "OutOfSpace",
+    "OutOfThreads",
+    "Pair0",
+    "Pair1",
+    "PermissionDenied",
+    "Pipe",
+    "PipeEvent",
+    "PipeEvents",
+    "ProtocolError",
+    "Pub0",
+    "Pull0",
+    "Push0",
+    "ReadOnly",
+    "Rep0",
+    "Replies",
+    "Req0",
+    "ReqContext",
+    "Respondent0",
+    "Service",
+    "SockAddr",
+    "Socket",
+    "SocketStatistics",
+    "Sub0",
+    "SubContext",
+    "Superseded",
+    "Surveyor0",
+    "SurveyorContext",
+    "TLSConfig",
+    "Timeout",
+    "TryAgain",
+    "UsedAfterFork",
+    "WriteOnly",
+    "build_info",
+    "exceptions",
+    "nng_version",
+    "serve_rep",
+)
+
+show_as(__name__, globals(), __all__)

@@ -1,0 +1,53 @@
+"""What objects that stand for something of nng refuse (floor 1): twins, and unknown names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from trionng._util import meant
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from typing import SupportsIndex
+
+
+class Uncopied:
+    """Refuses `copy` and `pickle`: a twin would use, and close, the same thing of nng."""
+
+    __slots__ = ()
+
+    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or pickled: it stands for something of nng "
+            "in this process; make a new one"
+        )
+
+
+class Sealed(Uncopied):
+    """Refuses attributes it does not have, too: `req.recv_timout = 5` would change nothing.
+
+    A subclass of the user's may have what it likes.
+    """
+
+    __slots__ = ()
+    _is_ours: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **options: object) -> None:
+        super().__init_subclass__(**options)
+        cls._is_ours = cls.__module__.startswith("trionng.")
+
+    def __setattr__(self, name: str, value: object) -> None:
+        # Private names come first, as they are what is set all the time.
+        if name[0] != "_" and self._is_ours and not hasattr(type(self), name):
+            kind = type(self)
+            near = meant(name, [each for each in dir(kind) if each[0] != "_"])
+            raise AttributeError(f"{kind.__name__} has no attribute {name!r}{near}")
+        super().__setattr__(name, value)
+
+
+def show_as(module: str, names: MutableMapping[str, object], public: tuple[str, ...]) -> None:
+    """Let tracebacks, `help` and pickles show public objects where their users find them."""
+    for name in public:
+        thing = names[name]
+        if getattr(thing, "__module__", "").startswith("trionng._"):
+            thing.__module__ = module
