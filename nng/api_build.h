@@ -22,5 +22,7 @@ typedef struct {
 } tnng_build;
 
 void tnng_build_read(tnng_build *);
+/* Whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart. */
+bool tnng_nng_is(int minor);
 /* Empty: libnng has no TLS. A socket must have been opened before. */
 const char *tnng_tls_engine(void);

@@ -203,7 +203,7 @@ def many_messages_of_64_bytes() -> None:
     first, second = connect(_ffi.PAIR0, _ffi.PAIR0)
     sending, receiving = lane_of(first), lane_of(second)
     data = b"\xff" * 64
-    kept = [_ffi.MessageHandle.from_data(data) for _ in range(100)]
+    kept = [_ffi.MessageHandle.from_data(data)[1] for _ in range(100)]
     for message in kept:
         assert bytes(message.view()) == data
         wait_until(lambda: sending.send(data, None, 0)[0] == 0)
@@ -223,6 +223,9 @@ def test_message_made_of_64_bytes_keeps_the_heap_whole():
     assert safe.clean, str(safe)
 
     broken = apart(many_messages_of_64_bytes, without="C4")
+    if _ffi.nng_is(10):  # mended there; the shim's way is the faster one and stays
+        assert broken.clean, str(broken)
+        return
     assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
 
 
@@ -231,7 +234,7 @@ def test_message_made_of_64_bytes_keeps_the_heap_whole():
 
 def receive_while_the_socket_closes() -> None:
     """Receive on a queue socket when nng has shut its queues and is not done with its pipes."""
-    socket, _peer = connect(lib.TNNG_BUS0, lib.TNNG_BUS0)
+    socket, _peer = connect(lib.TNNG_PAIR1_POLY, lib.TNNG_PAIR1_POLY)
     lane = lane_of(socket)
     port = _ffi.Port(exclusive=False)
     testing.arm_pause("pipe.gone")
@@ -306,7 +309,8 @@ def test_surveys_sent_while_others_are_out_lock_up_without_the_workaround():
 def test_survey_time_of_nng_is_its_longest():
     """C7: sockets, and contexts after them, get the longest survey time there is."""
     longest, default = f"{(0, 2**31 - 1)}\n", f"{(0, 1000)}\n"
-    assert apart(survey_time_of_a_socket_and_a_context).output == longest * 2
+    safe = longest if fix_state("C7").active else default
+    assert apart(survey_time_of_a_socket_and_a_context).output == safe * 2
     assert apart(survey_time_of_a_socket_and_a_context, without="C7").output == default * 2
 
 

@@ -16,7 +16,7 @@ from _certificates import server
 from helpers import url_of
 
 import trionng
-from trionng import TLSConfig, blocking
+from trionng import TLSConfig, _ffi, blocking
 
 FLAVOURS = {"trio": trionng, "blocking": blocking}
 SOCKETS = "Pair0 Pair1 Bus0 Push0 Pull0 Pub0 Sub0 Req0 Rep0 Surveyor0 Respondent0".split()
@@ -35,7 +35,11 @@ SURVEY = {"survey_time": (1000, -1, FOREVER)}
 OF_SOCKETS = {
     "Pair0": BOTH_BUFFERS,
     "Pair1": {**BOTH_BUFFERS, "ttl_max": TTL},
-    "Bus0": {**BOTH_BUFFERS, "recv_buffer_size": (1, 0, BUFFERED)},
+    "Bus0": (
+        {"recv_buffer_size": (16, 1, BUFFERED), "send_buffer_size": (16, 1, BUFFERED)}
+        if _ffi.nng_is(6)
+        else {"recv_buffer_size": (1, 0, BUFFERED), "send_buffer_size": (0, 0, BUFFERED)}
+    ),
     "Push0": {"send_buffer_size": (0, 0, BUFFERED)},
     "Pull0": {"recv_buffer_size": (1, 1, BUFFERED)},
     "Pub0": {"send_buffer_size": (16, 1, BUFFERED)},

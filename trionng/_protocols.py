@@ -38,6 +38,8 @@ D = TypeVar("D", bound=DialerCore, covariant=True)
 L = TypeVar("L", bound=ListenerCore, covariant=True)
 
 _MAX_BUFFER = 8192
+# nng 1.6 gave Bus0 queues of its own, which hold at least one message.
+_BUS_MIN_BUFFER: Final = 1 if _ffi.nng_is(6) else 0
 _MAX_HOPS = 15
 # Contexts kept for the next requests; more than these are closed when their request is over.
 _IDLE_LANES = 256
@@ -82,15 +84,18 @@ class Pair1Core(Core[D, L]):
 
 
 class Bus0Core(Core[D, L]):
-    """Every peer, both directions."""
+    """Every peer, both directions.
+
+    Its buffers are 16 messages each way; before nng 1.6, 1 to receive and none to send.
+    """
 
     _protocol: ClassVar[int] = _ffi.BUS0
     _has_queues = True
 
     recv_fd: RecvFd = RecvFd()
     send_fd: SendFd = SendFd()
-    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 0, _MAX_BUFFER)
-    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
+    recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", _BUS_MIN_BUFFER, _MAX_BUFFER)
+    send_buffer_size: BufferSize = BufferSize("send-buffer", "int", _BUS_MIN_BUFFER, _MAX_BUFFER)
 
 
 class Push0Core(Core[D, L]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from trionng._ffi._build import (
     FixState as FixState,
+    nng_is as nng_is,
     read_build as read_build,
     read_fixes as read_fixes,
     tls_engine as tls_engine,

@@ -41,6 +41,12 @@ def read_build() -> NativeBuild:
     return NativeBuild(text(out.link), text(out.library), text(out.headers), out.wakeups)
 
 
+def nng_is(minor: int) -> bool:
+    """Say whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart."""
+    answer: bool = lib.tnng_nng_is(minor)
+    return answer
+
+
 def tls_engine() -> str:
     """Describe the TLS engine of libnng; empty when there is none. A socket was opened before."""
     return text(lib.tnng_tls_engine())
