@@ -39,7 +39,7 @@ L = TypeVar("L", bound=ListenerCore, covariant=True)
 
 _MAX_BUFFER = 8192
 # nng 1.6 gave Bus0 queues of its own, which hold at least one message.
-_BUS_MIN_BUFFER: Final = 1 if _ffi.nng_is(6) else 0
+_BUS_MIN_BUFFER = 1 if _ffi.nng_is(6) else 0
 _MAX_HOPS = 15
 # Contexts kept for the next requests; more than these are closed when their request is over.
 _IDLE_LANES = 256
