@@ -76,14 +76,21 @@ static bool routes(tnng_socket *socket)
 
 static bool is_cheap(void) { return tnng_tx_is_counted() || tnng_pipes_in_process() <= FEW; }
 
+/* [any] What nng's statistics say, where they are needed and cost little. */
+void tnng_flush_note(tnng_socket *socket)
+{
+    if (!tnng_tx_is_counted() && tnng_pipes_in_process() <= FEW) {
+        note_statistics(socket);
+    }
+}
+
 /* [nng] On nng's only reaper thread, before a connection is forgotten: what it had written by then.
  * When thousands of clients leave a server at once a snapshot for each would cost the square of
  * their number; then the last look counts. */
 void tnng_flush_note_lost(tnng_socket *socket)
 {
-    if (!tnng_tx_is_counted() && atomic_load(&socket->accepted) > 0 &&
-        !(socket->traits & ANSWERS) && !broadcasts(socket) && is_cheap()) {
-        note_statistics(socket);
+    if (atomic_load(&socket->accepted) > 0 && !(socket->traits & ANSWERS) && !broadcasts(socket)) {
+        tnng_flush_note(socket);
     }
 }
 

@@ -202,6 +202,9 @@ struct tnng_pipe {
     bool counts_written; /* it is known what its transport has written, */
     bool counts_given;   /* F1: and what it was given */
     uint64_t given, written, written_bytes; /* as the last look saw it */
+    uint64_t missed;     /* surveys dropped for it */
+    int64_t full_since;  /* it has had no room for surveys since, or 0, */
+    uint64_t full_at;    /* and had got so many then */
 };
 
 /* How many of the connections that went last a socket remembers. */
@@ -260,6 +263,10 @@ struct tnng_socket {
     uint64_t lost_given, lost_written; /* what those had been given, and had written */
     tnng_flush_state flushed; /* the last look */
     tnng_job look;
+
+    pthread_mutex_t survey_lock; /* held in calls of nng, so taken with tnng_lock */
+    int survey_room;             /* all connections have room for so many; under survey_lock */
+    int64_t surveyed_at;         /* likewise: when that was found */
     tnng_ops pipe_waiting;
     tnng_endpoint *endpoints;
     tnng_endpoint *dialing; /* between start and their first pipe */
@@ -468,6 +475,11 @@ bool tnng_path_is_taken(const char *path);
 /* flush.c */
 void tnng_flush_note_lost(tnng_socket *);
 int tnng_run_look(tnng_job *);
+void tnng_flush_note(tnng_socket *);
+
+/* survey.c */
+bool tnng_survey_begin(tnng_socket *);
+void tnng_survey_end(tnng_socket *);
 
 /* fixes/tx_counts.c: F1 */
 bool tnng_tx_is_counted(void);

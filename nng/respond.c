@@ -10,7 +10,9 @@
 
 enum {
     STANDING_CONTEXTS = 64, /* surveys that may arrive between two callbacks */
-    MAX_UNREAD = 128,       /* what nobody asks for; beyond it the oldest is dropped */
+    MAX_UNREAD = 1024,      /* what nobody asks for; beyond it the oldest is dropped, */
+    LARGE_FROM = 128,       /* and from so many on what is beyond LARGE bytes */
+    LARGE = 16 * 1024 * 1024,
 };
 
 /* [caller] Before the first endpoint, so that no survey is ever unread. */
@@ -73,16 +75,22 @@ void tnng_source_adopt(tnng_lane *home, tnng_slot *slot)
 int tnng_source_wanted(tnng_lane *source)
 {
     int unread = 0;
+    size_t bytes = 0;
 
     for (tnng_slot *slot = source->head; slot != NULL; slot = slot->next) {
-        unread += slot->msg != NULL && !slot->superseded;
+        if (slot->msg != NULL && !slot->superseded) {
+            unread++;
+            bytes += nng_msg_len(slot->msg);
+        }
     }
-    for (tnng_slot *slot = source->head; unread > MAX_UNREAD; slot = slot->next) {
+    for (tnng_slot *slot = source->head;
+         unread > MAX_UNREAD || (unread > LARGE_FROM && bytes > LARGE); slot = slot->next) {
         if (slot->msg != NULL && !slot->superseded) {
             slot->superseded = true;
             tnng_slot_set_useful(source, slot, false);
             atomic_fetch_add(&source->socket->dropped, 1);
             unread--;
+            bytes -= nng_msg_len(slot->msg);
         }
     }
     return source->closed ? 0 : source->keep + unread;

@@ -214,6 +214,9 @@ static int start(
     if (port != NULL && tnng_owner_is_another(lane->socket, port)) {
         return NNG_EBUSY;
     }
+    if ((lane->traits & SURVEYS) && !tnng_survey_begin(lane->socket)) {
+        return NNG_EAGAIN;
+    }
     if (!(lane->traits & KEEPS_HEADER)) {
         nng_msg_header_clear(*msg);
     }
@@ -227,6 +230,11 @@ static int start(
         *msg = NULL;
         count_accepted(lane, size);
         lane->asked = !chain;
+    }
+    if (lane->traits & SURVEYS) {
+        tnng_survey_end(lane->socket);
+    }
+    if (code == 0) {
         if (lane->traits & SURVEYS) {
             lane->ended = false;
             lane->keep = REPLIES_AHEAD;

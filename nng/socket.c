@@ -138,6 +138,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     pthread_mutex_init(&socket->lock, NULL);
     pthread_mutex_init(&socket->endpoint_lock, NULL);
     pthread_mutex_init(&socket->pipes_lock, NULL);
+    pthread_mutex_init(&socket->survey_lock, NULL);
     pthread_mutex_init(&socket->owner_lock, NULL);
     pthread_mutex_init(&socket->contexts_lock, NULL);
     tnng_cond_init(&socket->pipes_changed);
@@ -178,6 +179,7 @@ void tnng_socket_release(tnng_socket *socket)
     pthread_mutex_destroy(&socket->endpoint_lock);
     tnng_rules_free(socket);
     pthread_mutex_destroy(&socket->pipes_lock);
+    pthread_mutex_destroy(&socket->survey_lock);
     pthread_mutex_destroy(&socket->owner_lock);
     pthread_mutex_destroy(&socket->contexts_lock);
     pthread_cond_destroy(&socket->pipes_changed);

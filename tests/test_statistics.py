@@ -22,7 +22,7 @@ from trionng import _ffi, blocking
 from trionng._wait_blocking import borrow, give_up, run
 
 SURVEYOR0 = 0x62
-MAX_UNREAD = 128  # of nng/respond.c
+MAX_UNREAD = 1024  # of nng/respond.c
 
 ONE_WAY = [
     ("Pair0", "Pair0"),
@@ -441,7 +441,7 @@ async def test_dropped_is_a_number_only_where_it_is_known(module):
 
 
 async def test_surveys_nobody_received_in_time_are_dropped_and_counted():
-    """A Respondent0 that does not receive keeps 128 surveys, and counts those it threw away."""
+    """A Respondent0 that does not receive keeps 1024 surveys, and counts those it threw away."""
     async with trionng.Respondent0(listen="tcp://127.0.0.1:0") as respondent:
         async with raw_peer(respondent.listeners[0].url) as peer:
             await send_surveys(peer, MAX_UNREAD + 22)

@@ -6,6 +6,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
+from trionng import _ffi
 from trionng._blocking_messaging import (
     ManyReceiving,
     NeverReceives,
@@ -14,7 +15,10 @@ from trionng._blocking_messaging import (
 )
 from trionng._blocking_socket import Context, Dialer, Listener, Socket
 from trionng._calls import ETIMEDOUT
+from trionng._errors import TryAgain
 from trionng._protocols import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
     Bus0Core,
     Exchange,
     Pair0Core,
@@ -41,8 +45,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng import _ffi
     from trionng._message import AnyMessage
+    from trionng._wait_blocking import Submit
 
 
 class _Channel(ManyReceiving):
@@ -151,12 +155,35 @@ class _Surveying(ManyReceiving, Surveying):
     def _now(self) -> float:
         return time.monotonic()
 
+    def _send(
+        self,
+        operation: str,
+        submit: Submit,
+        timeout: float | None,
+        put_back: _ffi.PutBack = _ffi.drop,
+    ) -> None:
+        """Send when all connections have room: nng drops a survey for one that has none."""
+        until = deadline(timeout, self._send_timeout_ms)
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                super()._send(operation, submit, timeout, put_back)
+            except TryAgain:
+                if until is not None and time.monotonic() >= until:
+                    why = self._over(ETIMEDOUT, timeout, self._send_timeout_ms)
+                    raise self._failed(ETIMEDOUT, operation, why) from None
+            else:
+                return
+            time.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
         """Start a survey; an earlier one is given up: the twin of `trionng.Surveyor0.send`.
 
         Args:
             data: any contiguous buffer; it is copied.
-            timeout: seconds; a survey never waits to be sent.
+            timeout: seconds until all connections have room for it; None is `send_timeout`; when
+                they are over, `Timeout` is raised.
         """
         super().send(data, timeout=timeout)
         self._start()
@@ -166,7 +193,7 @@ class _Surveying(ManyReceiving, Surveying):
 
         Args:
             msg: unless it was sent, it is yours again.
-            timeout: seconds; a survey never waits to be sent.
+            timeout: as of `send`.
         """
         super().send_msg(msg, timeout=timeout)
         self._start()

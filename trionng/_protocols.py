@@ -271,6 +271,10 @@ class Rep0Core(Core[D, L]):
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
 
+# While a survey waits for room: seconds between looks.
+FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.005
+
+
 class Surveying(Calls):
     """When a survey ends, on a socket or context.
 

@@ -44,7 +44,8 @@ class SocketStatistics:
         tasks_waiting: tasks or threads that wait in a call on the socket or its contexts now.
         dropped: messages thrown away because somebody was too slow, where that is known. 0 where
             the protocol makes the sender wait instead: Pair0, Pair1 with one peer, Push0, Pull0,
-            Req0, Rep0. Of a Respondent0, surveys that nobody received while 128 newer ones came.
+            Req0, Rep0. Of a Respondent0, surveys that nobody received while 1024 newer ones came
+            (fewer when they are large).
             None where nng drops and does not count: Pub0, Sub0, Bus0, Surveyor0, polyamorous Pair1,
             and the raw sockets of Req0, Rep0 and Respondent0. What goes down with a connection is
             not in it.

@@ -5,17 +5,28 @@ nng's own survey timer is kept from firing (C7); here Trio's clock decides when 
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
+from trionng._calls import ETIMEDOUT
+from trionng._errors import TryAgain
 from trionng._messaging import ManyReceiving
-from trionng._protocols import Respondent0Core, Surveying, Surveyor0Core, SurveyorContextCore
+from trionng._options import seconds
+from trionng._protocols import (
+    FIRST_PAUSE,
+    LONGEST_PAUSE,
+    Respondent0Core,
+    Surveying,
+    Surveyor0Core,
+    SurveyorContextCore,
+)
 from trionng._sealed import Sealed
 from trionng._trio_socket import Context, Dialer, Listener, Socket
-from trionng._wait_trio import checkpoint, look_first, with_timeout
+from trionng._wait_trio import checkpoint, look_first, sleep_in_real_time, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
 
     from trionng import _ffi
     from trionng._message import AnyMessage
+    from trionng._wait_trio import Submit
 
 T = TypeVar("T")
 
@@ -34,12 +46,43 @@ class _Surveying(ManyReceiving, Surveying):
     def _now(self) -> float:
         return trio.current_time()
 
+    # Surveys that wait for room go in order, and one of them asks.
+    _turn: trio.Lock
+
+    async def _send(self, operation: str, submit: Submit, put_back: _ffi.PutBack) -> None:
+        """Send when all connections have room: nng drops a survey for one that has none."""
+        if not self._turn.locked():
+            try:
+                await super()._send(operation, submit, put_back)
+            except TryAgain:
+                pass
+            else:
+                return
+        over = time.monotonic() + seconds(self._send_timeout_ms)
+        pause = FIRST_PAUSE
+        async with self._turn:
+            while True:
+                try:
+                    await super()._send(operation, submit, put_back)
+                except TryAgain:
+                    if time.monotonic() >= over:
+                        why = self._why(ETIMEDOUT, self._send_timeout_ms)
+                        raise self._failed(ETIMEDOUT, operation, why) from None
+                else:
+                    return
+                await sleep_in_real_time(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+
     async def send(self, data: Buffer) -> None:
         """Start a survey (`nng_ctx_send`); an earlier one is given up.
 
-        It ends after `survey_time`. Never waits: peers that cannot take it miss it.
+        It lasts `survey_time` from when it was sent. When many surveys go at once, it waits until
+        every connection has room for it: nng keeps eight, and drops the next without a word. For a
+        peer that takes nothing it waits 0.2 s once; then that peer misses surveys until it has
+        caught up.
 
         Raises:
+            Timeout: `send_timeout` is over.
             Busy: another task is using this socket or context.
             Closed: the socket is closed.
             TypeError: `data` is a str, or has no bytes.
@@ -92,6 +135,10 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
     The other arguments are those of every socket.
     """
 
+    @cached_property
+    def _turn(self) -> trio.Lock:  # type: ignore[override]
+        return trio.Lock()
+
     def new_context(self) -> SurveyorContext:
         """Open a context: one more survey at a time."""
         return SurveyorContext(self, self._open_context())
@@ -123,6 +170,7 @@ class SurveyorContext(_Surveying, SurveyorContextCore, Context):
     def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
         super().__init__(socket, lane)
         self.survey_time = socket.survey_time
+        self._turn = socket._turn
 
 
 @final

@@ -1,0 +1,95 @@
+/* Room for surveys. nng keeps eight surveys for each connection that is still writing, and drops
+ * what comes beyond, without a word: a burst from many contexts loses most of itself. So a survey
+ * begins only when every connection has room for it; otherwise the caller is told to try again.
+ *
+ * No peer may hold the others up. A connection that was full for PATIENCE, and took less than a
+ * queueful meanwhile, is not waited for any more until it has caught up: it misses surveys, as nng
+ * means it.
+ *
+ * F1 says what a connection was given, so the rest of what it is due waits, or was dropped. Without
+ * F1 what tcp, ipc and tls have written serves, while the connections of the process are few; where
+ * nothing is known, surveys go in small groups with a pause between them. */
+#include "internal.h"
+
+enum { QUEUE = 8 }; /* of nng, in all 1.x */
+
+#define PATIENCE INT64_C(200000000) /* nanoseconds */
+#define PAUSE    INT64_C(2000000)
+
+/* With pipes_lock held. */
+static uint64_t waiting_for(tnng_socket *socket, tnng_pipe *pipe)
+{
+    uint64_t due = atomic_load(&socket->accepted) - pipe->before - pipe->missed;
+    uint64_t gone = pipe->written + 1; /* the one that is being written does not wait */
+
+    if (pipe->counts_given) {
+        tnng_tx_read(pipe);
+        gone = pipe->given;
+    } else if (!pipe->counts_written || tnng_tx_is_counted()) {
+        return 0;
+    }
+    if (due <= gone) {
+        return 0;
+    }
+    if (due - gone > QUEUE) {
+        pipe->missed += due - gone - QUEUE; /* there is no place where those could be */
+        return QUEUE;
+    }
+    return due - gone;
+}
+
+/* With pipes_lock held: whether to wait for a connection without room. */
+static bool is_worth_waiting(tnng_pipe *pipe, int64_t now)
+{
+    uint64_t gone = pipe->counts_given ? pipe->given : pipe->written;
+
+    if (pipe->full_since == 0 || gone - pipe->full_at >= QUEUE) {
+        pipe->full_since = now;
+        pipe->full_at = gone;
+    }
+    return now - pipe->full_since < PATIENCE;
+}
+
+/* With survey_lock held: for how many surveys all have room. */
+static int room(tnng_socket *socket)
+{
+    uint64_t most = 0;
+    int64_t now = tnng_now();
+    bool unknown = false;
+
+    pthread_mutex_lock(&socket->pipes_lock);
+    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+        uint64_t waiting = waiting_for(socket, pipe);
+        unknown |= !pipe->counts_given;
+        if (waiting == 0) {
+            pipe->full_since = 0;
+        } else if (waiting < QUEUE || is_worth_waiting(pipe, now)) {
+            most = waiting > most ? waiting : most;
+        }
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    if (unknown && now - socket->surveyed_at < PAUSE) {
+        return 0;
+    }
+    socket->surveyed_at = now;
+    return QUEUE - (int) most;
+}
+
+/* [caller] lane->lock held. True: a survey may be sent now, and tnng_survey_end must follow. */
+bool tnng_survey_begin(tnng_socket *socket)
+{
+    tnng_lock(&socket->survey_lock);
+    if (socket->survey_room == 0) {
+        tnng_flush_note(socket);
+        socket->survey_room = room(socket);
+    }
+    if (socket->survey_room == 0) {
+        pthread_mutex_unlock(&socket->survey_lock);
+        return false;
+    }
+    socket->survey_room--;
+    return true;
+}
+
+/* [caller] It has been sent, and counted, or it has failed. */
+void tnng_survey_end(tnng_socket *socket) { pthread_mutex_unlock(&socket->survey_lock); }
