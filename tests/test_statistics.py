@@ -274,7 +274,7 @@ async def test_message_given_back_is_counted_once(sender, receiver):
 async def test_request_a_worker_gives_back_is_counted_once():
     """A request that goes back to its desk is counted when it is first handed out."""
     async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, req):
-        code, desk = rep._native.open_desk(1)
+        code, desk = rep._native.open_desk(1, 64)
         assert desk is not None, code
         port = _ffi.Port(exclusive=True)
         await req.send(b"12345")
