@@ -2,6 +2,7 @@
 #   make demo          two processes talk to each other, a few seconds
 #   make test          the tests, at most five minutes
 #   make test-slow     full-size storms and order runs
+#   make test-shared   the contract suite, and what fixes promise, with libnng.so as it is
 #   make test-hazards  what libnng does with our workarounds left out, where it takes luck to see it
 #   make check         format, lint, types, warnings of the C compiler
 #   make sdist         the source distribution, checked; make wheel: a wheel for this machine's glibc
@@ -27,7 +28,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-slow test-hazards check sdist wheel wheel-test matrix docs sanitize bench \
+.PHONY: demo test test-slow test-shared test-hazards check sdist wheel wheel-test matrix docs sanitize bench \
 	bench-quick clean machine runtime tools packaging peers
 
 demo: runtime
@@ -38,6 +39,19 @@ test: tools
 
 test-slow: tools
 	$(PYTEST) -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
+
+# A copy of the sources with a build of its own: modules are built beside the sources.
+SHARED := build/shared
+SHARED_TESTS ?= $(addprefix tests/test_,contract.py build.py sockets.py hazards.py stopped.py \
+	ws_closes.py push_peers.py wakes.py hostile_peers.py lifetimes.py)
+test-shared: tools
+	rm -rf $(SHARED) && mkdir -p $(SHARED)
+	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks $(SHARED)/
+	rm -f $(SHARED)/trionng/_ffi/*.so
+	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=. $(abspath $(BIN))/python build_ffi.py --testing
+	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=$(abspath $(SHARED)) \
+		$(abspath $(BIN))/python -m pytest -n $(WORKERS) --dist worksteal \
+		-m "not slow and not by_chance" $(SHARED_TESTS) $(PYTEST_ARGS)
 
 test-hazards: tools
 	$(PYTEST) -m by_chance -o faulthandler_timeout=900 $(PYTEST_ARGS)
