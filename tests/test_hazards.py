@@ -29,7 +29,15 @@ import pytest
 import trio
 import trio.testing
 from _sp import PUSH0, raw_peer
-from helpers import Finished, connected, fix_state, run_apart, url_of
+from helpers import (
+    Finished,
+    connected,
+    fix_state,
+    has_error,
+    needs_fix,
+    run_apart,
+    url_of,
+)
 from test_hostile_peers import (
     dial_one_who_hangs_up,
     fin_then_reset,
@@ -161,6 +169,7 @@ def test_sub_receive_cancelled_in_a_flood_loses_nothing():
     assert safe.clean, str(safe)
 
 
+@has_error("C1")
 @pytest.mark.by_chance
 def test_sub_receive_cancelled_in_a_flood_crashes_without_the_workaround():
     """C1: nng follows a receive that has gone."""
@@ -336,8 +345,9 @@ def test_message_announced_with_an_absurd_length_drops_its_peer_only():
     safe = apart(peer_that_announces_too_much)
     assert (safe.clean, safe.output) == (True, "honest\n"), str(safe)
 
-    broken = apart(peer_that_announces_too_much, without="S1")
-    assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
+    if tuple(map(int, trionng.nng_version.split(".")[:3])) < (1, 12, 1):  # mended there
+        broken = apart(peer_that_announces_too_much, without="S1")
+        assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
 
 
 # S2
@@ -354,6 +364,7 @@ async def newcomers_after_hangups(transport: str) -> None:
         print("served")
 
 
+@needs_fix("S2")
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_listener_hung_up_on_serves_newcomers(transport: str):
     """S2: a write that fails because the peer has gone is no reason to stop; nng 1.5 stops."""
@@ -361,6 +372,7 @@ def test_listener_hung_up_on_serves_newcomers(transport: str):
     assert (safe.clean, safe.output) == (True, "served\n"), str(safe)
 
 
+@has_error("S2")
 @pytest.mark.by_chance
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_listener_hung_up_on_is_deaf_without_the_workaround(transport: str):
@@ -369,6 +381,7 @@ def test_listener_hung_up_on_is_deaf_without_the_workaround(transport: str):
     assert broken.output == "deaf\n", str(broken)
 
 
+@has_error("S2")
 @pytest.mark.by_chance
 def test_dialer_hung_up_on_gives_up_without_the_workaround():
     """S2: the same for dialers in the background; test_hostile_peers has the safe half."""
@@ -376,6 +389,7 @@ def test_dialer_hung_up_on_gives_up_without_the_workaround():
     assert broken.output == "in vain\n", str(broken)
 
 
+@has_error("S2")
 @pytest.mark.by_chance
 def test_listen_on_a_path_in_use_ends_its_listener_without_the_workaround(tmp_path: Path):
     """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""

@@ -27,7 +27,7 @@ import trio.testing
 from _certificates import CA, client, server
 from _processes import PYTHON, other_process
 from _sp import PUSH0, REQ0, greeting
-from helpers import run_apart, url_of
+from helpers import needs_fix, run_apart, url_of
 
 import trionng
 from trionng import _ffi
@@ -299,6 +299,7 @@ async def attack_everything(transport: str) -> None:
         assert not pipe.closed
 
 
+@needs_fix("S2")
 @pytest.mark.parametrize("transport", ATTACKS)
 def test_strangers_misbehaving_disturb_nobody(transport: str) -> None:
     """Whatever a stranger does: a newcomer is served, and a connection made before stays."""
@@ -353,6 +354,7 @@ async def hang_up_for_long(transport: str) -> None:
         print(seen[1][0] - seen[0][0], (seen[1][1] - seen[0][1]) // 1024)
 
 
+@needs_fix("S2")
 @pytest.mark.skipif(sys.platform != "linux", reason="counts in /proc")
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_thousand_hangups_leave_memory_and_descriptors_flat(transport: str) -> None:
@@ -415,6 +417,7 @@ async def dial_one_who_hangs_up(seconds: str) -> None:
         print("in vain" if patience.cancelled_caught else "served at last")
 
 
+@needs_fix("S2")
 def test_dialer_hung_up_on_tries_on() -> None:
     """A dialer in the background goes on until somebody serves it, whatever it met before."""
     done = run_apart(dial_one_who_hangs_up, "20")

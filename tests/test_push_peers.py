@@ -11,7 +11,7 @@ import signal
 import pytest
 import trio
 from _sp import PULL0, raw_peer
-from helpers import run_apart, url_of
+from helpers import needs_fix, run_apart, url_of
 
 import trionng
 from trionng._ffi._load import lib
@@ -53,6 +53,7 @@ def run(transport, directory, rounds, without="", **environ):
     )  # fmt: skip
 
 
+@needs_fix("C9")
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
 def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
     """The memory of a connection stays until nng has forgotten it, and no longer."""

@@ -8,6 +8,7 @@ import gc
 import pytest
 import trio
 import trio.abc
+from helpers import fix_state
 
 import trionng
 from trionng import exceptions
@@ -260,10 +261,10 @@ async def test_sub_delivers_only_its_topics_and_none_after_unsubscribe():
         async with trionng.Pub0() as pub, trionng.Sub0(topics=["a", b"b"]) as sub:
             await connected(pub, sub, "inproc://topics")
             with trio.move_on_after(0.01):
-                await sub.recv()  # leaves a receive standing in nng
+                await sub.recv()  # leaves a receive standing in nng, where C1 is mended
             for data in (b"a1", b"c1", b"b1"):
                 await pub.send(data)
-            while not sub._lane.held():
+            while fix_state("C1").active and not sub._lane.held():
                 await trio.sleep(0.001)
             sub.unsubscribe("a")
             assert await sub.recv() == b"b1"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from _certificates import client, server
-from helpers import Finished, run_apart, url_of
+from helpers import Finished, has_error, needs_fix, run_apart, url_of
 
 import trionng
 
@@ -73,6 +73,7 @@ def run(
     )  # fmt: skip
 
 
+@needs_fix("H1")
 @pytest.mark.parametrize(
     ("transport", "rounds"), [("ipc", 50), ("tcp", 50), ("ws", 50), ("tls+tcp", 20)]
 )
@@ -83,6 +84,7 @@ def test_close_while_messages_pass_ends(transport: str, rounds: int, tmp_path: P
     assert (finished.clean, finished.output) == (True, f"{rounds}\n"), finished
 
 
+@has_error("H1")
 @pytest.mark.by_chance
 def test_close_while_messages_pass_hangs_without_the_workaround(tmp_path: Path) -> None:
     """H1: a stopped step is never finished, and the reaper waits for it."""

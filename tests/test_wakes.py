@@ -14,7 +14,12 @@ from helpers import connected, run_apart, url_of
 
 import trionng
 import trionng.blocking
+from trionng import _ffi
 from trionng._ffi import testing
+
+coalesces = pytest.mark.skipif(
+    not _ffi.read_build().wakeups, reason="libnng is not linked in, so nng wakes as it does"
+)
 
 A_STREAM = 200
 
@@ -27,6 +32,7 @@ def hurry(push: trionng.blocking.Push0) -> int:
     return testing.wakes_kept_back() - before
 
 
+@coalesces
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
 def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
     """A wake-up that waits comes by itself: nobody has to call anything for the last messages."""
@@ -75,6 +81,7 @@ def end_in_a_stream() -> None:
     raise SystemExit(0 if kept_back else "no wake-up had to wait")
 
 
+@coalesces
 def test_process_that_ends_in_a_stream_ends_well():
     """A wake-up that still waits holds up neither a close nor the end of the process."""
     finished = run_apart(end_in_a_stream)
@@ -94,6 +101,7 @@ def answer_questions(count: int) -> int:
     return testing.wakes_left_out() - before
 
 
+@coalesces
 def test_thread_that_reads_a_message_reads_all_of_it():
     """Of the two steps of a message, on either side, one thread of nng's does both."""
     assert answer_questions(100) > 100

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from helpers import Finished, run_apart, url_of
+from helpers import Finished, needs_fix, run_apart, url_of
 from test_hostile_peers import plain, upgrade
 
 import trionng
@@ -100,6 +100,7 @@ def goes_wrong(function: Callable[..., object], without: str) -> bool:
     return False
 
 
+@needs_fix("H3")
 def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() -> None:
     """Whatever a client has got to, the listener closes and the reaper goes on."""
     finished = run(close_while_asked, 200)
@@ -113,6 +114,7 @@ def test_listener_closed_while_clients_ask_hangs_without_the_workaround() -> Non
     assert goes_wrong(close_while_asked, without="H3")
 
 
+@needs_fix("H2")
 def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
     """Whatever step of its handshake a dialer is closed in, the reaper goes on."""
     finished = run(close_while_dialling, 500)
