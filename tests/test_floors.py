@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "trionng"
 
 FLOORS = {
-    1: {"_errors", "_util", "_callables", "_sealed"},
+    1: {"_errors", "_util", "_callables", "_sealed", "_names"},
     2: {"_ffi"},
     3: {"_wait_trio", "_wait_blocking", "_message", "_options", "_urls"},
     4: {

@@ -20,6 +20,7 @@ from _processes import PYTHON, other_process
 from _sp import REQ0, greeting
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
+from helpers import needs_fix
 
 import trionng
 from trionng import TLSConfig, _ffi
@@ -997,11 +998,10 @@ print(trio.run(sent_name, "localhost", client(check_hostname=False)))
 """
 
 
+@needs_fix("T1")
 @pytest.mark.parametrize("without", ["", "T1"])
 async def test_client_without_the_fix_can_send_no_name_unchecked(without: str) -> None:
     """Hazard T1 is real on this libnng: nng's own calls send a name only to have it checked."""
-    if not _ffi.can_send_unchecked_name():
-        pytest.skip("a libnng that is a library of its own, where the fix cannot be")
     with trio.fail_after(SECONDS):
         async with other_process(
             *PYTHON, "-c", SEND_UNCHECKED, str(Path(__file__).parent),

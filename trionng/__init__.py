@@ -64,6 +64,7 @@ from trionng._forward import (
     forward as forward,
 )
 from trionng._message import Message as Message
+from trionng._names import name_methods as _name_methods
 from trionng._nursery import (
     reply_error as reply_error,
     run_pull as run_pull,
@@ -208,3 +209,4 @@ __all__ = (
 )
 
 show_as(__name__, globals(), __all__)
+_name_methods(globals())

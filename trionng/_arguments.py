@@ -6,14 +6,17 @@ argument". A class that a user derives with an `__init__` of its own may take wh
 
 from __future__ import annotations
 
+import functools
 import inspect
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from trionng._errors import shown
 from trionng._util import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+F = TypeVar("F")
 
 _OF: Final = {
     "topics": "Sub0",
@@ -26,6 +29,7 @@ _INSTEAD: Final = {
     "block_on_dial": "say it where it dials, as in dial(url, block=True)",
     "async_backend": "`trionng` is for Trio, and `trionng.blocking` for threads",
     "timeout": "there are recv_timeout and send_timeout, in milliseconds",
+    "subscribe": "what it subscribes to is given as topics=",
     "url": "a URL is given as listen= or as dial=",
     "address": "a URL is given as listen= or as dial=",
     "bind": "a URL to accept connections on is given as listen=",
@@ -93,3 +97,32 @@ class TakesNames:
             if misplaced or not options.keys() <= cls.__signature__.parameters.keys():
                 refuse_arguments(cls, misplaced, options)
             return super().__new__(cls)
+
+
+if TYPE_CHECKING:
+
+    def suggests(method: F) -> F:
+        """Answer an unknown option of a method that has many with the nearest it has."""
+        return method
+else:
+
+    def suggests(method: F) -> F:
+        """Answer an unknown option of a method that has many with the nearest it has."""
+        known = inspect.signature(method).parameters
+
+        def check(instance: object, options: Mapping[str, object]) -> None:
+            for option in options.keys() - known.keys():
+                name = f"{type(instance).__name__}.{method.__name__}"
+                raise TypeError(f"{name} has no argument {option!r}{meant(option, known)}")
+
+        @functools.wraps(method)
+        def call(self: object, *arguments: object, **options: object) -> object:
+            check(self, options)
+            return method(self, *arguments, **options)
+
+        @functools.wraps(method)
+        async def call_async(self: object, *arguments: object, **options: object) -> object:
+            check(self, options)
+            return await method(self, *arguments, **options)
+
+        return call_async if inspect.iscoroutinefunction(method) else call

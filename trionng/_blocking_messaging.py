@@ -22,8 +22,8 @@ from trionng._calls import (
     missing,
     next_chunk,
 )
-from trionng._errors import InvalidOperation
 from trionng._message import Message
+from trionng._options import INT_MAX, check_int
 from trionng._util import check_buffer, check_may_block
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
@@ -61,6 +61,8 @@ class Messaging(Calls):
     ) -> None:
         """Receive a message that is still wanted into the waiter."""
         self._check(operation)
+        if block is not True and block is not False:
+            raise TypeError(f"{operation}: block is True or False; for seconds write timeout=")
         until = deadline(timeout if block else 0.0, self._recv_timeout_ms)
         while True:
             code = self._receive_one(waiter, until)
@@ -184,8 +186,7 @@ class ManyReceiving(Messaging):
             timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
         """
         self._check("recv_many")
-        if most < 1:
-            raise InvalidOperation(f"recv_many: {most} is not at least 1")
+        check_int(f"{type(self).__name__}.recv_many", most, 1, INT_MAX)
         until = deadline(timeout, self._recv_timeout_ms)
         waiter = borrow()
         try:

@@ -7,6 +7,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, final
 
+from trionng._arguments import suggests
 from trionng._blocking_messaging import Messaging
 from trionng._blocking_pipes import Pipe, PipeEvents
 from trionng._calls import ETIMEDOUT
@@ -15,6 +16,7 @@ from trionng._endpoints import DialerCore, ListenerCore, close_failed
 from trionng._errors import Closed, NNGException, Timeout, error_for
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
+from trionng._util import check_bool, in_trio_task
 from trionng._wait_blocking import deadline, wait_for
 
 if TYPE_CHECKING:
@@ -114,6 +116,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
     def _dial_at_once(self, url: str | bytes) -> None:
         self.dial(url)
 
+    @suggests
     def dial(
         self,
         url: str | bytes,
@@ -151,6 +154,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
             "tcp_nodelay": tcp_nodelay,
             "tcp_keepalive": tcp_keepalive,
         }
+        if block is not None:
+            check_bool("dial: block", block)
         until = deadline(timeout, _FOR_EVER)
         dialer = self._make_dialer(url, options, tls_config)
         try:
@@ -174,6 +179,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             timeout: seconds; None is for ever; when they are over, `Timeout` is raised.
         """
         self._check("wait_connected")
+        check_int(f"{type(self).__name__}.wait_connected", n, 0, INT_MAX)
         code = wait_for(partial(self._native.wait_pipes, n), timeout)
         if code != 0:
             raise self._failed(code, "wait_connected", self._over(code, timeout, _FOR_EVER))
@@ -247,8 +253,11 @@ class Socket(Messaging, Core[Dialer, Listener]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+    def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
+        if exc_type is not None and in_trio_task():
+            self._abort()  # the block has said already that this is the wrong place
+        else:
+            self.close()
 
     def new_context(self) -> Context:
         """Open a context: the twin of `trionng.Socket.new_context`."""

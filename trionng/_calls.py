@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from trionng._topics import Topics
 
 ETIMEDOUT: Final = 5
+_ECLOSED: Final = 7
 _ENOTSUP: Final = 9
 _ESTATE: Final = 11
 # What one submission of send_many takes: messages, and bytes unless one message is larger.
@@ -64,6 +65,10 @@ class Calls(Sealed):
         where = socket._where()
         if code == _ESTATE and reason is None:
             reason = socket._wrong_order.get("send" if operation.startswith("send") else "recv")
+        elif code == _ECLOSED and reason is None:
+            reason = f"the {'socket' if socket._closed else 'context'} is closed"
+        elif code == ETIMEDOUT and reason is not None and socket._is_alone():
+            reason = f"{reason}, and no peer is connected"
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
     def _is_over(self) -> bool:
@@ -200,6 +205,8 @@ class SendMessage:
     def __init__(
         self, core: AnyCore, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeCore | None = None
     ) -> None:
+        if type(msg) is not Message:
+            raise TypeError(f"send_msg takes a Message, not {type(msg).__name__}; send takes bytes")
         self._core = core
         self._lane = lane
         self._pipe = pipe or msg.pipe

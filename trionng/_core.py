@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
-from trionng._arguments import TakesNames
+from trionng._arguments import TakesNames, suggests
 from trionng._build import warn_of_missing_fixes
 from trionng._calls import Calls
 from trionng._endpoints import (
@@ -38,6 +38,7 @@ from trionng._pipes import PipeCore
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
 from trionng._urls import as_urls, read_url
+from trionng._util import check_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -52,7 +53,7 @@ CLOSE_WITHIN = 5.0
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1
 
-_ECLOSED, _ECANCELED = 7, 20
+_ECLOSED, _ENOTSUP, _ECANCELED = 7, 9, 20
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
 
@@ -138,7 +139,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
         self.linger = linger
         self._accept = accept
         try:
-            self._open(raw=raw)
+            self._open(raw=check_bool(f"{type(self).__name__}: raw", raw))
             self._set_options(
                 {
                     "recv_timeout": recv_timeout,
@@ -242,8 +243,13 @@ class Core(Calls, TakesNames, Generic[D, L]):
     def _open_context(self) -> _ffi.Lane:
         code, lane = self._native.open_lane(context=True)
         if lane is None:
-            raise self._failed(code, "new_context")
+            why = "this protocol has no contexts; Req0, Rep0, Surveyor0, Respondent0 and Sub0 have"
+            raise self._failed(code, "new_context", why if code == _ENOTSUP else None)
         return lane
+
+    def _is_alone(self) -> bool:
+        """Say whether it is connected to nobody, which is why most calls time out."""
+        return not self._closed and self._native.pipe_count() == 0
 
     @property
     def _header_room(self) -> int:
@@ -265,6 +271,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
     def _take_tls_config(self, config: TLSConfig) -> None:
         self._tls_config = config
 
+    @suggests
     def listen(
         self,
         url: str | bytes,

@@ -222,7 +222,10 @@ class ListenerCore(Endpoint):
         if rule is None or socket is None:
             return
         if not isinstance(rule, Admission):
-            raise TypeError(f"accept is an Admission, not {type(rule).__name__}")
+            raise TypeError(
+                f"listen {shown(self._url)}: accept is an Admission, such as "
+                f"Admission(addresses='127.0.0.1'), not {type(rule).__name__}"
+            )
         never = rule._never_for(self._url, certificates_asked=self._verifies)
         if never is not None:
             raise InvalidOperation(f"listen {self._url}: accept: {never}", url=self._url)
@@ -335,6 +338,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
     elif where.scheme == "inproc" and not listens:
         reasons[6] = "nothing in this process listens on that name"
     elif where.has_port:
+        reasons[10] = "something listens on that port already, or a connection still has it"
         host = where.host.strip("[]").partition(";")[0].partition("%")[0]
         try:
             ipaddress.ip_address(host)

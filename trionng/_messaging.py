@@ -21,8 +21,7 @@ from trionng._calls import (
     missing,
     next_chunk,
 )
-from trionng._errors import InvalidOperation
-from trionng._options import seconds
+from trionng._options import INT_MAX, check_int, seconds
 from trionng._util import check_buffer
 from trionng._wait_trio import (
     cancel_shielded_checkpoint,
@@ -186,8 +185,7 @@ class Messaging(Calls):
 
     async def _receive_many(self, most: int) -> list[bytes]:
         """Receive what is ready, at least one message and at most `most`, with one wake-up."""
-        if most < 1:
-            raise InvalidOperation(f"recv_many: {most} is not at least 1")
+        check_int(f"{type(self).__name__}.recv_many", most, 1, INT_MAX)
         timeout = self._recv_timeout_ms
         while True:
             call = partial(self._receive_batch, most, poll=timeout == 0)

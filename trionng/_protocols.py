@@ -25,7 +25,7 @@ from trionng._options import (
     set_int,
 )
 from trionng._topics import Topics
-from trionng._util import as_topics
+from trionng._util import as_topics, check_bool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -71,6 +71,7 @@ class Pair1Core(Core[D, L]):
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
     def __init__(self, *, polyamorous: bool = False, **options: Unpack[SocketOptions]) -> None:
+        check_bool(f"{type(self).__name__}: polyamorous", polyamorous)
         self._has_queues = self._chooses_pipe = self._polyamorous = polyamorous
         super().__init__(**options)
 

@@ -120,9 +120,9 @@ class Endpoints:
             if getattr(self, option) is not None:
                 raise TypeError(f"{name}: socket= has its own endpoints and options: no {option}=")
         if not isinstance(self.socket, kind):
-            raise TypeError(
-                f"{name}: socket is a {kind.__name__}, not {type(self.socket).__name__}"
-            )
+            given = type(self.socket)
+            other = " of trionng.blocking" if given.__name__ == kind.__name__ else ""
+            raise TypeError(f"{name}: socket is a {kind.__name__}, not {given.__name__}{other}")
         if self.socket.raw:
             raise InvalidOperation(f"{name}: a raw socket has no requests: use forward")
 

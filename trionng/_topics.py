@@ -18,6 +18,7 @@ from trionng._errors import error_for
 from trionng._util import as_topic
 
 _ENOTSUP: Final = 9
+_ENOENT: Final = 12
 _RAW_SUB: Final = "a raw Sub0 receives every message"
 
 
@@ -51,7 +52,8 @@ class Topics:
         with self._changing:
             code = _ffi.set_bytes(self._on, self._number, "sub:unsubscribe", unwanted)
             if code != 0:
-                raise error_for(code, f"unsubscribe {unwanted!r}: not subscribed")
+                reason = "there is no such subscription" if code == _ENOENT else None
+                raise error_for(code, f"unsubscribe {unwanted!r}", None, reason)
             self.narrowed = True
             if unwanted in self._topics:
                 self._topics.remove(unwanted)

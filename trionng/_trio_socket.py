@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
+from trionng._arguments import suggests
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore, close_failed
@@ -17,6 +18,7 @@ from trionng._messaging import Messaging
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
 from trionng._trio_pipes import Pipe, PipeEvents
+from trionng._util import check_bool
 from trionng._wait_trio import (
     checkpoint,
     enable_ki_protection,
@@ -142,6 +144,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         self._dial_in_background(self._make_dialer(url, {}))
 
     @enable_ki_protection
+    @suggests
     async def dial(
         self,
         url: str | bytes,
@@ -187,6 +190,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
             "tcp_nodelay": tcp_nodelay,
             "tcp_keepalive": tcp_keepalive,
         }
+        if block is not None:
+            check_bool("dial: block", block)
         await look_first()
         dialer = self._make_dialer(url, options, tls_config)
         try:
@@ -207,6 +212,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         Raises:
             Closed: the socket was closed.
         """
+        check_int(f"{type(self).__name__}.wait_connected", n, 0, INT_MAX)
         code, _ = await wait_for(partial(self._native.wait_pipes, n))
         if code != 0:
             raise self._failed(code, "wait_connected")

@@ -286,7 +286,7 @@ def _resource(tail: str, refuse: _Refuse, *, listens: bool) -> tuple[str, str]:
 
 
 def _misread(path: str) -> str | None:
-    """Return what the HTTP server of libnng before 1.6 makes of the escapes in a path.
+    """Return what the HTTP server of libnng before 1.6 makes of the escapes in a path (M5).
 
     It writes each character that was escaped twice, and leaves out the one that follows. None: it
     would read on behind the end.

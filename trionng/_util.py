@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,7 +11,7 @@ import trio
 from trionng._errors import InvalidOperation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
 
 def _in_trio_task() -> bool:
@@ -36,9 +37,18 @@ def check_may_block(kind: type, call: str, twin: str) -> None:
 
 
 def check_buffer(data: object) -> None:
-    """Refuse what looks like data but has no bytes, with the way out."""
+    """Refuse what has no bytes, with the way out."""
+    if type(data) is bytes:
+        return
     if isinstance(data, str):
         raise TypeError("a message is bytes, not str: encode it first, as in data.encode()")
+    try:
+        memoryview(data).release()  # type: ignore[arg-type]
+    except TypeError:
+        name = type(data).__name__
+        if name == "Message":
+            raise TypeError("a Message is sent by send_msg; send takes bytes") from None
+        raise TypeError(f"a message is bytes or another buffer, not {name}") from None
 
 
 def as_utf8(what: str, text: str) -> bytes:
@@ -60,11 +70,18 @@ def as_topic(topic: str | bytes) -> bytes:
     raise TypeError(f"a topic is str or bytes, not {type(topic).__name__}")
 
 
+def check_bool(attempted: str, value: object) -> bool:
+    """Return what is True or False, and nothing that only stands for it."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{attempted}: True or False is needed, not {type(value).__name__}")
+    return value
+
+
 def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]:
     """Return one topic or several as a list."""
     if topics is None:
         return []
-    if isinstance(topics, (str, bytes)):
+    if isinstance(topics, (str, bytes)) or not isinstance(topics, Iterable):
         return [as_topic(topics)]
     return [as_topic(topic) for topic in topics]
 

@@ -130,6 +130,8 @@ def deadline(timeout: float | None, option: int) -> float | None:
     """Return when a call is over: `timeout` in seconds, else the option in milliseconds."""
     if timeout is None:
         return None if option < 0 else time.monotonic() + option / 1000
+    if not isinstance(timeout, (int, float)):
+        raise TypeError(f"timeout: seconds are needed, not {type(timeout).__name__}")
     if timeout == math.inf:
         return None
     if not timeout >= 0:

@@ -94,6 +94,7 @@ from trionng._errors import (
 )
 from trionng._ffi import nng_version as nng_version
 from trionng._message import Message as _Message
+from trionng._names import name_methods as _name_methods
 from trionng._pipes import PipeEvent as PipeEvent
 from trionng._sealed import show_as
 from trionng._statistics import SocketStatistics as SocketStatistics
@@ -185,3 +186,4 @@ __all__ = (
 )
 
 show_as(__name__, globals(), __all__)
+_name_methods(globals())

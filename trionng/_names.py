@@ -1,0 +1,42 @@
+"""Names as users know them (floor 1): Python's own errors are not to name private classes.
+
+"Core.listen() got an unexpected keyword argument" and "coroutine 'Messaging.send' was never
+awaited" come from a function's qualified name. Methods that public classes inherit from private
+ones get the name of the public one here.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# What all sockets, and all contexts, have is called by the name of their base.
+_BASES: Final = ("Socket", "Context")
+
+
+def name_methods(public: Mapping[str, object]) -> None:
+    """Name the methods of private bases after the public classes of a module."""
+    classes = {
+        name: each
+        for name, each in public.items()
+        if isinstance(each, type) and not name.startswith("_") and each.__module__ != "builtins"
+    }
+    for base in (*_BASES, None):
+        for name, kind in classes.items():
+            if base is None or (base in classes and issubclass(kind, classes[base])):
+                for each in kind.__mro__:
+                    if each.__module__.startswith("trionng") and each not in classes.values():
+                        _rename(each, base or name)
+
+
+def _rename(private: type, name: str) -> None:
+    for each in vars(private).values():
+        functions = (each.fget, each.fset) if isinstance(each, property) else (each,)
+        for function in functions:
+            if isinstance(function, types.FunctionType) and function.__qualname__.startswith(
+                f"{private.__name__}."
+            ):
+                function.__qualname__ = f"{name}.{function.__name__}"
