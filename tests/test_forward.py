@@ -104,18 +104,29 @@ async def test_forward_with_one_bus_reflects_to_the_others() -> None:
             nursery.cancel_scope.cancel()
 
 
+COUNTING = [  # who asks, who passes on, who answers
+    (trionng.Req0, trionng.Rep0, trionng.Req0, trionng.Rep0),
+    (trionng.Surveyor0, trionng.Respondent0, trionng.Surveyor0, trionng.Respondent0),
+    (trionng.Pair1, trionng.Pair1, trionng.Pair1, trionng.Pair1),
+]
+
+
 @pytest.mark.parametrize("hops", [2, 4])
-async def test_forward_more_hops_than_ttl_max_drops_the_request(hops: int) -> None:
-    """The hop limit of the protocol holds across forwarders."""
+@pytest.mark.parametrize("kinds", COUNTING, ids=lambda kinds: kinds[0].__name__)
+async def test_forward_more_hops_than_ttl_max_drops_the_message(
+    kinds: tuple[Any, Any, Any, Any], hops: int
+) -> None:
+    """The hop limit holds across forwarders, on each protocol that counts hops."""
+    asking, front_kind, back_kind, answering = kinds
     with trio.fail_after(WITHIN):
         async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
-            server = await stack.enter_async_context(trionng.Rep0(listen=inproc()))
-            client = await stack.enter_async_context(trionng.Req0())
+            server = await stack.enter_async_context(answering(listen=inproc()))
+            client = await stack.enter_async_context(asking())
             server.ttl_max = 3
             url = server.listeners[0].url
             for _ in range(hops):
-                front = await stack.enter_async_context(trionng.Rep0(raw=True, listen=inproc()))
-                back = await stack.enter_async_context(trionng.Req0(raw=True))
+                front = await stack.enter_async_context(front_kind(raw=True, listen=inproc()))
+                back = await stack.enter_async_context(back_kind(raw=True))
                 await back.dial(url, block=True)
                 await nursery.start(trionng.forward, front, back)
                 url = front.listeners[0].url

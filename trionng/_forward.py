@@ -1,8 +1,9 @@
 """Forwarding between two raw sockets (floor 6): what nng calls a device.
 
 A message is never lost to a cancellation: one that was received and not sent goes back to the front
-of the socket it came from. Hops and their limit (`ttl_max`) are the protocols' own business; a raw
-socket counts them when it receives, and drops what has come too far.
+of the socket it came from. Hops and their limit (`ttl_max`) are the business of the protocols that
+have them (Rep0, Respondent0, Pair1); a raw socket counts them when it receives, and drops what has
+come too far.
 """
 
 from __future__ import annotations
@@ -159,8 +160,14 @@ async def forward(
 
     The protocols are each other's peers: Rep0 and Req0, Pull0 and Push0, Sub0 and Pub0, Respondent0
     and Surveyor0, Pair0, Pair1 or Bus0 twice. With one socket (Pair0, Pair1, Bus0) everything goes
-    back out of it. Replies find their way by the header that raw sockets show; a message that has
-    passed more than `ttl_max` of these is dropped. A raw Sub0 receives every topic.
+    back out of it. Replies find their way by the header that raw sockets show. A raw Sub0 receives
+    every topic.
+
+    Rep0 and Req0, Respondent0 and Surveyor0, and Pair1 count the hops of a message: one that has
+    passed more than `ttl_max` of these is dropped. The others carry no count on the wire: in a ring
+    of forwarders of Bus0, Sub0 and Pub0, or Pull0 and Push0, a message runs for ever, as with
+    `nng_device`. Connect these as a tree. `statistics()` shows a ring: messages are passed on while
+    nothing is sent.
 
     Both sockets stay yours: close them yourself.
 

@@ -142,6 +142,11 @@ class BufferSize(IntOption):
 
     C8: nng, up to 1.12 at least, reads past its array when a queue that holds messages is made
     smaller. On the sockets that have such queues the size is fixed by the first endpoint.
+
+    `send_buffer_size` of a polyamorous Pair1, and of Bus0 before nng 1.6, makes loss worse: nng
+    empties that queue at once into those of the connections, which hold 2 and 16 messages, and
+    drops what they have no room for. Without it each send waits until nng has passed the one before
+    it on, and that paces the sender.
     """
 
     def _write(self, obj: HasOptions, value: int) -> None:

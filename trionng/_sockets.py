@@ -97,6 +97,9 @@ class Pair1(ManyReceiving, NowaitSending, Pair1Core[Dialer, Listener], Socket, C
     Args:
         polyamorous: accept several peers. A message goes to the pipe it names (`pipe.send`,
             `Message(data, pipe)`), else to one of them; nng drops what that peer does not read.
+        send_buffer_size: messages that wait for a peer with room; default 0. Leave it so when
+            polyamorous: nng keeps two messages for each connection whatever this says, drops the
+            rest, and a larger buffer only lets more arrive there at once.
 
     The other arguments are those of every socket.
     """
@@ -111,6 +114,13 @@ class Bus0(ManyReceiving, NowaitSending, Bus0Core[Dialer, Listener], Socket, Cha
     """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
 
     Sending never waits for a slow peer: that one misses messages.
+
+    Args:
+        send_buffer_size: with nng 1.6 and later, messages kept for each connection, default 16.
+            Before that it is always 16, and this is a buffer in front of them, default 0. Leave it
+            so: it only lets more messages arrive at once where there is no room for them.
+
+    The other arguments are those of every socket.
     """
 
     async def receive(self) -> bytes:
