@@ -30,6 +30,7 @@ from trionng._errors import OutOfFiles
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 ETIMEDOUT: Final = 5
+ENOFILES: Final = 21
 MOMENT: Final = 0.001
 STEP: Final = 0.02
 
@@ -139,13 +140,16 @@ def deadline(timeout: float | None, option: int) -> float | None:
     return time.monotonic() + timeout
 
 
-def _wait_somehow(waiter: _ffi.Waiter, until: float | None) -> int:
-    """Wait in the main thread also when there are no descriptors: in steps."""
+def _wait_in_main_thread(waiter: _ffi.Waiter, until: float | None, *, must_end: bool) -> int:
+    """Wait, as far as there are descriptors; without them only for what must end, in steps."""
     try:
         return _wait_with_signals(waiter, until)
     except OutOfFiles:
-        step = time.monotonic() + STEP
-        return waiter.wait(step if until is None else min(until, step))
+        if must_end:
+            step = time.monotonic() + STEP
+            return waiter.wait(step if until is None else min(until, step))
+        code = waiter.leave()
+        return ENOFILES if code == ETIMEDOUT else code
 
 
 def run(
@@ -164,10 +168,8 @@ def run(
             return waiter.leave()
         if not thread.is_main:
             code = waiter.wait(until)
-        elif must_end:
-            code = _wait_somehow(waiter, until)
         else:
-            code = _wait_with_signals(waiter, until)
+            code = _wait_in_main_thread(waiter, until, must_end=must_end)
     return code
 
 
