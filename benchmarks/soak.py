@@ -2,7 +2,8 @@
 
     python -m benchmarks.soak [--minutes 12] [--every 30] [--only kinds] [--trace]
 
-Each line is a look at the process: resident memory, what malloc has handed out (`used`) and what it
+From time to time all of it comes to rest, with every socket closed, and the process is looked at:
+a line has resident memory, what malloc has handed out (`used`) and what it
 holds free (`free`) over all arenas, Python's own objects and blocks, descriptors, threads. At the
 end stands the slope of each number over the second half, per minute. A leak shows in `used`, in
 `objects` or in `blocks`; what grows in `free` and `rss` alone is fragmentation: run it again with
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 TRANSPORTS = ("inproc", "ipc", "tcp", "ws")
+# A ws listener is freed so many seconds after its close.
+AT_REST = 4
 SIZES = (1, 100, 1000, 5000, 20_000, 70_000, 200_000)
 
 
@@ -233,9 +236,9 @@ class Soak:
                 with trio.move_on_after(0.003):
                     await pair.dial("tcp://127.0.0.1:1", block=None)
 
-    async def forever(self, kind: str) -> None:
+    async def keep_at(self, kind: str, until: float) -> None:
         work: Callable[[], Awaitable[None]] = getattr(self, kind)
-        while True:
+        while time.monotonic() < until:
             await work()
             self.rounds[kind] += 1
 
@@ -255,32 +258,21 @@ async def main(arguments: argparse.Namespace) -> None:
     print(" ".join(f"{name:>10}" for name in Look._fields), flush=True)
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
         soak = Soak(directory, arguments.seed)
-        async with trio.open_nursery() as nursery:
-            for kind in kinds:
-                nursery.start_soon(soak.forever, kind)
-            while time.monotonic() - since < arguments.minutes * 60:
-                await trio.sleep(arguments.every)
-                looks.append(look(since))
-                show(looks)
-                if arguments.trace and len(looks) == 2:
-                    tracemalloc.start(5)
-                    before = tracemalloc.take_snapshot()
-            if arguments.trace and tracemalloc.is_tracing():
-                after = tracemalloc.take_snapshot()
-                for line in after.compare_to(before, "lineno")[:15]:
-                    print(line)
-            nursery.cancel_scope.cancel()
-        for _ in range(3):
-            await trio.sleep(0.3)
-        looks.append(look(since))
-        show(looks)
-        if hasattr(_libc, "malloc_trim"):
-            _libc.malloc_trim(0)
+        while time.monotonic() - since < arguments.minutes * 60:
+            async with trio.open_nursery() as nursery:
+                for kind in kinds:
+                    nursery.start_soon(soak.keep_at, kind, time.monotonic() + arguments.every)
+            await trio.sleep(AT_REST)
             looks.append(look(since))
             show(looks)
-            del looks[-1]
+            if arguments.trace and len(looks) == 2:
+                tracemalloc.start(5)
+                before = tracemalloc.take_snapshot()
+        if arguments.trace and tracemalloc.is_tracing():
+            for line in tracemalloc.take_snapshot().compare_to(before, "lineno")[:15]:
+                print(line)
     print("rounds:", dict(soak.rounds))
-    half = looks[len(looks) // 2 : -1]
+    half = looks[len(looks) // 2 :]
     for field in Look._fields[1:]:
         print(f"{field}: {slope(half, field):+.1f} a minute")
 
@@ -290,7 +282,7 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--every", type=float, default=30, help="seconds between two looks")
+    parser.add_argument("--every", type=float, default=30, help="seconds of work between two looks")
     parser.add_argument("--only", help="kinds of work, with commas: " + ",".join(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trace", action="store_true")

@@ -80,3 +80,7 @@ bool tnng_testing(void);
 int tnng_pause_arm(const char *point);
 int tnng_pause_reached(const char *point, int milliseconds);
 void tnng_pause_open(const char *point);
+/* The allocation of the shim with this number, from now on, fails; 0 is none. Where it
+ * did, or NULL. */
+void tnng_fail_allocation(int number);
+const char *tnng_allocation_failed(int *line);

@@ -49,7 +49,7 @@ uint32_t tnng_lane_id(tnng_lane *);
 /* Gives the caller's reference back; an open context is closed. */
 void tnng_lane_drop(tnng_lane *);
 /* How many messages may be taken from nng before a task asks; 0 is none. */
-void tnng_lane_keep(tnng_lane *, int messages);
+int tnng_lane_keep(tnng_lane *, int messages);
 int tnng_lane_held(tnng_lane *);
 
 /* Descriptors to watch for reading; they are the socket's, and valid until it is dropped. Readable

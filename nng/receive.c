@@ -308,6 +308,9 @@ int tnng_lane_try_receive(tnng_lane *lane, nng_msg **msg)
         }
         nng_aio_set_timeout(lane->try_receive, NNG_DURATION_ZERO);
     }
+    if (lane->spare == NULL && (lane->spare = new_slot(lane)) == NULL) {
+        return NNG_ENOMEM; /* a message that is given back needs a place */
+    }
     tnng_wakes_may_wait(lane, false);
     tnng_submit_receive(lane, lane->try_receive);
     tnng_wakes_wait(lane, true);

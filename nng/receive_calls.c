@@ -140,14 +140,21 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
     pthread_mutex_unlock(&lane->lock);
 }
 
-void tnng_lane_keep(tnng_lane *lane, int messages)
+int tnng_lane_keep(tnng_lane *lane, int messages)
 {
     if (tnng_forked()) {
-        return;
+        return TNNG_FORKED;
     }
     tnng_lock(&lane->lock);
+    int before = lane->keep;
     lane->keep = messages;
     tnng_lane_cancel_surplus(lane);
     tnng_lane_settle(lane);
+    /* Nothing stands, and nothing will until a call comes. */
+    int code = messages > 0 && lane->useful == 0 && !lane->closed ? NNG_ENOMEM : 0;
+    if (code != 0) {
+        lane->keep = before;
+    }
     pthread_mutex_unlock(&lane->lock);
+    return code;
 }

@@ -85,6 +85,33 @@ void tnng_pause_open(const char *point)
     pthread_mutex_unlock(&lock);
 }
 
+static atomic_int until_failure; /* so many allocations more; 0: none fails */
+static _Atomic(const char *) failed_file;
+static atomic_int failed_line;
+
+void tnng_fail_allocation(int number)
+{
+    atomic_store(&failed_file, NULL);
+    atomic_store(&until_failure, number);
+}
+
+const char *tnng_allocation_failed(int *line)
+{
+    *line = atomic_load(&failed_line);
+    return atomic_load(&failed_file);
+}
+
+/* [any] */
+bool tnng_allocation_fails(const char *file, int line)
+{
+    if (atomic_load(&until_failure) <= 0 || atomic_fetch_sub(&until_failure, 1) != 1) {
+        return false;
+    }
+    atomic_store(&failed_line, line);
+    atomic_store(&failed_file, file);
+    return true;
+}
+
 static bool listed(const char *variable, const char *word)
 {
     const char *list = getenv(variable);
@@ -123,5 +150,13 @@ int tnng_pause_reached(const char *point, int milliseconds)
 }
 
 void tnng_pause_open(const char *point) { (void) point; }
+
+void tnng_fail_allocation(int number) { (void) number; }
+
+const char *tnng_allocation_failed(int *line)
+{
+    *line = 0;
+    return NULL;
+}
 
 #endif

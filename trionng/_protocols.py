@@ -13,6 +13,7 @@ from trionng import _ffi
 from trionng._calls import ETIMEDOUT, Calls
 from trionng._core import ContextCore, Core
 from trionng._endpoints import DialerCore, ListenerCore
+from trionng._errors import error_for
 from trionng._options import (
     INT_MAX,
     BoolOption,
@@ -123,8 +124,11 @@ class Pull0Core(Core[D, L]):
 
     @recv_buffer_size.setter
     def recv_buffer_size(self, value: int) -> None:
-        self._ahead = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
-        self._lane.keep(self._ahead if self._ahead > 1 else 0)
+        ahead = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
+        code = self._lane.keep(ahead if ahead > 1 else 0)
+        if code != 0:
+            raise error_for(code, "set recv_buffer_size", self._where())
+        self._ahead = ahead
 
 
 class Pub0Core(Core[D, L]):

@@ -213,9 +213,10 @@ class Lane(Owned):
         """Make a message that was handed out the next one again."""
         lib.tnng_give_back(self._native, msg)
 
-    def keep(self, messages: int) -> None:
+    def keep(self, messages: int) -> int:
         """Say how many messages may be taken from nng before a task asks."""
-        lib.tnng_lane_keep(self._native, messages)
+        code: int = lib.tnng_lane_keep(self._native, messages)
+        return code
 
     def held(self) -> int:
         """Count the messages taken from nng that no task has asked for."""

@@ -55,6 +55,18 @@ def arm_pause(point: str) -> None:
         raise RuntimeError("pause points exist in the test build only: TRIONNG_NATIVE=testing")
 
 
+def fail_allocation(number: int) -> None:
+    """Make one allocation of the shim fail: the `number`-th from now on; 0 is none."""
+    lib.tnng_fail_allocation(number)
+
+
+def allocation_failed() -> str | None:
+    """Say where the allocation that was to fail did so, or None when it has not come."""
+    line = ffi.new("int *")
+    file = lib.tnng_allocation_failed(line)
+    return f"{ffi.string(file).decode()}:{line[0]}" if file else None
+
+
 def pause_reached(point: str, milliseconds: int) -> bool:
     """Wait, without the GIL, until a thread stands at `point`."""
     return bool(lib.tnng_pause_reached(point.encode(), milliseconds) == 0)
