@@ -32,6 +32,7 @@ int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_un
     pthread_mutex_unlock(&(*out)->lock);
     if (code != 0) {
         tnng_lane_release(*out);
+        *out = NULL; /* the caller's cell, which owns what is in it */
     }
     return code;
 }

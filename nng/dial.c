@@ -67,7 +67,8 @@ static int run_dial(tnng_job *job)
     pthread_mutex_lock(&socket->endpoint_lock);
     bool closed = socket->closed;
     pthread_mutex_lock(&socket->pipes_lock);
-    dialer->posted = dialer->rejected = false;
+    dialer->posted = false;
+    dialer->refusal = 0;
     dialer->begun = tnng_now();
     dialer->next_dialing = socket->dialing;
     socket->dialing = dialer;
@@ -82,8 +83,8 @@ static int run_dial(tnng_job *job)
     while (code == 0 && !dialer->posted) {
         if (dialer->dial_cancelled) {
             code = NNG_ECANCELED;
-        } else if (dialer->rejected) {
-            code = NNG_EPROTO;
+        } else if (dialer->refusal != 0) {
+            code = dialer->refusal;
         } else if (socket->pipes_closed) {
             code = NNG_ECLOSED;
         } else if (!tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until)) {
@@ -116,7 +117,18 @@ void tnng_tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
     for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
         if (each->id == pipe->info.dialer) {
             each->posted |= pipe->connected;
-            each->rejected |= !pipe->connected;
+            each->refusal = pipe->connected ? 0 : NNG_EPROTO;
+            pthread_cond_broadcast(&socket->pipes_changed);
+        }
+    }
+}
+
+/* [nng] With pipes_lock held: the connection that was made cannot be kept. */
+void tnng_refuse_dial(tnng_socket *socket, uint32_t dialer, int code)
+{
+    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+        if (each->id == dialer) {
+            each->refusal = code;
             pthread_cond_broadcast(&socket->pipes_changed);
         }
     }

@@ -132,7 +132,8 @@ struct tnng_endpoint {
     char *url;     /* listener: constant */
     tnng_endpoint *next_dialing; /* in socket->dialing */
     int64_t begun;               /* when nng was asked to dial */
-    bool posted, rejected;       /* what became of the pipe */
+    bool posted;                 /* what became of the pipe, */
+    int refusal;                 /* or why it was given up; 0: not */
     bool dial_cancelled;
     tnng_job work; /* dials, or creates and starts a listener */
     tnng_job close;
@@ -446,6 +447,7 @@ bool tnng_names_are_looked_up(void);
 /* dial.c: with endpoint_lock held; NULL is every dialer. With pipes_lock held. */
 void tnng_let_dials_begin(tnng_socket *, tnng_endpoint *dialer);
 void tnng_tell_dialer(tnng_socket *, tnng_pipe *);
+void tnng_refuse_dial(tnng_socket *, uint32_t dialer, int code);
 
 /* close.c */
 int tnng_run_socket_close(tnng_job *);

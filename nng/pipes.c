@@ -15,7 +15,11 @@ static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
 
     (void) event;
     if (pipe == NULL) {
-        nng_pipe_close(id); /* without an entry nobody could ever see it */
+        /* Without an entry nobody could ever see it. */
+        pthread_mutex_lock(&socket->pipes_lock);
+        tnng_refuse_dial(socket, nng_pipe_dialer(id).id, NNG_ENOMEM);
+        pthread_mutex_unlock(&socket->pipes_lock);
+        nng_pipe_close(id);
         return;
     }
     pipe->before = atomic_load(&socket->accepted);
@@ -28,6 +32,9 @@ static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
         tnng_events_tell(socket, TNNG_REJECTED, pipe);
     }
     int code = admitted ? tnng_table_add(socket, pipe) : NNG_EPERM;
+    if (code == NNG_ENOMEM) {
+        tnng_refuse_dial(socket, pipe->info.dialer, code);
+    }
     pthread_mutex_unlock(&socket->pipes_lock);
     if (code != 0) {
         nng_pipe_close(id);

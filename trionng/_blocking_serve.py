@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from trionng import _ffi
 from trionng._blocking import Rep0
 from trionng._callables import check_result_is_sync, check_sync
-from trionng._errors import Closed, InvalidOperation, Timeout, error_for
+from trionng._errors import Closed, InvalidOperation, OutOfThreads, Timeout, error_for
 from trionng._sealed import Sealed
 from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._util import check_buffer
@@ -73,7 +73,10 @@ class Service(Sealed):
                     daemon=True,
                 )
                 with self._changed:
-                    thread.start()
+                    try:
+                        thread.start()
+                    except RuntimeError as error:  # CPython's word for it
+                        raise OutOfThreads(f"serve_rep: {OutOfThreads._reason}") from error
                     self._threads.append(thread)
                     self._running += 1
         except BaseException:
