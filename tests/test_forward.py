@@ -114,7 +114,7 @@ COUNTING = [  # who asks, who passes on, who answers
 @pytest.mark.parametrize("hops", [2, 4])
 @pytest.mark.parametrize("kinds", COUNTING, ids=lambda kinds: kinds[0].__name__)
 async def test_forward_more_hops_than_ttl_max_drops_the_message(
-    kinds: tuple[Any, Any, Any, Any], hops: int
+    kinds: tuple[type[trionng.Socket], ...], hops: int
 ) -> None:
     """The hop limit holds across forwarders, on each protocol that counts hops."""
     asking, front_kind, back_kind, answering = kinds
