@@ -222,3 +222,27 @@ async def test_service_of_a_url_that_cannot_be_used_says_the_same() -> None:
                 with pytest.raises(trionng.AddressInvalid, match=f"{option} tcp://x: it has no"):
                     trionng.Req0(**{option: ["tcp://x"]})
             nursery.cancel_scope.cancel()
+
+
+async def test_service_on_a_path_that_is_no_text_can_be_printed(tmp_path: Path) -> None:
+    """Its representation and the note on a handler's exception are text."""
+
+    async def handler(request: bytes) -> bytes:
+        raise ValueError(request)
+
+    url = b"ipc://" + os.fsencode(tmp_path) + b"/\xff"
+    with trio.fail_after(SECONDS):
+        try:
+            async with trionng.Req0() as req, trio.open_nursery() as nursery:
+                service = await trionng.serve_rep(nursery, handler, listen=url)
+                shown = repr(service)
+                await req.dial(url, block=True)
+                await req.send(b"hello")
+        except BaseException as error:
+            raised = error
+    while not isinstance(raised, ValueError):
+        raised = raised.exceptions[0]  # type: ignore[attr-defined]
+
+    for text in (shown, *raised.__notes__):
+        assert "\\udcff" in text
+        text.encode()

@@ -16,7 +16,7 @@ import trio
 
 from trionng import _ffi
 from trionng._core import FlushWatch
-from trionng._errors import Closed, error_for
+from trionng._errors import Closed, error_for, shown
 from trionng._sealed import Sealed
 from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
@@ -44,6 +44,7 @@ _log: Final = logging.getLogger("trionng")
 
 def add_note(exc: BaseException, note: str) -> None:
     """Add a note to an exception, on Python 3.10 too, which keeps it but does not print it."""
+    note = shown(note)
     notes = getattr(exc, "__notes__", None)
     if isinstance(notes, list):
         notes.append(note)
@@ -143,7 +144,7 @@ class Service(Sealed):
                 _log.warning(
                     "%s %s: drained, but some clients have not read their replies",
                     self._name,
-                    self._where(),
+                    shown(self._where()),
                 )
                 return
             await sleep_in_real_time(watch.pause())
@@ -198,7 +199,7 @@ class Service(Sealed):
 
     def __repr__(self) -> str:
         state = "ended" if self._ended.is_set() else self._socket._where() or "no endpoint"
-        return f"<{self._name} {state}>"
+        return f"<{self._name} {shown(state)}>"
 
     # -- the tasks
 

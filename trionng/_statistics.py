@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from trionng import _ffi
+from trionng._errors import shown
 
 if TYPE_CHECKING:
     from trionng._core import AnyCore
@@ -126,7 +127,7 @@ def warn_of_slow(core: AnyCore, service: str, pipes: list[int], max_unread: int)
             "%s %s: closed %s: slow: it does not read its replies, and asks for more than "
             "max_unread=%d",
             service,
-            core._where() or "without an endpoint",
+            shown(core._where() or "without an endpoint"),
             "a connection" if pipe is None else repr(pipe),
             max_unread,
         )
