@@ -19,6 +19,7 @@ int tnng_run_socket_close(tnng_job *job)
         tnng_source_close(socket);
     }
     pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_names_wait(socket, 0);
     tnng_ready_end(socket);
     TNNG_PAUSE("close.after");
     return 0;

@@ -474,6 +474,17 @@ void tnng_push_closed(tnng_socket *);
 /* fixes/epipe.c: S2 */
 bool tnng_path_is_taken(const char *path);
 
+/* fixes/listener_names.c: L4 */
+void tnng_names_starting(const tnng_socket *, uint32_t listener);
+int tnng_names_close(int fd);
+void tnng_names_wait(const tnng_socket *, uint32_t listener);
+
+/* fixes/strangers.c: S4 */
+void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote);
+
+/* fixes/ws_peer_gone.c: L5 */
+void tnng_ws_end_receive(nng_stream *, nng_aio *);
+
 /* flush.c */
 void tnng_flush_note_lost(tnng_socket *);
 int tnng_run_look(tnng_job *);

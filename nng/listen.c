@@ -16,6 +16,7 @@ static int run_close(tnng_job *job)
         nng_listener_close((nng_listener){listener->id});
     }
     pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_names_wait(socket, listener->id);
     tnng_rules_forget(socket, listener->id);
     tnng_endpoint_unlink(listener);
     return 0;
@@ -49,7 +50,10 @@ static int run_start(tnng_job *job)
         address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
         return NNG_EADDRINUSE;
     }
-    return tnng_endpoint_code(nng_listener_start(listener, 0));
+    tnng_names_starting(job->socket, job->endpoint->id);
+    int code = nng_listener_start(listener, 0);
+    tnng_names_starting(NULL, 0);
+    return tnng_endpoint_code(code);
 }
 
 /* [caller] The answer, or NNG_EAGAIN, and then `pending` is waited for. */

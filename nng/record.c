@@ -100,6 +100,7 @@ tnng_pipe *tnng_pipe_new(nng_pipe id)
     info->listener = nng_listener_id(listener) > 0 ? listener.id : 0;
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_LOCADDR, &info->local);
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_REMADDR, &info->remote);
+    tnng_stranger_is_known(&info->local, &info->remote);
     /* What a pipe has not, nng reads of its socket, and that has these whatever the transport. */
     bool is_tcp = info->remote.family == NNG_AF_INET || info->remote.family == NNG_AF_INET6;
     info->tcp_nodelay = is_tcp ? flag_of(id, NNG_OPT_TCP_NODELAY) : -1;

@@ -31,6 +31,7 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 {
     nng_stream_recv(stream, aio);
     fail_if_stopped(aio);
+    tnng_ws_end_receive(stream, aio);
 }
 
 /* [nng] */

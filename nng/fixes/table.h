@@ -36,12 +36,21 @@
     TNNG_FIX(H4, "", 0, 0, "a dialer closed between lookup and connect never ends")                \
     TNNG_FIX(L1, "", 0, 6, "a Pair0 never closes the descriptors it was asked for")                \
     TNNG_FIX(L3, "", 0, 0, "an aio that slept reports a timeout as success")                       \
+    TNNG_FIX(L4, "bind shutdown unlink close", 0, 0,                                               \
+        "closing an ipc listener deletes what is at its path by then; abstract names stay taken")  \
+    TNNG_FIX(L5, "nng_stream_recv", 0, 0,                                                          \
+        "ws connections stay when their peer has gone while a message was unread")                 \
     TNNG_FIX(M1, "", 0, 0, "statistics of a socket are those of another one")                      \
+    TNNG_FIX(M6, "listen", 0, 0, "a listener has room for 128 connections not yet accepted")       \
     TNNG_FIX(N1, "", 0, 0, "waiting for an aio ends before its callback has run")                  \
     TNNG_FIX(N2, "", 0, 0, "a late cancel rewrites the result of a finished operation")            \
     TNNG_FIX(N3, "", 0, 0, "a receive of Surveyor0 that must not wait blocks")                     \
     TNNG_FIX(S1, "", 0, 0, "a peer that announces a huge message aborts the process")              \
     TNNG_FIX(S2, "sendmsg", 0, 6, "a client that hangs up at once can end a listener")             \
+    TNNG_FIX(S4, "accept connect close", 0, 0,                                                     \
+        "strangers that say nothing are never dropped on tls+tcp, ws and wss")                     \
+    TNNG_FIX(S5, "nng_stream_listener_accept", 0, 0,                                               \
+        "a ws listener spins when there are no descriptors")                                       \
     TNNG_FIX(T1, "mbedtls_ssl_set_hostname", 0, 0,                                                 \
         "a TLS client that checks no name sends none, and with Mbed TLS 3.6.3 never connects")
 

@@ -1,0 +1,215 @@
+/* L4: the names of ipc and abstract listeners. nng's close of an ipc listener deletes whatever is
+ * at its path: another process's socket, or a file that came there since. And the descriptor that
+ * listens is closed by the reaper, some time after the close has returned; until then an abstract
+ * name is taken.
+ *
+ * The shim remembers each unix socket that libnng binds: its descriptor and the file that it made.
+ * When libnng shuts one of them down and then deletes its path, the file is deleted only if it is
+ * still that one. (It cannot be another file with the same number: a bound socket keeps its own.)
+ * The path is remembered in full, because the program may have changed its folder. After a close of
+ * an endpoint or a socket the job that closed it waits until the descriptors of abstract names are
+ * closed, for a moment at most.
+ *
+ * This may go when nng compares what it deletes, and closes before it returns. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "fixes/table.h"
+
+/* How long a close waits for the reaper: nanoseconds. */
+#define FREE_WITHIN INT64_C(2000000000)
+
+typedef struct name {
+    struct name *next;
+    int fd; /* -1: being closed */
+    const tnng_socket *socket;
+    uint32_t listener;
+    char *given, *path; /* NULL: an abstract name */
+    dev_t device;
+    ino_t file;
+} name;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t freed;
+static name *names; /* under lock */
+static atomic_int count;
+
+/* Whose listener this thread starts, and which descriptor it has just shut down. */
+static _Thread_local const tnng_socket *starting;
+static _Thread_local uint32_t starting_listener;
+static _Thread_local int shut = -1;
+
+__attribute__((constructor)) static void names_begin(void) { tnng_cond_init(&freed); }
+
+/* [job] [caller] Around the start of a listener. */
+void tnng_names_starting(const tnng_socket *socket, uint32_t listener)
+{
+    starting = socket;
+    starting_listener = listener;
+}
+
+static char *in_full(const char *path)
+{
+    char folder[4096], *full;
+
+    if (path[0] == '/' || getcwd(folder, sizeof(folder)) == NULL ||
+        asprintf(&full, "%s/%s", folder, path) < 0) {
+        return strdup(path);
+    }
+    return full;
+}
+
+static void name_free(name *it)
+{
+    free(it->given);
+    free(it->path);
+    free(it);
+}
+
+/* Without memory it is as nng has it. */
+static void note(int fd, const struct sockaddr_un *address, socklen_t length)
+{
+    name *it = calloc(1, sizeof(*it));
+    struct stat file;
+
+    if (it == NULL) {
+        return;
+    }
+    it->fd = fd;
+    it->socket = starting;
+    it->listener = starting_listener;
+    if (length > offsetof(struct sockaddr_un, sun_path) && address->sun_path[0] != '\0') {
+        size_t size = length - offsetof(struct sockaddr_un, sun_path);
+        it->given = strndup(address->sun_path, size);
+        it->path = it->given == NULL ? NULL : in_full(it->given);
+        if (it->path == NULL || lstat(it->path, &file) != 0) {
+            name_free(it);
+            return;
+        }
+        it->device = file.st_dev;
+        it->file = file.st_ino;
+    }
+    pthread_mutex_lock(&lock);
+    it->next = names;
+    names = it;
+    atomic_fetch_add(&count, 1);
+    pthread_mutex_unlock(&lock);
+}
+
+/* [job] [caller] */
+int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    int result = bind(fd, address, length);
+
+    if (result == 0 && address->sa_family == AF_UNIX && TNNG_FIX_IS_ON(L4)) {
+        note(fd, (const struct sockaddr_un *) address, length);
+    }
+    return result;
+}
+
+/* With the lock held. */
+static name **find(int fd)
+{
+    name **at = &names;
+
+    while (*at != NULL && (*at)->fd != fd) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+/* [job] [nng] */
+int __wrap_shutdown(int fd, int how)
+{
+    shut = fd;
+    return shutdown(fd, how);
+}
+
+/* [job] [nng] After it has shut down a listener libnng deletes its path, in the same thread. */
+int __wrap_unlink(const char *path)
+{
+    struct stat file;
+    char *own = NULL;
+    bool known = false;
+
+    if (atomic_load(&count) > 0 && shut >= 0) {
+        pthread_mutex_lock(&lock);
+        const name *it = *find(shut);
+        known = it != NULL && it->given != NULL && strcmp(it->given, path) == 0;
+        if (known && lstat(it->path, &file) == 0 && file.st_dev == it->device &&
+            file.st_ino == it->file) {
+            own = strdup(it->path);
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    shut = -1;
+    int result = known && own == NULL ? 0 : unlink(own != NULL ? own : path);
+    free(own);
+    return result;
+}
+
+/* [nng] [job] What libnng closes. */
+int tnng_names_close(int fd)
+{
+    name *it = NULL;
+
+    if (atomic_load(&count) > 0) {
+        pthread_mutex_lock(&lock);
+        it = *find(fd);
+        if (it != NULL) {
+            it->fd = -1; /* the number may be another descriptor's at once */
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    int result = close(fd), error = errno;
+    if (it != NULL) {
+        pthread_mutex_lock(&lock);
+        name **at = &names;
+        while (*at != it) {
+            at = &(*at)->next;
+        }
+        *at = it->next;
+        atomic_fetch_sub(&count, 1);
+        pthread_cond_broadcast(&freed);
+        pthread_mutex_unlock(&lock);
+        name_free(it);
+    }
+    errno = error;
+    return result;
+}
+
+/* With the lock held. */
+static bool is_taken(const tnng_socket *socket, uint32_t listener)
+{
+    const name *it = names;
+
+    while (it != NULL && (it->given != NULL || it->socket != socket ||
+                             (listener != 0 && it->listener != listener))) {
+        it = it->next;
+    }
+    return it != NULL;
+}
+
+/* [job] A listener, or with 0 the socket, has been closed. */
+void tnng_names_wait(const tnng_socket *socket, uint32_t listener)
+{
+    int64_t until = tnng_now() + FREE_WITHIN;
+
+    if (atomic_load(&count) == 0) {
+        return;
+    }
+    pthread_mutex_lock(&lock);
+    while (is_taken(socket, listener) && tnng_cond_wait(&freed, &lock, until)) {
+    }
+    pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,240 @@
+/* S4: connections that never become a peer's. tcp and ipc give a handshake ten seconds. On tls+tcp
+ * the aio of the handshake has that limit too, but what its end cancels is not what the handshake
+ * waits for, so nothing happens; the HTTP server under ws and wss has no limit at all. Strangers
+ * that connect and say nothing stay for good there: as many as there are descriptors, and nobody
+ * else is let in. In the same way a tls+tcp dialer waits for ever for a server that says nothing.
+ *
+ * The shim remembers each TCP connection that libnng accepts, or makes, until the socket is offered
+ * it as a pipe: the pipe's addresses tell which it is. One that has not come to this after ten
+ * seconds is shut down at the system, for both directions: nng reads the end of the connection, and
+ * closes it as it closes one whose peer has gone. The descriptor cannot be another's by then,
+ * because libnng's calls of close come here first.
+ *
+ * The clock is the timeout of an aio: no thread is needed. The connections of tcp are treated alike
+ * (there the limit of nng is per step, and a peer that sends a byte now and then stays longer).
+ *
+ * This may go when tls, ws and wss of nng have a limit for all of the handshake. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "internal.h"
+#include "fixes/table.h"
+
+/* What a connection gets to become a peer's, and how often the shim looks. */
+enum { MILLISECONDS = 10000, LOOKS = 10, BUCKETS = 256 };
+
+typedef union {
+    struct sockaddr any;
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6;
+} address;
+
+typedef struct stranger {
+    struct stranger *next;
+    int fd;
+    bool connected, dropped;
+    int64_t since;
+    address local, remote; /* once it is connected */
+} stranger;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static stranger *strangers[BUCKETS]; /* under lock, by descriptor */
+static nng_aio *clock_aio;           /* under lock */
+static bool ticks;                   /* under lock: the clock is set, or about to be set again */
+static atomic_int count;
+
+static int64_t limit(void)
+{
+    int64_t milliseconds = MILLISECONDS;
+#ifdef TNNG_TESTING
+    const char *other = getenv("TNNG_HANDSHAKE_MS");
+    milliseconds = other == NULL ? milliseconds : atoi(other);
+#endif
+    return milliseconds;
+}
+
+/* With the lock held. */
+static void look_at(stranger *it, int64_t now)
+{
+    socklen_t length = sizeof(it->remote);
+
+    if (!it->connected && getpeername(it->fd, &it->remote.any, &length) == 0) {
+        length = sizeof(it->local);
+        it->connected = getsockname(it->fd, &it->local.any, &length) == 0;
+        it->since = now;
+    }
+    if (it->connected && !it->dropped && now - it->since >= limit() * 1000000) {
+        it->dropped = true;
+        shutdown(it->fd, SHUT_RDWR);
+    }
+}
+
+/* [nng] Expiry's thread, or whoever stops the aio. */
+static void look_around(nng_aio *aio, void *arg, int code)
+{
+    int64_t now = tnng_now();
+
+    (void) arg;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < BUCKETS; i++) {
+        for (stranger *it = strangers[i]; it != NULL; it = it->next) {
+            look_at(it, now);
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    nng_aio_finish(aio, code);
+}
+
+static void set_clock(void)
+{
+    if (nng_aio_begin(clock_aio)) {
+        nng_aio_defer(clock_aio, look_around, NULL);
+    }
+}
+
+/* [nng] The callback of the clock. */
+static void set_again(void *arg)
+{
+    (void) arg;
+    pthread_mutex_lock(&lock);
+    ticks = atomic_load(&count) > 0;
+    bool again = ticks;
+    pthread_mutex_unlock(&lock);
+    if (again) {
+        set_clock();
+    }
+}
+
+/* Without memory it is as nng has it. */
+static void note(int fd)
+{
+    stranger *it = TNNG_FIX_IS_ON(S4) ? calloc(1, sizeof(*it)) : NULL;
+    bool begins = false;
+
+    if (it == NULL) {
+        return;
+    }
+    it->fd = fd;
+    pthread_mutex_lock(&lock);
+    look_at(it, tnng_now());
+    it->next = strangers[fd % BUCKETS];
+    strangers[fd % BUCKETS] = it;
+    atomic_fetch_add(&count, 1);
+    if (!ticks) {
+        if (clock_aio == NULL && nng_aio_alloc(&clock_aio, set_again, NULL) == 0) {
+            nng_aio_set_timeout(clock_aio, (nng_duration) (limit() / LOOKS));
+        }
+        ticks = begins = clock_aio != NULL;
+    }
+    pthread_mutex_unlock(&lock);
+    if (begins) {
+        set_clock();
+    }
+}
+
+static bool is_tcp(int fd)
+{
+    int domain = AF_UNSPEC;
+    socklen_t length = sizeof(domain);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 &&
+           (domain == AF_INET || domain == AF_INET6);
+}
+
+/* [nng] */
+int __wrap_accept(int fd, struct sockaddr *from, socklen_t *length)
+{
+    int made = accept(fd, from, length);
+
+    if (made >= 0 && is_tcp(made)) {
+        note(made);
+    }
+    return made;
+}
+
+/* [nng] */
+int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
+{
+    int made = accept4(fd, from, length, flags);
+
+    if (made >= 0 && is_tcp(made)) {
+        note(made);
+    }
+    return made;
+}
+
+/* [nng] [caller] [job] */
+int __wrap_connect(int fd, const struct sockaddr *to, socklen_t length)
+{
+    int result = connect(fd, to, length), error = errno;
+
+    if ((result == 0 || error == EINPROGRESS) && to->sa_family != AF_UNIX) {
+        note(fd);
+    }
+    errno = error;
+    return result;
+}
+
+/* With the lock held: takes it off its list. */
+static void forget(stranger **at)
+{
+    stranger *it = *at;
+
+    *at = it->next;
+    atomic_fetch_sub(&count, 1);
+    free(it);
+}
+
+/* [nng] [job] */
+int __wrap_close(int fd)
+{
+    if (atomic_load(&count) > 0 && fd >= 0) {
+        pthread_mutex_lock(&lock);
+        stranger **at = &strangers[fd % BUCKETS];
+        while (*at != NULL && (*at)->fd != fd) {
+            at = &(*at)->next;
+        }
+        if (*at != NULL) {
+            forget(at);
+        }
+        pthread_mutex_unlock(&lock);
+    }
+    return tnng_names_close(fd);
+}
+
+static bool same(const address *mine, const tnng_addr *other)
+{
+    if (mine->any.sa_family == AF_INET) {
+        return other->family == NNG_AF_INET && mine->v4.sin_port == htons(other->port) &&
+               memcmp(&mine->v4.sin_addr, other->data, 4) == 0;
+    }
+    return other->family == NNG_AF_INET6 && mine->v6.sin6_port == htons(other->port) &&
+           memcmp(&mine->v6.sin6_addr, other->data, 16) == 0;
+}
+
+/* [nng] The socket is offered a connection. */
+void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote)
+{
+    if (atomic_load(&count) == 0) {
+        return;
+    }
+    int64_t now = tnng_now();
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < BUCKETS; i++) {
+        for (stranger **at = &strangers[i]; *at != NULL;) {
+            look_at(*at, now);
+            if ((*at)->connected && same(&(*at)->local, local) && same(&(*at)->remote, remote)) {
+                forget(at);
+            } else {
+                at = &(*at)->next;
+            }
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
