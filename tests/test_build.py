@@ -83,8 +83,9 @@ def test_every_wrapper_of_the_shim_is_called_by_libnng():
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("nng/**/*.c"))
     defined = re.findall(r"^\w[^;=\n]*?\b__wrap_(\w+)\(", sources, re.MULTILINE)
 
+    others = {"accept4"}  # where a libnng was built to call it
     assert defined
-    assert [name for name in defined if not _load.lib.tnng_wraps(name.encode())] == []
+    assert [name for name in {*defined} - others if not _load.lib.tnng_wraps(name.encode())] == []
 
 
 # The process is left alone.
