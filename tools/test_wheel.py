@@ -22,7 +22,8 @@ for library in ("nng", "mbedtls"):
 
 README = """
 import re, subprocess, sys
-text = open("README.md", encoding="utf-8").read()
+with open("README.md", encoding="utf-8") as file:
+    text = file.read()
 blocks = re.findall(r"^```python\\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 assert blocks
 for block in blocks:
