@@ -66,6 +66,8 @@ int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room);
 
 /* C9: how many connections of Push0 nng has freed and not forgotten. */
 int tnng_push_kept(void);
+/* L2: how many messages were given to connections that had been stopped. */
+uint64_t tnng_sends_refused(void);
 
 /* How many threads nng makes when it is first used. */
 int tnng_threads_needed(void);

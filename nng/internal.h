@@ -449,6 +449,9 @@ void tnng_let_dials_begin(tnng_socket *, tnng_endpoint *dialer);
 void tnng_tell_dialer(tnng_socket *, tnng_pipe *);
 void tnng_refuse_dial(tnng_socket *, uint32_t dialer, int code);
 
+/* fixes/send_refused.c: L2; nothing where libnng is a library of its own */
+void tnng_gives(nng_aio *);
+
 /* close.c */
 int tnng_run_socket_close(tnng_job *);
 

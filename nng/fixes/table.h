@@ -35,6 +35,8 @@
         "a ws listener closed while clients connect can hang every later close")                   \
     TNNG_FIX(H4, "", 0, 0, "a dialer closed between lookup and connect never ends")                \
     TNNG_FIX(L1, "", 0, 6, "a Pair0 never closes the descriptors it was asked for")                \
+    TNNG_FIX(L2, "nni_pipe_send nni_aio_begin", 0, 6,                                              \
+        "a message given to a connection that closes is never freed")                             \
     TNNG_FIX(L3, "", 0, 0, "an aio that slept reports a timeout as success")                       \
     TNNG_FIX(L4, "bind shutdown unlink close", 0, 0,                                               \
         "closing an ipc listener deletes what is at its path by then; abstract names stay taken")  \

@@ -64,7 +64,9 @@ void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
         add(&cell->given, 1);
     }
     giving = cell;
+    tnng_gives(aio);
     nni_pipe_send(pipe, aio);
+    tnng_gives(NULL);
     giving = outer;
 }
 
