@@ -504,33 +504,7 @@ void tnng_tx_read(tnng_pipe *);
 void tnng_tx_end(tnng_pipe *);
 void tnng_tx_submits(nng_aio *);
 
-/* testing.c */
-#ifdef TNNG_TESTING
-void tnng_pause(const char *point);
-bool tnng_without(const char *hazard);
-bool tnng_simulate(const char *hazard);
-#define TNNG_PAUSE(point)     tnng_pause(point)
-#define TNNG_WITHOUT(hazard)  tnng_without(hazard)
-#define TNNG_SIMULATE(hazard) tnng_simulate(hazard)
-
-/* Every allocation of the shim can be made to fail. */
-#include <stdlib.h>
-#include <string.h>
-bool tnng_allocation_fails(const char *file, int line);
-#define FAILS tnng_allocation_fails(__FILE__, __LINE__)
-#define calloc(count, size)     (FAILS ? NULL : calloc(count, size))
-#define malloc(size)            (FAILS ? NULL : malloc(size))
-#define strdup(text)            (FAILS ? NULL : strdup(text))
-#define nng_aio_alloc(a, f, x)  (FAILS ? NNG_ENOMEM : nng_aio_alloc(a, f, x))
-#define nng_msg_alloc(m, size)  (FAILS ? NNG_ENOMEM : nng_msg_alloc(m, size))
-#define nng_msg_dup(m, from)    (FAILS ? NNG_ENOMEM : nng_msg_dup(m, from))
-#define nng_ctx_open(c, socket) (FAILS ? NNG_ENOMEM : nng_ctx_open(c, socket))
-#define nng_stats_get(root)     (FAILS ? NNG_ENOMEM : nng_stats_get(root))
-#else
-#define TNNG_PAUSE(point)     ((void) 0)
-#define TNNG_WITHOUT(hazard)  false
-#define TNNG_SIMULATE(hazard) false
-#endif
+#include "testing.h"
 
 /* statistics.c */
 void tnng_count_sent(tnng_socket *, size_t);
