@@ -1,4 +1,4 @@
-/* A desk: where a Rep0 service takes requests. It is a lane, opened on the socket. */
+/* A desk: where a service on Rep0 or Respondent0 takes requests. It is a lane, on the socket. */
 
 /* Beside the codes of api_port.h. */
 enum {
@@ -29,6 +29,8 @@ int tnng_desk_reply(
 int tnng_desk_reply_bytes(tnng_lane *, int worker, const char *, size_t, bool chain, tnng_port *,
     uint64_t tag, tnng_result *);
 void tnng_desk_abandon(tnng_lane *, int worker);
+/* The worker's request needs no reply. */
+void tnng_desk_done(tnng_lane *, int worker);
 void tnng_desk_give_back(tnng_lane *, int worker, nng_msg *);
 void tnng_desk_drain(tnng_lane *);
 void tnng_desk_count(tnng_lane *, tnng_desk_counts *);

@@ -1,6 +1,7 @@
-/* A desk: where a Rep0 service takes requests. It has as many nng contexts posted as it has workers
- * that are free, and a request waits here with the context it came in, its way back. So whichever
- * context nng chooses, the worker that was busy last gets the request, and the others sleep on.
+/* A desk: where a service takes requests. On Rep0 it has as many nng contexts posted as it has
+ * workers that are free, and a request waits here with the context it came in, its way back. So
+ * whichever context nng chooses, the worker that was busy last gets the request, and the others
+ * sleep on. On Respondent0 the surveys come from the source (respond.c), with their contexts.
  *
  * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
  * that has to wait for its connection stays with its context and holds no worker: unread.c. */
@@ -28,10 +29,14 @@ int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_un
     tnng_lock(&(*out)->lock);
     (*out)->desk = desk;
     (*out)->traits = CAN_RECEIVE | STANDING;
+    desk->adopts = socket->traits & SPARE_CONTEXTS;
     code = tnng_readers_open(*out);
     pthread_mutex_unlock(&(*out)->lock);
+    if (code == 0 && desk->adopts) {
+        code = tnng_source_attach(*out, &desk->source);
+    }
     if (code != 0) {
-        tnng_lane_release(*out);
+        tnng_lane_drop(*out);
         *out = NULL; /* the caller's cell, which owns what is in it */
     }
     return code;
@@ -50,19 +55,32 @@ void tnng_desk_free(tnng_desk *desk)
     free(desk);
 }
 
-/* [any] lane->lock held. The request is given up: its context forgets the way back when it is
- * posted again. */
-static void abandon(tnng_desk *desk, int worker)
+/* [any] lane->lock held. The request is over without a reply: its context forgets the way back when
+ * it is posted again. */
+static void leave(tnng_desk *desk, int worker, uint64_t *counter)
 {
     seat *seat = desk->taken[worker];
 
     if (seat != NULL) {
         desk->taken[worker] = NULL;
         desk->taken_count--;
-        desk->abandoned++;
+        (*counter)++;
         tnng_reader_answered(desk, seat);
         tnng_desk_put_idle(desk, seat);
     }
+}
+
+static void abandon(tnng_desk *desk, int worker) { leave(desk, worker, &desk->abandoned); }
+
+void tnng_desk_done(tnng_lane *lane, int worker)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    tnng_lock(&lane->lock);
+    leave(lane->desk, worker, &lane->desk->answered);
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
 }
 
 void tnng_desk_abandon(tnng_lane *lane, int worker)
@@ -99,7 +117,7 @@ static int next_request(
     if (tnng_desk_drained(desk)) {
         return TNNG_DRAINED;
     }
-    if (desk->posted == 0 && !desk->draining) {
+    if (desk->posted == 0 && !desk->draining && !desk->adopts) {
         return NNG_ENOMEM;
     }
     if (!tnng_owner_enter(lane->socket, port)) {
@@ -264,6 +282,13 @@ void tnng_desk_end(tnng_lane *lane)
 {
     tnng_desk *desk = lane->desk;
 
+    tnng_lock(&lane->lock);
+    tnng_lane *source = desk->source;
+    desk->source = NULL;
+    pthread_mutex_unlock(&lane->lock);
+    if (source != NULL) {
+        tnng_source_detach(source);
+    }
     tnng_lock(&lane->lock);
     tnng_readers_end(desk);
     for (int worker = 0; worker < desk->workers; worker++) {

@@ -1,4 +1,4 @@
-/* What desk.c, seat.c and unread.c share. */
+/* What desk.c, seat.c and unread.c share, and what they have to do with respond.c. */
 #ifndef TNNG_DESK_H
 #define TNNG_DESK_H
 
@@ -52,6 +52,8 @@ enum { READER_BUCKETS = 256, SLOW_REMEMBERED = TNNG_MAX_SLOW };
 struct tnng_desk {
     int workers, max_unread;
     bool draining;
+    bool adopts;       /* C3: requests come from the socket's source, with their contexts */
+    tnng_lane *source; /* a counted reference until the desk ends, or NULL */
     seat *all, *idle;
     seats ready;
     seat **taken;
@@ -80,6 +82,13 @@ bool tnng_desk_has_news(tnng_desk *);
 void tnng_desk_settle(tnng_lane *);
 /* With no lock held; its context has closed. */
 void tnng_seat_free(seat *);
+
+/* Between a desk of surveys and their source. respond.c: with no lock held; */
+int tnng_source_attach(tnng_lane *desk, tnng_lane **source);
+void tnng_source_detach(tnng_lane *source);
+/* seat.c, receive.c: with source->lock held. */
+bool tnng_desk_adopt(tnng_lane *desk, tnng_slot *);
+void tnng_lane_pop(tnng_lane *source);
 
 /* unread.c: all with lane->lock held */
 int tnng_readers_open(tnng_lane *);

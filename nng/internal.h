@@ -244,6 +244,7 @@ struct tnng_socket {
     bool contexts_gone;            /* under contexts_lock */
 
     tnng_lane *source; /* C3: a counted reference until the socket has closed */
+    tnng_lane *service; /* the desk that takes all surveys, or NULL; under source->lock */
 
     tnng_job close;
     pthread_mutex_t endpoint_lock; /* C6: one close of an endpoint or of the socket at a time */
@@ -360,6 +361,7 @@ void tnng_source_adopt(tnng_lane *home, tnng_slot *);
 int tnng_source_wanted(tnng_lane *source);
 void tnng_source_forget(tnng_lane *home);
 void tnng_source_give_back(tnng_lane *home, nng_msg *);
+void tnng_source_feed(tnng_lane *source);
 
 /* ready.c */
 void tnng_ready_tell(tnng_lane *);

@@ -7,7 +7,7 @@
  * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "desk.h"
 
 static void on_received(void *);
 
@@ -30,7 +30,7 @@ static tnng_slot *new_slot(tnng_lane *lane)
     return slot;
 }
 
-static void pop(tnng_lane *lane)
+void tnng_lane_pop(tnng_lane *lane)
 {
     tnng_slot *slot = lane->head;
     lane->head = slot->next;
@@ -91,7 +91,7 @@ int tnng_lane_post(tnng_lane *lane)
  * give. */
 bool tnng_lane_ready(tnng_lane *lane)
 {
-    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
+    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; tnng_lane_pop(lane)) {
         if (slot->superseded) {
             if (slot->msg != NULL) {
                 nng_msg_free(slot->msg);
@@ -118,7 +118,7 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
         lane->answerable = true;
         lane->asker = tnng_msg_pipe(*msg);
     }
-    pop(lane);
+    tnng_lane_pop(lane);
     return code;
 }
 
@@ -153,6 +153,9 @@ static void settle(tnng_lane *lane)
     nng_msg *msg = NULL;
     tnng_op *op;
 
+    if (lane->traits & SOURCE) {
+        tnng_source_feed(lane);
+    }
     while (tnng_lane_ready(lane) && (op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;

@@ -6,7 +6,7 @@
  * back. This may go when 1.10 is the oldest nng. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "desk.h"
 
 enum {
     STANDING_CONTEXTS = 64, /* surveys that may arrive between two callbacks */
@@ -224,6 +224,50 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
         pthread_mutex_unlock(&home->lock);
         tnng_lane_settle(source);
     }
+    pthread_mutex_unlock(&source->lock);
+    tnng_lane_release(source);
+}
+
+/* [any] source->lock held: what is ready goes to the service, if there is one. */
+void tnng_source_feed(tnng_lane *source)
+{
+    tnng_lane *desk = source->socket->service;
+
+    while (desk != NULL && tnng_lane_ready(source) && source->head->msg != NULL &&
+           tnng_desk_adopt(desk, source->head)) {
+        tnng_lane_pop(source);
+    }
+}
+
+/* [caller] A service takes all surveys from now on. It keeps the source, which a closed socket
+ * forgets, until it ends. */
+int tnng_source_attach(tnng_lane *desk, tnng_lane **out)
+{
+    tnng_lane *source = tnng_source_hold(desk->socket);
+
+    if (source == NULL) {
+        return NNG_ECLOSED;
+    }
+    tnng_lock(&source->lock);
+    bool taken = desk->socket->service != NULL;
+    if (!taken) {
+        desk->socket->service = desk;
+        tnng_lane_settle(source);
+    }
+    pthread_mutex_unlock(&source->lock);
+    if (taken) {
+        tnng_lane_release(source);
+        return NNG_EBUSY;
+    }
+    *out = source;
+    return 0;
+}
+
+/* [caller] The service ends: surveys are those of the socket's own calls again. */
+void tnng_source_detach(tnng_lane *source)
+{
+    tnng_lock(&source->lock);
+    source->socket->service = NULL;
     pthread_mutex_unlock(&source->lock);
     tnng_lane_release(source);
 }

@@ -3,6 +3,8 @@
 
 #include "desk.h"
 
+enum { MAX_SURVEYS = 128 }; /* that wait for a worker; beyond it the oldest is dropped */
+
 void tnng_seats_append(seats *list, seat *seat)
 {
     seat->next = NULL;
@@ -141,6 +143,21 @@ static seat *new_seat(tnng_lane *lane)
     return seat;
 }
 
+/* [any] A survey that no worker was free for in time. */
+static void drop_oldest(tnng_lane *lane)
+{
+    tnng_desk *desk = lane->desk;
+    seat *seat = tnng_seats_pop(&desk->ready);
+
+    desk->ready_count--;
+    desk->abandoned++;
+    atomic_fetch_add(&lane->socket->dropped, 1);
+    nng_msg_free(seat->msg);
+    seat->msg = NULL;
+    tnng_reader_answered(desk, seat);
+    tnng_desk_put_idle(desk, seat);
+}
+
 /* [any] */
 static bool post(tnng_lane *lane)
 {
@@ -160,6 +177,41 @@ static bool post(tnng_lane *lane)
     nng_ctx_recv(seat->context, seat->receive);
     tnng_wakes_go();
     return true;
+}
+
+/* [any] source->lock held, and the head of its ring is a survey: it comes here with its context,
+ * the way back, in exchange for an empty one. False when it is to stay where it is. */
+bool tnng_desk_adopt(tnng_lane *lane, tnng_slot *slot)
+{
+    tnng_desk *desk = lane->desk;
+    seat *seat = NULL;
+
+    tnng_lock(&lane->lock);
+    if (!lane->closed && !desk->draining) {
+        if ((seat = desk->idle) != NULL) {
+            desk->idle = seat->next;
+        } else {
+            seat = new_seat(lane);
+        }
+    }
+    if (seat != NULL) {
+        nng_ctx empty = seat->context;
+        nng_msg *msg = slot->msg;
+        seat->context = slot->context;
+        slot->context = empty;
+        slot->msg = NULL;
+        seat->pipe = tnng_msg_pipe(msg);
+        desk->received++;
+        if (!tnng_reader_parks(lane, seat, msg)) {
+            tnng_desk_put_ready(desk, seat, msg, slot->counted);
+        }
+        if (desk->ready_count > MAX_SURVEYS) {
+            drop_oldest(lane);
+        }
+        tnng_desk_settle(lane);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return seat != NULL;
 }
 
 bool tnng_desk_drained(tnng_desk *desk)
@@ -189,7 +241,7 @@ void tnng_desk_settle(tnng_lane *lane)
     while (desk->ready_count > 0 && (op = first_waiting(lane, true)) != NULL) {
         tnng_op_finish(op, 0, tnng_desk_take_ready(desk, op->wanted));
     }
-    int wanted = desk->workers - desk->taken_count - desk->ready_count;
+    int wanted = desk->adopts ? 0 : desk->workers - desk->taken_count - desk->ready_count;
     while (!lane->closed && !desk->draining && desk->posted < wanted && post(lane)) {
     }
     while (tnng_desk_drained(desk) && (op = first_waiting(lane, false)) != NULL) {

@@ -351,7 +351,9 @@ bool tnng_reader_parks(tnng_lane *lane, seat *seat, nng_msg *msg)
 /* [caller] The lane is shut. */
 void tnng_readers_end(tnng_desk *desk)
 {
-    nng_aio_cancel(desk->clock);
+    if (desk->clock != NULL) {
+        nng_aio_cancel(desk->clock);
+    }
     for (reader *each = desk->readers; each != NULL; each = each->next_reader) {
         give_up(desk, each);
     }

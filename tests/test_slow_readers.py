@@ -12,7 +12,7 @@ import pytest
 import trio
 import trio.lowlevel
 from _processes import PYTHON, other_process
-from _sp import REQ0, raw_peer
+from _sp import REQ0, SURVEYOR0, raw_peer
 from helpers import url_of
 
 import trionng
@@ -313,3 +313,127 @@ async def test_drain_does_not_wait_for_a_client_that_never_reads(
     counts = service.statistics()
     assert counts.received == counts.answered + counts.abandoned
     assert "not read" in caplog.text
+
+
+# -- surveys: the same through another protocol
+
+
+async def test_silent_surveyor_is_closed_and_the_others_do_not_notice(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A surveyor that reads no answers holds no worker; it is closed, and logged once."""
+    slowest = 0.0
+
+    with trio.fail_after(WITHIN), caplog.at_level(logging.WARNING, "trionng"):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_respondent(
+                nursery, handler, listen="tcp://127.0.0.1:0", workers=2
+            )
+            async with (
+                trionng.Surveyor0(dial=service.url) as surveyor,
+                raw_peer(service.url) as peer,
+            ):
+                await surveyor.wait_connected()
+                await peer.greet(SURVEYOR0)
+                sent = 0
+                while service.statistics().slow == 0:
+                    if sent < 400:
+                        await peer.send(struct.pack(">I", 0x80000001 + sent) + b"large")
+                        sent += 1
+                    began = trio.current_time()
+                    await surveyor.send(b"x")
+                    assert await surveyor.recv() == b"x"
+                    slowest = max(slowest, trio.current_time() - began)
+                await surveyor.send(b"x")
+                assert await surveyor.recv() == b"x"
+            await until(lambda: service.statistics().unread == 0)
+            counts = service.statistics()
+            nursery.cancel_scope.cancel()
+
+    assert slowest < 5
+    assert counts.received == counts.answered + counts.abandoned
+    warnings = [each.getMessage() for each in caplog.records if "slow" in each.getMessage()]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("serve_respondent")
+
+
+async def test_surveys_without_an_answer_count_as_answered_and_hold_nothing() -> None:
+    """A handler may return None; more surveys than workers are handled, the newest 128 at least."""
+    handled = trio.Event()
+    release = trio.Event()
+
+    async def silent(survey: bytes) -> None:
+        if survey == b"first":
+            handled.set()
+            await release.wait()
+
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_respondent(
+                nursery, silent, listen="tcp://127.0.0.1:0", workers=1
+            )
+            async with raw_peer(service.url) as peer:
+                await peer.greet(SURVEYOR0)
+                await peer.send(struct.pack(">I", 0x80000000) + b"first")
+                await handled.wait()
+                for i in range(200):
+                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"more")
+                await until(lambda: service.statistics().received == 201)
+                assert service.statistics().busy == 129
+                assert service.socket.statistics().dropped == 72
+                release.set()
+                await until(lambda: service.statistics().busy == 0)
+            await service.aclose()
+    counts = service.statistics()
+    assert (counts.answered, counts.abandoned) == (129, 72)
+
+
+async def test_socket_of_a_service_of_surveys_has_one_service_and_is_free_afterwards() -> None:
+    """A second service on it is refused; when the first has ended, the socket receives again."""
+    with trio.fail_after(WITHIN):
+        async with (
+            trionng.Respondent0(listen="tcp://127.0.0.1:0") as respondent,
+            trio.open_nursery() as nursery,
+        ):
+            service = await trionng.serve_respondent(nursery, handler, socket=respondent)
+            with pytest.raises(trionng.Busy):
+                await trionng.serve_respondent(nursery, handler, socket=respondent)
+            async with trionng.Surveyor0(dial=respondent.listeners[0].url) as surveyor:
+                await surveyor.wait_connected()
+                await surveyor.send(b"served")
+                assert await surveyor.recv() == b"served"
+                await service.aclose()
+                await surveyor.send(b"by hand")
+                assert await respondent.recv() == b"by hand"
+                await respondent.send(b"done")
+                assert await surveyor.recv() == b"done"
+                await trionng.serve_respondent(nursery, handler, socket=respondent)
+                await surveyor.send(b"served again")
+                assert await surveyor.recv() == b"served again"
+            nursery.cancel_scope.cancel()
+
+
+async def test_surveyors_that_reset_their_connections_disturb_no_service() -> None:
+    """C3: none of their surveys lies unread in nng, also when all workers are busy."""
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+
+            async def slow(survey: bytes) -> bytes:
+                await trio.sleep(0.002)
+                return survey
+
+            service = await trionng.serve_respondent(
+                nursery, slow, listen="tcp://127.0.0.1:0", workers=2
+            )
+            async with trionng.Surveyor0(dial=service.url) as surveyor:
+                await surveyor.wait_connected()
+                for i in range(50):
+                    async with raw_peer(service.url) as peer:
+                        await peer.greet(SURVEYOR0)
+                        for number in range(4):
+                            await peer.send(struct.pack(">I", 0x80000001 + number) + b"bye")
+                        await peer.close(reset=i % 2 == 0)
+                    await surveyor.send(b"x")
+                    assert await surveyor.recv() == b"x"
+            await until(lambda: service.statistics().busy == 0)
+            nursery.cancel_scope.cancel()

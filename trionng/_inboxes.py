@@ -54,14 +54,15 @@ class Inbox(Protocol):
         """Count."""
 
 
-class RepInbox:
-    """The requests of a Rep0 socket, through a desk of the shim."""
+class DeskInbox:
+    """The requests of a Rep0 socket, or surveys of a Respondent0, through a desk of the shim."""
 
-    def __init__(self, socket: Socket, workers: int, max_unread: int) -> None:
+    def __init__(self, socket: Socket, workers: int, max_unread: int, operation: str) -> None:
         code, desk = socket._native.open_desk(workers, max_unread)
         if desk is None:
-            raise error_for(code, "serve_rep", socket._where())
+            raise error_for(code, operation, socket._where())
         self._socket = socket
+        self._operation = operation
         self._desk = desk
         self._max_unread = max_unread
         self._give_backs = [partial(desk.give_back, worker) for worker in range(workers)]
@@ -86,13 +87,13 @@ class RepInbox:
         """Do what the desk says first, then wait on; None when the service is drained."""
         msg = None
         while code == _ffi.SLOW:
-            warn_of_slow(self._socket, "serve_rep", self._desk.take_slow(), self._max_unread)
+            warn_of_slow(self._socket, self._operation, self._desk.take_slow(), self._max_unread)
             submit = partial(self._desk.next, worker)
             code, msg = await wait_for(submit, self._give_backs[worker])
         if code == _ffi.DRAINED:
             return None
         if code != 0:
-            raise error_for(code, "serve_rep", self._socket._where())
+            raise error_for(code, self._operation, self._socket._where())
         return msg
 
     async def reply_only(self, worker: int, data: Buffer | Message) -> None:
@@ -101,14 +102,14 @@ class RepInbox:
         else:
             code = self._desk.reply_only(worker, data)
         if code != 0:
-            raise error_for(code, "serve_rep", self._socket._where())
+            raise error_for(code, self._operation, self._socket._where())
         await checkpoint()
 
     def give_back(self, worker: int, msg: _ffi.Msg) -> None:
         self._desk.give_back(worker, msg)
 
     def done(self, worker: int) -> None:
-        self._desk.abandon(worker)
+        self._desk.done(worker)
 
     def abandon(self, worker: int) -> None:
         self._desk.abandon(worker)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, overload
 
 import trio
 
-from trionng._inboxes import LaneInbox, RepInbox
+from trionng._inboxes import DeskInbox, LaneInbox
 from trionng._service_spec import MAX_UNREAD, Endpoints, How, ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._surveys import Respondent0
@@ -55,19 +55,15 @@ def reply_error(exc: Exception, request: bytes | Message) -> bytes:
     return f"{type(exc).__name__}: {exc}".encode()
 
 
-def _respondent_inbox(socket: Socket, how: How) -> Inbox:
-    lanes = [socket._open_context() for _ in range(how.workers)]
-    return LaneInbox(socket, lanes, "serve_respondent")
+def _desk_spec(name: str, kind: type[Socket], *, must_reply: bool) -> ServiceSpec:
+    def make_inbox(socket: Socket, how: How) -> Inbox:
+        return DeskInbox(socket, how.workers, how.max_unread, name)
+
+    return ServiceSpec(name, kind, make_inbox, must_reply=must_reply, may_reply=True)
 
 
-_REP = ServiceSpec(
-    "serve_rep",
-    Rep0,
-    lambda s, how: RepInbox(s, how.workers, how.max_unread),
-    must_reply=True,
-    may_reply=True,
-)
-_RESPONDENT = ServiceSpec("serve_respondent", Respondent0, _respondent_inbox, may_reply=True)
+_REP = _desk_spec("serve_rep", Rep0, must_reply=True)
+_RESPONDENT = _desk_spec("serve_respondent", Respondent0, must_reply=False)
 _PULL = ServiceSpec("serve_pull", Pull0, lambda s, _: LaneInbox(s, [s._lane], "serve_pull"))
 _SUB = ServiceSpec("serve_sub", Sub0, lambda s, _: LaneInbox(s, [s._lane], "serve_sub"))
 

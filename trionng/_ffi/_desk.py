@@ -78,6 +78,10 @@ class Desk(Owned):
         """Give up the request the worker has, if it has one."""
         lib.tnng_desk_abandon(self._native, worker)
 
+    def done(self, worker: int) -> None:
+        """Say that the request the worker has needs no reply."""
+        lib.tnng_desk_done(self._native, worker)
+
     def give_back(self, worker: int, msg: Msg) -> None:
         """Make the request the worker was handed the next one again."""
         lib.tnng_desk_give_back(self._native, worker, msg)
