@@ -345,16 +345,9 @@ def test_message_announced_with_an_absurd_length_drops_its_peer_only():
     safe = apart(peer_that_announces_too_much)
     assert (safe.clean, safe.output) == (True, "honest\n"), str(safe)
 
-<<<<<<< HEAD
     if tuple(map(int, trionng.nng_version.split(".")[:3])) < (1, 12, 1):  # mended there
         broken = apart(peer_that_announces_too_much, without="S1")
         assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
-=======
-    broken = apart(peer_that_announces_too_much, without="S1")
-    if _ffi.nng_is(10) and broken.clean:
-        return  # mended in the later of 1.12.x; the limit has other uses and stays
-    assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
->>>>>>> 80a124f (Test: the later libnng 1.12 survive a huge length)
 
 
 # S2
