@@ -148,6 +148,10 @@ class Subscriber(Calls):
     def subscribe(self, topic: str | bytes) -> None:
         """Receive messages that start with `topic` (`NNG_OPT_SUB_SUBSCRIBE`).
 
+        nng keeps topics in a list, and compares each new topic, and each message that arrives, with
+        all of them: with 20 000 topics that takes about 0.1 ms. Topics by the ten thousand are
+        better served by few prefixes that the program tells apart itself.
+
         Args:
             topic: a str is encoded as UTF-8; empty matches every message.
         """
