@@ -44,7 +44,7 @@ NATIVE_TESTING = "trionng._ffi._native_testing"
 FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror=implicit-function-declaration"]
 FLAGS += ["-pthread", "-fvisibility=hidden"]
 # A libnng whose threads run is never unloaded, and no symbol of it is looked up later.
-# No relaxation: binutils 2.40 takes the `push foo@GOTPCREL(%rip)` of an archive made by gcc 16 for a
+# No relaxation: binutils 2.40 takes `push foo@GOTPCREL(%rip)` of an archive made by gcc 16 for a
 # call, and signing with an elliptic curve key crashes.
 LINK_FLAGS = ["-pthread", "-Wl,--no-relax", "-Wl,-z,now", "-Wl,-z,nodelete"]
 # Functions of nng that the shim uses only where they exist; nng/fixes/compat.h says how.
