@@ -39,6 +39,8 @@ def main(arguments: list[str]) -> None:
     environment = {**os.environ, "TRIONNG_LINK": "static"}
     if suite != "host":
         environment["NNG_PREFIX"] = str(fetch_nng(suite))
+        # What build_info() says: where the archive lay is nothing to other machines.
+        environment["TRIONNG_NNG_ORIGIN"] = f"libnng.a of Debian {suite}"
     dist = ROOT / "dist"
     dist.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:

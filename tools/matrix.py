@@ -39,7 +39,7 @@ import importlib.metadata as m, platform, sys, sysconfig, trionng
 free = "t" if sysconfig.get_config_var("Py_GIL_DISABLED") else ""
 info = trionng.build_info()
 print(platform.python_version() + free, "|", ", ".join(map(m.version, ("trio", "cffi", "attrs"))),
-      "|", info.nng_version + ",", info.linked)
+      "|", info.nng_version + ",", info.link)
 """
 
 
