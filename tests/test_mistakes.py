@@ -196,3 +196,28 @@ def test_address_in_use_says_by_what(transport, tmp_path):
         url = one.listen(url_of(transport, tmp_path)).url
         with pytest.raises(trionng.AddressInUse, match=f"^listen {url}: "):
             other.listen(url)
+
+
+@pytest.mark.parametrize("serve", ["serve_rep", "serve_pull", "serve_sub", "serve_respondent"])
+async def test_service_without_a_nursery_says_what_comes_first(serve):
+    """A URL or a handler in the nursery's place is answered with what belongs there."""
+    for wrong in ("tcp://127.0.0.1:0", echo):
+        with pytest.raises(TypeError, match=f"{serve}: the first argument is the nursery"):
+            await getattr(trionng, serve)(wrong, echo, listen="inproc://x")
+    with pytest.raises(TypeError, match="serve_pipes: the first argument is the nursery"):
+        await trionng.serve_pipes("x", None, echo)
+
+
+async def test_peer_of_another_protocol_is_named_with_the_one_that_is_needed():
+    """A pair that dials a rep reads which protocol it talks to."""
+    with trio.fail_after(SECONDS):
+        async with trionng.Rep0(listen="tcp://127.0.0.1:0") as rep, trionng.Push0() as push:
+            with pytest.raises(trionng.ProtocolError, match="no pull: a push talks to no other"):
+                await push.dial(rep.listeners[0].url, block=True)
+
+
+async def test_raw_socket_says_that_it_has_no_contexts():
+    """A protocol that has contexts has none when it is raw."""
+    async with trionng.Req0(raw=True) as req:
+        with pytest.raises(trionng.NotSupported, match="a raw socket has no contexts"):
+            req.new_context()

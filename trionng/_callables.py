@@ -119,3 +119,12 @@ def check_result_is_sync(where: str, function: object, result: object, twin: str
             f"{where}: the handler {name_of(function)} is async: it returned "
             f"{type(result).__name__}; make it a plain function, or serve with {twin}"
         )
+
+
+def check_nursery(service: str, nursery: object) -> None:
+    """Refuse anything but a nursery where one is needed: what a service is given first."""
+    if not hasattr(nursery, "start") or not hasattr(nursery, "start_soon"):
+        raise TypeError(
+            f"{service}: the first argument is the nursery whose tasks serve, not "
+            f"{type(nursery).__name__}"
+        )

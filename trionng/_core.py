@@ -244,6 +244,8 @@ class Core(Calls, TakesNames, Generic[D, L]):
         code, lane = self._native.open_lane(context=True)
         if lane is None:
             why = "this protocol has no contexts; Req0, Rep0, Surveyor0, Respondent0 and Sub0 have"
+            if self._is_raw:
+                why = "a raw socket has no contexts, and no conversation"
             raise self._failed(code, "new_context", why if code == _ENOTSUP else None)
         return lane
 

@@ -150,7 +150,15 @@ class Endpoint(Sealed):
         return bool(self._tls) and all(each.recipe.auth_mode != NO_AUTH for each in self._tls)
 
     def _start_error(self, code: int, operation: str) -> Exception:
-        return endpoint_error(code, operation, self._where, self._tls[-1] if self._tls else None)
+        tls = self._tls[-1] if self._tls else None
+        socket = self._socket()
+        if code == _EPROTO and tls is None and socket is not None:
+            _, ours, _, theirs = socket._speaks
+            reason = (
+                f"the peer refused the connection, or is no {theirs}: a {ours} talks to no other"
+            )
+            return error_for(code, operation, self._url, reason)
+        return endpoint_error(code, operation, self._where, tls)
 
     @property
     def local_address(self) -> SockAddr:
@@ -312,7 +320,7 @@ def endpoint_error(code: int, operation: str, where: Url, tls: Applied | None = 
     return error_for(code, operation, where.text, reasons.get(code))
 
 
-_EAGAIN, _EADDRINVAL = 8, 15
+_EAGAIN, _EPROTO, _EADDRINVAL = 8, 13, 15
 
 
 def _words(operation: str, where: Url) -> dict[int, str]:

@@ -56,7 +56,8 @@ class Message(Uncopied, Generic[P]):
         if code == _ENOMEM:
             raise error_for(code, "make a Message")
         if code != 0:
-            raise error_for(code, f"a message header of {len(header)} bytes")
+            reason = "it may have 64" if len(header) > 64 else None
+            raise error_for(code, f"a message header of {len(header)} bytes", None, reason)
         self._handle = handle
         self._pipe = pipe
 

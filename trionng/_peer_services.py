@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 from trio.abc import Channel
 
-from trionng._callables import check_async, not_awaitable
+from trionng._callables import check_async, check_nursery, not_awaitable
 from trionng._errors import Closed, ConnectionReset, InvalidOperation
 from trionng._sealed import Sealed
 from trionng._services import add_note
@@ -200,6 +200,7 @@ async def serve_pipes(
 
         await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
     """
+    check_nursery("serve_pipes", nursery)
     check_async("serve_pipes", handler)
     if not getattr(socket, "polyamorous", False):
         raise InvalidOperation("serve_pipes: the socket is not Pair1(polyamorous=True)")

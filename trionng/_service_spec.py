@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from trionng import _ffi
-from trionng._callables import check_async, check_on_error
+from trionng._callables import check_async, check_nursery, check_on_error
 from trionng._errors import Closed, InvalidOperation
 from trionng._handlers import Work
 from trionng._message import Message
@@ -174,6 +174,7 @@ class ServiceSpec:
         how: How,
     ) -> Service:
         """Start the service in the nursery; return when it listens."""
+        check_nursery(self.name, nursery)
         await checkpoint()
         start = partial(self._own, nursery, handler, on_error, endpoints, how)
         service: Service = await nursery.start(start, name=self.name)
