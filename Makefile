@@ -5,6 +5,7 @@
 #   make test-shared   the contract suite, and what fixes promise, with libnng.so as it is
 #   make test-hazards  what libnng does with our workarounds left out, where it takes luck to see it
 #   make check         format, lint, types, warnings of the C compiler
+#   make cross         the C files with the compilers of CROSS (musl, aarch64), which must be there
 #   make sdist         the source distribution, checked; make wheel: a wheel for this machine's glibc
 #   make wheel-test    the wheel on a Debian without compiler and libnng (a chroot; needs root)
 #   make matrix        the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
@@ -28,7 +29,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-slow test-shared test-hazards check sdist wheel wheel-test matrix docs sanitize bench \
+.PHONY: demo test test-slow test-shared test-hazards check cross sdist wheel wheel-test matrix docs sanitize bench \
 	bench-quick clean machine runtime tools packaging peers
 
 demo: runtime
@@ -63,6 +64,17 @@ check: tools
 	$(BIN)/python tests/typing/run.py
 	PATH="$(abspath $(BIN)):$$PATH" pyright --ignoreexternal --verifytypes trionng
 	$(BIN)/python build_ffi.py --werror
+
+# Compiles only: nothing of it is linked or run. nng's headers are the same on every processor.
+CROSS ?= musl-gcc aarch64-linux-gnu-gcc
+cross: tools
+	rm -rf build/cross && mkdir -p build/cross/include build/cross/lib
+	cp -r "$$($(BIN)/python -c 'from build_libnng import find_nng; print(find_nng().header.parent)')" \
+		build/cross/include/nng
+	cp "$$($(BIN)/python -c 'from build_libnng import find_nng; nng = find_nng(); \
+		print(nng.archive or nng.shared)')" build/cross/lib/
+	for compiler in $(CROSS); do \
+		CC=$$compiler NNG_PREFIX=build/cross $(BIN)/python build_ffi.py --werror || exit 1; done
 
 # What a release consists of. Chroots and packages of other Debian suites go to build/.
 sdist: packaging

@@ -384,3 +384,14 @@ def test_libnng_that_changed_makes_the_build_stale():
     lines = done.stdout.splitlines()
     assert set(lines[0].split()) == {"True"}, done
     assert lines[1] == "True"
+
+
+@pytest.mark.parametrize(("disabled", "limited"), [("0", "True"), ("1", "False")])
+def test_module_of_a_free_threaded_python_uses_the_full_api(disabled, limited):
+    """Free-threaded builds of Python have no limited API: neither the module nor the wheel asks."""
+    done = builder(
+        f"sysconfig.get_config_vars()['Py_GIL_DISABLED'] = {disabled}\n"
+        "print(limited_api(), extension(NATIVE).py_limited_api)"
+    )
+
+    assert done.stdout.split() == [limited, limited], done
