@@ -75,7 +75,7 @@ static int run_dial(tnng_job *job)
     closed |= dialer->dial_cancelled;
     pthread_mutex_unlock(&socket->pipes_lock);
     pthread_mutex_unlock(&socket->endpoint_lock);
-    int code = closed ? NNG_ECLOSED : nng_dialer_start((nng_dialer){dialer->id}, 0);
+    int code = closed ? NNG_ECLOSED : tnng_attempts(dialer);
     code = tnng_endpoint_code(code);
     int64_t until = tnng_now() + USABLE_WITHIN;
 

@@ -484,6 +484,14 @@ void tnng_names_starting(const tnng_socket *, uint32_t listener);
 int tnng_names_close(int fd);
 void tnng_names_wait(const tnng_socket *, uint32_t listener);
 
+/* attempts.c */
+int tnng_attempts(tnng_endpoint *dialer);
+
+/* fixes/addresses.c: M7 */
+void tnng_addresses_new(const nng_aio *);
+void tnng_addresses_want(int which);
+int tnng_addresses_count(uint32_t dialer);
+
 /* fixes/strangers.c: S4 */
 void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote);
 

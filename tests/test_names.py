@@ -1,7 +1,8 @@
 """Names of ipc and abstract listeners are free when a close has returned, and others' are safe.
 
 L4: nng deletes whatever is at the path of an ipc listener, and frees an abstract name later. M6: it
-lets 128 clients wait, and a unix socket refuses the next ones.
+lets 128 clients wait, and a unix socket refuses the next ones. M7: it dials only the first address
+of a name.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
-from helpers import has_error, needs_fix, run_apart, url_of
+from _certificates import client, server
+from helpers import Finished, has_error, needs_fix, run_apart, url_of
 
 import trionng
 from trionng import blocking
@@ -175,3 +177,75 @@ async def test_dial_of_hundreds_at_once_succeeds(transport: str, folder: str) ->
         await rep.wait_connected(dialing)
         for each in requests:
             await each.aclose()
+
+
+# Names with several addresses
+
+
+async def dial_by_name(transport: str, block: str) -> None:
+    """Dial a name whose first address refuses; say whether it was reached, and again later."""
+    with_tls, trusting = None, None
+    if transport in ("tls+tcp", "wss"):
+        with_tls, trusting = server(), client()
+    path = "/path" if transport.startswith("ws") else ""
+    async with trionng.Rep0() as rep, trionng.Req0(reconnect_time_min=10) as req:
+        url = rep.listen(f"{transport}://localhost:0{path}", tls_config=with_tls).url
+        how = {"yes": True, "no": False, "first": None}[block]
+        try:
+            await req.dial(url, block=how, tls_config=trusting)
+        except trionng.ConnectionRefused:
+            print("refused")
+            return
+        with trio.fail_after(10):
+            await req.wait_connected()
+            await rep.listeners[0].aclose()
+            rep.listen(url, tls_config=with_tls)
+            await req.send(b"again")
+            print((await rep.recv()).decode())
+
+
+def by_name(transport: str, block: str, without: str = "") -> Finished:
+    return run_apart(
+        dial_by_name,
+        transport,
+        block,
+        TRIONNG_NATIVE="testing",
+        TNNG_SIMULATE="TWO_ADDRESSES",
+        TNNG_WITHOUT=without,
+    )
+
+
+@needs_fix("M7")
+@pytest.mark.parametrize(
+    ("transport", "block"),
+    [
+        ("tcp", "yes"),
+        ("tcp", "first"),
+        ("tcp", "no"),
+        ("tls+tcp", "yes"),
+        ("ws", "yes"),
+        ("ws", "no"),
+        ("wss", "yes"),
+    ],
+)
+def test_every_address_of_a_name_is_dialled(transport: str, block: str) -> None:
+    """A listener is reached that is not at the first address, at once and after an outage."""
+    finished = by_name(transport, block)
+
+    assert (finished.clean, finished.output) == (True, "again\n"), finished
+
+
+@has_error("M7")
+def test_only_the_first_address_is_dialled_without_the_fix() -> None:
+    """M7: a listener at another address is never reached."""
+    finished = by_name("tcp", "yes", without="M7")
+
+    assert (finished.clean, finished.output) == (True, "refused\n"), finished
+
+
+def test_dial_of_a_name_that_nobody_listens_on_fails() -> None:
+    """When no address answers, the dial that is waited for says so."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with blocking.Req0() as req, pytest.raises(trionng.ConnectionRefused):
+        req.dial(f"tcp://localhost:{port}", block=True)

@@ -80,6 +80,7 @@ int __wrap_nni_aio_alloc(nng_aio **aio, nni_cb callback, void *arg)
 {
     int code = nni_aio_alloc(aio, callback, arg);
     if (code == 0) {
+        tnng_addresses_new(*aio);
         note_made(*aio, callback, arg);
     }
     return code;

@@ -44,6 +44,7 @@
         "ws connections stay when their peer has gone while a message was unread")                 \
     TNNG_FIX(M1, "", 0, 0, "statistics of a socket are those of another one")                      \
     TNNG_FIX(M6, "listen", 0, 0, "a listener has room for 128 connections not yet accepted")       \
+    TNNG_FIX(M7, "nni_resolv_ip getaddrinfo", 0, 0, "only the first address of a name is tried")   \
     TNNG_FIX(N1, "", 0, 0, "waiting for an aio ends before its callback has run")                  \
     TNNG_FIX(N2, "", 0, 0, "a late cancel rewrites the result of a finished operation")            \
     TNNG_FIX(N3, "", 0, 0, "a receive of Surveyor0 that must not wait blocks")                     \
