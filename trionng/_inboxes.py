@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from trionng import _ffi
-from trionng._calls import SendMessage
 from trionng._errors import error_for
 from trionng._message import Message
 from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
@@ -125,22 +124,18 @@ class DeskInbox:
 
 
 class LaneInbox:
-    """Messages of lanes: one for all workers, or, where they answer, one each."""
+    """The messages of a socket whose protocol knows no replies."""
 
-    def __init__(self, socket: Socket, lanes: list[_ffi.Lane], operation: str) -> None:
+    def __init__(self, socket: Socket, operation: str) -> None:
         self._socket = socket
-        self._lanes = lanes
         self._operation = operation
         self._receiving: trio.CancelScope | None = None
         self._draining = False
         self._has_message: set[int] = set()
         self._received = self._answered = self._abandoned = 0
 
-    def _lane(self, worker: int) -> _ffi.Lane:
-        return self._lanes[worker % len(self._lanes)]
-
     async def next(self, worker: int) -> _ffi.Msg | None:
-        lane = self._lane(worker)
+        lane = self._socket._lane
         topics = self._socket._topics
         while not self._draining:
             code, msg = lane.receive(None, 0)
@@ -173,28 +168,15 @@ class LaneInbox:
             raise
 
     async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
-        await self.reply_only(worker, data)
-        return await self.next(worker)
+        raise AssertionError("there are no replies")
 
     async def reply_only(self, worker: int, data: Buffer | Message) -> None:
-        lane = self._lane(worker)
-        if isinstance(data, Message):
-            submit = SendMessage(self._socket, lane, data)
-            put_back: _ffi.PutBack = submit.put_back
-            code, msg = await wait_for(submit, put_back)
-        else:
-            put_back = _ffi.drop
-            code, msg = await wait_for(partial(lane.send, data), put_back)
-        if code != 0:
-            if msg:
-                put_back(msg)
-            raise error_for(code, self._operation, self._socket._where())
-        self.done(worker)
+        raise AssertionError("there are no replies")
 
     def give_back(self, worker: int, msg: _ffi.Msg) -> None:
         self._has_message.discard(worker)
         self._received -= 1
-        self._lane(worker).give_back(msg)
+        self._socket._lane.give_back(msg)
 
     def done(self, worker: int) -> None:
         self._has_message.discard(worker)
@@ -212,9 +194,6 @@ class LaneInbox:
 
     def close(self) -> None:
         self._draining = True
-        for lane in self._lanes:
-            if lane is not self._socket._lane:
-                lane.close()
 
     def statistics(self) -> ServiceStatistics:
         return ServiceStatistics(

@@ -64,8 +64,8 @@ def _desk_spec(name: str, kind: type[Socket], *, must_reply: bool) -> ServiceSpe
 
 _REP = _desk_spec("serve_rep", Rep0, must_reply=True)
 _RESPONDENT = _desk_spec("serve_respondent", Respondent0, must_reply=False)
-_PULL = ServiceSpec("serve_pull", Pull0, lambda s, _: LaneInbox(s, [s._lane], "serve_pull"))
-_SUB = ServiceSpec("serve_sub", Sub0, lambda s, _: LaneInbox(s, [s._lane], "serve_sub"))
+_PULL = ServiceSpec("serve_pull", Pull0, lambda s, _: LaneInbox(s, "serve_pull"))
+_SUB = ServiceSpec("serve_sub", Sub0, lambda s, _: LaneInbox(s, "serve_sub"))
 
 
 @overload
