@@ -149,9 +149,7 @@ def fill_in(ext: Extension, nng: Nng, scratch: Path) -> None:
         script = scratch / "exports"
         script.write_text("{ global: PyInit_*; local: *; };\n", encoding="utf-8")
         ext.extra_objects = linked.objects
-        # Newer assemblers mark a `push` of an address as relaxable, and older linkers then make a
-        # call of it: mbedtls of a later Debian, linked here, crashed in each handshake.
-        ext.extra_link_args = [*LINK_FLAGS, "-Wl,--no-relax", f"-Wl,--version-script={script}"]
+        ext.extra_link_args = [*LINK_FLAGS, f"-Wl,--version-script={script}"]
     else:
         ext.libraries = ["nng"]
         ext.library_dirs = nng.library_dirs
