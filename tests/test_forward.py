@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import sys
 import uuid
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.lowlevel
 import trio.testing
-from helpers import connected
+from helpers import connected, url_of
 
 import trionng
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -255,3 +259,59 @@ async def test_forward_socket_closed_raises_closed() -> None:
 async def _close_soon(socket: trionng.Socket) -> None:
     await trio.testing.wait_all_tasks_blocked()
     await socket.aclose()
+
+
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+@pytest.mark.parametrize(
+    ("front", "back"),
+    [(trionng.Bus0, trionng.Bus0), (trionng.Sub0, trionng.Pub0), (trionng.Pull0, trionng.Push0)],
+)
+async def test_forward_ring_of_a_protocol_without_hop_count_is_refused(
+    front: type[trionng.Socket], back: type[trionng.Socket], transport: str, tmp_path: Path
+) -> None:
+    """A ring in one process, in which a message would run for ever, ends with the reason."""
+    with trio.fail_after(WITHIN):
+        async with contextlib.AsyncExitStack() as stack:
+            fronts = [
+                await stack.enter_async_context(front(raw=True, listen=url_of(transport, tmp_path)))
+                for _ in range(3)
+            ]
+            backs = [await stack.enter_async_context(back(raw=True)) for _ in range(3)]
+            for each, onward in zip(backs, (*fronts[1:], fronts[0]), strict=True):
+                await each.dial(onward.listeners[0].url, block=True)
+            client_type = {trionng.Sub0: trionng.Pub0, trionng.Pull0: trionng.Push0}.get(
+                front, front
+            )
+            client = await stack.enter_async_context(client_type())
+            await client.dial(fronts[0].listeners[0].url, block=True)
+            await fronts[0].wait_connected(2)
+
+            async def run() -> None:
+                async with trio.open_nursery() as nursery:
+                    for pair in zip(fronts, backs, strict=True):
+                        await nursery.start(trionng.forward, *pair)
+                    await client.send(b"round")
+
+            with pytest.raises(ExceptionGroup) as caught:
+                await run()
+            assert caught.group_contains(trionng.InvalidOperation, match="ring")
+
+
+async def test_forward_line_without_hop_count_passes_any_number_of_messages() -> None:
+    """A line of Bus0 forwarders is no ring: it passes on more messages than are looked at."""
+    with trio.fail_after(WITHIN):
+        async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
+            last = await stack.enter_async_context(trionng.Bus0(listen=inproc()))
+            url = last.listeners[0].url
+            for _ in range(3):
+                front = await stack.enter_async_context(trionng.Bus0(raw=True, listen=inproc()))
+                back = await stack.enter_async_context(trionng.Bus0(raw=True))
+                await back.dial(url, block=True)
+                await nursery.start(trionng.forward, front, back)
+                url = front.listeners[0].url
+            first = await stack.enter_async_context(trionng.Bus0())
+            await first.dial(url, block=True)
+            for number in range(200):
+                await first.send(b"%d" % number)
+                assert await last.recv() == b"%d" % number
+            nursery.cancel_scope.cancel()

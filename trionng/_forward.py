@@ -8,6 +8,7 @@ come too far.
 
 from __future__ import annotations
 
+import itertools
 from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Final, NoReturn, Protocol
@@ -16,9 +17,10 @@ import attrs
 import trio
 
 from trionng import _ffi
+from trionng._addresses import In6Addr, InAddr
 from trionng._errors import InvalidOperation, TryAgain, error_for
 from trionng._sealed import Sealed
-from trionng._sockets import Pub0, Pull0, Push0, Sub0
+from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
 from trionng._wait_trio import checkpoint, wait_for
 
 if TYPE_CHECKING:
@@ -29,6 +31,54 @@ if TYPE_CHECKING:
 _EPROTO: Final = 13
 # What a message says of connections stays.
 _AS_IT_IS: Final = -1
+
+# Of the protocols without a hop count: from where to where messages are passed on in this process.
+_Path = tuple["Socket", "Socket"]
+_paths_without_limit: set[_Path] = set()
+_NO_LIMIT: Final = (Bus0, Pub0, Sub0, Push0, Pull0)
+# After so many messages the way is looked at, and after twice as many: a ring soon has many. To
+# look at more connections would take too long.
+_LOOK_AFTER: Final = 64
+_CONNECTIONS: Final = 256
+
+
+def _ends(socket: Socket) -> tuple[set[object], set[object]]:
+    """Return the connections of a socket that it dialled, and those it accepted.
+
+    An address of tcp is one of a connection; elsewhere the listener's alone says which it is.
+    """
+    dialled: set[object] = set()
+    accepted: set[object] = set()
+    for pipe in socket.pipes:
+        ours, theirs = pipe.local_address, pipe.remote_address
+        is_tcp = isinstance(ours, (InAddr, In6Addr))
+        if pipe.dialer is not None:
+            dialled.add((theirs, ours if is_tcp else None))
+        else:
+            accepted.add((ours, theirs if is_tcp else None))
+    return dialled, accepted
+
+
+def _is_ring(path: _Path) -> bool:
+    """Say whether what is passed on here comes back here, as far as this process can see."""
+    # A copy: other threads may run other forwarders.
+    paths = [each for each in tuple(_paths_without_limit) if each[0] is not each[1]]
+    if sum(each._native.pipe_count() for each in {*itertools.chain(*paths)}) > _CONNECTIONS:
+        return False
+    ends = {socket: _ends(socket) for each in paths for socket in each}
+    seen: set[_Path] = set()
+    ahead = [path]
+    while ahead:
+        dialled, accepted = ends[ahead.pop()[1]]
+        for each in paths:
+            their_dialled, their_accepted = ends[each[0]]
+            if dialled & their_accepted or accepted & their_dialled:
+                if each == path:
+                    return True
+                if each not in seen:
+                    seen.add(each)
+                    ahead.append(each)
+    return False
 
 
 class Capture(Protocol):
@@ -95,6 +145,13 @@ class Forwarding(Sealed):
                 raise error_for(code, "forward: send", target._where())
             self._messages[direction] += 1
             self._bytes[direction] += size
+            path, count = (source, target), self._messages[direction]
+            if count >= _LOOK_AFTER and not count & (count - 1) and path in _paths_without_limit:
+                if source is not target and _is_ring(path):
+                    raise InvalidOperation(
+                        f"forward: {source!r} and {target!r} are part of a ring, in which messages "
+                        f"run for ever: {source.protocol_name} has no hop count; connect a tree"
+                    )
             if self._capture is not None:
                 try:
                     copy_context().run(self._capture.send_nowait, content)
@@ -166,8 +223,8 @@ async def forward(
     Rep0 and Req0, Respondent0 and Surveyor0, and Pair1 count the hops of a message: one that has
     passed more than `ttl_max` of these is dropped. The others carry no count on the wire: in a ring
     of forwarders of Bus0, Sub0 and Pub0, or Pull0 and Push0, a message runs for ever, as with
-    `nng_device`. Connect these as a tree. `statistics()` shows a ring: messages are passed on while
-    nothing is sent.
+    `nng_device`. Connect these as a tree. A ring within one process is noticed and refused; of one
+    that leads through others, `statistics()` shows messages passed on while nothing is sent.
 
     Both sockets stay yours: close them yourself.
 
@@ -186,7 +243,8 @@ async def forward(
 
     Raises:
         InvalidOperation: a socket is not raw, or the two do not talk to each other.
-        ExceptionGroup: with Closed in it, when one of the sockets was closed.
+        ExceptionGroup: with Closed in it, when one of the sockets was closed; with InvalidOperation
+            in it, when messages run in a ring.
 
     Example:
         async with Rep0(raw=True, listen=front) as a, Req0(raw=True, listen=back) as b:
@@ -195,10 +253,16 @@ async def forward(
     paths = _paths(a, a if b is None else b)
     await checkpoint()
     forwarding = Forwarding(capture)
-    async with trio.open_nursery() as nursery:
-        for source, target in paths:
-            direction = 0 if source is a else 1
-            nursery.start_soon(partial(forwarding._run, direction, source, target), name="forward")
-        task_status.started(forwarding)
-        await trio.sleep_forever()
+    without_limit = set(paths) if isinstance(a, _NO_LIMIT) else set()
+    _paths_without_limit.update(without_limit)
+    try:
+        async with trio.open_nursery() as nursery:
+            for source, target in paths:
+                direction = 0 if source is a else 1
+                run = partial(forwarding._run, direction, source, target)
+                nursery.start_soon(run, name="forward")
+            task_status.started(forwarding)
+            await trio.sleep_forever()
+    finally:
+        _paths_without_limit.difference_update(without_limit)
     raise AssertionError("forwarding never ends by itself")
