@@ -68,6 +68,8 @@ int tnng_get_max_message(int on, uint32_t id, size_t *bytes, size_t room);
 int tnng_push_kept(void);
 /* L2: how many messages were given to connections that had been stopped. */
 uint64_t tnng_sends_refused(void);
+/* L6: how many messages ws connections had when a send failed. */
+uint64_t tnng_ws_unsent(void);
 
 /* How many threads nng makes when it is first used. */
 int tnng_threads_needed(void);

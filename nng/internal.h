@@ -454,6 +454,10 @@ void tnng_refuse_dial(tnng_socket *, uint32_t dialer, int code);
 /* fixes/send_refused.c: L2; nothing where libnng is a library of its own */
 void tnng_gives(nng_aio *);
 
+/* fixes/ws_unsent.c: L6 */
+void tnng_ws_marks(nng_aio *);
+void tnng_ws_gives_up(nng_aio *);
+
 /* close.c */
 int tnng_run_socket_close(tnng_job *);
 

@@ -1,6 +1,7 @@
-"""L2: messages that nng gives to a connection which is closing are freed.
+"""L2, L6: messages that connections cannot send are freed.
 
-Before nng 1.6 such a message is never freed. The scenario runs in a process of its own on the test
+Before nng 1.6 a message that is given to a connection which closes is never freed, and in no nng is
+one that a ws connection could not write. The scenarios run in processes of their own on the test
 build; with the fix switched off the memory stays taken.
 """
 
@@ -18,7 +19,6 @@ from trionng._ffi._load import lib
 
 SUB0 = 0x21
 SIZE = 300_000  # nothing else in the process is so large, and a system call maps it
-ENOUGH = 1
 
 
 def large_blocks() -> int:
@@ -33,8 +33,19 @@ def large_blocks() -> int:
     return heap.field4 + heap.field7  # mapped, and handed out from the arenas
 
 
+async def leave(url: str) -> None:
+    """Be a peer that hangs up."""
+    if url.startswith("ws"):
+        async with trionng.Sub0(topics=b"") as sub:
+            await sub.dial(url, block=True)
+            await sub.recv()
+    else:
+        async with raw_peer(url) as peer:
+            await peer.greet(SUB0)
+
+
 async def publish_to_peers_who_leave(transport: str, directory: str) -> None:
-    """Publish all the time to peers that hang up, until nng has refused to begin enough sends."""
+    """Publish all the time to peers that hang up, until a connection could not send a message."""
     async with trionng.Pub0() as pub, trio.open_nursery() as nursery:
         url = pub.listen(url_of(transport, directory)).url
 
@@ -44,10 +55,14 @@ async def publish_to_peers_who_leave(transport: str, directory: str) -> None:
 
         nursery.start_soon(send)
         with trio.move_on_after(20):
-            while lib.tnng_sends_refused() < ENOUGH:
-                async with raw_peer(url) as peer:
-                    await peer.greet(SUB0)
+            while not unsent(transport):
+                await leave(url)
         nursery.cancel_scope.cancel()
+
+
+def unsent(transport: str) -> int:
+    count: int = lib.tnng_ws_unsent() if transport == "ws" else lib.tnng_sends_refused()
+    return count
 
 
 async def measure(transport: str, directory: str) -> None:
@@ -55,7 +70,7 @@ async def measure(transport: str, directory: str) -> None:
         await pub.send(bytes(SIZE))
     before = large_blocks()
     await publish_to_peers_who_leave(transport, directory)
-    print(lib.tnng_sends_refused(), (large_blocks() - before) // SIZE)
+    print(unsent(transport), (large_blocks() - before) // SIZE)
 
 
 def run(transport, directory, without=""):
@@ -66,20 +81,32 @@ def run(transport, directory, without=""):
     return (int(word) for word in finished.output.split())
 
 
-@needs_fix("L2")
-def test_messages_given_to_connections_that_close_are_freed(tmp_path):
+@pytest.mark.parametrize(
+    ("code", "transport"),
+    [
+        pytest.param("L2", "tcp", marks=needs_fix("L2")),
+        pytest.param("L6", "ws", marks=needs_fix("L6")),
+    ],
+)
+def test_messages_that_connections_cannot_send_are_freed(code, transport, tmp_path):
     """What a Pub0 sends while its peers hang up leaves no memory behind."""
-    refused, kept = run("tcp", tmp_path)
+    unsent, kept = run(transport, tmp_path)
 
     assert kept == 0
-    if refused == 0:
-        pytest.skip("no peer left at that moment in 20 s")
+    if unsent == 0:
+        pytest.skip(f"{code}: no peer left at that moment in 20 s")
 
 
-@needs_fix("L2")
 @pytest.mark.by_chance
-def test_messages_given_to_connections_that_close_stay_without_the_fix(tmp_path):
-    """Without the fix libnng before 1.6 keeps each of them."""
-    refused, kept = run("tcp", tmp_path, without="L2")
+@pytest.mark.parametrize(
+    ("code", "transport"),
+    [
+        pytest.param("L2", "tcp", marks=needs_fix("L2")),
+        pytest.param("L6", "ws", marks=needs_fix("L6")),
+    ],
+)
+def test_messages_that_connections_cannot_send_stay_without_the_fix(code, transport, tmp_path):
+    """Without the fix libnng keeps each of them."""
+    unsent, kept = run(transport, tmp_path, without=code)
 
-    assert kept == refused > 0
+    assert kept >= unsent > 0

@@ -22,6 +22,7 @@
 static void fail_if_stopped(nng_aio *aio)
 {
     if (nng_aio_result(aio) == NNG_ECANCELED && TNNG_FIX_IS_ON(H1)) {
+        tnng_ws_gives_up(aio);
         nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
@@ -38,6 +39,7 @@ void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
     tnng_tx_submits(aio);
+    tnng_ws_marks(aio);
     nng_stream_send(stream, aio);
     fail_if_stopped(aio);
 }

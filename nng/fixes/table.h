@@ -42,6 +42,8 @@
         "closing an ipc listener deletes what is at its path by then; abstract names stay taken")  \
     TNNG_FIX(L5, "nng_stream_recv", 0, 0,                                                          \
         "ws connections stay when their peer has gone while a message was unread")                 \
+    TNNG_FIX(L6, "nng_stream_send nni_aio_finish_error", 0, 0,                                     \
+        "a message that a ws connection could not write is never freed")                           \
     TNNG_FIX(M1, "", 0, 0, "statistics of a socket are those of another one")                      \
     TNNG_FIX(M6, "listen", 0, 0, "a listener has room for 128 connections not yet accepted")       \
     TNNG_FIX(M7, "nni_resolv_ip getaddrinfo", 0, 0, "only the first address of a name is tried")   \
