@@ -619,3 +619,34 @@ def test_nursery_cancelled_under_load_ends_and_accounts_for_every_request() -> N
 def test_nursery_cancelled_2000_times_under_load_accounts_for_every_request() -> None:
     """The same, 2 000 times."""
     check_cancels(2000, 120)
+
+
+@pytest.mark.parametrize("kind", ["rep", "respondent", "pull", "sub"])
+async def test_options_of_the_connections_are_those_of_the_service(kind: str) -> None:
+    """`recv_max_size` and `accept` hold for what it opens; with `socket=` they are refused."""
+    serve = getattr(trionng, f"serve_{kind}")
+    sockets = {
+        "rep": trionng.Rep0,
+        "respondent": trionng.Respondent0,
+        "pull": trionng.Pull0,
+        "sub": trionng.Sub0,
+    }
+    strangers = trionng.Admission(addresses=["10.1.2.3"])
+
+    with trio.fail_after(WITHIN):
+        async with sockets[kind]() as socket, trio.open_nursery() as nursery:
+            service = await serve(
+                nursery, echo, listen="tcp://127.0.0.1:0", recv_max_size=1000, accept=strangers
+            )
+            assert service.listeners[0].recv_max_size == 1000
+            stream = await trio.open_tcp_stream("127.0.0.1", int(service.url.rsplit(":")[-1]))
+            async with stream:
+                await stream.send_all(b"\0SP\0" + socket.peer.to_bytes(2, "big") + b"\0\0")
+                while service.socket.statistics().rejected == 0:
+                    await trio.sleep(0.001)
+            for option in ({"recv_max_size": 1}, {"accept": strangers}, {"dial": "inproc://x"}):
+                with pytest.raises(TypeError, match="socket="):
+                    await serve(nursery, echo, socket=socket, **option)
+            with pytest.raises(TypeError, match="accept"):
+                await serve(nursery, echo, dial="inproc://x", accept=strangers)
+            nursery.cancel_scope.cancel()
