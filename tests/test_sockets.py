@@ -390,7 +390,7 @@ async def test_dial_to_another_protocol_raises_protocol_error():
     """A peer of another protocol is refused, though the transport connected."""
     with trio.fail_after(10):
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull, trionng.Sub0() as sub:
-            with pytest.raises(exceptions.ProtocolError, match="another protocol"):
+            with pytest.raises(exceptions.ProtocolError, match="is no pub: a sub talks"):
                 await sub.dial(pull.listeners[0].url, block=True)
             assert sub.dialers == ()
 
