@@ -17,7 +17,9 @@ static struct {
     int waiting;
 } points[MAX_POINTS];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_cond_t changed; /* in monotonic time */
+
+__attribute__((constructor)) static void make_condition(void) { tnng_cond_init(&changed); }
 
 bool tnng_testing(void) { return true; }
 
@@ -61,20 +63,16 @@ int tnng_pause_arm(const char *point)
 /* [caller] 0 once a thread waits at the armed point. */
 int tnng_pause_reached(const char *point, int milliseconds)
 {
-    struct timespec until;
-    int code = 0;
+    int64_t until = tnng_now() + milliseconds * INT64_C(1000000);
+    bool in_time = true;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_nsec += (milliseconds % 1000) * 1000000L;
-    until.tv_sec += milliseconds / 1000 + until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     pthread_mutex_lock(&lock);
     int i = find(point);
-    while (points[i].waiting == 0 && code == 0) {
-        code = pthread_cond_timedwait(&changed, &lock, &until);
+    while (points[i].waiting == 0 && in_time) {
+        in_time = tnng_cond_wait(&changed, &lock, until);
     }
     pthread_mutex_unlock(&lock);
-    return code == 0 ? 0 : NNG_ETIMEDOUT;
+    return in_time ? 0 : NNG_ETIMEDOUT;
 }
 
 void tnng_pause_open(const char *point)
