@@ -13,7 +13,7 @@
 
 enum { QUEUE = 8 }; /* of nng, in all 1.x */
 
-#define PATIENCE INT64_C(200000000) /* nanoseconds */
+#define PATIENCE INT64_C(500000000) /* nanoseconds */
 #define PAUSE    INT64_C(2000000)
 
 /* With pipes_lock held. */

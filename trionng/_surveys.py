@@ -78,7 +78,7 @@ class _Surveying(ManyReceiving, Surveying):
 
         It lasts `survey_time` from when it was sent. When many surveys go at once, it waits until
         every connection has room for it: nng keeps eight, and drops the next without a word. For a
-        peer that takes nothing it waits 0.2 s once; then that peer misses surveys until it has
+        peer that takes nothing it waits 0.5 s once; then that peer misses surveys until it has
         caught up.
 
         Raises:
