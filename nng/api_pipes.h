@@ -23,7 +23,8 @@ typedef struct {
 
 const tnng_pipe_info *tnng_pipe_about(tnng_pipe *);
 bool tnng_pipe_gone(tnng_pipe *);
-int tnng_pipe_close(tnng_pipe *);
+/* With a reason, TNNG_BY_*, for its event and the counters. */
+int tnng_pipe_close(tnng_pipe *, int reason);
 void tnng_pipe_hold(tnng_pipe *);
 void tnng_pipe_drop(tnng_pipe *);
 
@@ -48,7 +49,7 @@ int tnng_events_open(tnng_socket *, uint32_t capacity, tnng_events **);
 int tnng_events_wait(tnng_events *, tnng_port *, uint64_t tag, tnng_result *);
 /* 0 and an event with a reference to its pipe; NNG_EAGAIN: none now; TNNG_EVENTS_LOST: the reader
  * fell behind; NNG_ECLOSED: the socket or the subscription closed, and there will be no more. */
-int tnng_events_take(tnng_events *, int *kind, tnng_pipe **);
+int tnng_events_take(tnng_events *, int *kind, int *reason, tnng_pipe **);
 /* No more events; wakes who waits. */
 void tnng_events_close(tnng_events *);
 /* Closes it and gives its memory back: the last call of all. */

@@ -37,6 +37,7 @@ typedef struct {
     uint64_t received, received_bytes; /* of those handed to a call, each once */
     uint64_t dropped;                  /* surveys of Respondent0 that nobody asked for in time */
     uint64_t rejected;                 /* connections that never could be used */
+    uint64_t oversize;                 /* that ended with a message larger than we take */
     int32_t pipes;                     /* connected now */
     int32_t waiting;                   /* calls that are parked */
 } tnng_socket_counts;

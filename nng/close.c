@@ -1,5 +1,5 @@
 /* The end of a socket. */
-#include "internal.h"
+#include "dials.h"
 
 /* [job] */
 int tnng_run_socket_close(tnng_job *job)
@@ -13,6 +13,8 @@ int tnng_run_socket_close(tnng_job *job)
         socket->contexts_gone = true;
         pthread_mutex_unlock(&socket->contexts_lock);
         tnng_let_dials_begin(socket, NULL);
+        tnng_dialers_forget(socket);
+        tnng_causes_forget(socket, 0, false);
         nng_close(socket->nng);
         socket->closed = true;
         tnng_push_closed(socket);

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "internal.h"
+#include "dials.h"
 
 /* How long a dialled connection may take from the transport's handshake to being usable. */
 #define USABLE_WITHIN INT64_C(10000000000) /* nanoseconds */
@@ -38,6 +38,8 @@ static int run_close(tnng_job *job)
 
     pthread_mutex_lock(&socket->endpoint_lock);
     tnng_let_dials_begin(socket, dialer);
+    tnng_dialer_forget(dialer->id);
+    tnng_causes_forget(socket, dialer->id, false);
     if (!socket->closed) {
         nng_dialer_close((nng_dialer){dialer->id}); /* it can only have been closed before */
     }
@@ -57,6 +59,28 @@ static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
     *link = dialer->next_dialing;
 }
 
+/* [job] With pipes_lock held: answers what became of a dial. Its connection was added; a peer that
+ * refuses closes it now. Or it was not added, because the peer speaks another protocol, or has
+ * closed it already; then, where nothing better is known, nng says afterwards that it was added. */
+static int settle(tnng_endpoint *dialer, int code)
+{
+    tnng_socket *socket = dialer->close.socket;
+    int64_t until = tnng_dial_settles(dialer->begun);
+    bool waits = true;
+
+    while (waits && !dialer->dial_cancelled && !socket->pipes_closed &&
+           ((code == 0 && !dialer->lost) || (code == NNG_EPROTO && !tnng_causes_are_known() &&
+                                                dialer->reason == TNNG_BY_PROTOCOL))) {
+        waits = tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until);
+    }
+    if (socket->pipes_closed && (code == 0 || code == NNG_EPROTO)) {
+        return NNG_ECLOSED;
+    }
+    bool refused = (code == 0 && dialer->lost) ||
+                   (code == NNG_EPROTO && dialer->reason == TNNG_BY_REFUSAL);
+    return refused ? TNNG_REFUSED : code;
+}
+
 /* [job] nng says that a dial succeeded when the handshake of the transport is done. The connection
  * is usable when its pipe has been added; a peer of another protocol never gets that far. */
 static int run_dial(tnng_job *job)
@@ -67,7 +91,7 @@ static int run_dial(tnng_job *job)
     pthread_mutex_lock(&socket->endpoint_lock);
     bool closed = socket->closed;
     pthread_mutex_lock(&socket->pipes_lock);
-    dialer->posted = false;
+    dialer->posted = dialer->rejected = dialer->lost = false;
     dialer->refusal = 0;
     dialer->begun = tnng_now();
     dialer->next_dialing = socket->dialing;
@@ -75,6 +99,7 @@ static int run_dial(tnng_job *job)
     closed |= dialer->dial_cancelled;
     pthread_mutex_unlock(&socket->pipes_lock);
     pthread_mutex_unlock(&socket->endpoint_lock);
+    tnng_dial_begins(dialer->id);
     int code = closed ? NNG_ECLOSED : tnng_attempts(dialer);
     code = tnng_endpoint_code(code);
     int64_t until = tnng_now() + USABLE_WITHIN;
@@ -85,17 +110,21 @@ static int run_dial(tnng_job *job)
             code = NNG_ECANCELED;
         } else if (dialer->refusal != 0) {
             code = dialer->refusal;
+        } else if (dialer->rejected) {
+            code = tnng_dial_code(dialer->reason);
         } else if (socket->pipes_closed) {
             code = NNG_ECLOSED;
         } else if (!tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until)) {
             code = NNG_ETIMEDOUT;
         }
     }
+    code = settle(dialer, code);
     if (dialer->dial_cancelled) {
         code = NNG_ECANCELED; /* the dialer is being closed */
     }
     unlink_dialing(socket, dialer);
     pthread_mutex_unlock(&socket->pipes_lock);
+    tnng_dial_ends(dialer->id, code);
     return code;
 }
 
@@ -117,7 +146,9 @@ void tnng_tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
     for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
         if (each->id == pipe->info.dialer) {
             each->posted |= pipe->connected;
-            each->refusal = pipe->connected ? 0 : NNG_EPROTO;
+            each->rejected |= !pipe->connected;
+            each->lost |= atomic_load(&pipe->gone);
+            each->reason = pipe->reason;
             pthread_cond_broadcast(&socket->pipes_changed);
         }
     }
@@ -148,8 +179,11 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     endpoint->is_dialer = true;
     endpoint->work.interrupt = interrupt_dial;
     tnng_endpoint_note_name(endpoint, url);
+    tnng_causes_expect();
     int code = nng_dialer_create(&dialer, socket->nng, url);
+    tnng_causes_of(socket, code == 0 ? (uint32_t) dialer.id : 0, false);
     if (code == 0) {
+        tnng_dialer_add(socket, (uint32_t) dialer.id);
         pthread_mutex_lock(&socket->pipes_lock);
         *id = endpoint->id = (uint32_t) dialer.id;
         pthread_mutex_unlock(&socket->pipes_lock);
@@ -164,7 +198,11 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
 int tnng_dialer_start(tnng_socket *socket, uint32_t id)
 {
     (void) socket;
-    return tnng_forked() ? TNNG_FORKED : nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
+    if (tnng_forked()) {
+        return TNNG_FORKED;
+    }
+    tnng_dial_tries(id);
+    return nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
 }
 
 int tnng_dial(tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)

@@ -4,9 +4,9 @@
  * that there was more. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "dials.h"
 
-static void append(tnng_events *events, int kind, tnng_pipe *pipe)
+static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
 {
     tnng_event *event = NULL;
 
@@ -19,6 +19,7 @@ static void append(tnng_events *events, int kind, tnng_pipe *pipe)
     }
     tnng_pipe_hold(pipe);
     event->kind = kind;
+    event->reason = reason;
     event->pipe = pipe;
     if (events->last == NULL) {
         events->first = event;
@@ -56,7 +57,7 @@ void tnng_events_tell(tnng_socket *socket, int kind, tnng_pipe *pipe)
 {
     for (tnng_events *each = socket->pipes_closed ? NULL : socket->subscriptions; each != NULL;
          each = each->next) {
-        append(each, kind, pipe);
+        append(each, kind, kind == TNNG_CONNECTED ? TNNG_BY_NOTHING : pipe->reason, pipe);
         wake(each, 0);
     }
 }
@@ -87,7 +88,7 @@ int tnng_events_open(tnng_socket *socket, uint32_t capacity, tnng_events **out)
                         : UINT32_MAX;
     for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
         if (pipe->connected && !socket->pipes_closed) {
-            append(events, TNNG_CONNECTED, pipe);
+            append(events, TNNG_CONNECTED, TNNG_BY_NOTHING, pipe);
         }
     }
     events->next = socket->subscriptions;
@@ -120,7 +121,7 @@ int tnng_events_wait(tnng_events *events, tnng_port *port, uint64_t tag, tnng_re
     return tnng_submitted(port, NULL, code);
 }
 
-int tnng_events_take(tnng_events *events, int *kind, tnng_pipe **pipe)
+int tnng_events_take(tnng_events *events, int *kind, int *reason, tnng_pipe **pipe)
 {
     tnng_socket *socket = events->socket;
     tnng_event *event = NULL;
@@ -141,6 +142,7 @@ int tnng_events_take(tnng_events *events, int *kind, tnng_pipe **pipe)
     pthread_mutex_unlock(&socket->pipes_lock);
     if (event != NULL) {
         *kind = event->kind;
+        *reason = event->reason;
         *pipe = event->pipe; /* its reference is the caller's now */
         free(event);
     }

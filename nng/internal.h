@@ -25,6 +25,7 @@
 #include "api_admission.h"
 #include "api_desk.h"
 #include "api_build.h"
+#include "api_reports.h"
 
 #include "fixes/table.h"
 
@@ -132,8 +133,9 @@ struct tnng_endpoint {
     char *url;     /* listener: constant */
     tnng_endpoint *next_dialing; /* in socket->dialing */
     int64_t begun;               /* when nng was asked to dial */
-    bool posted;                 /* what became of the pipe, */
-    int refusal;                 /* or why it was given up; 0: not */
+    bool posted, rejected, lost; /* what became of the pipe */
+    int reason;                  /* TNNG_BY_*: why it was rejected or lost */
+    int refusal;                 /* why it was given up by us; 0: it was not */
     bool dial_cancelled;
     tnng_job work; /* dials, or creates and starts a listener */
     tnng_job close;
@@ -206,6 +208,11 @@ struct tnng_pipe {
     uint64_t missed;     /* surveys dropped for it */
     int64_t full_since;  /* it has had no room for surveys since, or 0, */
     uint64_t full_at;    /* and had got so many then */
+    uint64_t received_before;   /* and received */
+    int64_t made_at;            /* when it was new, in monotonic nanoseconds */
+    int reason;                 /* TNNG_BY_*: why it was rejected, or ended */
+    bool taken;                 /* a Pair had its peer when this came */
+    atomic_int closed_for;      /* by us: 1 + TNNG_BY_*; 0: not by us */
 };
 
 /* How many of the connections that went last a socket remembers. */
@@ -213,7 +220,7 @@ enum { PIPES_REMEMBERED = 64 };
 
 typedef struct tnng_event {
     struct tnng_event *next;
-    int kind;
+    int kind, reason;
     tnng_pipe *pipe; /* a counted reference */
 } tnng_event;
 
@@ -228,6 +235,8 @@ struct tnng_events {
 };
 
 typedef struct tnng_rule tnng_rule;
+typedef struct tnng_dialer tnng_dialer;
+typedef struct tnng_told tnng_told;
 
 struct tnng_socket {
     atomic_int refs;
@@ -235,6 +244,7 @@ struct tnng_socket {
     const tnng_protocol *protocol;
     unsigned traits;
     int protocol_number;
+    int peer_number; /* nng's number of the protocol its peers speak */
 
     pthread_mutex_t lock;
     tnng_lane *lanes;
@@ -260,7 +270,9 @@ struct tnng_socket {
     tnng_events *subscriptions;
     tnng_rule *rules; /* who may connect, a rule for each listener that has one */
     int connected;
-    uint64_t rejected;
+    uint64_t rejected, oversize;
+    tnng_dialer *dialers; /* under dials.c's lock */
+    tnng_told *told;      /* what was reported of peers; made with the first report */
     uint64_t lost_pipes; /* connected pipes that have gone */
     uint64_t lost_given, lost_written; /* what those had been given, and had written */
     tnng_flush_state flushed; /* the last look */
@@ -384,19 +396,6 @@ bool tnng_reply_is_quick(tnng_lane *);
 void tnng_reply_noted(tnng_socket *, bool waits);
 int tnng_reply_quickly(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_op **parked);
 
-/* record.c: with pipes_lock held, except where no socket is named */
-tnng_pipe *tnng_pipe_new(nng_pipe);
-tnng_pipe *tnng_table_find(tnng_socket *, uint32_t id);
-int tnng_table_add(tnng_socket *, tnng_pipe *);
-void tnng_table_remove(tnng_socket *, tnng_pipe *);
-void tnng_table_free(tnng_socket *);
-int tnng_pipes_in_process(void);
-
-/* admission.c */
-bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);
-void tnng_rules_forget(tnng_socket *, uint32_t listener);
-void tnng_rules_free(tnng_socket *);
-
 /* pipes.c */
 int tnng_pipes_watch(tnng_socket *);
 void tnng_pipes_shut(tnng_socket *);
@@ -404,10 +403,6 @@ void tnng_pipe_expect(tnng_socket *, uint32_t id);
 int tnng_park_for_pipes(
     tnng_socket *, tnng_ops *among, tnng_port *, uint64_t tag, tnng_result *, int wanted);
 int tnng_pipe_leave(tnng_op *);
-
-/* events.c: with pipes_lock held */
-void tnng_events_tell(tnng_socket *, int kind, tnng_pipe *);
-void tnng_events_shut(tnng_socket *);
 
 /* clock.c */
 int64_t tnng_now(void); /* nanoseconds */
@@ -431,35 +426,12 @@ int tnng_job_wait(tnng_job *, int milliseconds);
 void tnng_job_follow(tnng_job *, tnng_job *then);
 int tnng_job_leave(tnng_op *);
 
-/* endpoint.c */
-tnng_endpoint *tnng_endpoint_new(
-    tnng_socket *, int (*work)(tnng_job *), int (*close)(tnng_job *));
-void tnng_endpoint_hold(tnng_endpoint *);
-void tnng_endpoint_release(tnng_endpoint *);
-void tnng_endpoint_unlink(tnng_endpoint *);
-tnng_endpoint *tnng_endpoint_find(tnng_socket *, uint32_t id, bool is_dialer);
-void tnng_endpoints_free(tnng_socket *);
-int tnng_endpoint_close(
-    tnng_socket *, uint32_t id, bool is_dialer, tnng_port *, uint64_t tag, tnng_result *);
-int tnng_endpoint_code(int code);
-bool tnng_url_has_name(const char *url);
-void tnng_endpoint_note_name(tnng_endpoint *, const char *url);
-bool tnng_names_are_looked_up(void);
-
-/* dial.c: with endpoint_lock held; NULL is every dialer. With pipes_lock held. */
-void tnng_let_dials_begin(tnng_socket *, tnng_endpoint *dialer);
-void tnng_tell_dialer(tnng_socket *, tnng_pipe *);
-void tnng_refuse_dial(tnng_socket *, uint32_t dialer, int code);
-
 /* fixes/send_refused.c: L2; nothing where libnng is a library of its own */
 void tnng_gives(nng_aio *);
 
 /* fixes/ws_unsent.c: L6 */
 void tnng_ws_marks(nng_aio *);
 void tnng_ws_gives_up(nng_aio *);
-
-/* close.c */
-int tnng_run_socket_close(tnng_job *);
 
 /* perf/wakeups.c */
 void tnng_wakes_begin(void);

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "dials.h"
 
 /* [job] */
 static int run_close(tnng_job *job)
@@ -13,6 +13,7 @@ static int run_close(tnng_job *job)
 
     pthread_mutex_lock(&socket->endpoint_lock);
     if (!socket->closed && listener->id != 0) {
+        tnng_causes_forget(socket, listener->id, true);
         nng_listener_close((nng_listener){listener->id});
     }
     pthread_mutex_unlock(&socket->endpoint_lock);
@@ -28,8 +29,10 @@ static int run_create(tnng_job *job)
     tnng_socket *socket = job->socket;
     tnng_endpoint *listener = job->endpoint;
     nng_listener made = NNG_LISTENER_INITIALIZER;
-    int code = nng_listener_create(&made, socket->nng, listener->url);
 
+    tnng_causes_expect();
+    int code = nng_listener_create(&made, socket->nng, listener->url);
+    tnng_causes_of(socket, code == 0 ? (uint32_t) made.id : 0, true);
     if (code == 0) {
         pthread_mutex_lock(&socket->pipes_lock);
         listener->id = (uint32_t) made.id;

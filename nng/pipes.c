@@ -5,7 +5,12 @@
  * to say so. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "dials.h"
+
+static bool takes_one_peer(const tnng_socket *socket)
+{
+    return socket->protocol_number == TNNG_PAIR0 || socket->protocol_number == TNNG_PAIR1;
+}
 
 /* [nng] Before the pipe is used: what can be read of it now, and not any more when it is gone. */
 static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
@@ -23,14 +28,18 @@ static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
         return;
     }
     pipe->before = atomic_load(&socket->accepted);
+    pipe->received_before = atomic_load(&socket->received);
     pthread_mutex_lock(&socket->pipes_lock);
     bool admitted = tnng_pipe_is_admitted(socket, &pipe->info);
     if (!admitted) {
         /* Told now and never entered: not every nng reports the end of one that is refused here. */
         atomic_store(&pipe->gone, true);
+        pipe->reason = TNNG_BY_ADMISSION;
         socket->rejected++;
         tnng_events_tell(socket, TNNG_REJECTED, pipe);
+        tnng_report_peer(socket, pipe, 0);
     }
+    pipe->taken = takes_one_peer(socket) && socket->connected > 0;
     int code = admitted ? tnng_table_add(socket, pipe) : NNG_EPERM;
     if (code == NNG_ENOMEM) {
         tnng_refuse_dial(socket, pipe->info.dialer, code);
@@ -61,7 +70,22 @@ static void has_connected(tnng_socket *socket, tnng_pipe *pipe)
     socket->connected++;
     tnng_events_tell(socket, TNNG_CONNECTED, pipe);
     tnng_tell_dialer(socket, pipe);
+    if (pipe->info.dialer != 0) {
+        tnng_dial_connected(pipe);
+    }
     wake_pipe_waiters(socket);
+}
+
+/* [any] With pipes_lock held: one that has gone lately. nng counts its ids up and begins anew after
+ * 2^31 of them, so an id of those remembered is nobody else's. */
+static tnng_pipe *remembered(tnng_socket *socket, uint32_t id)
+{
+    for (int i = 0; i < PIPES_REMEMBERED; i++) {
+        if (socket->remembered[i] != NULL && socket->remembered[i]->info.id == id) {
+            return socket->remembered[i];
+        }
+    }
+    return NULL;
 }
 
 /* [nng] */
@@ -71,19 +95,50 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
 
     (void) event;
     TNNG_PAUSE("pipe.added");
+    tnng_cause_take(id.id, false);
     pthread_mutex_lock(&socket->pipes_lock);
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL && !pipe->connected) {
         has_connected(socket, pipe);
+    } else if (pipe == NULL && (pipe = remembered(socket, id.id)) != NULL && !pipe->connected &&
+               pipe->reason == TNNG_BY_PROTOCOL) {
+        pipe->reason = TNNG_BY_REFUSAL; /* so it was not the protocol: it went away at once */
+        tnng_tell_dialer(socket, pipe);
     }
     pthread_mutex_unlock(&socket->pipes_lock);
     tnng_pair_joins(socket);
+}
+
+/* [nng] With pipes_lock held: why it ended, or never could be used, as far as that is known. */
+static int reason_of(tnng_socket *socket, tnng_pipe *pipe)
+{
+    int closed_for = atomic_load(&pipe->closed_for);
+    tnng_cause cause = tnng_cause_take(pipe->info.id, true);
+
+    if (closed_for != 0) {
+        return closed_for - 1;
+    }
+    if (cause.oversize) {
+        return TNNG_BY_OVERSIZE;
+    }
+    if (pipe->connected) {
+        return TNNG_BY_NOTHING;
+    }
+    if (cause.peer != 0 && cause.peer != socket->peer_number) {
+        return TNNG_BY_PROTOCOL;
+    }
+    if (pipe->taken || (takes_one_peer(socket) && socket->connected > 0)) {
+        return TNNG_BY_TAKEN;
+    }
+    return tnng_causes_are_known() ? TNNG_BY_NOTHING : TNNG_BY_PROTOCOL;
 }
 
 /* [nng] On the reaper's thread. */
 static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
 {
     tnng_socket *socket = arg;
+    uint32_t dialer = 0;
+    int brief = -1;
 
     (void) event;
     TNNG_PAUSE("pipe.gone");
@@ -98,6 +153,12 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL) {
         tnng_table_remove(socket, pipe);
+        pipe->reason = reason_of(socket, pipe);
+        if (pipe->info.dialer != 0 && counts) {
+            bool heard = atomic_load(&socket->received) != pipe->received_before;
+            brief = tnng_dial_lost(pipe, heard);
+            dialer = pipe->info.dialer;
+        }
         tnng_events_tell(socket, pipe->connected ? TNNG_DISCONNECTED : TNNG_REJECTED, pipe);
         if (pipe->connected) {
             socket->connected--;
@@ -106,14 +167,42 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             socket->lost_written += pipe->written;
         } else {
             socket->rejected++;
-            tnng_tell_dialer(socket, pipe);
+        }
+        socket->oversize += pipe->reason == TNNG_BY_OVERSIZE;
+        tnng_tell_dialer(socket, pipe);
+        if (counts) {
+            tnng_report_peer(socket, pipe, 0);
         }
     }
     bool alone = socket->connected == 0;
     pthread_mutex_unlock(&socket->pipes_lock);
+    if (brief >= 0) {
+        tnng_dial_pauses(dialer, brief);
+    }
     if (alone) {
         tnng_pair_parts(socket);
     }
+}
+
+/* [nng] nng makes no pipe of such a connection, so all that can be told is that there was one. */
+void tnng_stranger_failed(tnng_socket *socket, uint32_t listener, int code)
+{
+    tnng_pipe *pipe = tnng_pipe_blank();
+
+    if (pipe == NULL) {
+        return;
+    }
+    pipe->info.listener = listener;
+    pipe->reason = TNNG_BY_HANDSHAKE;
+    atomic_store(&pipe->gone, true);
+    pthread_mutex_lock(&socket->pipes_lock);
+    if (!socket->pipes_closed) {
+        socket->rejected++;
+        tnng_events_tell(socket, TNNG_REJECTED, pipe);
+        tnng_report_peer(socket, pipe, code);
+    }
+    pthread_mutex_unlock(&socket->pipes_lock);
+    tnng_pipe_drop(pipe);
 }
 
 /* [caller] Before the first endpoint, so that no pipe is missed. */
@@ -173,8 +262,7 @@ int tnng_pipe_count(tnng_socket *socket)
 }
 
 /* [caller] With pipes_lock held: the pipe of a message, which may be read when its connection has
- * gone. nng counts its ids up and begins anew after 2^31 of them, so an id of those remembered is
- * nobody else's. */
+ * gone. */
 static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
 {
     tnng_pipe *pipe = tnng_table_find(socket, id);
@@ -182,12 +270,7 @@ static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
     if (pipe != NULL && !pipe->connected) {
         has_connected(socket, pipe);
     }
-    for (int i = 0; pipe == NULL && i < PIPES_REMEMBERED; i++) {
-        if (socket->remembered[i] != NULL && socket->remembered[i]->info.id == id) {
-            pipe = socket->remembered[i];
-        }
-    }
-    return pipe;
+    return pipe != NULL ? pipe : remembered(socket, id);
 }
 
 uint64_t tnng_pipe_serial(tnng_socket *socket, uint32_t id)

@@ -5,7 +5,7 @@
 
 #include <arpa/inet.h>
 
-#include "internal.h"
+#include "dials.h"
 
 static atomic_uint_fast64_t serials;
 static atomic_int in_process;
@@ -81,20 +81,33 @@ static void look_at_transport(tnng_pipe *pipe)
     }
 }
 
+/* [nng] With nothing known of it. NULL when there is no memory. */
+tnng_pipe *tnng_pipe_blank(void)
+{
+    tnng_pipe *pipe = calloc(1, sizeof(*pipe));
+
+    if (pipe != NULL) {
+        atomic_init(&pipe->refs, 1);
+        atomic_init(&pipe->gone, false);
+        atomic_init(&pipe->closed_for, 0);
+        pipe->made_at = tnng_now();
+        pipe->info.serial = atomic_fetch_add(&serials, 1) + 1;
+        pipe->info.tcp_nodelay = pipe->info.tcp_keepalive = pipe->info.tls_verified = -1;
+    }
+    return pipe;
+}
+
 /* [nng] In ADD_PRE, where only getters may be called. NULL when there is no memory. */
 tnng_pipe *tnng_pipe_new(nng_pipe id)
 {
-    tnng_pipe *pipe = calloc(1, sizeof(*pipe));
+    tnng_pipe *pipe = tnng_pipe_blank();
     nng_dialer dialer = nng_pipe_dialer(id);
     nng_listener listener = nng_pipe_listener(id);
 
     if (pipe == NULL) {
         return NULL;
     }
-    atomic_init(&pipe->refs, 1);
-    atomic_init(&pipe->gone, false);
     tnng_pipe_info *info = &pipe->info;
-    info->serial = atomic_fetch_add(&serials, 1) + 1;
     info->id = id.id;
     info->dialer = nng_dialer_id(dialer) > 0 ? dialer.id : 0;
     info->listener = nng_listener_id(listener) > 0 ? listener.id : 0;
@@ -118,11 +131,12 @@ const tnng_pipe_info *tnng_pipe_about(tnng_pipe *pipe) { return &pipe->info; }
 bool tnng_pipe_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
 
 /* [caller] Until its last callback has returned nng keeps the id, and gives it to nobody else. */
-int tnng_pipe_close(tnng_pipe *pipe)
+int tnng_pipe_close(tnng_pipe *pipe, int reason)
 {
     if (tnng_forked()) {
         return TNNG_FORKED;
     }
+    atomic_store(&pipe->closed_for, 1 + reason);
     return atomic_load(&pipe->gone) ? 0 : nng_pipe_close((nng_pipe){pipe->info.id});
 }
 

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "internal.h"
+#include "dials.h"
 
 #include <nng/protocol/bus0/bus.h>
 #include <nng/protocol/pair0/pair.h>
@@ -143,6 +143,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     pthread_mutex_init(&socket->contexts_lock, NULL);
     tnng_cond_init(&socket->pipes_changed);
     if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
+        (code = nng_socket_get_int(socket->nng, NNG_OPT_PEER, &socket->peer_number)) != 0 ||
         (code = tnng_pipes_watch(socket)) != 0) {
         nng_close(socket->nng);
         tnng_socket_release(socket);
@@ -175,6 +176,7 @@ void tnng_socket_release(tnng_socket *socket)
     tnng_job_free_reserve(&socket->close);
     tnng_table_free(socket);
     tnng_ready_free(socket);
+    free(socket->told);
     pthread_mutex_destroy(&socket->lock);
     pthread_mutex_destroy(&socket->endpoint_lock);
     tnng_rules_free(socket);

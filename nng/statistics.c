@@ -44,6 +44,7 @@ int tnng_socket_count(tnng_socket *socket, tnng_socket_counts *counts)
     pthread_mutex_lock(&socket->pipes_lock);
     counts->pipes = socket->connected;
     counts->rejected = socket->rejected;
+    counts->oversize = socket->oversize;
     pthread_mutex_unlock(&socket->pipes_lock);
     pthread_mutex_lock(&socket->owner_lock);
     counts->waiting = socket->parked;

@@ -12,7 +12,7 @@
  * unless one has waited for 50 ms: then those that run are taken for stuck. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "dials.h"
 
 enum { STAYING = 2, PROMPT_AT_ONCE = 4 };
 

@@ -11,6 +11,7 @@ import dataclasses
 import faulthandler
 import importlib
 import inspect
+import logging
 import subprocess
 import sys
 import tempfile
@@ -133,6 +134,8 @@ def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
     warnings.filterwarnings("ignore", ".*libnng before 1.6", RuntimeWarning)
     # What tests/test_build.py is about, in a shared build.
     warnings.filterwarnings("ignore", "trionng uses libnng", RuntimeWarning)
+    # What is logged of peers that misbehave is no complaint of the process.
+    logging.getLogger("trionng").addHandler(logging.NullHandler())
     called = getattr(importlib.import_module(module), function)
     if inspect.iscoroutinefunction(called):
         trio.run(called, *arguments)

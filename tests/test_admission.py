@@ -137,9 +137,11 @@ async def test_dial_to_a_listener_that_refuses_raises():
             pulling("tcp://127.0.0.1:0", rule) as (pull, url, events),
             trionng.Push0() as push,
         ):
-            await push.dial(url, block=None)
-            await check_refused(events, pull)
-            assert pull.pipes == ()
+            with pytest.raises(trionng.ConnectionRefused, match="`accept` refuses us"):
+                await push.dial(url, block=True)
+            event = await check_refused(events, pull)
+            assert event.reason == "admission"
+            assert pull.pipes == push.dialers == ()
 
 
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])

@@ -25,6 +25,7 @@ FLOORS = {
         "_topics",
         "_protocols",
         "_endpoints",
+        "_reports",
         "_pipes",
         "_tls",
         "_pem",

@@ -139,7 +139,8 @@ async def test_recv_max_size_default_is_one_mebibyte(stream_url: str) -> None:
 # Rude peers.
 
 SERVER = """
-import os, sys, trio, trionng
+import logging, os, sys, trio, trionng
+logging.getLogger("trionng").addHandler(logging.NullHandler())
 
 async def main():
     options = {} if sys.argv[1] == "default" else {"recv_max_size": int(sys.argv[1])}

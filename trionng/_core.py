@@ -7,12 +7,11 @@ a Core that is dropped without it closes in the background and says so.
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 import warnings
 from collections import deque
-from typing import TYPE_CHECKING, ClassVar, Generic, TypedDict, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
@@ -35,6 +34,7 @@ from trionng._options import (
     TextOption,
 )
 from trionng._pipes import PipeCore
+from trionng._reports import log
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
 from trionng._urls import as_urls, read_url
@@ -46,14 +46,16 @@ if TYPE_CHECKING:
     from trionng._addresses import SockAddr
     from trionng._admission import Admission
 
-_log = logging.getLogger("trionng")
-
 # nng can hang in a close (H1, where fixes/aio_stopped.c cannot mend it); who closes must not.
 CLOSE_WITHIN = 5.0
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1
 
 _ECLOSED, _ENOTSUP, _ECANCELED = 7, 9, 20
+# No later attempt of a dial ends otherwise: EINVAL, ENOTSUP. Nor what the shim says of itself, but
+# for what a peer has done.
+_NEVER_HEALS: Final = (3, 9)
+_PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.TAKEN)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
 
@@ -381,10 +383,13 @@ class Core(Calls, TakesNames, Generic[D, L]):
             return
         if self._closed or code == _ECLOSED or (code == _ECANCELED and dialer._closed):
             raise Closed(f"dial {url}: closed while it was dialling", url=url)
-        if code < 0 or block is True:
+        error = dialer._start_error(code, "dial")
+        heals = code not in _NEVER_HEALS and (code > 0 or code in _PEER_REFUSED)
+        if block is True or not heals:
             self._drop_dialer(dialer)
-            raise dialer._start_error(code, "dial")
-        _log.warning("%s; trying on in the background", dialer._start_error(code, "dial"))
+            raise error
+        log.warning("%s; trying on in the background", error)
+        # A peer that refuses has been connected to: nng is trying again already.
         self._native.start_dialer(dialer.id)
 
     def _dial_in_background(self, dialer: DialerCore) -> None:

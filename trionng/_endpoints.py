@@ -6,12 +6,20 @@ import ipaddress
 import os
 import warnings
 import weakref
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from trionng import _ffi
 from trionng._addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
 from trionng._admission import Admission
-from trionng._errors import BadState, Closed, InvalidOperation, NotSupported, error_for, shown
+from trionng._errors import (
+    BadState,
+    Closed,
+    InvalidOperation,
+    NNGException,
+    NotSupported,
+    error_for,
+    shown,
+)
 from trionng._options import (
     NO_LIMIT,
     BoolOption,
@@ -56,6 +64,15 @@ class _StreamLimit(SizeLimit):
         super().__set__(obj, value)
 
 
+# Every one that is in use, by side and number: where a report of the shim comes from.
+_all: weakref.WeakValueDictionary[tuple[int, int], Endpoint] = weakref.WeakValueDictionary()
+
+
+def endpoint_of(*, listener: bool, number: int) -> Endpoint | None:
+    """Return the dialer or listener with this number of nng's, if it is still in use."""
+    return _all.get((_ffi.ON_LISTENER if listener else _ffi.ON_DIALER, number))
+
+
 class Endpoint(Sealed):
     """What dialers and listeners share."""
 
@@ -76,6 +93,7 @@ class Endpoint(Sealed):
         self._header_room = socket._header_room
         # All it ever had: nng's accept and dial read the pointer without a lock.
         self._tls: list[Applied] = []
+        _all[self._on, number] = self
 
     @property
     def id(self) -> int:
@@ -149,10 +167,10 @@ class Endpoint(Sealed):
         """Whether a peer's certificate is looked at: Mbed TLS 2 calls verified what it skipped."""
         return bool(self._tls) and all(each.recipe.auth_mode != NO_AUTH for each in self._tls)
 
-    def _start_error(self, code: int, operation: str) -> Exception:
+    def _start_error(self, code: int, operation: str) -> NNGException:
         tls = self._tls[-1] if self._tls else None
         socket = self._socket()
-        if code == _EPROTO and tls is None and socket is not None:
+        if code == _EPROTO and operation == "dial" and tls is None and socket is not None:
             _, ours, _, theirs = socket._speaks
             reason = (
                 f"the peer refused the connection, or is no {theirs}: a {ours} talks to no other"
@@ -191,6 +209,30 @@ class DialerCore(Endpoint):
 
     reconnect_time_min: IntOption = IntOption("reconnect-time-min", "ms")
     reconnect_time_max: IntOption = IntOption("reconnect-time-max", "ms")
+
+    @property
+    def connected(self) -> bool:
+        """Whether it has a connection now."""
+        return not self._closed and _ffi.dialer_state(self._number).connected
+
+    @property
+    def last_error(self) -> NNGException | None:
+        """Why it is not connected: how its last attempt failed.
+
+        None while it is connected, before the first attempt has failed, and when it is closed.
+        """
+        state = _ffi.dialer_state(self._number)
+        return None if self._closed or state.code == 0 else self._start_error(state.code, "dial")
+
+    def __repr__(self) -> str:
+        if self._closed:
+            return super().__repr__()
+        connected, code = _ffi.dialer_state(self._number)
+        state = "connected" if connected else "not connected"
+        if code != 0:
+            cause = str(self._start_error(code, "dial")).removeprefix(f"dial {self._url}: ")
+            state = f"{state}: {cause}"
+        return f"<{type(self).__name__} {self._url} ({state})>"
 
     def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
@@ -294,6 +336,22 @@ def close_failed(code: int) -> bool:
 # when the peer ended it.
 _HANDSHAKE_ENDED = (18, 19, 26, 27, 31)
 
+# What the shim finds out about a dialer: the error of nng it is like, and what is known.
+_OWN_CODES: Final = {
+    _ffi.REFUSED: (
+        6,
+        "the peer closes the connection as soon as it is made: it has a peer already (Pair0, "
+        "Pair1), its `accept` refuses us, or what is sent to it is larger than its recv_max_size",
+    ),
+    _ffi.TAKEN: (4, "this socket has a peer already, and takes only one"),
+    _ffi.ENDS: (
+        19,
+        "the connection is made and ends, again and again: perhaps what is sent on it is larger "
+        "than the peer's recv_max_size",
+    ),
+    _ffi.NO_CAUSE: (14, "the host is not known, or cannot be reached"),
+}
+
 _warned_of_old_ws = False
 
 
@@ -310,8 +368,13 @@ def warn_of_old_ws(url: str) -> None:
         )
 
 
-def endpoint_error(code: int, operation: str, where: Url, tls: Applied | None = None) -> Exception:
+def endpoint_error(
+    code: int, operation: str, where: Url, tls: Applied | None = None
+) -> NNGException:
     """Make the exception for an endpoint that could not be made or started."""
+    if code in _OWN_CODES:
+        code, reason = _OWN_CODES[code]
+        return error_for(code, operation, where.text, reason)
     reasons = _words(operation, where)
     if tls is not None:
         reasons.update(dict.fromkeys(_HANDSHAKE_ENDED, handshake_reason(tls)))
@@ -328,7 +391,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
     meant = "" if where.scheme in SCHEMES else meant_scheme(where.scheme)
     reasons = {
         9: f"the libnng in use has no transport {where.scheme!r}{meant}",
-        13: "the peer refused the connection, or speaks another protocol",
+        13: "the peer speaks another protocol, or went away at once",
     }
     listens = operation == "listen"
     if where.scheme in FILES:

@@ -218,6 +218,20 @@ _KINDS: Final[dict[int, PipeEventKind]] = {
 }
 
 
+PipeEventReason = Literal[
+    "admission", "protocol", "taken", "oversize", "handshake", "slow", "refused"
+]
+_REASONS: Final[dict[int, PipeEventReason]] = {
+    _ffi.BY_ADMISSION: "admission",
+    _ffi.BY_PROTOCOL: "protocol",
+    _ffi.BY_TAKEN: "taken",
+    _ffi.BY_OVERSIZE: "oversize",
+    _ffi.BY_HANDSHAKE: "handshake",
+    _ffi.BY_SLOW: "slow",
+    _ffi.BY_REFUSAL: "refused",
+}
+
+
 @attrs.frozen
 class PipeEvent(Generic[Q]):
     """What happened to a connection.
@@ -225,10 +239,21 @@ class PipeEvent(Generic[Q]):
     "connected" comes once, when it can be used; "disconnected" only after that. "rejected" comes
     once for one that never could be used: we refused it, or the peer speaks another protocol, or
     went away at once.
+
+    Attributes:
+        kind: what happened.
+        pipe: the connection.
+        reason: why it was rejected or has ended, where that is known, else None. "admission": our
+            `accept` does not admit the peer. "protocol": it speaks another protocol, or went away
+            at once. "taken": a Pair0 or Pair1 of ours has its peer. "oversize": it sent a message
+            larger than `recv_max_size`. "handshake": it did not get through the handshake, so
+            little is known of it. "slow": it did not read what was sent to it. "refused": it closed
+            the connection that a dialer of ours made as soon as that was made.
     """
 
     kind: PipeEventKind
     pipe: Q
+    reason: PipeEventReason | None = None
 
 
 class PipeEventsCore(Sealed, Generic[P]):
@@ -246,11 +271,11 @@ class PipeEventsCore(Sealed, Generic[P]):
 
     def _take(self) -> tuple[bool, PipeEvent[P] | None]:
         """Return (whether it goes on, the next event if there is one now)."""
-        code, kind, native = self._native.take()
+        code, kind, reason, native = self._native.take()
         if code == 0 and native is not None:
             pipe = self._socket._known_pipe(native)
             assert isinstance(pipe, self._pipe_type)
-            return True, PipeEvent(_KINDS[kind], pipe)
+            return True, PipeEvent(_KINDS[kind], pipe, _REASONS.get(reason))
         if code in (_ffi.AGAIN, _ECLOSED):
             return code == _ffi.AGAIN, None
         raise self._failed(code)

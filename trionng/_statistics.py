@@ -42,6 +42,9 @@ class SocketStatistics:
         pipes: connections now.
         rejected: connections that never could be used: we refused them, or the peer spoke another
             protocol, or went away at once.
+        oversize: connections that ended because the peer sent a message larger than
+            `recv_max_size`. None where that is not known: where libnng is not linked in, see
+            `trionng.build_info()`, and on ws and wss, whose connections are never counted here.
         tasks_waiting: tasks or threads that wait in a call on the socket or its contexts now.
         dropped: messages thrown away because somebody was too slow, where that is known. 0 where
             the protocol makes the sender wait instead: Pair0, Pair1 with one peer, Push0, Pull0,
@@ -58,6 +61,7 @@ class SocketStatistics:
     bytes_received: int
     pipes: int
     rejected: int
+    oversize: int | None
     tasks_waiting: int
     dropped: int | None
 
@@ -74,6 +78,7 @@ def statistics_of(core: AnyCore) -> SocketStatistics:
         bytes_received=counts.received_bytes,
         pipes=counts.pipes,
         rejected=counts.rejected,
+        oversize=counts.oversize if _ffi.causes_are_known() else None,
         tasks_waiting=counts.waiting,
         dropped=counts.dropped if _knows_drops(core) else None,
     )

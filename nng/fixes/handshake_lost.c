@@ -19,7 +19,7 @@
  *
  * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb`
  * looks whether the endpoint is closed. */
-#include "internal.h"
+#include "dials.h"
 #include "fixes/wrap.h"
 
 #ifdef TNNG_LINKED_IN
@@ -91,6 +91,7 @@ void __wrap_nni_aio_init(nng_aio *aio, nni_cb callback, void *arg)
 {
     nni_aio_init(aio, callback, arg);
     note_made(aio, callback, arg);
+    tnng_causes_made(aio);
 }
 
 /* [nng] A connection begins its handshake. Without memory it is as nng has it. */

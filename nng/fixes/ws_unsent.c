@@ -8,7 +8,7 @@
  * has copied what it had to write, and the protocol has let go of the message.
  *
  * This may go when wstran_pipe_send_cb of every nng in use frees the message of a failed send. */
-#include "internal.h"
+#include "dials.h"
 
 static atomic_uint_fast64_t unsent;
 
@@ -50,7 +50,7 @@ void tnng_ws_gives_up(nng_aio *aio)
 void __wrap_nni_aio_finish_error(nng_aio *aio, int code)
 {
     tnng_ws_gives_up(aio);
-    nni_aio_finish_error(aio, code);
+    nni_aio_finish_error(aio, tnng_cause_of_end(aio, code));
 }
 
 #else

@@ -10,6 +10,7 @@ Rules of the file:
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import signal
 import subprocess
@@ -53,6 +54,8 @@ class _Ending:
 
 def run() -> int:
     """Run the demo and return the exit code of the command."""
+    # The other process may be killed: the line of the command says so.
+    logging.getLogger("trionng").addHandler(logging.NullHandler())
     ending = trio.run(_play)
     try:
         if ending.line:

@@ -52,6 +52,24 @@ from trionng._ffi._port import (
     abandon as abandon,
     cancel as cancel,
 )
+from trionng._ffi._reports import (
+    BY_ADMISSION as BY_ADMISSION,
+    BY_HANDSHAKE as BY_HANDSHAKE,
+    BY_OVERSIZE as BY_OVERSIZE,
+    BY_PROTOCOL as BY_PROTOCOL,
+    BY_REFUSAL as BY_REFUSAL,
+    BY_SLOW as BY_SLOW,
+    BY_TAKEN as BY_TAKEN,
+    ENDS as ENDS,
+    NO_CAUSE as NO_CAUSE,
+    REFUSED as REFUSED,
+    TAKEN as TAKEN,
+    DialerState as DialerState,
+    Report as Report,
+    causes_are_known as causes_are_known,
+    dialer_state as dialer_state,
+    tell_reports_to as tell_reports_to,
+)
 from trionng._ffi._socket import (
     AGAIN as AGAIN,
     BUS0 as BUS0,

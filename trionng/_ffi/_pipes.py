@@ -106,8 +106,9 @@ class NativePipe(Owned):
         gone: bool = lib.tnng_pipe_gone(self._native)
         return gone
 
-    def close(self) -> int:
-        code: int = lib.tnng_pipe_close(self._native)
+    def close(self, reason: int = 0) -> int:
+        """Drop the connection; `reason` is one of BY_*, for its event and for who is told."""
+        code: int = lib.tnng_pipe_close(self._native, reason)
         return code
 
 
@@ -127,12 +128,12 @@ class NativeEvents(Owned):
         code = lib.tnng_events_wait(self._native, port.native, tag, port.scratch)
         return code, port.scratch.op if code == PARKED else ffi.NULL
 
-    def take(self) -> tuple[int, int, NativePipe | None]:
-        """Return (code, kind, connection)."""
-        kind = ffi.new("int *")
+    def take(self) -> tuple[int, int, int, NativePipe | None]:
+        """Return (code, kind, reason, connection)."""
+        kind, reason = ffi.new("int *"), ffi.new("int *")
         pipe = NativePipe()
-        code = lib.tnng_events_take(self._native, kind, pipe._cell)
-        return code, kind[0], (pipe if code == 0 and pipe.made() else None)
+        code = lib.tnng_events_take(self._native, kind, reason, pipe._cell)
+        return code, kind[0], reason[0], (pipe if code == 0 and pipe.made() else None)
 
     def close(self) -> None:
         lib.tnng_events_close(self._native)

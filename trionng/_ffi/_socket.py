@@ -63,6 +63,7 @@ class SocketCounts(NamedTuple):
     received_bytes: int
     dropped: int
     rejected: int
+    oversize: int
     pipes: int
     waiting: int
 
@@ -406,6 +407,7 @@ class NativeSocket(Owned):
             out.received_bytes,
             out.dropped,
             out.rejected,
+            out.oversize,
             out.pipes,
             out.waiting,
         )

@@ -1,0 +1,88 @@
+/* Where libnng is a library of its own, what comes of attempts in the background is visible in its
+ * statistics alone. A thread looks at those, only while the first attempt of a dialer is undecided,
+ * once for all such dialers, and less and less often. Where libnng is linked in there is no such
+ * thread: fixes/causes.c hears of every attempt, and of its cause. */
+#include <string.h>
+#include <time.h>
+
+#include "dials.h"
+
+enum { FIRST_PAUSE = 20, LONGEST_PAUSE = 500 /* milliseconds */ };
+
+static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
+static bool watching, wanted;
+
+static const char *const names[TNNG_DIAL_COUNTERS] = {
+    "refused", "timeout", "proto", "auth", "oom", "disconnect", "other"};
+
+static void look_at(nng_stat *dialer)
+{
+    uint32_t id = 0;
+    tnng_dial_counts counts = {0};
+
+    for (nng_stat *each = nng_stat_child(dialer); each != NULL; each = nng_stat_next(each)) {
+        const char *name = nng_stat_name(each);
+        if (strcmp(name, "id") == 0) {
+            id = (uint32_t) nng_stat_value(each);
+        }
+        for (int i = 0; i < TNNG_DIAL_COUNTERS; i++) {
+            if (strcmp(name, names[i]) == 0) {
+                counts.of[i] = nng_stat_value(each);
+            }
+        }
+    }
+    tnng_dial_counted(id, &counts);
+}
+
+static void look_at_all(void)
+{
+    nng_stat *all;
+
+    if (nng_stats_get(&all) != 0) {
+        return;
+    }
+    for (nng_stat *each = nng_stat_child(all); each != NULL; each = nng_stat_next(each)) {
+        if (strcmp(nng_stat_name(each), "dialer") == 0) {
+            look_at(each);
+        }
+    }
+    nng_stats_free(all);
+}
+
+static void *watch(void *arg)
+{
+    int pause = FIRST_PAUSE;
+    bool goes_on = true;
+
+    (void) arg;
+    while (goes_on) {
+        nanosleep(&(struct timespec){.tv_nsec = pause * 1000000L}, NULL);
+        if (tnng_dials_awaited() > 0) {
+            look_at_all();
+        }
+        pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
+        bool none = tnng_dials_awaited() == 0;
+        pthread_mutex_lock(&watch_lock);
+        if (wanted) {
+            pause = FIRST_PAUSE;
+        }
+        goes_on = watching = wanted || !none;
+        wanted = false;
+        pthread_mutex_unlock(&watch_lock);
+    }
+    return NULL;
+}
+
+/* [any] Under any lock of ours: one more is. */
+void tnng_dials_are_awaited(void)
+{
+    if (tnng_causes_are_known()) {
+        return;
+    }
+    pthread_mutex_lock(&watch_lock);
+    wanted = true;
+    if (!watching) {
+        watching = tnng_run_thread(watch, NULL);
+    }
+    pthread_mutex_unlock(&watch_lock);
+}

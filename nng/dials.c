@@ -1,0 +1,342 @@
+/* What becomes of each dialer's attempts to connect, and when that is reported.
+ *
+ * An outage begins when a dialer starts, or when its connection ends. The first attempt that fails
+ * in an outage is reported, no other. A connection that the peer closes as soon as it is made ends
+ * no outage: such a peer refuses (it has a peer already, or a rule), and nng connects to it again
+ * and again. What tells the two apart is time: a refusal arrives about when the transport's
+ * handshake ends, because the peer decides as soon as it has our half of it. So a dial that
+ * somebody waits for lasts twice as long again as its handshake did, and connections made in the
+ * background are judged when they end.
+ *
+ * nng begins anew with its shortest pause whenever a transport connects, also to a peer that
+ * refuses. Here the pause grows while connections end at once. */
+#include <stdlib.h>
+
+#include "dials.h"
+
+enum {
+    ENDS_BUCKETS = 1024,
+    AT_ONCE = 20,       /* milliseconds: what ends earlier, and has brought nothing, was refused */
+    BRIEF = 1000,       /* what ends earlier, and has brought nothing, makes the pause longer */
+    BRIEF_ENDS = 3,     /* that often in a row it is reported */
+    LONGEST_PAUSE = 500, /* unless the longest that was set is another */
+    SETTLES_AFTER = 4,  /* milliseconds a dial lasts at least, */
+    SETTLES_WITHIN = 500, /* and at most, after its connection was added */
+};
+
+struct tnng_dialer {
+    tnng_dialer *chain; /* in its bucket */
+    tnng_dialer *next, **link; /* in its socket's list */
+    uint32_t id;
+    uint32_t pipe; /* its connection, 0 when there is none, */
+    int64_t since; /* and when that was made */
+    int code;      /* why its last attempt failed; 0: none has failed in this outage */
+    int last;      /* the same of the last attempt that failed at all */
+    bool told;     /* a failure of this outage was reported */
+    bool quiet;    /* a dial is waited for: its caller is told, nobody else */
+    bool awaited;  /* nng tries, and what comes of the first attempt is not known yet */
+    bool based;    /* `seen` is what nng's counters said then */
+    tnng_dial_counts seen;
+    int brief;          /* connections in a row that brought nothing and ended soon */
+    nng_duration pause; /* the shortest pause as it was, while a longer one is set; else -1 */
+};
+
+static pthread_mutex_t dials_lock = PTHREAD_MUTEX_INITIALIZER; /* all of the above; a leaf but for
+                                                                  that of the reports */
+static tnng_dialer *buckets[ENDS_BUCKETS];
+static int awaited; /* so many are */
+
+/* With dials_lock held, as all static functions below. */
+static tnng_dialer **find(uint32_t id)
+{
+    tnng_dialer **at = &buckets[id % ENDS_BUCKETS];
+
+    while (*at != NULL && (*at)->id != id) {
+        at = &(*at)->chain;
+    }
+    return at;
+}
+
+static void set_awaited(tnng_dialer *dialer, bool is_awaited)
+{
+    awaited += is_awaited - dialer->awaited;
+    dialer->awaited = is_awaited;
+    dialer->based = false;
+    if (is_awaited) {
+        tnng_dials_are_awaited();
+    }
+}
+
+static void has_failed(tnng_dialer *dialer, int code)
+{
+    dialer->code = dialer->last = code;
+    set_awaited(dialer, false);
+    if (!dialer->told && !dialer->quiet) {
+        dialer->told = true;
+        tnng_report_queue((tnng_report){.endpoint = dialer->id, .code = code});
+    }
+}
+
+static void remove_dialer(tnng_dialer **at)
+{
+    tnng_dialer *dialer = *at;
+
+    set_awaited(dialer, false);
+    *at = dialer->chain;
+    *dialer->link = dialer->next;
+    if (dialer->next != NULL) {
+        dialer->next->link = dialer->link;
+    }
+    free(dialer);
+}
+
+/* [caller] Before it starts. Without memory nothing is known of it, and it dials all the same. */
+void tnng_dialer_add(tnng_socket *socket, uint32_t id)
+{
+    tnng_dialer *dialer = calloc(1, sizeof(*dialer));
+
+    if (dialer == NULL) {
+        return;
+    }
+    dialer->id = id;
+    dialer->pause = -1;
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer **bucket = &buckets[id % ENDS_BUCKETS];
+    dialer->chain = *bucket;
+    *bucket = dialer;
+    dialer->next = socket->dialers;
+    dialer->link = &socket->dialers;
+    if (dialer->next != NULL) {
+        dialer->next->link = &dialer->next;
+    }
+    socket->dialers = dialer;
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [job] It is about to be closed: what ends from here on was not refused. */
+void tnng_dialer_forget(uint32_t id)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer **at = find(id);
+    if (*at != NULL) {
+        remove_dialer(at);
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [job] All of a socket that is about to be closed. */
+void tnng_dialers_forget(tnng_socket *socket)
+{
+    pthread_mutex_lock(&dials_lock);
+    while (socket->dialers != NULL) {
+        remove_dialer(find(socket->dialers->id));
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+tnng_dialer_state tnng_dialer_look(uint32_t id)
+{
+    tnng_dialer_state state = {0};
+
+    if (tnng_forked()) {
+        return state;
+    }
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL) {
+        /* One who was refused may be refused again. */
+        bool doubtful = dialer->last == TNNG_REFUSED && dialer->brief > 0 &&
+                        tnng_now() - dialer->since < AT_ONCE * 1000000LL;
+        state.connected = dialer->pipe != 0;
+        state.code = !state.connected ? dialer->code : doubtful ? dialer->last : 0;
+    }
+    pthread_mutex_unlock(&dials_lock);
+    return state;
+}
+
+/* [job] While a dial is waited for its caller is told. */
+void tnng_dial_begins(uint32_t id)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL) {
+        dialer->quiet = true;
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [job] */
+void tnng_dial_ends(uint32_t id, int code)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL) {
+        dialer->quiet = false;
+        dialer->told = code != 0;
+        dialer->code = code;
+        if (code != 0) {
+            dialer->pipe = 0;
+        }
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [caller] nng is about to try in the background. */
+void tnng_dial_tries(uint32_t id)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL && !dialer->told) {
+        set_awaited(dialer, true);
+        dialer->based = dialer->pipe == 0 && dialer->code == 0;
+        dialer->seen = (tnng_dial_counts){0}; /* it is new */
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+int tnng_dials_awaited(void)
+{
+    pthread_mutex_lock(&dials_lock);
+    int count = awaited;
+    pthread_mutex_unlock(&dials_lock);
+    return count;
+}
+
+/* What each of nng's counters of a dialer says of an attempt that failed. */
+static const int codes[TNNG_DIAL_COUNTERS] = {
+    NNG_ECONNREFUSED, NNG_ETIMEDOUT, NNG_EPROTO, NNG_ECRYPTO, NNG_ENOMEM, NNG_ECONNRESET,
+    TNNG_NO_CAUSE};
+
+/* [job] What nng has counted of a dialer. */
+void tnng_dial_counted(uint32_t id, const tnng_dial_counts *counts)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL && dialer->awaited) {
+        tnng_dial_counts before = dialer->based ? dialer->seen : *counts;
+        dialer->seen = *counts;
+        dialer->based = true;
+        for (int i = 0; i < TNNG_DIAL_COUNTERS && dialer->awaited; i++) {
+            if (counts->of[i] != before.of[i]) {
+                has_failed(dialer, codes[i]);
+            }
+        }
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [nng] An attempt of nng's own has failed. */
+void tnng_dial_failed(uint32_t id, int code)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer != NULL) {
+        has_failed(dialer, code);
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [any] With pipes_lock held: a pipe of a dialer was added. */
+void tnng_dial_connected(tnng_pipe *pipe)
+{
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(pipe->info.dialer);
+    if (dialer != NULL) {
+        dialer->pipe = pipe->info.id;
+        dialer->since = pipe->made_at;
+        set_awaited(dialer, false);
+    }
+    pthread_mutex_unlock(&dials_lock);
+}
+
+/* [any] What an attempt came to whose pipe was rejected. */
+int tnng_dial_code(int reason)
+{
+    return reason == TNNG_BY_TAKEN      ? TNNG_TAKEN
+           : reason == TNNG_BY_PROTOCOL ? NNG_EPROTO
+                                        : TNNG_REFUSED;
+}
+
+static int judge(tnng_dialer *dialer, const tnng_pipe *pipe, bool heard)
+{
+    int64_t lived = (tnng_now() - pipe->made_at) / 1000000;
+    bool ours = atomic_load(&pipe->closed_for) != 0 || pipe->reason == TNNG_BY_OVERSIZE;
+
+    dialer->brief = heard || lived >= BRIEF ? 0 : dialer->brief + 1;
+    if (!pipe->connected) {
+        return tnng_dial_code(pipe->reason);
+    }
+    if (!heard && !ours && lived < AT_ONCE) {
+        return TNNG_REFUSED;
+    }
+    dialer->last = dialer->brief > BRIEF_ENDS ? dialer->last : 0;
+    dialer->told = dialer->told && dialer->brief > BRIEF_ENDS && dialer->last == TNNG_ENDS;
+    return dialer->brief >= BRIEF_ENDS && !ours ? TNNG_ENDS : 0;
+}
+
+/* [nng] With pipes_lock held: a pipe of a dialer has gone, or was never added. Unless the answer is
+ * -1 the pause has to change before nng dials again, for so many in a row that ended soon. */
+int tnng_dial_lost(tnng_pipe *pipe, bool heard)
+{
+    int brief = -1;
+
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(pipe->info.dialer);
+    if (dialer != NULL) {
+        if (dialer->pipe == pipe->info.id) {
+            dialer->pipe = 0;
+        }
+        dialer->code = 0;
+        int code = judge(dialer, pipe, heard);
+        set_awaited(dialer, code == 0 && !dialer->quiet);
+        if (code != 0) {
+            has_failed(dialer, code);
+            if (pipe->reason == TNNG_BY_NOTHING && code == TNNG_REFUSED) {
+                pipe->reason = TNNG_BY_REFUSAL;
+            }
+        }
+        if (dialer->brief > 1 || (dialer->brief == 0 && dialer->pause >= 0)) {
+            brief = dialer->brief;
+        }
+    }
+    pthread_mutex_unlock(&dials_lock);
+    return brief;
+}
+
+/* [nng] Without a lock, before nng dials again. The pause doubles with each connection in a row
+ * that ends soon, and is as it was when one has lasted. */
+void tnng_dial_pauses(uint32_t id, int brief)
+{
+    nng_duration now = 0, set, longest = 0;
+
+    nng_dialer_get_ms((nng_dialer){id}, NNG_OPT_RECONNMAXT, &longest);
+    if (nng_dialer_get_ms((nng_dialer){id}, NNG_OPT_RECONNMINT, &now) != 0) {
+        return;
+    }
+    longest = longest > 0 ? longest : LONGEST_PAUSE;
+    pthread_mutex_lock(&dials_lock);
+    tnng_dialer *dialer = *find(id);
+    if (dialer == NULL) {
+        set = now;
+    } else if (brief == 0) {
+        set = dialer->pause;
+        dialer->pause = -1;
+    } else {
+        dialer->pause = dialer->pause < 0 ? now : dialer->pause;
+        set = now < 10 ? 10 : now;
+        set = now >= longest ? now : 2 * set < longest ? 2 * set : longest;
+    }
+    pthread_mutex_unlock(&dials_lock);
+    if (set != now) {
+        nng_dialer_set_ms((nng_dialer){id}, NNG_OPT_RECONNMINT, set);
+    }
+}
+
+/* [job] Until when a dial lasts that was begun then and has been added now. */
+int64_t tnng_dial_settles(int64_t begun)
+{
+    const int64_t least = SETTLES_AFTER * 1000000LL, most = SETTLES_WITHIN * 1000000LL;
+    int64_t now = tnng_now(), handshake = 2 * (now - begun);
+
+    return now + (handshake < least ? least : handshake > most ? most : handshake);
+}

@@ -1,0 +1,238 @@
+/* Causes: nng keeps to itself why an attempt in the background failed, why a peer did not get
+ * through a handshake, what protocol one speaks that was sent away, and that a message was too
+ * large. All of it passes between two files of libnng, and is noted here on its way.
+ *
+ * The aio with which a dialer connects or a listener accepts is the first that nng makes in the
+ * call that creates it. Whatever ends an attempt without success finishes that aio through
+ * nni_aio_finish_error, which comes here. Other aios do too, so a look at one pointer has to tell
+ * them apart.
+ *
+ * A handshake that fails costs a listener of nng 0.1 s in which it accepts nobody, so newcomers
+ * wait for strangers, and a peer that is refused hears of it late. Only a connection that was reset
+ * costs nothing; so that is what the listener is told of every failure that is the stranger's.
+ *
+ * Where libnng is a library of its own all of this is off, and dial_watch.c looks at counters. */
+#include <stdlib.h>
+
+#include "dials.h"
+#include "fixes/wrap.h"
+
+#ifdef TNNG_LINKED_IN
+
+void nni_pipe_bump_error(void *pipe, int);
+uint16_t nni_pipe_peer(void *pipe);
+uint32_t nni_pipe_id(void *pipe);
+
+/* A dialer or listener, by the aio with which it waits for a connection. */
+typedef struct known {
+    _Atomic(struct known *) chain;
+    nng_aio *aio;
+    tnng_socket *socket;
+    uint32_t id;
+    bool listens;
+} known;
+
+typedef struct note {
+    struct note *next;
+    uint32_t pipe;
+    tnng_cause cause;
+} note;
+
+enum { BUCKETS = 1024 };
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of it; heads may be looked at */
+static _Atomic(known *) heads[BUCKETS];
+static note *notes; /* of pipes that are being added, or are about to go: a few */
+
+static _Thread_local bool expecting;
+static _Thread_local nng_aio *expected;
+
+bool tnng_causes_are_known(void) { return !TNNG_WITHOUT("CAUSES"); }
+
+static _Atomic(known *) *head_of(nng_aio *aio)
+{
+    uintptr_t at = (uintptr_t) aio;
+
+    return &heads[(at >> 6 ^ at >> 16) % BUCKETS];
+}
+
+/* [caller] [job] The next thing this thread does is to create a dialer or a listener. */
+void tnng_causes_expect(void)
+{
+    expecting = true;
+    expected = NULL;
+}
+
+/* [caller] [job] It was created, or, with 0, was not. Without memory its causes stay unknown. */
+void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
+{
+    known *new = id == 0 || expected == NULL ? NULL : calloc(1, sizeof(*new));
+
+    expecting = false;
+    if (new == NULL) {
+        return;
+    }
+    *new = (known){.aio = expected, .socket = socket, .id = id, .listens = listens};
+    _Atomic(known *) *head = head_of(expected);
+    pthread_mutex_lock(&lock);
+    atomic_store(&new->chain, atomic_load(head));
+    atomic_store(head, new);
+    pthread_mutex_unlock(&lock);
+}
+
+/* [job] Before it is closed. */
+void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
+{
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < BUCKETS; i++) {
+        _Atomic(known *) *at = &heads[i];
+        for (known *each; (each = atomic_load(at)) != NULL;) {
+            bool is_meant = id == 0 || (each->id == id && each->listens == listens);
+            if (each->socket == socket && is_meant) {
+                atomic_store(at, atomic_load(&each->chain));
+                free(each);
+            } else {
+                at = &each->chain;
+            }
+        }
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* [any] nng has made an aio that is part of something else (handshake_lost.c wraps that call). */
+void tnng_causes_made(nng_aio *aio)
+{
+    if (expecting && expected == NULL) {
+        expected = aio;
+    }
+}
+
+/* Whether the listener itself is in trouble, and has to rest. */
+static bool is_ours(int code)
+{
+    return code == NNG_ENOMEM || code == NNG_ENOFILES || code == NNG_ENOSPC ||
+           code == NNG_EAGAIN || code == NNG_EBUSY || (code & NNG_ESYSERR) != 0;
+}
+
+/* [nng] An attempt to connect or to accept has failed, perhaps. */
+static int note_failure(nng_aio *aio, int code)
+{
+    known found = {0};
+
+    pthread_mutex_lock(&lock);
+    known *each = atomic_load(head_of(aio));
+    while (each != NULL && each->aio != aio) {
+        each = atomic_load(&each->chain);
+    }
+    if (each != NULL) {
+        found.id = each->id;
+        found.listens = each->listens;
+        found.socket = each->socket;
+        tnng_socket_hold(found.socket);
+    }
+    pthread_mutex_unlock(&lock);
+    if (found.id == 0) {
+        return code;
+    }
+    if (!found.listens) {
+        tnng_dial_failed(found.id, code);
+    } else {
+        tnng_stranger_failed(found.socket, found.id, code);
+        code = is_ours(code) ? code : NNG_ECONNRESET;
+    }
+    tnng_socket_release(found.socket);
+    return code;
+}
+
+/* [nng] [caller] An aio ends without success (ws_unsent.c wraps that call): with what error. */
+int tnng_cause_of_end(nng_aio *aio, int code)
+{
+    if (atomic_load_explicit(head_of(aio), memory_order_relaxed) != NULL && code != NNG_ECLOSED &&
+        code != NNG_ECANCELED && tnng_causes_are_known()) {
+        code = note_failure(aio, code);
+    }
+    return code;
+}
+
+/* With the lock held. */
+static note **find_note(uint32_t pipe)
+{
+    note **at = &notes;
+
+    while (*at != NULL && (*at)->pipe != pipe) {
+        at = &(*at)->next;
+    }
+    return at;
+}
+
+static void take_note(uint32_t pipe, int peer, bool oversize)
+{
+    pthread_mutex_lock(&lock);
+    note **at = find_note(pipe);
+    if (*at == NULL && (*at = calloc(1, sizeof(**at))) != NULL) {
+        (*at)->pipe = pipe;
+    }
+    if (*at != NULL) {
+        (*at)->cause.peer = peer != 0 ? peer : (*at)->cause.peer;
+        (*at)->cause.oversize |= oversize;
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+/* [nng] What was noted of a pipe that has been added, or has gone; then nothing is. */
+tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
+{
+    tnng_cause cause = {0};
+    note *taken = NULL;
+
+    pthread_mutex_lock(&lock);
+    note **at = find_note(pipe);
+    if (*at != NULL && (gone || !(*at)->cause.oversize)) {
+        taken = *at;
+        *at = taken->next;
+        cause = taken->cause;
+    }
+    pthread_mutex_unlock(&lock);
+    free(taken);
+    return cause;
+}
+
+/* [nng] The protocol looks at what a new peer speaks. */
+uint16_t __wrap_nni_pipe_peer(void *pipe)
+{
+    uint16_t peer = nni_pipe_peer(pipe);
+
+    if (tnng_causes_are_known()) {
+        take_note(nni_pipe_id(pipe), peer, false);
+    }
+    return peer;
+}
+
+/* [nng] A transport could not receive or send on a connection. */
+void __wrap_nni_pipe_bump_error(void *pipe, int code)
+{
+    if (code == NNG_EMSGSIZE && tnng_causes_are_known()) {
+        take_note(nni_pipe_id(pipe), 0, true);
+    }
+    nni_pipe_bump_error(pipe, code);
+}
+
+#else
+
+bool tnng_causes_are_known(void) { return false; }
+void tnng_causes_expect(void) { }
+void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
+{
+    (void) socket, (void) id, (void) listens;
+}
+void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
+{
+    (void) socket, (void) id, (void) listens;
+}
+tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
+{
+    (void) pipe, (void) gone;
+    return (tnng_cause){0};
+}
+
+#endif

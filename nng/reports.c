@@ -1,0 +1,130 @@
+/* Reports: what goes wrong where no call of the program waits for the answer, on its way to
+ * Python's logging. nng's threads never run Python, so a report is queued here and a thread is
+ * made for it, which calls Python and ends when the queue is empty. There is no thread, and nothing
+ * runs, while nothing fails. The queue is short: a flood of failures costs nothing more, and the
+ * counters have all of them. */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dials.h"
+
+enum { REPORTS_KEPT = 64, LAST_WORDS = 500 /* milliseconds for the last one at the end */ };
+
+static pthread_mutex_t reports_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf; all of the below */
+static tnng_report queue[REPORTS_KEPT];
+static unsigned first, count;
+static bool running, closed;
+static void (*report_hook)(void);
+
+static void *call_python(void *arg)
+{
+    (void) arg;
+    pthread_mutex_lock(&reports_lock);
+    while (count > 0 && !closed) {
+        pthread_mutex_unlock(&reports_lock);
+        report_hook();
+        pthread_mutex_lock(&reports_lock);
+    }
+    running = false;
+    pthread_mutex_unlock(&reports_lock);
+    return NULL;
+}
+
+/* [any] Under any lock of ours. Takes a reference to the pipe, if there is one. */
+void tnng_report_queue(tnng_report report)
+{
+    pthread_mutex_lock(&reports_lock);
+    if (!closed && report_hook != NULL && count < REPORTS_KEPT) {
+        if (report.pipe != NULL) {
+            tnng_pipe_hold(report.pipe);
+        }
+        queue[(first + count++) % REPORTS_KEPT] = report;
+        if (!running) {
+            running = tnng_run_thread(call_python, NULL);
+        }
+    }
+    pthread_mutex_unlock(&reports_lock);
+}
+
+bool tnng_report_take(tnng_report *report)
+{
+    if (tnng_forked()) {
+        return false;
+    }
+    pthread_mutex_lock(&reports_lock);
+    bool found = count > 0;
+    if (found) {
+        *report = queue[first];
+        first = (first + 1) % REPORTS_KEPT;
+        count--;
+    }
+    pthread_mutex_unlock(&reports_lock);
+    return found;
+}
+
+void tnng_set_report_hook(void (*hook)(void))
+{
+    pthread_mutex_lock(&reports_lock);
+    report_hook = hook;
+    pthread_mutex_unlock(&reports_lock);
+}
+
+void tnng_reports_close(void)
+{
+    if (tnng_forked()) {
+        return;
+    }
+    pthread_mutex_lock(&reports_lock);
+    closed = true;
+    for (int i = 0; running && i < LAST_WORDS; i++) {
+        pthread_mutex_unlock(&reports_lock);
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        pthread_mutex_lock(&reports_lock);
+    }
+    pthread_mutex_unlock(&reports_lock);
+}
+
+/* What was reported of the peers of a socket: the last so many. */
+enum { PEERS_REMEMBERED = 64 };
+struct tnng_told {
+    unsigned next;
+    struct {
+        uint32_t endpoint;
+        int reason, code;
+        tnng_addr peer; /* without the port: a client has a new one each time */
+    } peers[PEERS_REMEMBERED];
+};
+
+/* [nng] One report a peer, listener and reason. */
+void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
+{
+    const tnng_pipe_info *info = &pipe->info;
+    bool listener = info->listener != 0;
+    uint32_t endpoint = listener ? info->listener : info->dialer;
+    tnng_addr peer = info->remote;
+
+    peer.port = 0;
+    if (pipe->reason == TNNG_BY_NOTHING || (!listener && pipe->reason != TNNG_BY_OVERSIZE) ||
+        (socket->told == NULL && (socket->told = calloc(1, sizeof(*socket->told))) == NULL)) {
+        return;
+    }
+    for (unsigned i = 0; i < PEERS_REMEMBERED; i++) {
+        if (socket->told->peers[i].endpoint == endpoint &&
+            socket->told->peers[i].reason == pipe->reason &&
+            socket->told->peers[i].code == code &&
+            memcmp(&socket->told->peers[i].peer, &peer, sizeof(peer)) == 0) {
+            return;
+        }
+    }
+    unsigned place = socket->told->next++ % PEERS_REMEMBERED;
+    socket->told->peers[place].endpoint = endpoint;
+    socket->told->peers[place].reason = pipe->reason;
+    socket->told->peers[place].code = code;
+    socket->told->peers[place].peer = peer;
+    tnng_report_queue((tnng_report){.listener = listener,
+        .endpoint = endpoint,
+        .reason = pipe->reason,
+        .code = code,
+        .pipe = code == 0 ? pipe : NULL});
+}

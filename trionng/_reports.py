@@ -1,0 +1,60 @@
+"""What is logged (floor 4): failures that no call of the program waits for.
+
+The shim reports the first failure of each outage of a dialer, and once a peer what was wrong with
+it. A report becomes one line on the logger "trionng", with the URL and the cause. It is written by
+a thread that exists for this moment alone: a program in which nothing fails has no such thread, and
+none of nng's threads ever runs Python.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from trionng import _ffi
+from trionng._addresses import from_native
+from trionng._endpoints import Endpoint, endpoint_of
+from trionng._errors import NNGException
+
+log: Final = logging.getLogger("trionng")
+
+_REASONS: Final = {
+    _ffi.BY_ADMISSION: "its `accept` does not admit it",
+    _ffi.BY_PROTOCOL: "it speaks another protocol, or went away at once",
+    _ffi.BY_TAKEN: "there is a peer already, and this socket takes only one",
+    _ffi.BY_HANDSHAKE: "it did not get through the handshake",
+    _ffi.BY_SLOW: "it does not read what is sent to it, and too much of that was waiting",
+}
+
+
+def _limit_of(endpoint: Endpoint) -> str:
+    try:
+        return f"its recv_max_size of {endpoint.recv_max_size} bytes"
+    except NNGException:  # it was closed meanwhile
+        return "its recv_max_size"
+
+
+def _write(report: _ffi.Report) -> None:
+    endpoint = endpoint_of(listener=report.listener, number=report.endpoint)
+    if endpoint is None:
+        return
+    peer = "a peer" if report.pipe is None else str(from_native(report.pipe.remote))
+    if report.code != 0 and not report.listener:
+        log.warning("%s; trying on in the background", endpoint._start_error(report.code, "dial"))
+    elif report.reason == _ffi.BY_OVERSIZE:
+        log.warning(
+            "%s: %s sent a message larger than %s, so that connection was closed; logged once a "
+            "peer, counted in statistics().oversize",
+            endpoint.url,
+            peer,
+            _limit_of(endpoint),
+        )
+    elif report.reason in _REASONS:
+        why = _REASONS[report.reason]
+        if report.code != 0:
+            cause = str(endpoint._start_error(report.code, "accept"))
+            why = f"{why} ({cause.removeprefix(f'accept {endpoint.url}: ')})"
+        log.warning("%s: %s was refused: %s; logged once a peer", endpoint.url, peer, why)
+
+
+_ffi.tell_reports_to(_write)
