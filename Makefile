@@ -94,7 +94,7 @@ wheel-test: packaging
 matrix: packaging
 	$(BIN)/python tools/matrix.py $(ROWS)
 
-docs: machine $(VENV)/docs
+docs: runtime $(VENV)/docs
 	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs build/docs
 	@echo "build/docs/index.html"
 
