@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +10,7 @@ import attrs
 
 from trionng import _ffi
 from trionng._errors import error_for
+from trionng._util import level_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,16 +151,5 @@ def warn_of_missing_fixes() -> None:
             f"{errors}. trionng.build_info() says more. Build trionng where libnng's static "
             "library is, without TRIONNG_LINK=shared, and these errors are mended.",
             RuntimeWarning,
-            stacklevel=_outside(),
+            stacklevel=level_outside(),
         )
-
-
-def _outside() -> int:
-    """Return the stacklevel of the first caller that is not of trionng, seen from our caller."""
-    package = str(Path(__file__).parent)
-    level = 1
-    frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-        frame = frame.f_back
-        level += 1
-    return level

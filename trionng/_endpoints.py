@@ -31,6 +31,7 @@ from trionng._options import (
 from trionng._sealed import Sealed
 from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
 from trionng._urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
+from trionng._util import level_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -364,7 +365,7 @@ def warn_of_old_ws(url: str) -> None:
             f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a "
             "request can trigger; let only peers reach it that you trust, or use a later libnng",
             RuntimeWarning,
-            stacklevel=3,
+            stacklevel=level_outside(),
         )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
@@ -90,3 +92,14 @@ def meant(word: str, words: Iterable[str]) -> str:
     """Return what to add to a refusal of a word: the one that was probably meant."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def level_outside() -> int:
+    """Return the stacklevel of the first caller that is not of trionng, seen from our caller."""
+    package = str(Path(__file__).parent)
+    level = 1
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
+        frame = frame.f_back
+        level += 1
+    return level

@@ -19,7 +19,7 @@ import trio
 from trio.lowlevel import checkpoint
 
 import trionng
-from trionng._ffi import CancelCounts, cancel_counts, reset_cancel_counts
+from trionng._ffi.testing import CancelCounts, cancel_counts, reset_cancel_counts
 
 if TYPE_CHECKING:
     import random
