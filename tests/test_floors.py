@@ -261,6 +261,23 @@ def test_line_of_a_file_fits_the_columns(path):
     assert [number for number, line in lines if len(line) > COLUMNS] == []
 
 
+def test_architecture_names_every_file_there_is_and_no_other():
+    """The tables of ARCHITECTURE.md, and of nng/fixes/README.md for the fixes, are complete."""
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    fixes = (ROOT / "nng" / "fixes" / "README.md").read_text(encoding="utf-8")
+    files = {path.relative_to(ROOT / "nng").as_posix() for path in C_FILES}
+    house = page.partition("## The house")[2].partition("## The shim")[0]
+    shim = page.partition("## The shim")[2].partition("**Receiving.**")[0]
+
+    modules = set(re.findall(r"`(_\w+)/?`", house)) - {"__init__", "__main__"}
+    named = set(re.findall(r"`([\w/]+\.[ch])`", shim))
+    mended = {f"fixes/{name}" for name in re.findall(r"`(\w+\.[ch])`", fixes)} & files
+
+    assert modules == {part_of(path) for path in MODULES} - FLOORS[7] | {"_cli"}
+    assert named <= files
+    assert files <= named | mended
+
+
 @each([path for path in C_FILES if path.suffix == ".c"])
 def test_c_file_knows_nothing_of_python(path):
     """The native side is C alone: Python comes in through cffi."""
