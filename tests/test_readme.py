@@ -1,4 +1,4 @@
-"""The examples of README.md, run exactly as printed."""
+"""The examples of README.md and docs/connections.md, run exactly as printed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 import trio
 from _processes import PYTHON, other_process
+from helpers import LINK
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+CONNECTIONS = (ROOT / "docs" / "connections.md").read_text("utf-8")
 EXAMPLES = re.findall(
     r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
@@ -18,6 +21,11 @@ OUTPUTS = (
     "answered: b'IS ANYBODY THERE?'\n",
     "got: b'weather.paris: sunny, 21 degrees'\n",
     "answered: b'Arthur, King of the Britons'\nanswered: b\"I don't know that\"\n",
+)
+
+# There an example is followed by what it prints.
+WITH_OUTPUTS = re.findall(
+    r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", CONNECTIONS, re.DOTALL | re.MULTILINE
 )
 
 
@@ -36,6 +44,25 @@ async def test_readme_example_run_as_printed_shows_its_output(
     example: str, expected: str, tmp_path: Path
 ) -> None:
     """A reader who copies the example into a file sees it work, without a warning."""
+    await run_and_compare(example, expected, tmp_path)
+
+
+def test_examples_of_connections_have_their_output() -> None:
+    """No example of that page is left out here."""
+    assert len(WITH_OUTPUTS) == CONNECTIONS.count("```python") == 3
+
+
+@pytest.mark.parametrize(("example", "expected"), WITH_OUTPUTS, ids=["dial", "refused", "oversize"])
+async def test_example_of_connections_shows_the_output_that_follows_it(
+    example: str, expected: str, tmp_path: Path
+) -> None:
+    """The page shows what its programs print."""
+    if LINK != "static" and "oversize" in example:
+        pytest.skip("libnng hides it where it is not linked in")
+    await run_and_compare(example, expected, tmp_path)
+
+
+async def run_and_compare(example: str, expected: str, tmp_path: Path) -> None:
     program = tmp_path / "example.py"
     program.write_text(example, "utf-8")
 
