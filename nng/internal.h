@@ -29,7 +29,7 @@
 
 #include "fixes/table.h"
 
-/* What a protocol is like; protocol.c has the table. */
+/* What a protocol is like; socket.c has the table. */
 enum {
     CAN_SEND = 1,
     CAN_RECEIVE = 2,

@@ -19,7 +19,7 @@ EXAMPLES = re.findall(
 OUTPUTS = (
     "asked: b'What is your name?'\nanswered: b'Arthur, King of the Britons'\n",
     "answered: b'IS ANYBODY THERE?'\n",
-    "got: b'weather.paris: sunny, 21 degrees'\n",
+    "got: b'news.paris: sunny, 21 degrees'\n",
     "answered: b'Arthur, King of the Britons'\nanswered: b\"I don't know that\"\n",
 )
 
