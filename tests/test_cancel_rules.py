@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 import trio
 import trio.testing
@@ -287,6 +289,6 @@ async def test_every_public_call_is_a_checkpoint_when_it_has_to_wait():
                 assert await check(req.request, b"ask") == b"ask"
                 async with trionng.Push0() as full, trionng.Pull0() as slow:
                     url = full.listen("inproc://parked-sends").url
-                    nursery.start_soon(later, slow.dial, url)
+                    nursery.start_soon(later, functools.partial(slow.dial, url, block=False))
                     await check(full.send, b"1")
                     await check(full.wait_connected)

@@ -529,7 +529,13 @@ def every_allocation_fails_once(transport: str, first: str, step: str) -> None:
                     # and what it had sent with it.
                     dropped = "record.c" in where and isinstance(
                         each,
-                        (AssertionError, TimeoutError, trio.TooSlowError, trionng.ConnectionReset),
+                        (
+                            AssertionError,
+                            TimeoutError,
+                            trio.TooSlowError,
+                            trionng.ConnectionReset,
+                            trionng.ConnectionRefused,
+                        ),
                     )
                     if not dropped and not isinstance(each, (MemoryError, trionng.EventsLost)):
                         raise AssertionError(f"allocation {number}, at {where}") from error

@@ -233,7 +233,7 @@ class DialerCore(Endpoint):
         if code != 0:
             cause = str(self._start_error(code, "dial")).removeprefix(f"dial {self._url}: ")
             state = f"{state}: {cause}"
-        return f"<{type(self).__name__} {self._url} ({state})>"
+        return shown(f"<{type(self).__name__} {self._url} ({state})>")
 
     def _leave_socket(self) -> AnyCore | None:
         socket = self._socket()
