@@ -22,7 +22,8 @@ APT = ["apt-get", "-q", "-o", "Acquire::Check-Valid-Until=false", "-o", "Dpkg::U
 CERTIFICATES = "/root/pip-certificates.crt"  # inside a chroot: this machine's PIP_CERT
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-# Run in a mount namespace of its own, so that nothing stays mounted whatever happens.
+# Run in a mount namespace of its own, so that nothing stays mounted whatever happens. A shell that
+# runs this in the background ignores Ctrl-C, which tests need.
 ENTER = """
 set -e
 mount -t proc proc "$1/proc"
@@ -30,7 +31,7 @@ mount --rbind /sys "$1/sys"
 mount --rbind /dev "$1/dev"
 cp -L /etc/resolv.conf "$1/etc/resolv.conf"
 root=$1; shift
-exec chroot "$root" "$@"
+exec env --default-signal=INT,QUIT chroot "$root" "$@"
 """
 
 

@@ -86,7 +86,7 @@ def beside(name: str) -> Run:
         environment = {**os.environ, **env}
         environment.pop("MAKEFLAGS", None)
         return subprocess.run(
-            command,
+            ["env", "--default-signal=INT,QUIT", *command],
             cwd=folder,
             env=environment,
             text=True,
