@@ -70,6 +70,9 @@ int tnng_push_kept(void);
 uint64_t tnng_sends_refused(void);
 /* L6: how many messages ws connections had when a send failed. */
 uint64_t tnng_ws_unsent(void);
+/* For tests: how many records the shim keeps of dialers and listeners that sockets have, where each
+ * dialer has two in a static build. */
+int tnng_endpoints_known(void);
 
 /* How many threads nng makes when it is first used. */
 int tnng_threads_needed(void);

@@ -181,6 +181,7 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     tnng_endpoint_note_name(endpoint, url);
     tnng_causes_expect();
     int code = nng_dialer_create(&dialer, socket->nng, url);
+    TNNG_PAUSE("endpoint.made");
     tnng_causes_of(socket, code == 0 ? (uint32_t) dialer.id : 0, false);
     if (code == 0) {
         tnng_dialer_add(socket, (uint32_t) dialer.id);

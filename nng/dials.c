@@ -90,7 +90,8 @@ static void remove_dialer(tnng_dialer **at)
     free(dialer);
 }
 
-/* [caller] Before it starts. Without memory nothing is known of it, and it dials all the same. */
+/* [caller] Before it starts. Without memory nothing is known of it, and it dials all the same. The
+ * socket may have been closed since nng made the dialer. */
 void tnng_dialer_add(tnng_socket *socket, uint32_t id)
 {
     tnng_dialer *dialer = calloc(1, sizeof(*dialer));
@@ -101,6 +102,11 @@ void tnng_dialer_add(tnng_socket *socket, uint32_t id)
     dialer->id = id;
     dialer->pause = -1;
     pthread_mutex_lock(&dials_lock);
+    if (socket->dialers_gone) {
+        pthread_mutex_unlock(&dials_lock);
+        free(dialer);
+        return;
+    }
     tnng_dialer **bucket = &buckets[id % ENDS_BUCKETS];
     dialer->chain = *bucket;
     *bucket = dialer;
@@ -124,10 +130,11 @@ void tnng_dialer_forget(uint32_t id)
     pthread_mutex_unlock(&dials_lock);
 }
 
-/* [job] All of a socket that is about to be closed. */
+/* [job] All of a socket that is about to be closed, and those still to come. */
 void tnng_dialers_forget(tnng_socket *socket)
 {
     pthread_mutex_lock(&dials_lock);
+    socket->dialers_gone = true;
     while (socket->dialers != NULL) {
         remove_dialer(find(socket->dialers->id));
     }
@@ -192,6 +199,20 @@ void tnng_dial_tries(uint32_t id)
         dialer->seen = (tnng_dial_counts){0}; /* it is new */
     }
     pthread_mutex_unlock(&dials_lock);
+}
+
+int tnng_endpoints_known(void)
+{
+    int known = tnng_causes_count();
+
+    pthread_mutex_lock(&dials_lock);
+    for (int i = 0; i < ENDS_BUCKETS; i++) {
+        for (tnng_dialer *each = buckets[i]; each != NULL; each = each->chain) {
+            known++;
+        }
+    }
+    pthread_mutex_unlock(&dials_lock);
+    return known;
 }
 
 int tnng_dials_awaited(void)

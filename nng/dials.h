@@ -82,6 +82,7 @@ void tnng_causes_of(tnng_socket *, uint32_t id, bool listens);
 /* 0: all of the socket. */
 void tnng_causes_forget(tnng_socket *, uint32_t id, bool listens);
 tnng_cause tnng_cause_take(uint32_t pipe, bool gone);
+int tnng_causes_count(void);
 
 /* pipes.c: [nng] a peer did not get through the handshake */
 void tnng_stranger_failed(tnng_socket *, uint32_t listener, int code);

@@ -272,6 +272,8 @@ struct tnng_socket {
     int connected;
     uint64_t rejected, oversize;
     tnng_dialer *dialers; /* under dials.c's lock */
+    bool dialers_gone;    /* likewise: none is added any more */
+    bool causes_gone;     /* the same of causes.c, under its lock */
     tnng_told *told;      /* what was reported of peers; made with the first report */
     uint64_t lost_pipes; /* connected pipes that have gone */
     uint64_t lost_given, lost_written; /* what those had been given, and had written */

@@ -32,6 +32,7 @@ static int run_create(tnng_job *job)
 
     tnng_causes_expect();
     int code = nng_listener_create(&made, socket->nng, listener->url);
+    TNNG_PAUSE("endpoint.made");
     tnng_causes_of(socket, code == 0 ? (uint32_t) made.id : 0, true);
     if (code == 0) {
         pthread_mutex_lock(&socket->pipes_lock);

@@ -40,9 +40,9 @@ void tnng_report_queue(tnng_report report)
             tnng_pipe_hold(report.pipe);
         }
         queue[(first + count++) % REPORTS_KEPT] = report;
-        if (!running) {
-            running = tnng_run_thread(call_python, NULL);
-        }
+    }
+    if (!closed && count > 0 && !running) {
+        running = tnng_run_thread(call_python, NULL);
     }
     pthread_mutex_unlock(&reports_lock);
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from helpers import LINK, run_apart, url_of
 
 import trionng
 from trionng import Admission, blocking
+from trionng._ffi import testing
+from trionng._ffi._load import lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -420,3 +423,32 @@ def test_failure_is_written_where_logging_is_not_set_up(tmp_path):
     assert done.code == 0, done
     (line,) = done.errors.splitlines()
     assert line.startswith(f"dial ipc://{tmp_path}/nobody: ")
+
+
+def open_while_the_socket_closes(what: str) -> None:
+    """Close a socket between two steps of a dial, or a listen, of another thread."""
+    socket = blocking.Pair0()
+    testing.arm_pause("endpoint.made")
+    url = "tcp://127.0.0.1:1" if what == "dial" else "tcp://127.0.0.1:0"
+    failures: list[str] = []
+
+    def run() -> None:
+        try:
+            socket.dial(url, block=False) if what == "dial" else socket.listen(url)
+        except trionng.Closed as error:
+            failures.append(type(error).__name__)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert testing.pause_reached("endpoint.made", 10_000)
+    socket.close()
+    testing.open_pause("endpoint.made")
+    thread.join()
+    print(failures, lib.tnng_endpoints_known())
+
+
+@pytest.mark.parametrize("what", ["dial", "listen"])
+def test_endpoint_made_while_its_socket_closes_leaves_no_record_behind(what):
+    """What the shim knows of dialers and listeners goes with their socket, also in a race."""
+    done = run_apart(open_while_the_socket_closes, what, TRIONNG_NATIVE="testing")
+    assert (done.clean, done.output) == (True, "['Closed'] 0\n"), str(done)

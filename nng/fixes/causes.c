@@ -38,11 +38,13 @@ typedef struct note {
     tnng_cause cause;
 } note;
 
-enum { BUCKETS = 1024 };
+/* A message can prove too large when its connection has gone: such notes are nobody's. */
+enum { BUCKETS = 1024, NOTES_KEPT = 256 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of it; heads may be looked at */
 static _Atomic(known *) heads[BUCKETS];
-static note *notes; /* of pipes that are being added, or are about to go: a few */
+static note *notes; /* of pipes that are being added, or are about to go: a few; oldest first */
+static int note_count;
 
 static _Thread_local bool expecting;
 static _Thread_local nng_aio *expected;
@@ -63,7 +65,8 @@ void tnng_causes_expect(void)
     expected = NULL;
 }
 
-/* [caller] [job] It was created, or, with 0, was not. Without memory its causes stay unknown. */
+/* [caller] [job] It was created, or, with 0, was not. Without memory its causes stay unknown. When
+ * the socket has been closed meanwhile, nng has freed the aio. */
 void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
 {
     known *new = id == 0 || expected == NULL ? NULL : calloc(1, sizeof(*new));
@@ -75,15 +78,22 @@ void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
     *new = (known){.aio = expected, .socket = socket, .id = id, .listens = listens};
     _Atomic(known *) *head = head_of(expected);
     pthread_mutex_lock(&lock);
-    atomic_store(&new->chain, atomic_load(head));
-    atomic_store(head, new);
+    bool gone = socket->causes_gone;
+    if (!gone) {
+        atomic_store(&new->chain, atomic_load(head));
+        atomic_store(head, new);
+    }
     pthread_mutex_unlock(&lock);
+    if (gone) {
+        free(new);
+    }
 }
 
 /* [job] Before it is closed. */
 void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
 {
     pthread_mutex_lock(&lock);
+    socket->causes_gone |= id == 0;
     for (int i = 0; i < BUCKETS; i++) {
         _Atomic(known *) *at = &heads[i];
         for (known *each; (each = atomic_load(at)) != NULL;) {
@@ -97,6 +107,22 @@ void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
         }
     }
     pthread_mutex_unlock(&lock);
+}
+
+/* [caller] For tests. */
+int tnng_causes_count(void)
+{
+    int known = 0;
+
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < BUCKETS; i++) {
+        for (const struct known *each = atomic_load(&heads[i]); each != NULL;
+             each = atomic_load(&each->chain)) {
+            known++;
+        }
+    }
+    pthread_mutex_unlock(&lock);
+    return known;
 }
 
 /* [any] nng has made an aio that is part of something else (handshake_lost.c wraps that call). */
@@ -167,16 +193,25 @@ static note **find_note(uint32_t pipe)
 
 static void take_note(uint32_t pipe, int peer, bool oversize)
 {
+    note *oldest = NULL;
+
     pthread_mutex_lock(&lock);
     note **at = find_note(pipe);
     if (*at == NULL && (*at = calloc(1, sizeof(**at))) != NULL) {
         (*at)->pipe = pipe;
+        if (++note_count > NOTES_KEPT) {
+            oldest = notes;
+            notes = oldest->next;
+            at = find_note(pipe);
+            note_count--;
+        }
     }
     if (*at != NULL) {
         (*at)->cause.peer = peer != 0 ? peer : (*at)->cause.peer;
         (*at)->cause.oversize |= oversize;
     }
     pthread_mutex_unlock(&lock);
+    free(oldest);
 }
 
 /* [nng] What was noted of a pipe that has been added, or has gone; then nothing is. */
@@ -190,6 +225,7 @@ tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
     if (*at != NULL && (gone || !(*at)->cause.oversize)) {
         taken = *at;
         *at = taken->next;
+        note_count--;
         cause = taken->cause;
     }
     pthread_mutex_unlock(&lock);
@@ -229,6 +265,7 @@ void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
 {
     (void) socket, (void) id, (void) listens;
 }
+int tnng_causes_count(void) { return 0; }
 tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
 {
     (void) pipe, (void) gone;

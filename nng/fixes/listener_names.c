@@ -163,7 +163,7 @@ int tnng_names_close(int fd)
 {
     name *it = NULL;
 
-    if (atomic_load(&count) > 0) {
+    if (atomic_load(&count) > 0 && fd >= 0) {
         pthread_mutex_lock(&lock);
         it = *find(fd);
         if (it != NULL) {

@@ -27,7 +27,7 @@
 #include "fixes/table.h"
 
 /* What a connection gets to become a peer's, and how often the shim looks. */
-enum { MILLISECONDS = 10000, LOOKS = 10, BUCKETS = 256 };
+enum { MILLISECONDS = 10000, LOOKS = 10, BUCKETS = 256, UNKNOWN = BUCKETS };
 
 typedef union {
     struct sockaddr any;
@@ -36,8 +36,9 @@ typedef union {
 } address;
 
 typedef struct stranger {
-    struct stranger *next;
+    struct stranger *next, *next_by_ports;
     int fd;
+    unsigned ports; /* where it is among those by their ports */
     bool connected, dropped;
     int64_t since;
     address local, remote; /* once it is connected */
@@ -45,6 +46,7 @@ typedef struct stranger {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static stranger *strangers[BUCKETS]; /* under lock, by descriptor */
+static stranger *by_ports[BUCKETS + 1]; /* under lock: the same, those with UNKNOWN ports last */
 static nng_aio *clock_aio;           /* under lock */
 static bool ticks;                   /* under lock: the clock is set, or about to be set again */
 static atomic_int count;
@@ -111,8 +113,23 @@ static void set_again(void *arg)
     }
 }
 
-/* Without memory it is as nng has it. */
-static void note(int fd)
+static unsigned bucket_of(unsigned local, unsigned remote)
+{
+    return local == 0 || remote == 0 ? UNKNOWN : (local * 31 + remote) % BUCKETS;
+}
+
+static unsigned port_of(const struct sockaddr *any)
+{
+    const address *of = (const address *) any;
+
+    return any->sa_family == AF_INET    ? ntohs(of->v4.sin_port)
+           : any->sa_family == AF_INET6 ? ntohs(of->v6.sin6_port)
+                                        : 0;
+}
+
+/* A connection that was accepted, or is being made to that address. Its ports are known at once and
+ * never change. Without memory it is as nng has it. */
+static void note(int fd, const struct sockaddr *to)
 {
     stranger *it = TNNG_FIX_IS_ON(S4) ? calloc(1, sizeof(*it)) : NULL;
     bool begins = false;
@@ -123,8 +140,15 @@ static void note(int fd)
     it->fd = fd;
     pthread_mutex_lock(&lock);
     look_at(it, tnng_now());
+    if (!it->connected) {
+        socklen_t length = sizeof(it->local);
+        getsockname(fd, &it->local.any, &length);
+    }
+    it->ports = bucket_of(
+        port_of(&it->local.any), port_of(it->connected || to == NULL ? &it->remote.any : to));
     it->next = strangers[fd % BUCKETS];
-    strangers[fd % BUCKETS] = it;
+    it->next_by_ports = by_ports[it->ports];
+    strangers[fd % BUCKETS] = by_ports[it->ports] = it;
     atomic_fetch_add(&count, 1);
     if (!ticks) {
         if (clock_aio == NULL && nng_aio_alloc(&clock_aio, set_again, NULL) == 0) {
@@ -153,7 +177,7 @@ int __wrap_accept(int fd, struct sockaddr *from, socklen_t *length)
     int made = accept(fd, from, length);
 
     if (made >= 0 && is_tcp(made)) {
-        note(made);
+        note(made, NULL);
     }
     return made;
 }
@@ -164,7 +188,7 @@ int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
     int made = accept4(fd, from, length, flags);
 
     if (made >= 0 && is_tcp(made)) {
-        note(made);
+        note(made, NULL);
     }
     return made;
 }
@@ -175,18 +199,25 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t length)
     int result = connect(fd, to, length), error = errno;
 
     if ((result == 0 || error == EINPROGRESS) && to->sa_family != AF_UNIX) {
-        note(fd);
+        note(fd, to);
     }
     errno = error;
     return result;
 }
 
-/* With the lock held: takes it off its list. */
-static void forget(stranger **at)
+/* With the lock held. */
+static void forget(stranger *it)
 {
-    stranger *it = *at;
+    stranger **at = &strangers[it->fd % BUCKETS];
 
+    while (*at != it) {
+        at = &(*at)->next;
+    }
     *at = it->next;
+    for (at = &by_ports[it->ports]; *at != it;) {
+        at = &(*at)->next_by_ports;
+    }
+    *at = it->next_by_ports;
     atomic_fetch_sub(&count, 1);
     free(it);
 }
@@ -196,12 +227,12 @@ int __wrap_close(int fd)
 {
     if (atomic_load(&count) > 0 && fd >= 0) {
         pthread_mutex_lock(&lock);
-        stranger **at = &strangers[fd % BUCKETS];
-        while (*at != NULL && (*at)->fd != fd) {
-            at = &(*at)->next;
+        stranger *it = strangers[fd % BUCKETS];
+        while (it != NULL && it->fd != fd) {
+            it = it->next;
         }
-        if (*at != NULL) {
-            forget(at);
+        if (it != NULL) {
+            forget(it);
         }
         pthread_mutex_unlock(&lock);
     }
@@ -218,23 +249,29 @@ static bool same(const address *mine, const tnng_addr *other)
            memcmp(&mine->v6.sin6_addr, other->data, 16) == 0;
 }
 
+/* With the lock held: those in one bucket that are this connection. */
+static void forget_all(stranger *it, const tnng_addr *local, const tnng_addr *remote)
+{
+    int64_t now = tnng_now();
+
+    while (it != NULL) {
+        stranger *next = it->next_by_ports;
+        look_at(it, now);
+        if (it->connected && same(&it->local, local) && same(&it->remote, remote)) {
+            forget(it);
+        }
+        it = next;
+    }
+}
+
 /* [nng] The socket is offered a connection. */
 void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote)
 {
     if (atomic_load(&count) == 0) {
         return;
     }
-    int64_t now = tnng_now();
     pthread_mutex_lock(&lock);
-    for (int i = 0; i < BUCKETS; i++) {
-        for (stranger **at = &strangers[i]; *at != NULL;) {
-            look_at(*at, now);
-            if ((*at)->connected && same(&(*at)->local, local) && same(&(*at)->remote, remote)) {
-                forget(at);
-            } else {
-                at = &(*at)->next;
-            }
-        }
-    }
+    forget_all(by_ports[bucket_of(local->port, remote->port)], local, remote);
+    forget_all(by_ports[UNKNOWN], local, remote);
     pthread_mutex_unlock(&lock);
 }

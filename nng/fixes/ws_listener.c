@@ -24,27 +24,12 @@
 /* After the close: more than nng's timeout for an answer. */
 enum { FREE_AFTER_SECONDS = 3 };
 
-static void *free_now(void *listener)
-{
-    sleep(FREE_AFTER_SECONDS);
-    nng_stream_listener_free(listener);
-    return NULL;
-}
-
 static bool is_ws(nng_stream_listener *listener)
 {
     size_t size;
 
     return listener != NULL && TNNG_FIX_IS_ON(H3) &&
            nng_stream_listener_get_size(listener, NNG_OPT_WS_RECVMAXFRAME, &size) == 0;
-}
-
-/* [nng] The reaper. */
-void __wrap_nng_stream_listener_free(nng_stream_listener *listener)
-{
-    if (!is_ws(listener) || !tnng_run_thread(free_now, listener)) {
-        nng_stream_listener_free(listener);
-    }
 }
 
 typedef struct ws_listener {
@@ -159,5 +144,47 @@ void __wrap_nng_stream_listener_close(nng_stream_listener *listener)
     if (ws != NULL) {
         nng_http_server_release(ws->server);
         free(ws);
+    }
+}
+
+typedef struct {
+    nng_stream_listener *listener;
+    ws_listener *noted; /* or NULL */
+} freeing;
+
+static void *free_now(void *arg)
+{
+    freeing *what = arg;
+
+    sleep(FREE_AFTER_SECONDS);
+    nng_stream_listener_free(what->listener);
+    if (what->noted != NULL) {
+        nng_http_server_release(what->noted->server);
+    }
+    free(what->noted);
+    free(what);
+    return NULL;
+}
+
+/* [nng] The reaper. A listener that was closed while it started can still be noted: its close came
+ * before that. To release the server may wait for the reaper, so that too is done by the thread;
+ * where there is none the server is kept. */
+void __wrap_nng_stream_listener_free(nng_stream_listener *listener)
+{
+    freeing *what;
+    bool last;
+
+    if (!is_ws(listener)) {
+        nng_stream_listener_free(listener);
+        return;
+    }
+    ws_listener *noted = forget(listener, &last);
+    if ((what = malloc(sizeof(*what))) != NULL) {
+        *what = (freeing){.listener = listener, .noted = noted};
+    }
+    if (what == NULL || !tnng_run_thread(free_now, what)) {
+        free(what);
+        free(noted);
+        nng_stream_listener_free(listener);
     }
 }
