@@ -1,4 +1,4 @@
-"""The examples of README.md and docs/connections.md, run exactly as printed."""
+"""The examples of README.md and of pages of docs/, run exactly as printed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from helpers import LINK
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-CONNECTIONS = (ROOT / "docs" / "connections.md").read_text("utf-8")
+DOCS = ROOT / "docs"
 EXAMPLES = re.findall(
     r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
@@ -23,10 +23,18 @@ OUTPUTS = (
     "answered: b'Arthur, King of the Britons'\nanswered: b\"I don't know that\"\n",
 )
 
-# There an example is followed by what it prints.
-WITH_OUTPUTS = re.findall(
-    r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", CONNECTIONS, re.DOTALL | re.MULTILINE
-)
+# There an example is followed by what it prints. (Those of docs/pynng.md: test_pynng_names.)
+PAGES = [
+    pytest.param(example, output, id=f"{page}_{number}")
+    for page in ("connections", "requests")
+    for number, (example, output) in enumerate(
+        re.findall(
+            r"^```python\n(.*?)^```\n(?:\n^```text\n(.*?)^```$)?",
+            (DOCS / f"{page}.md").read_text("utf-8"),
+            re.DOTALL | re.MULTILINE,
+        )
+    )
+]
 
 
 def test_readme_examples_are_the_ones_tested_here() -> None:
@@ -47,16 +55,11 @@ async def test_readme_example_run_as_printed_shows_its_output(
     await run_and_compare(example, expected, tmp_path)
 
 
-def test_examples_of_connections_have_their_output() -> None:
-    """No example of that page is left out here."""
-    assert len(WITH_OUTPUTS) == CONNECTIONS.count("```python") == 3
-
-
-@pytest.mark.parametrize(("example", "expected"), WITH_OUTPUTS, ids=["dial", "refused", "oversize"])
-async def test_example_of_connections_shows_the_output_that_follows_it(
+@pytest.mark.parametrize(("example", "expected"), PAGES)
+async def test_example_of_a_page_shows_the_output_that_follows_it(
     example: str, expected: str, tmp_path: Path
 ) -> None:
-    """The page shows what its programs print."""
+    """What the pages of docs/ print as a program runs, and prints what they say."""
     if LINK != "static" and "oversize" in example:
         pytest.skip("libnng hides it where it is not linked in")
     await run_and_compare(example, expected, tmp_path)
