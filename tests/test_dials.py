@@ -21,7 +21,7 @@ from trionng._ffi import testing
 from trionng._ffi._load import lib
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 SECONDS = 30
 NOBODY = Admission(addresses="10.0.0.0/8")
@@ -330,6 +330,21 @@ async def test_sender_of_a_message_over_the_limit_is_slowed_down():
             assert 2 < rep.statistics().oversize < 60
 
 
+async def fail_in_the_handshake(
+    url: str, events: AsyncIterator[trionng.PipeEvent]
+) -> trionng.PipeEvent:
+    """Send garbage, and again if no event comes.
+
+    nng tells nothing of a peer that fails before its listener has asked for the next one, which
+    can happen here: the event of the one before comes just before that.
+    """
+    while True:
+        async with raw_peer(url) as peer:
+            await peer.send_raw(b"GET / HTTP/1.1\r\n\r\n")
+            with trio.move_on_after(0.3):
+                return await anext(events)
+
+
 @linked_in
 async def test_stranger_that_fails_in_the_handshake_is_counted_and_logged_once():
     """Garbage instead of a greeting: an event, a count, and one line however many come."""
@@ -337,13 +352,11 @@ async def test_stranger_that_fails_in_the_handshake_is_counted_and_logged_once()
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull, pull.pipe_events() as events:
             url = pull.listeners[0].url
             for _ in range(3):
-                async with raw_peer(url) as peer:
-                    await peer.send_raw(b"GET / HTTP/1.1\r\n\r\n")
-                    event = await anext(events)
-                    assert (event.kind, event.reason) == ("rejected", "handshake")
-                    assert event.pipe.closed
-                    assert event.pipe.listener is pull.listeners[0]
-            assert pull.statistics().rejected == 3
+                event = await fail_in_the_handshake(url, events)
+                assert (event.kind, event.reason) == ("rejected", "handshake")
+                assert event.pipe.closed
+                assert event.pipe.listener is pull.listeners[0]
+            assert pull.statistics().rejected >= 3
             said = await log.next()
             assert said.startswith(f"{url}: a peer was refused: it did not get through")
             assert await log.is_quiet()
@@ -357,12 +370,11 @@ async def test_strangers_that_fail_in_the_handshake_cost_newcomers_nothing():
             url = pull.listeners[0].url
             began = time.perf_counter()
             for _ in range(30):
-                async with raw_peer(url) as peer:
-                    await peer.send_raw(b"GET / HTTP/1.1\r\n\r\n")
-                    await anext(events)
+                await fail_in_the_handshake(url, events)
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
-            assert time.perf_counter() - began < 2
+            # A listener that rests hears of none that fail meanwhile: that would be 9 s.
+            assert time.perf_counter() - began < 4
 
 
 @pytest.mark.parametrize("way", [True, None, False])
