@@ -7,9 +7,10 @@
  * Jobs are of two kinds. A prompt one (a close) usually takes a millisecond, but on an old nng it
  * may hang for good. A slow one (a dial, a lookup) may take minutes. Two rules keep them from
  * starving each other. A slow job begins only while another thread stands by. A thread that leaves
- * nobody standing by first makes another; the threads beyond the first two end when they are idle.
- * So that a burst of closes does not make a thread each, no more than four prompt jobs run at once,
- * unless one has waited for 50 ms: then those that run are taken for stuck. */
+ * no more of them standing by than there are slow jobs first makes another; the threads beyond the
+ * first two end when they are idle. So that a burst of closes does not make a thread each, no more
+ * than four prompt jobs run at once, unless one has waited for 50 ms: then those that run are taken
+ * for stuck. */
 #include <stdlib.h>
 
 #include "dials.h"
@@ -181,9 +182,10 @@ static void *work(void *unused)
         tnng_socket *socket = job->socket;
         tnng_endpoint *endpoint = job->endpoint;
         begin_running(job);
-        if (--idle == 0) {
+        if (--idle <= slow.count) {
             add_thread(); /* without one, what comes now waits until this job has ended */
-        } else if (prompt.first != NULL || slow.first != NULL) {
+        }
+        if (prompt.first != NULL || slow.first != NULL) {
             pthread_cond_signal(&job_queued);
         }
         pthread_mutex_unlock(&lock);

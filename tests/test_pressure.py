@@ -20,8 +20,9 @@ import trio
 from helpers import run_apart, url_of
 
 import trionng
-from trionng import blocking
+from trionng import _ffi, blocking
 from trionng._ffi import testing
+from trionng._ffi._load import lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -245,6 +246,40 @@ async def closes_beside_those_that_hang() -> None:
 def test_close_beside_closes_that_hang_ends():
     """Helpers that hang, however many, keep no other close from ending."""
     finished = run_apart(closes_beside_those_that_hang, **TEST_BUILD)
+
+    assert finished.clean, finished
+
+
+def dials_before_closes_that_hang() -> None:
+    """Queue a dial and a close while both helpers sleep; either may take the close first."""
+    with blocking.Pull0(listen="tcp://127.0.0.1:0") as pull:
+        url = pull.listeners[0].url.encode()
+        for _ in range(20):
+            wait_until(lambda: named("trionng:helper") == 2)
+            (_, other), (_, socket) = (_ffi.open_socket(lib.TNNG_PUSH0) for _ in range(2))
+            assert other is not None
+            assert socket is not None
+            port = _ffi.Port(exclusive=False)
+            code, dialer = socket.create_dialer(url)
+            assert code == 0
+            testing.arm_pause("close.before")
+            assert socket.dial(dialer, port, 1)[0] == _ffi.PARKED
+            other.close(None, 0)
+            assert testing.pause_reached("close.before", 5000)
+            ended: list[int] = []
+            wait_until(
+                lambda port=port, ended=ended: ended.extend(t for t, *_ in port.take()) or ended
+            )
+            testing.open_pause("close.before")
+            socket.close(port, 2)
+            wait_until(port.take)
+            port.close()
+
+
+@linux
+def test_dial_beside_a_close_that_hangs_begins():
+    """A close that takes the only helper beside the one that stands by leaves one for a dial."""
+    finished = run_apart(dials_before_closes_that_hang, **TEST_BUILD)
 
     assert finished.clean, finished
 
