@@ -63,6 +63,7 @@ struct tnng_desk {
     reader *buckets[READER_BUCKETS]; /* by pipe */
     reader *readers;                 /* all of them */
     reader *spare_readers;           /* at least as many as could still become one */
+    int collect_at;                  /* when so many replies wait, all are looked at */
     nng_aio *clock;                  /* looks again in a moment */
     bool ticks;                      /* it is with nng */
     uint64_t slow;                   /* connections that were closed because they did not read */

@@ -7,7 +7,9 @@
  *
  * That nng has accepted a reply is seen when its client is looked at: its next request or reply
  * came, a later reply of its went, or the clock ticks. Only the later half of its unread replies
- * has a callback, so that a reply which waits for a moment costs no other thread. */
+ * has a callback, so that a reply which waits for a moment costs no other thread. A client that has
+ * left is looked at by none of these; so whenever twice as many replies wait as after the last look
+ * at all clients, all are looked at. */
 #include <stdlib.h>
 
 #include "desk.h"
@@ -17,6 +19,7 @@ enum {
     TICK = 50,
     MAX_PARKED = 1024,
     MAX_PARKED_BYTES = 64 << 20,
+    LEAST_UNREAD = 64,
 };
 
 static void on_tick(void *);
@@ -295,7 +298,7 @@ nng_aio *tnng_reader_aio(tnng_desk *desk, seat *seat)
     return seat->told_reply;
 }
 
-/* [caller] nng has a reply that waits for its connection. */
+/* [caller] nng has a reply that waits for its connection. Requests may become ready. */
 void tnng_reader_add(tnng_lane *lane, seat *seat)
 {
     tnng_desk *desk = lane->desk;
@@ -311,6 +314,10 @@ void tnng_reader_add(tnng_lane *lane, seat *seat)
     reader->unread_count++;
     desk->replying_count++;
     tick_if_needed(lane, reader);
+    if (desk->replying_count >= desk->collect_at) {
+        tnng_reader_collect_all(desk);
+        desk->collect_at = 2 * desk->replying_count + LEAST_UNREAD;
+    }
 }
 
 /* [nng] Whether a request waits here until its client has read, or is not wanted any more. It never

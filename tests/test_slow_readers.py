@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.lowlevel
+import trio.testing
 from _processes import PYTHON, other_process
 from _sp import REQ0, SURVEYOR0, raw_peer
 from helpers import url_of
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 WITHIN = 30
 REPLY = bytes(100_000)
+LARGER_THAN_BUFFERS = bytes(1_000_000)  # eight of them, of a connection that is not read
 
 
 async def handler(request: bytes) -> bytes:
@@ -313,6 +315,42 @@ async def test_drain_does_not_wait_for_a_client_that_never_reads(
     counts = service.statistics()
     assert counts.received == counts.answered + counts.abandoned
     assert "not read" in caplog.text
+
+
+@pytest.mark.parametrize("serve", [trionng.serve_rep, trionng.serve_respondent])
+async def test_clients_that_leave_without_reading_leave_nothing_behind(
+    serve: Callable[..., Awaitable[trionng.Service]],
+) -> None:
+    """The contexts in which their replies waited serve others; none is made for each client."""
+    protocol = REQ0 if serve is trionng.serve_rep else SURVEYOR0
+    clients, requests = 80, 8
+    handled = 0
+
+    async def large(request: bytes) -> bytes:
+        nonlocal handled
+        handled += 1
+        return LARGER_THAN_BUFFERS
+
+    async def contexts_made() -> int:
+        """nng numbers the contexts of all sockets one after the other."""
+        async with trionng.Req0() as req, req.new_context() as context:
+            return context._lane.id
+
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            service = await serve(nursery, large, listen="tcp://127.0.0.1:0", workers=requests)
+            before = await contexts_made()
+            for i in range(clients):
+                async with raw_peer(service.url) as peer:
+                    await peer.greet(protocol)
+                    for each in range(requests):
+                        await peer.send(struct.pack(">I", 0x80000001 + each) + b"x")
+                    await until(lambda i=i: handled == (i + 1) * requests)
+                    await trio.testing.wait_all_tasks_blocked()
+            made = await contexts_made() - before
+            nursery.cancel_scope.cancel()
+
+    assert made < 160
 
 
 # -- surveys: the same through another protocol
