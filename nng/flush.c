@@ -133,7 +133,11 @@ static void add_pipe(tx_sums *sums, tnng_pipe *pipe, uint64_t due)
 static void judge(tnng_socket *socket, tnng_flush_state *state)
 {
     uint64_t accepted = atomic_load(&socket->accepted), bytes = 0;
-    tx_sums sums = {.given = socket->lost_given, .written = socket->lost_written, .known = true};
+    tx_sums sums = {
+        .given = socket->lost_given + atomic_load(&socket->given_late),
+        .written = socket->lost_written,
+        .known = true,
+    };
     bool answers = socket->traits & ANSWERS, each = broadcasts(socket);
     int protocol = socket->protocol_number;
 
@@ -169,7 +173,13 @@ static int look(tnng_socket *socket)
 }
 
 /* [job] */
-int tnng_run_look(tnng_job *job) { return look(job->socket); }
+int tnng_run_look(tnng_job *job)
+{
+    int code = look(job->socket);
+
+    TNNG_PAUSE("look.after");
+    return code;
+}
 
 int tnng_flush_look(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_result *result)
 {

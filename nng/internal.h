@@ -100,8 +100,8 @@ struct tnng_op {
     tnng_lane *home;              /* SOURCE: the lane that asked; a counted reference */
     nng_aio *aio;                 /* sends; made on first use and kept with the op */
     tnng_job *job;                /* what it waits for; alive until the op has finished */
-    int wanted;                   /* pipe waits: for how many, */
-    tnng_ops *among;              /* and the list it waits in */
+    int wanted;                   /* pipe waits: for how many */
+    tnng_ops *among;              /* jobs and pipe waits: the list it waits in */
 };
 
 /* What a helper thread does: part of the socket or endpoint it belongs to. All but the constants
@@ -114,11 +114,12 @@ struct tnng_job {
     tnng_endpoint *endpoint;
     bool slow; /* constant: it may take minutes */
     bool once; /* constant: when it has been done there is no more to do */
+    bool anew; /* constant: a call that comes while it runs waits for the next run */
     enum { JOB_IDLE, JOB_QUEUED, JOB_RUNNING, JOB_DONE } stage;
     int code;
     int64_t since;  /* when it was queued, or has begun */
     tnng_job *then; /* what to do next */
-    tnng_ops waiting;
+    tnng_ops waiting, early; /* for this run, and for the next one */
     _Atomic(tnng_op *) reserve; /* memory for the first op that waits for it, or NULL */
 };
 
@@ -293,6 +294,7 @@ struct tnng_socket {
     int parked;
 
     atomic_uint_fast64_t accepted; /* messages nng took from us */
+    atomic_uint_fast64_t given_late; /* so many of them to connections that had ended */
     atomic_uint_fast64_t accepted_bytes;
     atomic_uint_fast64_t received; /* messages handed to a call */
     atomic_uint_fast64_t received_bytes;
@@ -487,7 +489,7 @@ void tnng_survey_end(tnng_socket *);
 
 /* fixes/tx_counts.c: F1 */
 bool tnng_tx_is_counted(void);
-bool tnng_tx_begin(uint32_t pipe);
+bool tnng_tx_begin(tnng_socket *, uint32_t pipe);
 void tnng_tx_read(tnng_pipe *);
 void tnng_tx_end(tnng_pipe *);
 void tnng_tx_submits(nng_aio *);

@@ -160,11 +160,13 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             dialer = pipe->info.dialer;
         }
         tnng_events_tell(socket, pipe->connected ? TNNG_DISCONNECTED : TNNG_REJECTED, pipe);
+        /* A brief peer may have had messages although nng was late to say that it came. */
+        uint64_t given = pipe->counts_given ? pipe->given : pipe->written;
+        socket->lost_pipes += pipe->connected || given > 0;
+        socket->lost_given += given;
+        socket->lost_written += pipe->written;
         if (pipe->connected) {
             socket->connected--;
-            socket->lost_pipes++;
-            socket->lost_given += pipe->counts_given ? pipe->given : pipe->written;
-            socket->lost_written += pipe->written;
         } else {
             socket->rejected++;
         }

@@ -208,7 +208,7 @@ int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
     socket->newest_pipe = pipe;
     socket->pipe_total++;
     atomic_fetch_add(&in_process, 1);
-    if (tnng_tx_begin(pipe->info.id)) {
+    if (tnng_tx_begin(socket, pipe->info.id)) {
         pipe->counts_given = true;
         pipe->counts_written |= pipe->is_ws;
     } else if (tnng_tx_is_counted()) {

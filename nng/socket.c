@@ -116,6 +116,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     }
     tnng_job_init(&socket->close, tnng_run_socket_close, socket, NULL);
     tnng_job_init(&socket->look, tnng_run_look, socket, NULL);
+    socket->look.anew = true; /* one that runs may have looked already */
     socket->close.once = true;
     code = tnng_job_make_reserve(&socket->close) ? open(&socket->nng) : NNG_ENOMEM;
     if (code != 0) {

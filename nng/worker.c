@@ -134,6 +134,13 @@ static void finish_waiting(tnng_job *job, int code)
 
 static void enqueue(tnng_job *);
 
+/* With the lock held. */
+static void wait_in(tnng_ops *among, tnng_op *op)
+{
+    op->among = among;
+    tnng_ops_append(among, op);
+}
+
 /* With the lock held; the owner of the job is still held. */
 static void end_running(tnng_job *job, int code)
 {
@@ -152,6 +159,13 @@ static void end_running(tnng_job *job, int code)
     }
     job->then = NULL;
     finish_waiting(job, code);
+    if (job->early.first != NULL) {
+        for (tnng_op *op; (op = job->early.first) != NULL;) {
+            tnng_ops_remove(&job->early, op);
+            wait_in(&job->waiting, op);
+        }
+        enqueue(job);
+    }
 }
 
 static void release_owner(tnng_socket *socket, tnng_endpoint *endpoint)
@@ -296,7 +310,7 @@ int tnng_job_begin(tnng_job *job, tnng_port *port, uint64_t tag, tnng_result *re
     if (code == TNNG_PARKED) {
         op->stage = OP_RUNNING;
         op->job = job;
-        tnng_ops_append(&job->waiting, op);
+        wait_in(job->anew && job->stage == JOB_RUNNING ? &job->early : &job->waiting, op);
         tnng_park(op, result);
     }
     pthread_mutex_unlock(&lock);
@@ -361,7 +375,7 @@ int tnng_job_leave(tnng_op *op)
         finish_waiting(job, TNNG_NO_THREADS);
         outcome = TNNG_LATE;
     } else {
-        tnng_ops_remove(&job->waiting, op);
+        tnng_ops_remove(op->among, op);
         tnng_socket_hold(socket);
         if (endpoint != NULL) {
             tnng_endpoint_hold(endpoint);

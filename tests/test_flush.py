@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from _certificates import client, server
 from _sp import PULL0, raw_peer
 from helpers import ALL_TRANSPORTS, needs_fix, run_apart, url_of
 from test_contract import BlockingFlavour, TrioFlavour
 
 import trionng
+from trionng._ffi import testing
 from trionng._wait_trio import wait_for
 
 ALL = (*ALL_TRANSPORTS, "tls+tcp", "wss")
@@ -223,6 +225,33 @@ async def test_flush_of_push0_after_a_worker_left_still_waits_for_the_others():
                     nursery.cancel_scope.cancel()
 
 
+async def flush_after_a_peer_nng_was_late_to_report():
+    """Let a worker take a message and go while the thread that would report it is held up."""
+    with trio.fail_after(10):
+        async with trionng.Push0(listen="tcp://127.0.0.1:0") as push:
+            url = push.listeners[0].url
+            events = push.pipe_events()
+            testing.arm_pause("pipe.added")
+            async with raw_peer(url) as peer:
+                await peer.greet(PULL0)
+                await push.send(b"given")
+                await peer.receive()
+            print((await anext(events)).kind)
+            testing.open_pause("pipe.added")
+            with trio.move_on_after(2) as scope:
+                await push.flush()
+            print("late" if scope.cancelled_caught else "flushed")
+
+
+@counted
+def test_flush_after_a_peer_that_took_messages_and_left_at_once_returns():
+    """What a connection took is known, also when nng never said that it came."""
+    finished = run_apart(flush_after_a_peer_nng_was_late_to_report, TRIONNG_NATIVE="testing")
+
+    assert finished.clean, finished
+    assert finished.output.split() == ["rejected", "flushed"]
+
+
 async def test_flush_of_pub0_with_a_stopped_subscriber_returns():
     """A broadcast is not waited for where nothing moves: that peer will miss messages."""
     with trio.fail_after(20):
@@ -233,6 +262,39 @@ async def test_flush_of_pub0_with_a_stopped_subscriber_returns():
                 for _ in range(40):
                     await pub.send(b"x" * 900_000)
                 await pub.flush()
+
+
+async def look_while_another_one_ends():
+    """Send and look again while a helper has looked, and not said so yet."""
+    with trio.fail_after(10):
+        async with (
+            trionng.Rep0(listen="inproc://many") as rep,
+            trionng.Push0(send_buffer_size=1) as push,
+        ):
+            sockets = [trionng.Req0(dial="inproc://many") for _ in range(40)]
+            await rep.wait_connected(len(sockets))
+            testing.arm_pause("look.after")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                await trio.to_thread.run_sync(testing.pause_reached, "look.after", 5000)
+                await push.send(b"later")
+                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                with trio.move_on_after(0) as scope:
+                    await wait_for(push._native.look_at_pipes)
+                assert scope.cancelled_caught
+                await trio.testing.wait_all_tasks_blocked()
+                testing.open_pause("look.after")
+            print(push._native.unflushed()[0])
+            for each in sockets:
+                await each.aclose()
+
+
+def test_look_sees_all_that_was_sent_before_it():
+    """It never ends with a look that began before it, which may have seen less."""
+    finished = run_apart(look_while_another_one_ends, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
+
+    assert finished.clean, finished
+    assert finished.output.strip() == "1"
 
 
 async def cost_of_a_look(without: str) -> None:

@@ -17,7 +17,8 @@
 enum { CELLS = 65536 };
 
 typedef struct {
-    atomic_uint_least32_t pipe; /* 0: free */
+    atomic_uint_least32_t pipe;  /* 0: free */
+    atomic_uint_least32_t ended; /* the last one that was in this cell */
     atomic_uint_fast64_t given, written, written_bytes;
 } tx_cell;
 
@@ -33,6 +34,7 @@ void nni_aio_finish_sync(nng_aio *, int, size_t);
 enum { MARK = 3 };
 
 static tx_cell cells[CELLS];
+static _Atomic(tnng_socket *) sockets[CELLS]; /* of the connection in the cell, or the last one */
 static _Thread_local tx_cell *giving; /* what this thread gives a message to just now */
 
 static tx_cell *cell_of(uint32_t pipe)
@@ -55,6 +57,16 @@ static void add_written(tx_cell *cell, size_t size)
     add(&cell->written, 1);
 }
 
+/* [any] Within a send on the socket, which is still open then. */
+static void add_late(uint32_t pipe)
+{
+    tnng_socket *socket = atomic_load(&sockets[pipe % CELLS]);
+
+    if (atomic_load(&cells[pipe % CELLS].ended) == pipe) {
+        atomic_fetch_add(&socket->given_late, 1);
+    }
+}
+
 /* [any] */
 void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
 {
@@ -62,6 +74,8 @@ void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
 
     if (cell != NULL) {
         add(&cell->given, 1);
+    } else {
+        add_late(nni_pipe_id(pipe));
     }
     giving = cell;
     tnng_gives(aio);
@@ -106,6 +120,7 @@ void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
 #else
 
 static tx_cell cells[1];
+static _Atomic(tnng_socket *) sockets[1];
 
 static tx_cell *cell_of(uint32_t pipe)
 {
@@ -118,14 +133,17 @@ void tnng_tx_submits(nng_aio *aio) { (void) aio; }
 #endif
 
 /* [nng] Before the connection is used. False when nothing will be known of it. */
-bool tnng_tx_begin(uint32_t pipe)
+bool tnng_tx_begin(tnng_socket *socket, uint32_t pipe)
 {
-    tx_cell *cell = &cells[pipe % (sizeof(cells) / sizeof(cells[0]))];
+    size_t place = pipe % (sizeof(cells) / sizeof(cells[0]));
+    tx_cell *cell = &cells[place];
     uint_least32_t nobody = 0;
 
     if (!tnng_tx_is_counted() || !atomic_compare_exchange_strong(&cell->pipe, &nobody, pipe)) {
         return false;
     }
+    atomic_store(&cell->ended, 0);
+    atomic_store(&sockets[place], socket);
     atomic_store(&cell->given, 0);
     atomic_store(&cell->written, 0);
     atomic_store(&cell->written_bytes, 0);
@@ -152,6 +170,7 @@ void tnng_tx_end(tnng_pipe *pipe)
 
     if (cell != NULL) {
         tnng_tx_read(pipe);
+        atomic_store(&cell->ended, pipe->info.id);
         atomic_store(&cell->pipe, 0);
     }
 }
