@@ -81,6 +81,8 @@ def test_peer_that_resets_with_a_survey_unread_harms_no_memory(tmp_path: Path):
     """C3: a peer that sends two surveys and resets leaves nothing that a receive would follow."""
     safe, errors = under_valgrind(two_surveys_and_a_reset, without="", report=tmp_path / "safe")
     assert (safe.clean, errors) == (True, []), f"{errors} {safe}"
+    if _ffi.nng_is(10):
+        return  # mended there; surveys are received in the same way, which services count on
 
     broken, errors = under_valgrind(
         two_surveys_and_a_reset, without="C3", report=tmp_path / "broken"

@@ -4,6 +4,7 @@
 #include <dlfcn.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <nng/nng.h>
@@ -68,3 +69,9 @@ __attribute__((constructor(200))) static void compat_find_version(void)
 }
 
 bool tnng_nng_is(int minor) { return nng_minor >= minor; }
+
+/* 1.12.0 reports 1.11.0, so what reports 1.12 is a later one. */
+bool tnng_stop_is_early(void)
+{
+    return tnng_nng_is(9) && atoi(strchr(nng_version(), '.') + 1) < 12;
+}
