@@ -65,7 +65,7 @@ static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
 static int settle(tnng_endpoint *dialer, int code)
 {
     tnng_socket *socket = dialer->close.socket;
-    int64_t until = tnng_dial_settles(dialer->begun);
+    int64_t until = tnng_dial_settles(dialer->begun, dialer->is_ws);
     bool waits = true;
 
     while (waits && !dialer->dial_cancelled && !socket->pipes_closed &&

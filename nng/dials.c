@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "dials.h"
+#include "fixes/compat.h"
 
 enum {
     ENDS_BUCKETS = 1024,
@@ -21,6 +22,7 @@ enum {
     BRIEF_ENDS = 3,     /* that often in a row it is reported */
     LONGEST_PAUSE = 500, /* unless the longest that was set is another */
     SETTLES_AFTER = 4,  /* milliseconds a dial lasts at least, */
+    WS_SETTLES_AFTER = 130,
     SETTLES_WITHIN = 500, /* and at most, after its connection was added */
 };
 
@@ -353,10 +355,12 @@ void tnng_dial_pauses(uint32_t id, int brief)
     }
 }
 
-/* [job] Until when a dial lasts that was begun then and has been added now. */
-int64_t tnng_dial_settles(int64_t begun)
+/* [job] Until when a dial lasts that was begun then and has been added now. From nng 1.7 on the
+ * close of a ws connection waits up to 0.1 s for the peer's close frame. */
+int64_t tnng_dial_settles(int64_t begun, bool ws)
 {
-    const int64_t least = SETTLES_AFTER * 1000000LL, most = SETTLES_WITHIN * 1000000LL;
+    const int64_t most = SETTLES_WITHIN * 1000000LL;
+    const int64_t least = (ws && tnng_nng_is(7) ? WS_SETTLES_AFTER : SETTLES_AFTER) * 1000000LL;
     int64_t now = tnng_now(), handshake = 2 * (now - begun);
 
     return now + (handshake < least ? least : handshake > most ? most : handshake);

@@ -59,7 +59,7 @@ typedef struct {
     uint64_t of[TNNG_DIAL_COUNTERS];
 } tnng_dial_counts;
 void tnng_dial_counted(uint32_t id, const tnng_dial_counts *);
-int64_t tnng_dial_settles(int64_t begun);
+int64_t tnng_dial_settles(int64_t begun, bool ws);
 int tnng_dial_code(int reason);
 /* With pipes_lock held. */
 void tnng_dial_connected(tnng_pipe *);

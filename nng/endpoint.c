@@ -27,6 +27,7 @@ bool tnng_url_has_name(const char *url)
 void tnng_endpoint_note_name(tnng_endpoint *endpoint, const char *url)
 {
     endpoint->has_name = tnng_url_has_name(url);
+    endpoint->is_ws = strncmp(url, "ws", 2) == 0;
     atomic_fetch_add(&names, endpoint->has_name);
 }
 

@@ -130,6 +130,7 @@ struct tnng_endpoint {
     bool linked;
     bool is_dialer;
     bool has_name; /* constant: nng looks up a name for it */
+    bool is_ws;    /* constant */
     uint32_t id;   /* 0 until nng has made it */
     char *url;     /* listener: constant */
     tnng_endpoint *next_dialing; /* in socket->dialing */
