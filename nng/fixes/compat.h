@@ -11,8 +11,8 @@
 /* [any] Whether libnng is 1.`minor` or later. From 1.10 on nothing tells versions apart. */
 bool tnng_nng_is(int minor);
 
-/* [any] Whether a stop of an aio may return before its callback has run (N1, nng issue 2208): 1.9 to
- * 1.12.0, as far as the version that libnng reports tells. */
+/* [any] Whether a stop of an aio may return before its callback has run (N1, nng issue 2208): from
+ * 1.9 to 1.12.0, as far as the version that libnng reports tells. */
 bool tnng_stop_is_early(void);
 
 /* [any] The file that the loader found libnng in; NULL when libnng is linked in. */
