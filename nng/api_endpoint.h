@@ -18,7 +18,9 @@ int tnng_dialer_start(tnng_socket *, uint32_t id);
 /* Jobs: run on a helper thread and park like any other call. TNNG_NO_THREADS: nothing was done, and
  * it can be asked again. With a NULL port it is done as soon as there is a thread, and nobody hears
  * of it. */
-int tnng_dial(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
+/* `settles`: also waits until a peer that refuses would have closed the connection. */
+int tnng_dial(
+    tnng_socket *, uint32_t dialer, bool settles, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_port *, uint64_t tag, tnng_result *);
 int tnng_socket_close(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);

@@ -60,13 +60,14 @@ static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
 }
 
 /* [job] With pipes_lock held: answers what became of a dial. Its connection was added; a peer that
- * refuses closes it now. Or it was not added, because the peer speaks another protocol, or has
+ * refuses closes it now, which only a caller that wants to know waits for; otherwise that is logged
+ * when it is found out. Or it was not added, because the peer speaks another protocol, or has
  * closed it already; then, where nothing better is known, nng says afterwards that it was added. */
 static int settle(tnng_endpoint *dialer, int code)
 {
     tnng_socket *socket = dialer->close.socket;
     int64_t until = tnng_dial_settles(dialer->begun, dialer->is_ws);
-    bool waits = true;
+    bool waits = dialer->settles || code != 0;
 
     while (waits && !dialer->dial_cancelled && !socket->pipes_closed &&
            ((code == 0 && !dialer->lost) || (code == NNG_EPROTO && !tnng_causes_are_known() &&
@@ -206,7 +207,8 @@ int tnng_dialer_start(tnng_socket *socket, uint32_t id)
     return nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
 }
 
-int tnng_dial(tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_dial(tnng_socket *socket, uint32_t id, bool settles, tnng_port *port, uint64_t tag,
+    tnng_result *result)
 {
     tnng_endpoint *dialer;
     int code;
@@ -220,6 +222,9 @@ int tnng_dial(tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, t
     if (port != NULL && !tnng_owner_enter(socket, port)) {
         code = tnng_answer(result, NNG_EBUSY, NULL);
     } else {
+        pthread_mutex_lock(&socket->pipes_lock);
+        dialer->settles = settles;
+        pthread_mutex_unlock(&socket->pipes_lock);
         code = tnng_job_begin(&dialer->work, port, tag, result);
     }
     tnng_endpoint_release(dialer);

@@ -131,6 +131,7 @@ struct tnng_endpoint {
     bool is_dialer;
     bool has_name; /* constant: nng looks up a name for it */
     bool is_ws;    /* constant */
+    bool settles;  /* its dial tells a refusal from success; under socket->pipes_lock */
     uint32_t id;   /* 0 until nng has made it */
     char *url;     /* listener: constant */
     tnng_endpoint *next_dialing; /* in socket->dialing */

@@ -167,7 +167,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
         socket->lost_written += pipe->written;
         if (pipe->connected) {
             socket->connected--;
-        } else {
+        } else if (pipe->reason != TNNG_BY_OVERSIZE) {
             socket->rejected++;
         }
         socket->oversize += pipe->reason == TNNG_BY_OVERSIZE;

@@ -263,7 +263,7 @@ def dials_before_closes_that_hang() -> None:
             code, dialer = socket.create_dialer(url)
             assert code == 0
             testing.arm_pause("close.before")
-            assert socket.dial(dialer, port, 1)[0] == _ffi.PARKED
+            assert socket.dial(dialer, True, port, 1)[0] == _ffi.PARKED
             other.close(None, 0)
             assert testing.pause_reached("close.before", 5000)
             ended: list[int] = []

@@ -163,7 +163,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             if block is False:
                 self._dial_in_background(dialer)
                 return dialer
-            code = wait_for(partial(self._native.dial, dialer.id), timeout)
+            code = wait_for(partial(self._native.dial, dialer.id, block is True), timeout)
             out_of_time = code == ETIMEDOUT and until is not None and time.monotonic() >= until
             self._dialled(dialer, code, block=True if out_of_time else block)
         except BaseException:

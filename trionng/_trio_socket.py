@@ -164,9 +164,9 @@ class Socket(Messaging, Core[Dialer, Listener]):
         Args:
             url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`; bytes for a path
                 that is no text.
-            block: True awaits the first attempt and raises its failure. False connects in the
-                background. None awaits the first attempt; its failure is logged, and retried in the
-                background. A peer that refuses can take along messages that are sent while nng
+            block: True awaits the first attempt and raises its failure, a peer that refuses
+                included. False connects in the background. None awaits the first attempt; its
+                failure is logged, and retried in the background. A peer that refuses can take along messages that are sent while nng
                 connects; True before the first send avoids that.
             tls_config: for tls+tcp and wss; default: the socket's.
             recv_max_size: largest message the peer may send, bytes; default: the socket's.
@@ -200,7 +200,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 self._dial_in_background(dialer)
                 await checkpoint()
                 return dialer
-            code, _ = await wait_for(partial(self._native.dial, dialer.id))
+            code, _ = await wait_for(partial(self._native.dial, dialer.id, block is True))
         except BaseException:
             self._drop_dialer(dialer)
             raise

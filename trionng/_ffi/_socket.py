@@ -276,9 +276,9 @@ class NativeSocket(Owned):
         code: int = lib.tnng_dialer_start(self._native, dialer)
         return code
 
-    def dial(self, dialer: int, port: Port | None, tag: int) -> Answer:
+    def dial(self, dialer: int, settles: bool, port: Port | None, tag: int) -> Answer:
         native, scratch = _ends(port)
-        return _answer(lib.tnng_dial(self._native, dialer, native, tag, scratch), scratch)
+        return _answer(lib.tnng_dial(self._native, dialer, settles, native, tag, scratch), scratch)
 
     def close_dialer(self, dialer: int, port: Port | None, tag: int) -> Answer:
         native, scratch = _ends(port)
