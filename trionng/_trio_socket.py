@@ -166,8 +166,8 @@ class Socket(Messaging, Core[Dialer, Listener]):
                 that is no text.
             block: True awaits the first attempt and raises its failure, a peer that refuses
                 included. False connects in the background. None awaits the first attempt; its
-                failure is logged, and retried in the background. A peer that refuses can take along messages that are sent while nng
-                connects; True before the first send avoids that.
+                failure is logged, and retried in the background. A peer that refuses can take along
+                messages that are sent while nng connects; True before the first send avoids that.
             tls_config: for tls+tcp and wss; default: the socket's.
             recv_max_size: largest message the peer may send, bytes; default: the socket's.
             reconnect_time_min, reconnect_time_max: milliseconds between attempts; default: the
