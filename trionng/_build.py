@@ -139,6 +139,8 @@ def warn_of_missing_fixes() -> None:
     if _looked:
         return
     _looked = True
+    if _ffi.read_build().link == "static":
+        return
     missing = [
         state
         for state in _ffi.read_fixes()
