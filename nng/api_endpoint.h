@@ -33,7 +33,7 @@ int tnng_listener_create(tnng_socket *, const char *url, tnng_endpoint **pending
 int tnng_listener_start(tnng_socket *, uint32_t, tnng_endpoint **pending, uint32_t *id);
 /* `pending` becomes NULL in the step that gives the answer. */
 int tnng_listener_wait(tnng_endpoint **pending, int milliseconds, uint32_t *id);
-/* Nobody waits any more: it is closed when it has been made. */
+/* The caller waits no more: the listener is closed when it has been made. */
 void tnng_listener_abandon(tnng_endpoint *);
 
 /* flush: looks at what the pipes have written; at once, or as a job when they are many. */

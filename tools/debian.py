@@ -66,6 +66,13 @@ def need(command: str, package: str) -> None:
             subprocess.run(install, check=True)
 
 
+def unpack_head(folder: Path) -> None:
+    """Put what is committed, and nothing else, into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True)
+    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+
+
 class Chroot:
     """A Debian of another suite in a folder, and how to run a command in it."""
 
@@ -138,11 +145,7 @@ class Chroot:
     def copy_tree(self, target: str) -> Path:
         """Put what is committed, and nothing else, into a folder of the chroot."""
         folder = self.root / target.lstrip("/")
-        folder.mkdir(parents=True, exist_ok=True)
-        archive = subprocess.run(
-            ["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True
-        )
-        subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+        unpack_head(folder)
         return folder
 
 

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 
-from debian import APT, ROOT, Chroot, say
+from debian import APT, ROOT, Chroot, say, unpack_head
 
 RESULTS = ROOT / "build/matrix"
 DOCUMENT = ROOT / "docs/versions.md"
@@ -78,9 +78,7 @@ def beside(name: str) -> Run:
     """Copy the tree into build/; return how to run a command there."""
     folder = RESULTS / name
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True)
-    subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
+    unpack_head(folder)
 
     def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **env}

@@ -7,7 +7,7 @@
  * nni_aio_finish_error, which comes here. Other aios do too, so a look at one pointer has to tell
  * them apart.
  *
- * A handshake that fails costs a listener of nng 0.1 s in which it accepts nobody, so newcomers
+ * A handshake that fails costs a listener of nng 0.1 s without an accept, so newcomers
  * wait for strangers, and a peer that is refused hears of it late. Only a connection that was reset
  * costs nothing; so that is what the listener is told of every failure that is the stranger's.
  *
@@ -38,7 +38,7 @@ typedef struct note {
     tnng_cause cause;
 } note;
 
-/* A message can prove too large when its connection has gone: such notes are nobody's. */
+/* A message can prove too large when its connection has gone: no connection takes such a note. */
 enum { BUCKETS = 1024, NOTES_KEPT = 256 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of it; heads may be looked at */

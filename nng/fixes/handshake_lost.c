@@ -153,7 +153,7 @@ static void forget(const void *pipe)
     free(it);
 }
 
-/* [nng] The connection goes to whoever of the socket waits for one. */
+/* [nng] The socket takes the connection. */
 void __wrap_nni_aio_set_output(nng_aio *aio, unsigned index, void *output)
 {
     forget(output);

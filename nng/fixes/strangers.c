@@ -77,7 +77,7 @@ static void look_at(stranger *it, int64_t now)
     }
 }
 
-/* [nng] Expiry's thread, or whoever stops the aio. */
+/* [nng] Expiry's thread, or the thread that stops the aio. */
 static void look_around(nng_aio *aio, void *arg, int code)
 {
     int64_t now = tnng_now();

@@ -137,9 +137,9 @@ bool tnng_tx_begin(tnng_socket *socket, uint32_t pipe)
 {
     size_t place = pipe % (sizeof(cells) / sizeof(cells[0]));
     tx_cell *cell = &cells[place];
-    uint_least32_t nobody = 0;
+    uint_least32_t free_cell = 0;
 
-    if (!tnng_tx_is_counted() || !atomic_compare_exchange_strong(&cell->pipe, &nobody, pipe)) {
+    if (!tnng_tx_is_counted() || !atomic_compare_exchange_strong(&cell->pipe, &free_cell, pipe)) {
         return false;
     }
     atomic_store(&cell->ended, 0);
