@@ -1,19 +1,22 @@
-# One word per task; each does its own set-up. It takes Python 3.10+, gcc, make, and apt (or libnng).
-#   make demo          two processes talk to each other, a few seconds
-#   make test          the tests, at most five minutes
-#   make test-slow     full-size storms and order runs
-#   make test-shared   the contract suite, and what fixes promise, with libnng.so as it is
-#   make test-hazards  what libnng does with our workarounds left out, where it takes luck to see it
-#   make check         format, lint, types, warnings of the C compiler
-#   make cross         the C files with the compilers of CROSS (musl, aarch64), which must be there
-#   make sdist         the source distribution, checked; make wheel: a wheel for this machine's glibc
-#   make wheel-test    the wheel on a Debian without compiler and libnng (a chroot; needs root)
-#   make matrix        the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
-#   make docs          the documentation as a site, in build/docs
-#   make sanitize      a part of the tests with the C files under ASan and UBSan
-#   make bench         how fast, beside other libraries; make bench-quick: the same, shorter
-#   make clean         remove everything the others made
-# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (processes that test; 0: none),
+# One word a task; each task does its own set-up. It takes Python 3.10+, gcc, make, and apt (or libnng).
+#   make demo           two processes talk to each other, a few seconds
+#   make test           the tests, at most five minutes
+#   make test-coverage  the tests, and the lines of Python that none of them runs
+#   make test-slow      storms and order runs of full size
+#   make test-shared    a part of the tests, with libnng as a shared library
+#   make test-hazards   errors of libnng that show themselves by chance, with the fixes left out
+#   make check          format, lint, spelling, types, warnings of the C compiler
+#   make hooks          install the checks that run before each commit (pre-commit)
+#   make cross          compile the C files with the compilers of CROSS (musl, aarch64)
+#   make sdist          the source distribution, checked
+#   make wheel          a wheel for this machine's glibc
+#   make wheel-test     the wheel on a Debian without compiler and libnng (a chroot; needs root)
+#   make matrix         the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
+#   make docs           the documentation as a site, in build/docs
+#   make sanitize       a part of the tests with the C files under ASan and UBSan
+#   make bench          measure beside other libraries; make bench-quick: the same, shorter
+#   make clean          remove everything that the others made
+# Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
 # WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty).
 
 PYTHON ?= python3
@@ -29,8 +32,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-slow test-shared test-hazards check cross sdist wheel wheel-test matrix docs sanitize bench \
-	bench-quick clean machine runtime tools packaging peers
+.PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
+	wheel-test matrix docs sanitize bench bench-quick clean machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -38,10 +41,15 @@ demo: runtime
 test: tools
 	$(PYTEST) -m "not slow and not by_chance" $(PYTEST_ARGS)
 
+test-coverage: tools
+	rm -rf build/coverage && mkdir -p build/coverage
+	$(PYTEST) -m "not slow and not by_chance" --cov --cov-report= $(PYTEST_ARGS)
+	$(BIN)/coverage report
+
 test-slow: tools
 	$(PYTEST) -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
 
-# A copy of the sources with a build of its own: modules are built beside the sources.
+# A copy of the sources, because the native module is built beside them.
 SHARED := build/shared
 SHARED_TESTS ?= $(addprefix tests/test_,contract.py build.py sockets.py hazards.py stopped.py \
 	ws_closes.py push_peers.py wakes.py hostile_peers.py lifetimes.py)
@@ -60,12 +68,17 @@ test-hazards: tools
 check: tools
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/python tests/typing/run.py
 	PATH="$(abspath $(BIN)):$$PATH" pyright --ignoreexternal --verifytypes trionng
 	$(BIN)/python build_ffi.py --werror
 
-# Compiles only: nothing of it is linked or run. nng's headers are the same on every processor.
+hooks: tools
+	$(PIP) install "pre-commit>=4" "pre-commit-hooks>=6"
+	$(BIN)/pre-commit install
+
+# Compiles only; nothing is linked or run. nng's headers are the same on every processor.
 CROSS ?= musl-gcc aarch64-linux-gnu-gcc
 cross: tools
 	rm -rf build/cross && mkdir -p build/cross/include build/cross/lib
@@ -76,7 +89,7 @@ cross: tools
 	for compiler in $(CROSS); do \
 		CC=$$compiler NNG_PREFIX=build/cross $(BIN)/python build_ffi.py --werror || exit 1; done
 
-# What a release consists of. Chroots and packages of other Debian suites go to build/.
+# The parts of a release. Chroots and packages of other Debian suites go to build/.
 sdist: packaging
 	$(BIN)/check-manifest
 	rm -f dist/*.tar.gz
@@ -107,7 +120,7 @@ bench: peers
 bench-quick: peers
 	$(BENCH)/bin/python -m benchmarks.run --quick
 
-# What the machine, the library and the tests need. The native module is rebuilt when it is stale.
+# Set-up. build_ffi.py rebuilds the native module only when it is stale.
 machine:
 	@sh tools/bootstrap.sh
 
@@ -123,7 +136,7 @@ $(VENV)/runtime: pyproject.toml setup.py | machine
 	$(PIP) install --no-build-isolation --config-settings editable_mode=compat --editable .
 	@touch $@
 
-# Without pynng (no wheel for this Python) the tests of both together say that they did not run.
+# pynng has no wheel for some Pythons; the tests that need it are skipped there.
 EDITABLE := --no-build-isolation --config-settings editable_mode=compat --only-binary pynng --editable
 $(VENV)/tools: $(VENV)/runtime
 	$(PIP) install $(EDITABLE) ".[test,interop]" || { $(PIP) install $(EDITABLE) ".[test]" && \
@@ -140,7 +153,7 @@ $(VENV)/docs: $(VENV)/runtime
 
 packaging: machine $(VENV)/packaging
 
-# The libraries trionng is compared with live in an environment of their own.
+# The benchmark's other libraries have an environment of their own.
 peers: machine $(BENCH)/peers build/bench_c build/bench_c_aio
 	@$(BENCH)/bin/python build_ffi.py
 
