@@ -1,4 +1,4 @@
-"""Builds the native side: reads nng/api_*.h, compiles nng/**/*.c into trionng/_ffi/.
+"""Builds the native side: reads nng/api/*.h, compiles nng/**/*.c into trionng/_ffi/.
 
     python build_ffi.py             build trionng._ffi._native in place, when something has changed
     python build_ffi.py --testing   build also trionng._ffi._native_testing, with its pause points
@@ -77,11 +77,11 @@ def c_sources() -> list[str]:
 
 
 def topic_headers() -> list[Path]:
-    """List nng/api_*.h in the order internal.h includes them; what C may not read comes last."""
+    """List nng/api/*.h in the order internal.h includes them; what C may not read comes last."""
     internal = (ROOT / "nng/internal.h").read_text(encoding="utf-8")
-    order = re.findall(r'^#include "(api_\w+\.h)"', internal, re.MULTILINE)
-    others = {path.name for path in ROOT.glob("nng/api_*.h")} - set(order)
-    return [ROOT / "nng" / name for name in [*order, *sorted(others)]]
+    order = re.findall(r'^#include "api/(\w+\.h)"', internal, re.MULTILINE)
+    others = {path.name for path in ROOT.glob("nng/api/*.h")} - set(order)
+    return [ROOT / "nng/api" / name for name in [*order, *sorted(others)]]
 
 
 def declarations() -> str:

@@ -17,19 +17,19 @@
 
 #include <nng/nng.h>
 
-#include "api_port.h"
-#include "api_socket.h"
-#include "api_endpoint.h"
-#include "api_pipes.h"
-#include "api_tls.h"
-#include "api_admission.h"
-#include "api_desk.h"
-#include "api_build.h"
-#include "api_reports.h"
+#include "api/completion_queue.h"
+#include "api/socket.h"
+#include "api/endpoint.h"
+#include "api/pipes.h"
+#include "api/tls.h"
+#include "api/admission.h"
+#include "api/desk.h"
+#include "api/build.h"
+#include "api/reports.h"
 
 #include "fixes/table.h"
 
-/* What a protocol is like; socket.c has the table. */
+/* What a protocol is like; sock/socket.c has the table. */
 enum {
     CAN_SEND = 1,
     CAN_RECEIVE = 2,
@@ -89,7 +89,7 @@ struct tnng_op {
     tnng_lane *lane;          /* a counted reference, or NULL */
     tnng_socket *socket;      /* jobs and pipe waits: a counted reference, or NULL */
     uint64_t tag;
-    tnng_stage stage; /* under lane->lock, socket->pipes_lock, or for jobs worker.c's lock */
+    tnng_stage stage; /* under lane->lock, socket->pipes_lock, or for jobs core/worker.c's lock */
     bool cancel_requested;
     bool abandoned; /* the caller is gone: whoever finishes it, frees it */
     bool chain;     /* a receive follows the send */
@@ -105,7 +105,7 @@ struct tnng_op {
 };
 
 /* What a helper thread does: part of the socket or endpoint it belongs to. All but the constants
- * and `reserve` under worker.c's lock. */
+ * and `reserve` under core/worker.c's lock. */
 struct tnng_job {
     tnng_job *next;                /* in a queue, or among those that run */
     int (*run)(tnng_job *);        /* constant while it is queued; answers the code */
@@ -274,7 +274,7 @@ struct tnng_socket {
     tnng_rule *rules; /* who may connect, a rule for each listener that has one */
     int connected;
     uint64_t rejected, oversize;
-    tnng_dialer *dialers; /* under dials.c's lock */
+    tnng_dialer *dialers; /* under conn/dialer_state.c's lock */
     bool dialers_gone;    /* likewise: none is added any more */
     bool causes_gone;     /* the same of causes.c, under its lock */
     tnng_told *told;      /* what was reported of peers; made with the first report */
@@ -313,7 +313,7 @@ struct tnng_socket {
     int send_fd;       /* a duplicate of nng's, or -1; under lock */
 };
 
-/* op.c */
+/* core/op.c */
 tnng_op *tnng_op_new(tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
 void tnng_op_init(tnng_op *, tnng_lane *, tnng_socket *, tnng_port *, uint64_t tag);
 void tnng_op_free(tnng_op *);
@@ -328,17 +328,17 @@ bool tnng_owner_is_there(tnng_socket *);
 bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_leave(tnng_socket *);
 
-/* socket.c */
+/* sock/socket.c */
 int tnng_begin(void);
 void tnng_socket_hold(tnng_socket *);
 void tnng_socket_release(tnng_socket *);
 
-/* lane.c */
+/* sock/context.c */
 void tnng_submit_send(tnng_lane *, nng_aio *, nng_msg *);
 void tnng_submit_receive(tnng_lane *, nng_aio *);
 void tnng_lane_release(tnng_lane *);
 
-/* port.c */
+/* core/completion_queue.c */
 int tnng_bell_open(int *read_fd, int *write_fd);
 tnng_port *tnng_port_new(void);
 void tnng_port_hold(tnng_port *);
@@ -346,11 +346,11 @@ void tnng_port_release(tnng_port *);
 void tnng_port_post(tnng_port *, tnng_op *);
 bool tnng_port_unpost(tnng_port *, tnng_op *);
 
-/* wait.c: [caller] the last thing every submit does, without a lock. `home` is the lane a message
- * received by this call would go back to. */
+/* core/waiter.c: [caller] the last thing every submit does, without a lock. `home` is the lane a
+ * message received by this call would go back to. */
 int tnng_submitted(tnng_port *, tnng_lane *home, int code);
 
-/* receive.c: all with lane->lock held */
+/* sock/recv.c: all with lane->lock held */
 int tnng_lane_leave(tnng_lane *, tnng_op *);
 void tnng_lane_settle(tnng_lane *);
 int tnng_lane_post(tnng_lane *);
@@ -369,7 +369,7 @@ bool tnng_lane_ready(tnng_lane *);
 tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *, bool counted);
 void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
 
-/* respond.c: C3 */
+/* sock/respond.c: C3 */
 int tnng_source_open(tnng_socket *);
 void tnng_source_close(tnng_socket *);
 tnng_lane *tnng_source_hold(tnng_socket *);
@@ -381,28 +381,28 @@ void tnng_source_forget(tnng_lane *home);
 void tnng_source_give_back(tnng_lane *home, nng_msg *);
 void tnng_source_feed(tnng_lane *source);
 
-/* ready.c */
+/* sock/pollfd.c */
 void tnng_ready_tell(tnng_lane *);
 void tnng_ready_end(tnng_socket *);
 void tnng_ready_free(tnng_socket *);
 
-/* desk.c */
+/* sock/desk.c */
 void tnng_desk_end(tnng_lane *);
 void tnng_desk_free(tnng_desk *);
 
-/* send.c, lane->lock held */
+/* sock/send.c, lane->lock held */
 int tnng_send_leave(tnng_lane *, tnng_op *);
 tnng_op *tnng_send_op(tnng_lane *, tnng_port *, uint64_t tag, bool chain, int *code);
 void tnng_send_op_drop(tnng_op *);
 /* Takes lane->lock. */
 void tnng_sent(tnng_op *);
 
-/* reply.c */
+/* sock/reply.c */
 bool tnng_reply_is_quick(tnng_lane *);
 void tnng_reply_noted(tnng_socket *, bool waits);
 int tnng_reply_quickly(tnng_lane *, nng_msg *, tnng_port *, uint64_t tag, tnng_op **parked);
 
-/* pipes.c */
+/* conn/pipes.c */
 int tnng_pipes_watch(tnng_socket *);
 void tnng_pipes_shut(tnng_socket *);
 void tnng_pipe_expect(tnng_socket *, uint32_t id);
@@ -410,18 +410,18 @@ int tnng_park_for_pipes(
     tnng_socket *, tnng_ops *among, tnng_port *, uint64_t tag, tnng_result *, int wanted);
 int tnng_pipe_leave(tnng_op *);
 
-/* clock.c */
+/* core/platform.c */
 int64_t tnng_now(void); /* nanoseconds */
 void tnng_cond_init(pthread_cond_t *);
 /* False when that time has come; negative is for ever. */
 bool tnng_cond_wait(pthread_cond_t *, pthread_mutex_t *, int64_t until);
 
-/* threads.c */
+/* core/threads.c */
 bool tnng_run_thread(void *(*)(void *), void *);
 void tnng_name_thread(const char *);
 bool tnng_threads_can_be_made(int);
 
-/* worker.c */
+/* core/worker.c */
 int tnng_workers_begin(void);
 void tnng_job_init(tnng_job *, int (*run)(tnng_job *), tnng_socket *, tnng_endpoint *);
 bool tnng_job_make_reserve(tnng_job *);
@@ -466,7 +466,7 @@ void tnng_names_starting(const tnng_socket *, uint32_t listener);
 int tnng_names_close(int fd);
 void tnng_names_wait(const tnng_socket *, uint32_t listener);
 
-/* attempts.c */
+/* conn/dial_attempts.c */
 int tnng_attempts(tnng_endpoint *dialer);
 
 /* fixes/addresses.c: M7 */
@@ -480,12 +480,12 @@ void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote);
 /* fixes/ws_peer_gone.c: L5 */
 void tnng_ws_end_receive(nng_stream *, nng_aio *);
 
-/* flush.c */
+/* sock/flush.c */
 void tnng_flush_note_lost(tnng_socket *);
 int tnng_run_look(tnng_job *);
 void tnng_flush_note(tnng_socket *);
 
-/* survey.c */
+/* sock/survey.c */
 bool tnng_survey_begin(tnng_socket *);
 void tnng_survey_end(tnng_socket *);
 
@@ -496,13 +496,13 @@ void tnng_tx_read(tnng_pipe *);
 void tnng_tx_end(tnng_pipe *);
 void tnng_tx_submits(nng_aio *);
 
-#include "testing.h"
+#include "testing/testing.h"
 
-/* statistics.c */
+/* sock/stats.c */
 void tnng_count_sent(tnng_socket *, size_t);
 void tnng_count_received(tnng_socket *, size_t);
 
-/* counts.c: one more cancel that landed here */
+/* testing/cancel_counts.c: one more cancel that landed here */
 void tnng_count_cancel_pending(void);
 void tnng_count_cancel_completed(void);
 

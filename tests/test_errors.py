@@ -206,7 +206,7 @@ def test_numbers_of_the_classes_are_those_of_the_header():
 
 def test_numbers_of_the_shim_are_those_of_its_header():
     """The shim's own codes that become exceptions are declared with the same numbers in C."""
-    header = (ROOT / "nng/api_port.h").read_text(encoding="utf-8")
+    header = (ROOT / "nng/api/completion_queue.h").read_text(encoding="utf-8")
     numbers = dict(re.findall(r"(TNNG_\w+) = (-\d+)", header))
 
     assert int(numbers["TNNG_SUPERSEDED"]) == -2

@@ -538,7 +538,7 @@ def test_pair_opened_and_closed_leaves_no_descriptor():
 def test_aio_of_the_shim_never_sleeps_and_does_something_else():
     """L3: no aio sleeps, and those with a callback have no timeout, so none can lie about one.
 
-    The clock of unread.c does nothing but sleep, and how that ended is not asked.
+    The clock of sock/unread.c does nothing but sleep, and how that ended is not asked.
     """
     code = c_code()
 
@@ -563,7 +563,7 @@ def test_aio_with_a_callback_is_never_waited_for():
         "nng_aio_wait(lane->try_send)",
         "nng_aio_wait(seat->reply)",
     }
-    assert "is_pending(aio)" in (NNG / "reply.c").read_text(encoding="utf-8")
+    assert "is_pending(aio)" in (NNG / "sock/reply.c").read_text(encoding="utf-8")
     assert "nng_aio_alloc(&seat->reply, NULL, NULL)" in code
     assert "nng_aio_cancel(seat->reply)" not in code
     freed = set(re.findall(r"nng_aio_free\(([^)]+)\)", code))

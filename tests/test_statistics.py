@@ -22,7 +22,7 @@ from trionng import _ffi, blocking
 from trionng._wait_blocking import borrow, give_up, run
 
 SURVEYOR0 = 0x62
-MAX_UNREAD = 1024  # of nng/respond.c
+MAX_UNREAD = 1024  # of nng/sock/respond.c
 
 ONE_WAY = [
     ("Pair0", "Pair0"),

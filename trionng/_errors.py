@@ -341,7 +341,7 @@ BY_CODE: Final[dict[int, type[NNGException]]] = {
     error._code: error for error in NNGException.__subclasses__() if error._code is not None
 }
 
-# The shim's own numbers (TNNG_SUPERSEDED and those beside it in nng/api_port.h).
+# The shim's own numbers (TNNG_SUPERSEDED and those beside it in nng/api/completion_queue.h).
 BY_OWN_CODE: Final[dict[int, type[NNGException]]] = {
     -2: Superseded,
     -3: UsedAfterFork,

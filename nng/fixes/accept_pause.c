@@ -7,7 +7,7 @@
  *
  * M6: a full backlog. nng listens with room for 128 connections that have not been accepted. A
  * unix socket refuses the next one with EAGAIN, and TCP lets it wait for a second. The system's
- * own limit counts instead; `dial.c` waits for a listener of another's that is full.
+ * own limit counts instead; `conn/dial.c` waits for a listener of another's that is full.
  *
  * S5 may go when `http_server_acccb` pauses, M6 when nng listens with SOMAXCONN. */
 #include <sys/socket.h>

@@ -6,7 +6,7 @@
  * first. nni_resolv_ip, which a dialer calls for each attempt with an aio of its own, knows the
  * dialer; getaddrinfo, which a thread of the resolver calls later, knows the addresses. What goes
  * from one to the other is the number of the attempt, behind the name, after a character that no
- * name has. A dial that is waited for (attempts.c) says which address it wants.
+ * name has. A dial that is waited for (conn/dial_attempts.c) says which address it wants.
  *
  * This may go when nng tries all addresses of a name. */
 #define _GNU_SOURCE

@@ -11,10 +11,11 @@
  * wait for strangers, and a peer that is refused hears of it late. Only a connection that was reset
  * costs nothing; so that is what the listener is told of every failure that is the stranger's.
  *
- * Where libnng is a library of its own all of this is off, and dial_watch.c looks at counters. */
+ * Where libnng is a library of its own all of this is off, and conn/dial_watch.c looks at
+ * counters. */
 #include <stdlib.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 #include "fixes/wrap.h"
 
 #ifdef TNNG_LINKED_IN

@@ -120,7 +120,8 @@ class MessageHandle:
     """Owns one `nng_msg`, in a box.
 
     Any number of threads may use one handle: everything that follows the pointer to the message is
-    done in C (`nng/box.c`). Only what makes a handle stores into a box that no other thread knows.
+    done in C (`nng/core/message_ref.c`). Only what makes a handle stores into a box that no other
+    thread knows.
     """
 
     __slots__ = ("box",)

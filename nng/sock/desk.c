@@ -1,13 +1,13 @@
 /* A desk: where a service takes requests. On Rep0 it has as many nng contexts posted as it has
  * workers that are free, and a request waits here with the context it came in, its way back. So
  * whichever context nng chooses, the worker that was busy last gets the request, and the others
- * sleep on. On Respondent0 the surveys come from the source (respond.c), with their contexts.
+ * sleep on. On Respondent0 the surveys come from the source (sock/respond.c), with their contexts.
  *
  * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
- * that has to wait for its connection stays with its context and holds no worker: unread.c. */
+ * that has to wait for its connection stays with its context and holds no worker: sock/unread.c. */
 #include <stdlib.h>
 
-#include "desk.h"
+#include "sock/desk.h"
 
 int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_unread)
 {

@@ -5,7 +5,7 @@
  * to say so. */
 #include <stdlib.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 static bool takes_one_peer(const tnng_socket *socket)
 {

@@ -32,7 +32,7 @@ typedef struct {
     seat *first, *last;
 } seats;
 
-/* A connection that has replies to read; unread.c. */
+/* A connection that has replies to read; sock/unread.c. */
 typedef struct reader {
     struct reader *next;      /* its bucket, or desk->spare_readers */
     struct reader *previous_reader, *next_reader;
@@ -72,7 +72,7 @@ struct tnng_desk {
     bool slow_telling; /* a worker is told of them just now */
 };
 
-/* seat.c: all with lane->lock held */
+/* sock/seat.c: all with lane->lock held */
 void tnng_seats_append(seats *, seat *);
 seat *tnng_seats_pop(seats *);
 void tnng_desk_put_ready(tnng_desk *, seat *, nng_msg *, bool counted);
@@ -84,14 +84,14 @@ void tnng_desk_settle(tnng_lane *);
 /* With no lock held; its context has closed. */
 void tnng_seat_free(seat *);
 
-/* Between a desk of surveys and their source. respond.c: with no lock held; */
+/* Between a desk of surveys and their source. sock/respond.c: with no lock held; */
 int tnng_source_attach(tnng_lane *desk, tnng_lane **source);
 void tnng_source_detach(tnng_lane *source);
-/* seat.c, receive.c: with source->lock held. */
+/* sock/seat.c, sock/recv.c: with source->lock held. */
 bool tnng_desk_adopt(tnng_lane *desk, tnng_slot *);
 void tnng_lane_pop(tnng_lane *source);
 
-/* unread.c: all with lane->lock held */
+/* sock/unread.c: all with lane->lock held */
 int tnng_readers_open(tnng_lane *);
 void tnng_readers_free(tnng_desk *);
 void tnng_readers_end(tnng_desk *);

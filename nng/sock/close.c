@@ -1,5 +1,5 @@
 /* The end of a socket. */
-#include "dials.h"
+#include "conn/dials.h"
 
 /* [job] */
 int tnng_run_socket_close(tnng_job *job)

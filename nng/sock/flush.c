@@ -7,7 +7,7 @@
  * process such a look is a job, so that no event loop stands for it. */
 #include <string.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 /* So many connections in the process are looked at by the caller itself: some ten microseconds. */
 enum { FEW = 32 };

@@ -4,7 +4,7 @@
 
 #include "internal.h"
 
-/* endpoint.c */
+/* conn/endpoint.c */
 tnng_endpoint *tnng_endpoint_new(
     tnng_socket *, int (*work)(tnng_job *), int (*close)(tnng_job *));
 void tnng_endpoint_hold(tnng_endpoint *);
@@ -19,24 +19,24 @@ bool tnng_url_has_name(const char *url);
 void tnng_endpoint_note_name(tnng_endpoint *, const char *url);
 bool tnng_names_are_looked_up(void);
 
-/* dial.c: with endpoint_lock held; NULL is every dialer. With pipes_lock held. */
+/* conn/dial.c: with endpoint_lock held; NULL is every dialer. With pipes_lock held. */
 void tnng_let_dials_begin(tnng_socket *, tnng_endpoint *dialer);
 void tnng_tell_dialer(tnng_socket *, tnng_pipe *);
 void tnng_refuse_dial(tnng_socket *, uint32_t dialer, int code);
 
-/* close.c */
+/* sock/close.c */
 int tnng_run_socket_close(tnng_job *);
 
-/* admission.c */
+/* conn/admission.c */
 bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);
 void tnng_rules_forget(tnng_socket *, uint32_t listener);
 void tnng_rules_free(tnng_socket *);
 
-/* events.c: with pipes_lock held */
+/* conn/pipe_events.c: with pipes_lock held */
 void tnng_events_tell(tnng_socket *, int kind, tnng_pipe *);
 void tnng_events_shut(tnng_socket *);
 
-/* record.c: with pipes_lock held, except where no socket is named */
+/* conn/pipe_table.c: with pipes_lock held, except where no socket is named */
 tnng_pipe *tnng_pipe_new(nng_pipe);
 tnng_pipe *tnng_pipe_blank(void);
 tnng_pipe *tnng_table_find(tnng_socket *, uint32_t id);
@@ -45,7 +45,7 @@ void tnng_table_remove(tnng_socket *, tnng_pipe *);
 void tnng_table_free(tnng_socket *);
 int tnng_pipes_in_process(void);
 
-/* dials.c: whatever was not dialled here is none of its business */
+/* conn/dialer_state.c: whatever was not dialled here is none of its business */
 void tnng_dialer_add(tnng_socket *, uint32_t id);
 void tnng_dialer_forget(uint32_t id);
 void tnng_dialers_forget(tnng_socket *);
@@ -67,7 +67,7 @@ int tnng_dial_lost(tnng_pipe *, bool heard);
 /* Without a lock. */
 void tnng_dial_pauses(uint32_t id, int brief);
 
-/* dial_watch.c */
+/* conn/dial_watch.c */
 void tnng_dials_are_awaited(void);
 
 /* fixes/causes.c */
@@ -84,10 +84,10 @@ void tnng_causes_forget(tnng_socket *, uint32_t id, bool listens);
 tnng_cause tnng_cause_take(uint32_t pipe, bool gone);
 int tnng_causes_count(void);
 
-/* pipes.c: [nng] a peer did not get through the handshake */
+/* conn/pipes.c: [nng] a peer did not get through the handshake */
 void tnng_stranger_failed(tnng_socket *, uint32_t listener, int code);
 
-/* reports.c */
+/* conn/reports.c */
 void tnng_report_queue(tnng_report);
 /* With pipes_lock held: a peer of a listener was refused, or sent too much. */
 void tnng_report_peer(tnng_socket *, tnng_pipe *, int code);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 enum { REPORTS_KEPT = 64, LAST_WORDS = 500 /* milliseconds for the last one at the end */ };
 

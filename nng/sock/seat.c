@@ -1,7 +1,7 @@
 /* The seats of a desk: an nng context each, with a receive, a request or a reply in it. */
 #include <stdlib.h>
 
-#include "desk.h"
+#include "sock/desk.h"
 
 enum { MAX_SURVEYS = 128 }; /* that wait for a worker; beyond it the oldest is dropped */
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 static atomic_int names; /* dialers whose host is a name: nng may be looking it up now */
 

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 /* Under socket->pipes_lock once it is in the list; never changed then. */
 struct tnng_rule {

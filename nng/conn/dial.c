@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 /* How long a dialled connection may take from the transport's handshake to being usable. */
 #define USABLE_WITHIN INT64_C(10000000000) /* nanoseconds */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 enum { FIRST_PAUSE = 20, LONGEST_PAUSE = 500 /* milliseconds */ };
 

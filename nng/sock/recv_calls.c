@@ -1,5 +1,5 @@
 /* The calls that receive: what they look at, when they wait, and what they give back. The ring they
- * look at is in receive.c. */
+ * look at is in sock/recv.c. */
 #include "internal.h"
 
 /* [caller] A call that does not wait on a lane that asks. Nothing has been posted since the request

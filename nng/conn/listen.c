@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 /* [job] */
 static int run_close(tnng_job *job)

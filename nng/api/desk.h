@@ -1,6 +1,6 @@
 /* A desk: where a service on Rep0 or Respondent0 takes requests. It is a lane, on the socket. */
 
-/* Beside the codes of api_port.h. */
+/* Beside the codes of api/completion_queue.h. */
 enum {
     TNNG_DRAINED = -20, /* a draining desk has nothing left to hand out */
     TNNG_SLOW = -21,    /* connections were closed because they do not read: ask which, and go on */

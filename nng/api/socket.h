@@ -17,7 +17,7 @@ enum {
 
 /* What holds a message for Python. */
 typedef struct tnng_box {
-    nng_msg *msg;        /* what is here; NULL when it has been sent; atomic, see box.c */
+    nng_msg *msg;        /* what is here; NULL when it has been sent; atomic (message_ref.c) */
     nng_msg *seen;       /* what was here, a copy of it was sent, and views still show it */
     struct tnng_box *of; /* the box of a view: where its message is */
     size_t size;         /* the box of a view: what it shows */

@@ -12,7 +12,7 @@
  * refuses. Here the pause grows while connections end at once. */
 #include <stdlib.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 #include "fixes/compat.h"
 
 enum {

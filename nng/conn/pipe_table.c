@@ -5,7 +5,7 @@
 
 #include <arpa/inet.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 static atomic_uint_fast64_t serials;
 static atomic_int in_process;

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 #include <nng/protocol/bus0/bus.h>
 #include <nng/protocol/pair0/pair.h>

@@ -7,7 +7,7 @@
  * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
 
-#include "desk.h"
+#include "sock/desk.h"
 
 static void on_received(void *);
 

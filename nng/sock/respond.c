@@ -6,7 +6,7 @@
  * back. This may go when 1.10 is the oldest nng. */
 #include <stdlib.h>
 
-#include "desk.h"
+#include "sock/desk.h"
 
 enum {
     STANDING_CONTEXTS = 64, /* surveys that may arrive between two callbacks */

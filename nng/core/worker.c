@@ -13,7 +13,7 @@
  * for stuck. */
 #include <stdlib.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 enum { STAYING = 2, PROMPT_AT_ONCE = 4 };
 

@@ -12,7 +12,7 @@
  * at all clients, all are looked at. */
 #include <stdlib.h>
 
-#include "desk.h"
+#include "sock/desk.h"
 
 enum {
     SLOW_AFTER = 1000, /* milliseconds */

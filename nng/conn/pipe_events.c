@@ -4,7 +4,7 @@
  * that there was more. */
 #include <stdlib.h>
 
-#include "dials.h"
+#include "conn/dials.h"
 
 static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
 {

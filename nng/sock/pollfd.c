@@ -2,7 +2,7 @@
  *
  * The one for receiving is ours: nng's does not know of messages that a lane holds, and nng lets go
  * of messages only to receives that stand. So from the first use on one receive stands (see
- * `standing` in receive.c), and the descriptor is set while the head of the ring has something to
+ * `standing` in sock/recv.c), and the descriptor is set while the head of the ring has something to
  * give. The one for sending is a duplicate of nng's, which tells the truth on the protocols that
  * have TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean nothing
  * else meanwhile, and both are readable once it is closed: who waits wakes up, and gets Closed. */
