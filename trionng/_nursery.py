@@ -4,43 +4,136 @@
 in the nursery it is given, so that a handler's exception is an exception of that nursery. `run_*`
 has a nursery of its own. How a service is made is in `_service_spec`, how the workers share the
 work in `_services`.
+
+What a service takes by name is one TypedDict for each kind; the defaults are those of
+`ServiceOptions`. Two more for each kind say what goes together: a handler of bytes, or one of
+`Message` with `messages=True`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NoReturn, overload
+from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overload
 
 import trio
 
 from trionng._inboxes import DeskInbox, LaneInbox
-from trionng._service_spec import MAX_UNREAD, Endpoints, How, ServiceSpec
+from trionng._service_spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._surveys import Respondent0
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
+    from collections.abc import Awaitable, Callable
+
+    from typing_extensions import Buffer, Required, Unpack
 
     from trionng._admission import Admission
-    from trionng._inboxes import Inbox
     from trionng._message import Message
-    from trionng._service_spec import (
-        Answer,
-        AnyHandler,
-        AnyOnError,
-        ErrorHandle,
-        ErrorReply,
-        Handle,
-        MayAnswer,
-        PullOptions,
-        RepOptions,
-        RespondentOptions,
-        SubOptions,
-        Topics,
-        Urls,
-    )
+    from trionng._service_spec import AnyHandler, Topics, Urls
     from trionng._services import Service
     from trionng._tls import TLSConfig
-    from trionng._trio_socket import Socket
+
+    # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
+    T = TypeVar("T", bytes, Message)
+    Reply = Buffer | Message
+    Answer = Callable[[T], Awaitable[Reply]]
+    MayAnswer = Callable[[T], Awaitable[Reply | None]]
+    Handle = Callable[[T], Awaitable[object]]
+    ErrorReply = Callable[[Exception, T], Reply | Awaitable[Reply | None] | None] | None
+    ErrorHandle = Callable[[Exception, T], object] | None
+    Started = trio.TaskStatus[Service]
+
+
+class ServeOptions(TypedDict, total=False):
+    """What all `serve_*` and `run_*` take."""
+
+    listen: Urls
+    dial: Urls
+    tls_config: TLSConfig | None
+    accept: Admission | None
+    recv_max_size: int | None
+    workers: int
+
+
+class RepOptions(ServeOptions, total=False):
+    """What `serve_rep` and `run_rep` take."""
+
+    socket: Rep0 | None
+    max_unread: int
+    cancel_on_disconnect: bool
+
+
+class RespondentOptions(ServeOptions, total=False):
+    """What `serve_respondent` and `run_respondent` take."""
+
+    socket: Respondent0 | None
+    max_unread: int
+
+
+class PullOptions(ServeOptions, total=False):
+    """What `serve_pull` and `run_pull` take."""
+
+    socket: Pull0 | None
+
+
+class SubOptions(ServeOptions, total=False):
+    """What `serve_sub` and `run_sub` take."""
+
+    socket: Sub0 | None
+    topics: Topics
+
+
+if TYPE_CHECKING:
+
+    class _BytesReply(TypedDict, total=False):
+        messages: Literal[False]
+        on_error: ErrorReply[bytes]
+
+    class _MessageReply(TypedDict, total=False):
+        messages: Required[Literal[True]]
+        on_error: ErrorReply[Message]
+
+    class _Bytes(TypedDict, total=False):
+        messages: Literal[False]
+        on_error: ErrorHandle[bytes]
+
+    class _Message(TypedDict, total=False):
+        messages: Required[Literal[True]]
+        on_error: ErrorHandle[Message]
+
+    class RepBytes(RepOptions, _BytesReply): ...
+
+    class RepMessage(RepOptions, _MessageReply): ...
+
+    class RespondentBytes(RespondentOptions, _BytesReply): ...
+
+    class RespondentMessage(RespondentOptions, _MessageReply): ...
+
+    class PullBytes(PullOptions, _Bytes): ...
+
+    class PullMessage(PullOptions, _Message): ...
+
+    class SubBytes(SubOptions, _Bytes): ...
+
+    class SubMessage(SubOptions, _Message): ...
+
+
+_REP = ServiceSpec(
+    "serve_rep",
+    Rep0,
+    RepOptions,
+    lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_rep"),
+    must_reply=True,
+    may_reply=True,
+)
+_RESPONDENT = ServiceSpec(
+    "serve_respondent",
+    Respondent0,
+    RespondentOptions,
+    lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_respondent"),
+    may_reply=True,
+)
+_PULL = ServiceSpec("serve_pull", Pull0, PullOptions, lambda s, _: LaneInbox(s, "serve_pull"))
+_SUB = ServiceSpec("serve_sub", Sub0, SubOptions, lambda s, _: LaneInbox(s, "serve_sub"), workers=1)
 
 
 def reply_error(exc: Exception, request: bytes | Message) -> bytes:
@@ -55,57 +148,20 @@ def reply_error(exc: Exception, request: bytes | Message) -> bytes:
     return f"{type(exc).__name__}: {exc}".encode()
 
 
-def _desk_spec(name: str, kind: type[Socket], *, must_reply: bool) -> ServiceSpec:
-    def make_inbox(socket: Socket, how: How) -> Inbox:
-        return DeskInbox(socket, how.workers, how.max_unread, name)
-
-    return ServiceSpec(name, kind, make_inbox, must_reply=must_reply, may_reply=True)
-
-
-_REP = _desk_spec("serve_rep", Rep0, must_reply=True)
-_RESPONDENT = _desk_spec("serve_respondent", Respondent0, must_reply=False)
-_PULL = ServiceSpec("serve_pull", Pull0, lambda s, _: LaneInbox(s, "serve_pull"))
-_SUB = ServiceSpec("serve_sub", Sub0, lambda s, _: LaneInbox(s, "serve_sub"))
-
-
 @overload
 async def serve_rep(
-    nursery: trio.Nursery,
-    handler: Answer[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorReply[bytes] = None,
-    **options: Unpack[RepOptions],
+    nursery: trio.Nursery, handler: Answer[bytes], **options: Unpack[RepBytes]
 ) -> Service: ...
 
 
 @overload
 async def serve_rep(
-    nursery: trio.Nursery,
-    handler: Answer[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorReply[Message] = None,
-    **options: Unpack[RepOptions],
+    nursery: trio.Nursery, handler: Answer[Message], **options: Unpack[RepMessage]
 ) -> Service: ...
 
 
-async def serve_rep(
-    nursery: trio.Nursery,
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Rep0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    max_unread: int = MAX_UNREAD,
-    cancel_on_disconnect: bool = False,
-) -> Service:
+@_REP.shows_options
+async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Answer requests with a handler, several at a time (Rep0).
 
     `handler(request)` returns the reply. A request that comes while all workers are busy waits in
@@ -161,48 +217,24 @@ async def serve_rep(
             service = await serve_rep(nursery, handler, listen="tcp://127.0.0.1:0")
             print("listening on", service.url)
     """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, max_unread=max_unread, cancel_on_disconnect=cancel_on_disconnect)
-    return await _REP.serve(nursery, handler, on_error, where, how)
+    return await _REP.serve(nursery, handler, options)
 
 
 @overload
 async def run_rep(
-    handler: Answer[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorReply[bytes] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[RepOptions],
+    handler: Answer[bytes], *, task_status: Started = ..., **options: Unpack[RepBytes]
 ) -> NoReturn: ...
 
 
 @overload
 async def run_rep(
-    handler: Answer[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorReply[Message] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[RepOptions],
+    handler: Answer[Message], *, task_status: Started = ..., **options: Unpack[RepMessage]
 ) -> NoReturn: ...
 
 
+@_REP.shows_options
 async def run_rep(
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Rep0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    max_unread: int = MAX_UNREAD,
-    cancel_on_disconnect: bool = False,
-    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
     """Run `serve_rep` in a nursery of its own, for `await nursery.start(...)`.
 
@@ -212,47 +244,24 @@ async def run_rep(
     Example:
         service = await nursery.start(partial(run_rep, handler, listen=url))
     """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, max_unread=max_unread, cancel_on_disconnect=cancel_on_disconnect)
-    await _REP.run(handler, on_error, where, how, task_status)
+    await _REP.run(handler, task_status, options)
 
 
 @overload
 async def serve_respondent(
-    nursery: trio.Nursery,
-    handler: MayAnswer[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorReply[bytes] = None,
-    **options: Unpack[RespondentOptions],
+    nursery: trio.Nursery, handler: MayAnswer[bytes], **options: Unpack[RespondentBytes]
 ) -> Service: ...
 
 
 @overload
 async def serve_respondent(
-    nursery: trio.Nursery,
-    handler: MayAnswer[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorReply[Message] = None,
-    **options: Unpack[RespondentOptions],
+    nursery: trio.Nursery, handler: MayAnswer[Message], **options: Unpack[RespondentMessage]
 ) -> Service: ...
 
 
+@_RESPONDENT.shows_options
 async def serve_respondent(
-    nursery: trio.Nursery,
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Respondent0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    max_unread: int = MAX_UNREAD,
+    nursery: trio.Nursery, handler: AnyHandler, **options: object
 ) -> Service:
     """Answer surveys with a handler, several at a time (Respondent0).
 
@@ -263,125 +272,51 @@ async def serve_respondent(
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
     Args:
-        nursery: where the tasks run; an exception of the handler is raised there, in an
-            ExceptionGroup, with a note that names the service and the peer.
-        handler: an async function, or what else returns an awaitable; called with bytes, or with a
-            `Message` when `messages` is true. Each call runs in its own copy of the context
-            (`contextvars`) of the task that called this.
-        listen: one URL or several to accept connections on.
-        dial: one URL or several to connect to in the background.
-        socket: a Respondent0 of your own instead; it is not closed at the end.
-        tls_config: for tls+tcp and wss URLs.
-        accept: which connections to accept; default: all.
-        recv_max_size: largest message a peer may send, bytes; default 1 MiB; 0 is no limit.
         workers: how many surveys are handled at once.
-        on_error: called, and awaited if it is async, with the exception and the survey.
-        messages: hand out `Message` objects.
         max_unread: how many answers may wait for one connection.
 
-    Returns:
-        The service, once it listens.
-
-    Raises:
-        AddressInUse: the address is taken.
-        AddressInvalid: a URL cannot be parsed, or its host is not known.
-        TypeError: no endpoint, or two kinds of them; the wrong socket; a handler that is not async.
-        InvalidOperation: `workers` or `max_unread` is not at least 1; the socket is raw.
+    The other arguments, Returns, Raises: as `serve_rep`.
 
     Example:
         service = await serve_respondent(nursery, handler, dial="tcp://127.0.0.1:5555")
     """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, max_unread=max_unread)
-    return await _RESPONDENT.serve(nursery, handler, on_error, where, how)
+    return await _RESPONDENT.serve(nursery, handler, options)
 
 
 @overload
 async def run_respondent(
-    handler: MayAnswer[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorReply[bytes] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[RespondentOptions],
+    handler: MayAnswer[bytes], *, task_status: Started = ..., **options: Unpack[RespondentBytes]
 ) -> NoReturn: ...
 
 
 @overload
 async def run_respondent(
-    handler: MayAnswer[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorReply[Message] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[RespondentOptions],
+    handler: MayAnswer[Message], *, task_status: Started = ..., **options: Unpack[RespondentMessage]
 ) -> NoReturn: ...
 
 
+@_RESPONDENT.shows_options
 async def run_respondent(
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Respondent0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    max_unread: int = MAX_UNREAD,
-    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
-    """Run `serve_respondent` in a nursery of its own, for `await nursery.start(...)`.
-
-    Reports the `Service` when it listens, and never returns: it ends when it is cancelled, with an
-    ExceptionGroup when a handler raises, and with `Closed` when the service was closed.
-
-    Example:
-        service = await nursery.start(partial(run_respondent, handler, listen=url))
-    """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, max_unread=max_unread)
-    await _RESPONDENT.run(handler, on_error, where, how, task_status)
+    """Run `serve_respondent` in a nursery of its own, as `run_rep`."""
+    await _RESPONDENT.run(handler, task_status, options)
 
 
 @overload
 async def serve_pull(
-    nursery: trio.Nursery,
-    handler: Handle[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorHandle[bytes] = None,
-    **options: Unpack[PullOptions],
+    nursery: trio.Nursery, handler: Handle[bytes], **options: Unpack[PullBytes]
 ) -> Service: ...
 
 
 @overload
 async def serve_pull(
-    nursery: trio.Nursery,
-    handler: Handle[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorHandle[Message] = None,
-    **options: Unpack[PullOptions],
+    nursery: trio.Nursery, handler: Handle[Message], **options: Unpack[PullMessage]
 ) -> Service: ...
 
 
-async def serve_pull(
-    nursery: trio.Nursery,
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Pull0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-) -> Service:
+@_PULL.shows_options
+async def serve_pull(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle the messages of Push0 sockets, several at a time (Pull0).
 
     What the handler returns is not looked at. A handler that raises ends the nursery, unless
@@ -392,124 +327,50 @@ async def serve_pull(
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
     Args:
-        nursery: where the tasks run; an exception of the handler is raised there, in an
-            ExceptionGroup, with a note that names the service and the peer.
-        handler: an async function, or what else returns an awaitable; called with bytes, or with a
-            `Message` when `messages` is true. Each call runs in its own copy of the context
-            (`contextvars`) of the task that called this.
-        listen: one URL or several to accept connections on.
-        dial: one URL or several to connect to in the background.
-        socket: a Pull0 of your own instead; it is not closed at the end.
-        tls_config: for tls+tcp and wss URLs.
-        accept: which connections to accept; default: all.
-        recv_max_size: largest message a peer may send, bytes; default 1 MiB; 0 is no limit.
         workers: how many messages are handled at once; with 1 they are handled in order.
-        on_error: called, and awaited if it is async, with the exception and the message.
-        messages: hand out `Message` objects.
 
-    Returns:
-        The service, once it listens.
-
-    Raises:
-        AddressInUse: the address is taken.
-        AddressInvalid: a URL cannot be parsed, or its host is not known.
-        TypeError: no endpoint, or two kinds of them; the wrong socket; a handler that is not async.
-        InvalidOperation: `workers` is not at least 1; the socket is raw.
+    The other arguments, Returns, Raises: as `serve_rep`.
 
     Example:
         service = await serve_pull(nursery, handler, listen="tcp://127.0.0.1:0", workers=4)
     """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages)
-    return await _PULL.serve(nursery, handler, on_error, where, how)
+    return await _PULL.serve(nursery, handler, options)
 
 
 @overload
 async def run_pull(
-    handler: Handle[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorHandle[bytes] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[PullOptions],
+    handler: Handle[bytes], *, task_status: Started = ..., **options: Unpack[PullBytes]
 ) -> NoReturn: ...
 
 
 @overload
 async def run_pull(
-    handler: Handle[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorHandle[Message] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[PullOptions],
+    handler: Handle[Message], *, task_status: Started = ..., **options: Unpack[PullMessage]
 ) -> NoReturn: ...
 
 
+@_PULL.shows_options
 async def run_pull(
-    handler: AnyHandler,
-    *,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Pull0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
-    """Run `serve_pull` in a nursery of its own, for `await nursery.start(...)`.
-
-    Reports the `Service` when it listens, and never returns: it ends when it is cancelled, with an
-    ExceptionGroup when a handler raises, and with `Closed` when the service was closed.
-
-    Example:
-        service = await nursery.start(partial(run_pull, handler, listen=url))
-    """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages)
-    await _PULL.run(handler, on_error, where, how, task_status)
+    """Run `serve_pull` in a nursery of its own, as `run_rep`."""
+    await _PULL.run(handler, task_status, options)
 
 
 @overload
 async def serve_sub(
-    nursery: trio.Nursery,
-    handler: Handle[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorHandle[bytes] = None,
-    **options: Unpack[SubOptions],
+    nursery: trio.Nursery, handler: Handle[bytes], **options: Unpack[SubBytes]
 ) -> Service: ...
 
 
 @overload
 async def serve_sub(
-    nursery: trio.Nursery,
-    handler: Handle[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorHandle[Message] = None,
-    **options: Unpack[SubOptions],
+    nursery: trio.Nursery, handler: Handle[Message], **options: Unpack[SubMessage]
 ) -> Service: ...
 
 
-async def serve_sub(
-    nursery: trio.Nursery,
-    handler: AnyHandler,
-    *,
-    topics: Topics = None,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Sub0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 1,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-) -> Service:
+@_SUB.shows_options
+async def serve_sub(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle what is published, in order by default (Sub0).
 
     Otherwise as `serve_pull`; a publisher never waits: what the buffer cannot hold is dropped.
@@ -517,84 +378,32 @@ async def serve_sub(
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
     Args:
-        nursery: where the tasks run; an exception of the handler is raised there, in an
-            ExceptionGroup, with a note that names the service and the peer.
-        handler: an async function, or what else returns an awaitable; called with bytes, or with a
-            `Message` when `messages` is true. Each call runs in its own copy of the context
-            (`contextvars`) of the task that called this.
         topics: subscribe to these; default: nothing, which is right with `socket=` only.
-        listen: one URL or several to accept connections on.
-        dial: one URL or several to connect to in the background.
-        socket: a Sub0 of your own instead; it is not closed at the end.
-        tls_config: for tls+tcp and wss URLs.
-        accept: which connections to accept; default: all.
-        recv_max_size: largest message a peer may send, bytes; default 1 MiB; 0 is no limit.
         workers: how many messages are handled at once; 1, the default, keeps their order.
-        on_error: called, and awaited if it is async, with the exception and the message.
-        messages: hand out `Message` objects.
 
-    Returns:
-        The service, once it listens.
-
-    Raises:
-        AddressInUse: the address is taken.
-        AddressInvalid: a URL cannot be parsed, or its host is not known.
-        TypeError: no endpoint, or two kinds of them; the wrong socket; a handler that is not async.
-        InvalidOperation: `workers` is not at least 1; the socket is raw.
+    The other arguments, Returns, Raises: as `serve_rep`.
 
     Example:
         service = await serve_sub(nursery, handler, topics="news.", dial="tcp://127.0.0.1:5555")
     """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, topics=topics)
-    return await _SUB.serve(nursery, handler, on_error, where, how)
+    return await _SUB.serve(nursery, handler, options)
 
 
 @overload
 async def run_sub(
-    handler: Handle[bytes],
-    *,
-    messages: Literal[False] = False,
-    on_error: ErrorHandle[bytes] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[SubOptions],
+    handler: Handle[bytes], *, task_status: Started = ..., **options: Unpack[SubBytes]
 ) -> NoReturn: ...
 
 
 @overload
 async def run_sub(
-    handler: Handle[Message],
-    *,
-    messages: Literal[True],
-    on_error: ErrorHandle[Message] = None,
-    task_status: trio.TaskStatus[Service] = ...,
-    **options: Unpack[SubOptions],
+    handler: Handle[Message], *, task_status: Started = ..., **options: Unpack[SubMessage]
 ) -> NoReturn: ...
 
 
+@_SUB.shows_options
 async def run_sub(
-    handler: AnyHandler,
-    *,
-    topics: Topics = None,
-    listen: Urls = None,
-    dial: Urls = None,
-    socket: Sub0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 1,
-    on_error: AnyOnError = None,
-    messages: bool = False,
-    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
-    """Run `serve_sub` in a nursery of its own, for `await nursery.start(...)`.
-
-    Reports the `Service` when it listens, and never returns: it ends when it is cancelled, with an
-    ExceptionGroup when a handler raises, and with `Closed` when the service was closed.
-
-    Example:
-        service = await nursery.start(partial(run_sub, handler, listen=url))
-    """
-    where = Endpoints(listen, dial, socket, tls_config, accept, recv_max_size)
-    how = How(workers, messages, topics=topics)
-    await _SUB.run(handler, on_error, where, how, task_status)
+    """Run `serve_sub` in a nursery of its own, as `run_rep`."""
+    await _SUB.run(handler, task_status, options)

@@ -1,13 +1,15 @@
 """How each kind of service is made (floor 6): its socket, where its messages come from, its tasks.
 
-Also the types of what `serve_*` and `run_*` take.
+`ServiceOptions` states once what `serve_*` and `run_*` take by name, with its defaults; which of it
+a function takes, and with which types, is said beside the function.
 """
 
 from __future__ import annotations
 
 import contextvars
+import inspect
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 import attrs
 import trio
@@ -20,96 +22,56 @@ from trionng._message import Message
 from trionng._services import Service
 from trionng._sockets import Sub0
 from trionng._urls import as_urls
-from trionng._util import as_topics
+from trionng._util import as_topics, meant
 from trionng._wait_trio import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from typing_extensions import Buffer
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from trionng._admission import Admission
     from trionng._inboxes import Inbox
-    from trionng._sockets import Pull0, Rep0
-    from trionng._surveys import Respondent0
     from trionng._tls import TLSConfig
     from trionng._trio_socket import Socket
 
     Urls = str | bytes | Iterable[str | bytes] | None
     Topics = str | bytes | Iterable[str | bytes] | None
-
-    # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
-    T = TypeVar("T", bytes, Message)
-    Reply = Buffer | Message
-    Answer = Callable[[T], Awaitable[Reply]]
-    MayAnswer = Callable[[T], Awaitable[Reply | None]]
-    Handle = Callable[[T], Awaitable[object]]
-    ErrorReply = Callable[[Exception, T], Reply | Awaitable[Reply | None] | None] | None
-    ErrorHandle = Callable[[Exception, T], object] | None
-
     AnyHandler = Callable[[bytes], Awaitable[object]] | Callable[[Message], Awaitable[object]]
     AnyOnError = (
         Callable[[Exception, bytes], object] | Callable[[Exception, Message], object] | None
     )
 
+F = TypeVar("F")
+
 # No more tasks than this are worth having for the messages of one socket.
 _MOST_WORKERS: Final = 65536
 _MOST_UNREAD: Final = 65536
-MAX_UNREAD: Final = 64
 
 
-class ServeOptions(TypedDict, total=False):
-    """What all `serve_*` and `run_*` take."""
+@attrs.frozen(kw_only=True)
+class ServiceOptions:
+    """Where a service is, and how it works."""
 
-    listen: Urls
-    dial: Urls
-    tls_config: TLSConfig | None
-    accept: Admission | None
-    recv_max_size: int | None
-    workers: int
-
-
-class RepOptions(ServeOptions, total=False):
-    """What `serve_rep` and `run_rep` take."""
-
-    socket: Rep0 | None
-    max_unread: int
-    cancel_on_disconnect: bool
-
-
-class RespondentOptions(ServeOptions, total=False):
-    """What `serve_respondent` and `run_respondent` take."""
-
-    socket: Respondent0 | None
-    max_unread: int
-
-
-class PullOptions(ServeOptions, total=False):
-    """What `serve_pull` and `run_pull` take."""
-
-    socket: Pull0 | None
-
-
-class SubOptions(ServeOptions, total=False):
-    """What `serve_sub` and `run_sub` take."""
-
-    socket: Sub0 | None
-    topics: Topics
-
-
-@attrs.frozen
-class Endpoints:
-    """Where a service is: URLs, with what holds for their connections, or a socket."""
-
-    listen: Urls
-    dial: Urls
-    socket: Socket | None
-    tls_config: TLSConfig | None
-    accept: Admission | None
-    recv_max_size: int | None
+    listen: Urls = None
+    dial: Urls = None
+    socket: Socket | None = None
+    tls_config: TLSConfig | None = None
+    accept: Admission | None = None
+    recv_max_size: int | None = None
+    topics: Topics = None
+    workers: int = 8
+    messages: bool = False
+    on_error: AnyOnError = None
+    max_unread: int = 64
+    cancel_on_disconnect: bool = False
 
     def check(self, name: str, kind: type[Socket]) -> None:
         """Refuse what cannot be served, before anything is opened."""
+        for option, most in (("workers", _MOST_WORKERS), ("max_unread", _MOST_UNREAD)):
+            number = getattr(self, option)
+            if isinstance(number, bool) or not isinstance(number, int):
+                raise TypeError(f"{name}: {option} is a number, not {type(number).__name__}")
+            if not 1 <= number <= most:
+                raise InvalidOperation(f"{name}: {option}={number} is not 1 to {most}")
         if self.socket is None:
             if self.listen is None and self.dial is None:
                 raise TypeError(f"{name}: say where: listen=, dial= or socket=")
@@ -128,92 +90,96 @@ class Endpoints:
 
 
 @attrs.frozen
-class How:
-    """How a service works."""
-
-    workers: int
-    messages: bool
-    max_unread: int = MAX_UNREAD
-    topics: Topics = None
-    cancel_on_disconnect: bool = False
-
-    def check(self, name: str) -> None:
-        """Refuse numbers that are none, or that nothing can be done with."""
-        for option, most in (("workers", _MOST_WORKERS), ("max_unread", _MOST_UNREAD)):
-            number = getattr(self, option)
-            if isinstance(number, bool) or not isinstance(number, int):
-                raise TypeError(f"{name}: {option} is a number, not {type(number).__name__}")
-            if not 1 <= number <= most:
-                raise InvalidOperation(f"{name}: {option}={number} is not 1 to {most}")
-
-
 class ServiceSpec:
-    """How one kind of service is made: its socket, its inbox, what it replies."""
+    """How one kind of service is made: its socket, its inbox, what it takes and what it replies."""
 
-    def __init__(
-        self,
-        name: str,
-        kind: type[Socket],
-        make_inbox: Callable[[Socket, How], Inbox],
-        *,
-        must_reply: bool = False,
-        may_reply: bool = False,
-    ) -> None:
-        self.name = name
-        self.kind = kind
-        self.make_inbox = make_inbox
-        self.must_reply = must_reply
-        self.may_reply = may_reply
+    name: str
+    kind: type[Socket]
+    # The TypedDict of its options.
+    takes: type
+    make_inbox: Callable[[Socket, ServiceOptions], Inbox]
+    workers: int = 8
+    must_reply: bool = False
+    may_reply: bool = False
+
+    def shows_options(self, function: F) -> F:
+        """Let `help` and `inspect.signature` show the options one by one, as those of a socket.
+
+        A decorator for a function that takes them as `**options`.
+        """
+        types = {name: each.__forward_arg__ for name, each in self.takes.__annotations__.items()}
+        types |= {"messages": "bool", "on_error": "AnyOnError"}
+        defaults = {field.name: field.default for field in attrs.fields(ServiceOptions)}
+        defaults["workers"] = self.workers
+        signature = inspect.signature(function)  # type: ignore[arg-type]
+        shown = [each for each in signature.parameters.values() if each.name != "options"]
+        shown += [
+            inspect.Parameter(
+                name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=type
+            )
+            for name, type in types.items()
+        ]
+        vars(function)["__signature__"] = signature.replace(parameters=shown)
+        return function
+
+    def _read(self, function: str, given: Mapping[str, object]) -> ServiceOptions:
+        known = [*self.takes.__annotations__, "messages", "on_error"]
+        for option in given:
+            if option not in known:
+                raise TypeError(
+                    f"{function}() got an unexpected keyword argument {option!r}"
+                    f"{meant(option, known)}"
+                )
+        return ServiceOptions(**{"workers": self.workers, **given})  # type: ignore[arg-type]
 
     async def serve(
-        self,
-        nursery: trio.Nursery,
-        handler: AnyHandler,
-        on_error: AnyOnError,
-        endpoints: Endpoints,
-        how: How,
+        self, nursery: trio.Nursery, handler: AnyHandler, given: Mapping[str, object]
     ) -> Service:
         """Start the service in the nursery; return when it listens."""
-        check_nursery(self.name, nursery)
-        await checkpoint()
-        start = partial(self._own, nursery, handler, on_error, endpoints, how)
-        service: Service = await nursery.start(start, name=self.name)
-        return service
+        return await self._start(nursery, handler, self._read(self.name, given))
 
     async def run(
         self,
         handler: AnyHandler,
-        on_error: AnyOnError,
-        endpoints: Endpoints,
-        how: How,
         task_status: trio.TaskStatus[Service],
+        given: Mapping[str, object],
     ) -> NoReturn:
         """Be the service, in a nursery of its own."""
+        options = self._read(self.name.replace("serve", "run"), given)
         async with trio.open_nursery() as nursery:
-            service = await self.serve(nursery, handler, on_error, endpoints, how)
+            service = await self._start(nursery, handler, options)
             task_status.started(service)
             await service._ended.wait()
         raise Closed(f"{self.name}: the service was closed")
 
-    async def _open(self, endpoints: Endpoints, how: How) -> tuple[Socket, Inbox]:
-        used = endpoints.socket
+    async def _start(
+        self, nursery: trio.Nursery, handler: AnyHandler, options: ServiceOptions
+    ) -> Service:
+        check_nursery(self.name, nursery)
+        await checkpoint()
+        start = partial(self._own, nursery, handler, options)
+        service: Service = await nursery.start(start, name=self.name)
+        return service
+
+    async def _open(self, options: ServiceOptions) -> tuple[Socket, Inbox]:
+        used = options.socket
         if used is None:
             used = self.kind(
-                tls_config=endpoints.tls_config,
-                accept=endpoints.accept,
-                recv_max_size=endpoints.recv_max_size,
+                tls_config=options.tls_config,
+                accept=options.accept,
+                recv_max_size=options.recv_max_size,
             )
         try:
             if isinstance(used, Sub0):
-                for topic in as_topics(how.topics):
+                for topic in as_topics(options.topics):
                     used.subscribe(topic)
-            for url in as_urls(f"{self.name}: listen", endpoints.listen):
+            for url in as_urls(f"{self.name}: listen", options.listen):
                 used.listen(url)
-            for url in as_urls(f"{self.name}: dial", endpoints.dial):
+            for url in as_urls(f"{self.name}: dial", options.dial):
                 await used.dial(url, block=False)
-            return used, self.make_inbox(used, how)
+            return used, self.make_inbox(used, options)
         except BaseException:
-            if endpoints.socket is None:
+            if options.socket is None:
                 await used.aclose()
             raise
 
@@ -221,33 +187,30 @@ class ServiceSpec:
         self,
         nursery: trio.Nursery,
         handler: AnyHandler,
-        on_error: AnyOnError,
-        endpoints: Endpoints,
-        how: How,
+        options: ServiceOptions,
         *,
         task_status: trio.TaskStatus[Service],
     ) -> None:
         """Be the task that owns a service, from opening to the end."""
-        how.check(self.name)
-        endpoints.check(self.name, self.kind)
+        options.check(self.name, self.kind)
         check_async(self.name, handler)
-        check_on_error(self.name, on_error)
-        used, inbox = await self._open(endpoints, how)
+        check_on_error(self.name, options.on_error)
+        used, inbox = await self._open(options)
         service = Service(
             self.name,
             used,
             inbox,
-            how.workers,
+            options.workers,
             nursery,
-            owns_socket=endpoints.socket is None,
-            cancel_on_disconnect=how.cancel_on_disconnect,
+            owns_socket=options.socket is None,
+            cancel_on_disconnect=options.cancel_on_disconnect,
         )
         started = partial(task_status.started, service)
         must = {"must_reply": self.must_reply, "may_reply": self.may_reply}
-        given = self.name, handler, on_error
+        given = self.name, handler, options.on_error
         context = contextvars.copy_context()
         # `messages` says which of the two the handler takes.
-        if how.messages:
+        if options.messages:
             work = Work[Message](*given, used._received, context, **must)  # type: ignore[arg-type]
             await service.run(work, started)
         else:
