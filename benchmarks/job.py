@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SUBSCRIBERS = 4
 BURST = 64
-# What a publisher says until every subscriber has answered; never one of the messages.
+# The publisher sends this until every subscriber has answered; it is no message of the work.
 HELLO = b"hello"
 
 _LARGE = 4096
@@ -30,7 +30,7 @@ now = time.monotonic_ns
 
 
 class WrongMessage(Exception):
-    """What arrived is not what was due."""
+    """A message that arrived is not the one that was due."""
 
 
 def _say(line: str) -> None:
@@ -82,7 +82,7 @@ class Job:
         _say(f"result {start} {end} {count} {time.process_time_ns() - self._cpu}")
 
     def check_large(self, got: bytes | memoryview, index: int, *, whole: bool = False) -> None:
-        """Compare length and both ends, outside of the clock everything."""
+        """Compare the length and both ends; with `whole`, which is not timed, everything."""
         want = self.messages[index & self.mask]
         ends = got[:_ENDS] == want[:_ENDS] and got[-_ENDS:] == want[-_ENDS:]
         if len(got) != len(want) or not ends or (whole and got != want):
@@ -93,7 +93,7 @@ class Job:
 
 
 class Credit:
-    """How far the subscribers are: at most two bursts are on their way to any of them."""
+    """The progress of the subscribers: at most two bursts are on their way to any of them."""
 
     def __init__(self, count: int) -> None:
         self._acked = [0] * SUBSCRIBERS

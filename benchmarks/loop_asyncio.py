@@ -1,4 +1,4 @@
-"""What loops_async needs of asyncio."""
+"""The functions of asyncio that loops_async needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What loops_async needs of Trio."""
+"""The functions of Trio that loops_async needs."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Ask = Callable[[bytes], Awaitable[Any]]
 
 
 class Loop(Protocol):
-    """What the work needs of Trio or asyncio."""
+    """The functions of Trio or asyncio that the work needs."""
 
     async def together(self, *tasks: Callable[[], Awaitable[None]]) -> None:
         """Run tasks until all have ended; cancel the others when one fails."""
@@ -37,7 +37,7 @@ class Loop(Protocol):
 
 
 async def answer(job: Job, receive: Receive, send: Send) -> None:
-    """REP: send back what comes."""
+    """REP: send each message back."""
     job.ready()
     for count in job.rounds():
         start = now()
@@ -74,7 +74,7 @@ async def ask(job: Job, send: Send, receive: Receive, read: Read | None = None) 
 
 
 async def ask_with(job: Job, request: Ask, read: Read | None = None) -> None:
-    """REQ with one call for both. Says nothing of being ready."""
+    """REQ with one call for both; the caller says when it is ready."""
     messages, mask, large = job.messages, job.mask, job.large
     for count in job.rounds():
         reply: Any = b""

@@ -1,4 +1,4 @@
-"""The work itself for peers that block, as in loops_async; what must be concurrent is a thread."""
+"""The work itself for peers that block, as in loops_async; concurrent work runs in threads."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Read = Callable[[Any], bytes]
 
 
 def answer(job: Job, receive: Receive, send: Send) -> None:
-    """REP: send back what comes."""
+    """REP: send each message back."""
     job.ready()
     for count in job.rounds():
         start = now()

@@ -141,7 +141,7 @@ class Runner:
                 for end in peer.ends.values():
                     end.expect("closed", _WITHIN)
             except PeerError as error:
-                # What was measured stands.
+                # The rounds measured so far count.
                 self._failed(scenario, name, error)
         return peers
 
@@ -164,7 +164,7 @@ class Runner:
         for share in (0.2, 1.0):
             seconds = self._round(scenario, peer)[0]
             factor = self._effort.seconds * share / max(seconds, 1e-5)
-            # Never fewer than the first, however slow the machine was just then.
+            # Never fewer than the first number, even if the machine was slow at that moment.
             peer.count = max(scenario.first, round(peer.count * min(factor, 100)))
             if scenario.kind == "pubsub":
                 peer.count = max(4, round(peer.count / BURST)) * BURST
@@ -231,7 +231,7 @@ def main() -> int:
         effort = Effort(args.rounds, effort.seconds)
     names = tuple(args.peers.split(",")) if args.peers else PEERS
     wanted = args.only.split(",") if args.only else [each.name for each in SCENARIOS]
-    # So that no peer outlives a runner that is told to end.
+    # A signal ends the peers too.
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("told to end"))
     began = time.monotonic()
     folder = tempfile.mkdtemp(prefix="bench-")

@@ -1,4 +1,4 @@
-"""What is measured, by whom, and what trionng is to reach. Data only."""
+"""The scenarios: what is measured, which peers take part, the goals of trionng. Data only."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Scenario:
     """One row of the benchmark.
 
     Attributes:
-        kind: what the peers do: rtt, pushpull, pair, pubsub, concurrent, idle, cycle; yield, bell
+        kind: what the peers do: rtt, pushpull, pair, pubsub, concurrent, idle, cycle; yield, wakeup
             and park are Trio's loop alone.
         transport: tcp, ipc or inproc.
         alone: both ends are in one process.
@@ -163,12 +163,12 @@ SCENARIOS = (
         "trio_yield", "yield", "inproc", "us", _LOOP, "a checkpoint, nothing else", alone=True
     ),
     Scenario(
-        "trio_bell",
-        "bell",
+        "trio_wakeup",
+        "wakeup",
         "inproc",
         "us",
         _LOOP,
-        "ring an eventfd, wait for it, read it: the least a task wakes up for",
+        "write an eventfd, wait for it, read it: the least that wakes a task",
         alone=True,
     ),
     Scenario(

@@ -53,7 +53,7 @@ _libc = ctypes.CDLL(None)
 _libc.mallinfo2.restype = _Mallinfo
 
 
-class Look(NamedTuple):
+class Sample(NamedTuple):
     """The process at one moment; memory in KiB."""
 
     minutes: float
@@ -67,12 +67,12 @@ class Look(NamedTuple):
     threads: int
 
 
-def look(since: float) -> Look:
+def sample(since: float) -> Sample:
     gc.collect()
     with open("/proc/self/statm", encoding="ascii") as file:
         rss = int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE") / 1024
     heap = _libc.mallinfo2()
-    return Look(
+    return Sample(
         (time.monotonic() - since) / 60,
         rss,
         heap.uordblks / 1024,
@@ -85,10 +85,10 @@ def look(since: float) -> Look:
     )
 
 
-def slope(looks: list[Look], field: str) -> float:
+def slope(samples: list[Sample], field: str) -> float:
     """Return how much a number grows a minute, by least squares."""
-    times = [each.minutes for each in looks]
-    values = [float(getattr(each, field)) for each in looks]
+    times = [each.minutes for each in samples]
+    values = [float(getattr(each, field)) for each in samples]
     mean_time, mean = sum(times) / len(times), sum(values) / len(values)
     spread = sum((time - mean_time) ** 2 for time in times)
     pairs = zip(times, values, strict=True)
@@ -226,7 +226,7 @@ class Soak:
                     await req.dial(url, block=True)
                     async with req.new_context() as context:
                         with trio.move_on_after(0.001):
-                            await context.send(b"nobody answers")
+                            await context.send(b"no answer comes")
                             await context.recv()
             async with trionng.Pair0() as pair:
                 try:
@@ -246,16 +246,16 @@ class Soak:
 KINDS = ("requests", "news", "stream", "pair", "surveys", "bus", "churn")
 
 
-def show(looks: list[Look]) -> None:
-    print(" ".join(f"{float(value):>10.1f}" for value in looks[-1]), flush=True)
+def show(samples: list[Sample]) -> None:
+    print(" ".join(f"{float(value):>10.1f}" for value in samples[-1]), flush=True)
 
 
 async def main(arguments: argparse.Namespace) -> None:
     logging.getLogger("trionng").setLevel(logging.ERROR)
     since = time.monotonic()
-    looks: list[Look] = []
+    samples: list[Sample] = []
     kinds = arguments.only.split(",") if arguments.only else KINDS
-    print(" ".join(f"{name:>10}" for name in Look._fields), flush=True)
+    print(" ".join(f"{name:>10}" for name in Sample._fields), flush=True)
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
         soak = Soak(directory, arguments.seed)
         while time.monotonic() - since < arguments.minutes * 60:
@@ -263,17 +263,17 @@ async def main(arguments: argparse.Namespace) -> None:
                 for kind in kinds:
                     nursery.start_soon(soak.keep_at, kind, time.monotonic() + arguments.every)
             await trio.sleep(AT_REST)
-            looks.append(look(since))
-            show(looks)
-            if arguments.trace and len(looks) == 2:
+            samples.append(sample(since))
+            show(samples)
+            if arguments.trace and len(samples) == 2:
                 tracemalloc.start(5)
                 before = tracemalloc.take_snapshot()
         if arguments.trace and tracemalloc.is_tracing():
             for line in tracemalloc.take_snapshot().compare_to(before, "lineno")[:15]:
                 print(line)
     print("rounds:", dict(soak.rounds))
-    half = looks[len(looks) // 2 :]
-    for field in Look._fields[1:]:
+    half = samples[len(samples) // 2 :]
+    for field in Sample._fields[1:]:
         print(f"{field}: {slope(half, field):+.1f} a minute")
 
 
@@ -282,7 +282,9 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--minutes", type=float, default=12)
-    parser.add_argument("--every", type=float, default=30, help="seconds of work between two looks")
+    parser.add_argument(
+        "--every", type=float, default=30, help="seconds of work between two samples"
+    )
     parser.add_argument("--only", help="kinds of work, with commas: " + ",".join(KINDS))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--trace", action="store_true")

@@ -1,4 +1,4 @@
-"""A chat without a server: everybody listens, and dials those who were there before.
+"""A chat without a server: each program listens, and dials the programs that run already.
 
 python chat.py alice tcp://127.0.0.1:6001
 python chat.py bob tcp://127.0.0.1:6002 tcp://127.0.0.1:6001
@@ -14,13 +14,13 @@ import trionng
 
 
 async def show(bus: trionng.Bus0) -> None:
-    """Print what the others say."""
+    """Print each message of the other programs."""
     async for line in bus:
         print(line.decode(), flush=True)
 
 
 async def say(bus: trionng.Bus0, name: str) -> None:
-    """Send each line of standard input to everybody."""
+    """Send each line of standard input to all other programs."""
     while line := await trio.to_thread.run_sync(sys.stdin.readline):
         await bus.send(f"{name}: {line.rstrip()}".encode())
     await bus.flush()

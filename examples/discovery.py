@@ -1,7 +1,7 @@
-"""Who is there? Nodes answer a survey with their name and load.
+"""Discovery: nodes answer a survey with their name and load.
 
 python discovery.py node tcp://127.0.0.1:5558 alice
-python discovery.py ask tcp://127.0.0.1:5558 2           (asks when two nodes are there)
+python discovery.py ask tcp://127.0.0.1:5558 2           (waits for two nodes first)
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import trionng
 
 
 async def node(url: str, name: str) -> None:
-    """Answer surveys until it is stopped."""
+    """Answer surveys until the program is stopped."""
 
     async def answer(_survey: bytes) -> bytes:
         return f"{name}, load {os.getloadavg()[0]:.1f}".encode()
@@ -26,7 +26,7 @@ async def node(url: str, name: str) -> None:
 
 
 async def ask(url: str, expected: str) -> None:
-    """Ask everybody, and print who answered in time."""
+    """Send a survey, and print the nodes that answered in time."""
     async with trionng.Surveyor0(listen=url) as surveyor:
         print("asking", flush=True)
         await surveyor.wait_connected(int(expected))

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 async def run_in_trio(function: Callable[..., Awaitable[T]], *arguments: str) -> T:
-    """Run an async function of Trio in asyncio's loop, and wait for what it returns."""
+    """Run an async function of Trio in asyncio's loop, and wait for its result."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Outcome[T]] = loop.create_future()
     trio.lowlevel.start_guest_run(
@@ -36,7 +36,7 @@ async def run_in_trio(function: Callable[..., Awaitable[T]], *arguments: str) ->
 
 
 async def serve(url: str) -> None:
-    """Answer with Trio, for ever."""
+    """Answer requests in Trio, for ever."""
 
     async def answer(request: bytes) -> bytes:
         return b"Trio says " + request
@@ -47,7 +47,7 @@ async def serve(url: str) -> None:
 
 
 async def ask(url: str, question: str) -> bytes:
-    """Ask with Trio."""
+    """Send one request in Trio."""
     async with trionng.Req0(dial=url) as req:
         return await req.request(question.encode())
 

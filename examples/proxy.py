@@ -1,7 +1,7 @@
-"""Requests and replies through a proxy: clients and servers know only the proxy.
+"""Requests and replies through a proxy: clients and servers dial only the proxy.
 
 python proxy.py proxy tcp://127.0.0.1:7001 tcp://127.0.0.1:7002
-python proxy.py serve tcp://127.0.0.1:7002           (as many as you like; they dial the proxy)
+python proxy.py serve tcp://127.0.0.1:7002           (any number of servers)
 python proxy.py ask tcp://127.0.0.1:7001 hello
 """
 
@@ -16,7 +16,7 @@ import trionng
 
 
 async def proxy(front: str, back: str) -> None:
-    """Pass requests from the front to a server at the back, and replies the way they came."""
+    """Forward requests from the front to a server at the back, and replies to their clients."""
     async with (
         trionng.Rep0(raw=True, listen=front) as clients,
         trionng.Req0(raw=True, listen=back) as servers,
@@ -43,7 +43,7 @@ async def serve(back: str) -> None:
 
 
 async def ask(front: str, question: str) -> None:
-    """Ask once, and print the answer."""
+    """Send one request, and print the reply."""
     async with trionng.Req0(dial=front) as req:
         print((await req.request(question.encode())).decode(), flush=True)
 

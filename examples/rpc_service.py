@@ -1,4 +1,4 @@
-"""A service that answers calls in JSON, and leaves nobody without an answer when it is stopped.
+"""A service that answers calls in JSON, and replies to every client before it stops.
 
 python rpc_service.py serve tcp://127.0.0.1:5555       (stop it with SIGTERM or Ctrl-C)
 python rpc_service.py call tcp://127.0.0.1:5555 add 2 3
@@ -25,13 +25,13 @@ METHODS = {"add": add}
 
 
 async def handler(request: bytes) -> bytes:
-    """Call the method a request names."""
+    """Call the method that the request names."""
     name, arguments = json.loads(request)
     return json.dumps(await METHODS[name](*arguments)).encode()
 
 
 async def serve(url: str) -> None:
-    """Serve until a signal says to stop; then answer what was asked, and go."""
+    """Serve until a signal arrives; then answer the requests that were taken, and stop."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(
@@ -47,7 +47,7 @@ async def serve(url: str) -> None:
 
 
 async def call(url: str, name: str, *arguments: str) -> None:
-    """Ask once, and print the answer."""
+    """Send one call, and print the reply."""
     async with trionng.Req0(dial=url) as req:
         with trio.fail_after(5):
             question = json.dumps([name, [float(each) for each in arguments]])

@@ -1,4 +1,4 @@
-"""A ticker, and readers who come late: first the state so far, then every change.
+"""A ticker with late readers: a reader first gets the state so far, then every change.
 
 python ticker.py publish tcp://127.0.0.1:5556 tcp://127.0.0.1:5557
 python ticker.py read tcp://127.0.0.1:5556 tcp://127.0.0.1:5557 NNG 5
@@ -16,7 +16,7 @@ import trionng
 
 
 async def publish(news_url: str, state_url: str) -> None:
-    """Publish a price ten times a second, and tell the latest prices to whoever asks."""
+    """Publish a price ten times a second, and answer requests for the latest prices."""
     prices = {"NNG": 0, "TRIO": 0}
 
     async def latest(_request: bytes) -> bytes:
@@ -33,7 +33,7 @@ async def publish(news_url: str, state_url: str) -> None:
 
 
 async def read(news_url: str, state_url: str, name: str, count: str) -> None:
-    """Subscribe, ask for the state, then follow the changes that are newer."""
+    """Subscribe, request the state, then print the changes that are newer."""
     async with trionng.Sub0(topics=f"{name} ") as news, trionng.Req0(dial=state_url) as state:
         await news.dial(news_url)  # subscribed first, so no change falls between the two
         price = json.loads(await state.request(b""))[name]

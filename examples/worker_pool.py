@@ -1,11 +1,11 @@
-"""A pool of workers that may die: no job is lost, and each result is counted once.
+"""A pool of workers that may be killed: no job is lost, and each result counts once.
 
 python worker_pool.py boss ipc:///tmp/jobs 100
-python worker_pool.py worker ipc:///tmp/jobs      (as many as you like; kill some of them)
+python worker_pool.py worker ipc:///tmp/jobs      (any number; kill some of them)
 
-A job is a request. When the connection to a worker is lost, its jobs go to another one; when a
-worker hangs, they do after `resend_time`. So a job may be done twice: it must be harmless twice.
-Push0 and Pull0 are faster, but what a dead worker had taken is gone.
+A job is a request. When the connection to a worker is lost, nng sends its jobs to another worker;
+when a worker hangs, nng does so after `resend_time`. So a job may run twice, and must be harmless
+then. Push0 and Pull0 are faster, but the jobs of a killed worker are lost.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import trio
 
 import trionng
 
-AT_ONCE = 16  # jobs given out; more would only wait at workers that are busy
+AT_ONCE = 16  # jobs in flight; more would only wait at busy workers
 
 
 async def boss(url: str, count: int) -> None:
-    """Give out the jobs, and print the sum of their results."""
+    """Send the jobs, and print the sum of their results."""
     results: list[int] = []
     limiter = trio.CapacityLimiter(AT_ONCE)
 
@@ -38,13 +38,13 @@ async def boss(url: str, count: int) -> None:
 
 
 async def square(job: bytes) -> bytes:
-    """Take a while, as real work does."""
+    """Take some time, as real work does."""
     await trio.sleep(0.02)
     return b"%d" % (int(job) ** 2)
 
 
 async def worker(url: str) -> None:
-    """Square numbers until it is stopped; look for the boss for as long as it takes."""
+    """Square numbers until the program is stopped; dial the boss until it runs."""
     async with trio.open_nursery() as nursery:
         await trionng.serve_rep(nursery, square, dial=url, workers=2)
         print("working", flush=True)

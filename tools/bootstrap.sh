@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the Makefile needs and this machine lacks: a Python that can make virtual environments
-# and compile against itself, libnng's headers, nngcat and valgrind. Does nothing when everything is there.
+# Installs what the Makefile needs and this machine lacks: a Python with venv and headers, a C compiler,
+# libnng's headers, nngcat and valgrind. Does nothing when all of them are installed.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -36,6 +36,6 @@ if ! command -v apt-get >/dev/null 2>&1 || { [ -n "$as_root" ] && ! command -v s
 fi
 echo "trionng: installing$missing"
 install="$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends"
-# A machine that has never run apt-get update, or not lately, does not find the packages.
+# Without a recent apt-get update, apt does not find the packages.
 # shellcheck disable=SC2086
 $install $missing >/dev/null 2>&1 || { $as_root apt-get update -q && $install $missing; }

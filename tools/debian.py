@@ -17,12 +17,12 @@ ROOT = Path(__file__).resolve().parent.parent
 CHROOTS = ROOT / "build/chroots"
 PACKAGES = ROOT / "build/debian"
 
-# Archived suites have a Release file whose time is over; its signature still counts.
+# Archived suites have a Release file that has expired; its signature is still checked.
 APT = ["apt-get", "-q", "-o", "Acquire::Check-Valid-Until=false", "-o", "Dpkg::Use-Pty=0"]
 CERTIFICATES = "/root/pip-certificates.crt"  # inside a chroot: this machine's PIP_CERT
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
-# Run in a mount namespace of its own, so that nothing stays mounted whatever happens. A shell that
+# Runs in a mount namespace of its own, so that nothing stays mounted after a failure. A shell that
 # runs this in the background ignores Ctrl-C, which tests need.
 ENTER = """
 set -e
@@ -40,7 +40,7 @@ def say(text: str) -> None:
 
 
 def mirror() -> str:
-    """Return the address this machine's apt takes Debian's main packages from."""
+    """Return the address of the mirror from which apt here gets Debian's main packages."""
     asked = [
         "apt-get",
         "indextargets",
@@ -67,7 +67,7 @@ def need(command: str, package: str) -> None:
 
 
 def unpack_head(folder: Path) -> None:
-    """Put what is committed, and nothing else, into a folder."""
+    """Copy what is committed, and nothing else, into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = subprocess.run(["git", "archive", "HEAD"], cwd=ROOT, check=True, capture_output=True)
     subprocess.run(["tar", "-x", "-C", str(folder)], input=archive.stdout, check=True)
@@ -82,7 +82,7 @@ class Chroot:
         self.root = CHROOTS / name
 
     def make(self, *packages: str) -> None:
-        """Make it unless it is there, and see to it that it has these packages."""
+        """Create the chroot unless it exists, and install these packages in it."""
         if os.geteuid() != 0:
             sys.exit("chroots need root")
         need("debootstrap", "debootstrap")
@@ -143,7 +143,7 @@ class Chroot:
         )
 
     def copy_tree(self, target: str) -> Path:
-        """Put what is committed, and nothing else, into a folder of the chroot."""
+        """Copy what is committed, and nothing else, into a folder of the chroot."""
         folder = self.root / target.lstrip("/")
         unpack_head(folder)
         return folder

@@ -4,7 +4,7 @@
     python tools/make_wheel.py --suite     only say which one is shipped
 
 SUITE is the Debian suite whose libnng the wheel carries; `host` takes the one installed here.
-docs/versions.md says which one is shipped and why.
+docs/versions.md says which one a release carries, and why.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SHIPPED = "sid"
 
 
 def check_contents(wheel: Path) -> None:
-    """Fail when the wheel holds something of the tests, or lacks the module."""
+    """Fail if the wheel contains parts of the tests, or lacks the native module."""
     names = zipfile.ZipFile(wheel).namelist()
     unwanted = [name for name in names if "testing" in name and "/_ffi/" in name]
     libraries = [name for name in names if ".libs/" in name]
@@ -39,12 +39,12 @@ def main(arguments: list[str]) -> None:
     environment = {**os.environ, "TRIONNG_LINK": "static"}
     if suite != "host":
         environment["NNG_PREFIX"] = str(fetch_nng(suite))
-        # What build_info() says: where the archive lay is nothing to other machines.
+        # For build_info(): the path of the archive means nothing on other machines.
         environment["TRIONNG_NNG_ORIGIN"] = f"libnng.a of Debian {suite}"
     dist = ROOT / "dist"
     dist.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
-        # From the sdist, so that what is tested here is what others can build.
+        # From the sdist, so that the wheel shows that the sdist is complete.
         build = [sys.executable, "-m", "build", "--outdir", scratch, str(ROOT)]
         subprocess.run(build, check=True, env=environment, stdout=subprocess.DEVNULL)
         (built,) = Path(scratch).glob("*.whl")

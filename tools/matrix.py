@@ -1,4 +1,4 @@
-"""Runs `make test` on other versions of what trionng stands on, and keeps the results as a table.
+"""Runs `make test` on other versions of Debian, Python, libnng and Trio; keeps a table of results.
 
     python tools/matrix.py [ROW ...]     all rows without an argument; `list` names them
     python tools/matrix.py table         only write the table of docs/versions.md anew
@@ -31,7 +31,7 @@ HEAD = """\
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
 SECONDS = 3600
 
-# The oldest of everything that pyproject.toml allows, together.
+# The oldest versions that pyproject.toml allows, all together.
 OLDEST = ["trio==0.26.0", "attrs==23.2.0", "cffi==1.17.0", "pytest==9.0.0", "pytest-trio==0.8.0"]
 DEBIAN = ["python3", "python3-venv", "python3-dev", "gcc", "libc6-dev", "make", "ca-certificates"]
 ASK = """
@@ -45,7 +45,7 @@ print(platform.python_version() + free, "|", ", ".join(map(m.version, ("trio", "
 
 @dataclass
 class Result:
-    """What came of a row."""
+    """The result of a row."""
 
     row: str
     date: str
@@ -128,7 +128,7 @@ def free_threaded(name: str) -> tuple[Run, dict[str, str]]:
             "dpkg-dev",
         ]
         chroot.install(*needed)
-        # A mirror that no longer has the source package: its tarball can be given.
+        # The mirror may lack the source package; then the variable names its tarball.
         given = os.environ.get("PYTHON_SOURCE")
         (chroot.root / "opt/source").mkdir(exist_ok=True)
         if given:
@@ -177,7 +177,7 @@ def run_row(name: str) -> Result:
 
 
 def write_table() -> None:
-    """Put every row that has a result into the document, the others stay as they are."""
+    """Write each row that has a result into the document; the others stay."""
     text = DOCUMENT.read_text(encoding="utf-8")
     found = TABLE.search(text)
     if found is None:

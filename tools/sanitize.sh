@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a part of the tests with the C files compiled under AddressSanitizer and UBSan, in a copy of
-# its own. What libnng's archive itself does with memory is seen where it calls malloc and free.
+# Runs a part of the tests with the C files compiled under AddressSanitizer and UBSan, in a copy of the
+# sources. Of libnng's archive, only its calls of malloc and free are checked.
 #   sh tools/sanitize.sh [TESTS ...]
 set -eu
 cd "$(dirname "$0")/.."
@@ -18,12 +18,12 @@ export LDFLAGS="-fsanitize=address,undefined"
     --config-settings editable_mode=compat --editable ".[test]"
 "$python" build_ffi.py --testing
 unset CFLAGS LDFLAGS
-# Python itself leaks on purpose, so leaks are the business of tests/test_lifetimes.py.
+# Python leaks on purpose, so leaks are not checked here but in test_lifetimes.py.
 export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=0 UBSAN_OPTIONS=print_stacktrace=1
 export TRIONNG_NATIVE=testing PYTHONMALLOC=malloc
 LD_PRELOAD="$(${CC:-gcc} -print-file-name=libasan.so) $(${CC:-gcc} -print-file-name=libubsan.so)"
 export LD_PRELOAD
 [ $# -gt 0 ] || set -- tests/test_contract.py tests/test_cancel_rules.py tests/test_messages.py \
     tests/test_handshake.py tests/test_services.py tests/test_lifetimes.py tests/test_blocking_steps.py
-# ASan keeps freed memory for a while, which a test of memory that is given back takes for a leak.
+# ASan keeps freed memory for a while; a test that measures memory takes that for a leak.
 exec "$python" -m pytest -q -p no:cacheprovider -k "not that_nobody_holds_are_freed" "$@"

@@ -10,7 +10,7 @@
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static flow *finished, *taken;
-static int bell, poller;
+static int wakeup_fd, poller;
 
 /* [nng] */
 static void on_done(void *arg)
@@ -23,7 +23,7 @@ static void on_done(void *arg)
     flow->next = finished;
     finished = flow;
     pthread_mutex_unlock(&lock);
-    if (was_empty && write(bell, &one, sizeof(one)) < 0) {
+    if (was_empty && write(wakeup_fd, &one, sizeof(one)) < 0) {
         abort();
     }
 }
@@ -31,11 +31,11 @@ static void on_done(void *arg)
 flow *next_done(void)
 {
     struct epoll_event event;
-    uint64_t rings;
+    uint64_t count;
     flow *flow;
 
     while (taken == NULL) {
-        if (epoll_wait(poller, &event, 1, -1) == 1 && read(bell, &rings, sizeof(rings)) > 0) {
+        if (epoll_wait(poller, &event, 1, -1) == 1 && read(wakeup_fd, &count, sizeof(count)) > 0) {
             pthread_mutex_lock(&lock);
             taken = finished;
             finished = NULL;
@@ -107,10 +107,12 @@ void open_loop(void)
 {
     struct epoll_event event = {.events = EPOLLIN};
 
-    bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    wakeup_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     poller = epoll_create1(EPOLL_CLOEXEC);
     expect(
-        bell >= 0 && poller >= 0 && epoll_ctl(poller, EPOLL_CTL_ADD, bell, &event) == 0, "epoll");
+        wakeup_fd >= 0 && poller >= 0 &&
+            epoll_ctl(poller, EPOLL_CTL_ADD, wakeup_fd, &event) == 0,
+        "epoll");
 }
 
 void forget_done(void) { taken = finished = NULL; }

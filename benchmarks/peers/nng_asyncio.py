@@ -92,7 +92,7 @@ async def concurrent(job: Job) -> None:
             await work.concurrent_server(job, loop, ends)
         return
 
-    def asker(context: nng.ReqContext) -> work.Ask:
+    def requester(context: nng.ReqContext) -> work.Ask:
         async def ask(data: bytes) -> nng.Message:
             await context.asend(data)
             return await context.arecv()
@@ -101,7 +101,7 @@ async def concurrent(job: Job) -> None:
 
     with nng.ReqSocket() as req:
         dialled(req, job.url)
-        callers = [asker(req.open_context()) for _ in range(job.flows)]
+        callers = [requester(req.open_context()) for _ in range(job.flows)]
         job.ready()
         await work.concurrent_client(job, loop, callers, to_bytes)
 

@@ -1,4 +1,4 @@
-"""Opening sockets of the package `nng`, for both of its flavours."""
+"""Opening sockets of the package `nng`, for its async and sync API."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ async def concurrent(job: Job) -> None:
             await work.concurrent_server(job, loop, [(each.arecv, each.asend) for each in contexts])
         return
 
-    def asker(context: pynng.Context) -> work.Ask:
+    def requester(context: pynng.Context) -> work.Ask:
         async def ask(data: bytes) -> bytes:
             await context.asend(data)
             return await context.arecv()
@@ -85,7 +85,7 @@ async def concurrent(job: Job) -> None:
         return ask
 
     with pynng.Req0(dial=job.url, block_on_dial=True) as req:
-        callers = [asker(req.new_context()) for _ in range(job.flows)]
+        callers = [requester(req.new_context()) for _ in range(job.flows)]
         job.ready()
         await work.concurrent_client(job, loop, callers)
 

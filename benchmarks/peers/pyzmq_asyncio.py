@@ -97,7 +97,7 @@ async def concurrent(job: Job, context: Any) -> None:
             number, data = await dealer.recv_multipart()
             waiting.pop(number).set_result(data)
 
-    def asker(number: bytes) -> work.Ask:
+    def requester(number: bytes) -> work.Ask:
         async def ask(data: bytes) -> bytes:
             waiting[number] = reply = new_future()
             await dealer.send_multipart((number, data))
@@ -108,7 +108,7 @@ async def concurrent(job: Job, context: Any) -> None:
     async def main() -> None:
         job.ready()
         await work.concurrent_client(
-            job, loop, [asker(i.to_bytes(2, "little")) for i in range(job.flows)]
+            job, loop, [requester(i.to_bytes(2, "little")) for i in range(job.flows)]
         )
 
     await loop.beside([dispatch], main)

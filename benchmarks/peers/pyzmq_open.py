@@ -1,4 +1,4 @@
-"""Opening sockets of pyzmq, for both of its flavours."""
+"""Opening sockets of pyzmq, for its async and sync API."""
 
 from __future__ import annotations
 

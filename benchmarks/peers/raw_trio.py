@@ -126,17 +126,17 @@ async def yields(job: Job) -> None:
         job.result(start, now(), count)
 
 
-async def bells(job: Job) -> None:
-    bell = os.eventfd(0, os.EFD_NONBLOCK)
+async def wakeups(job: Job) -> None:
+    wakeup_fd = os.eventfd(0, os.EFD_NONBLOCK)
     job.ready()
     for count in job.rounds():
         start = now()
         for _ in range(count):
-            os.eventfd_write(bell, 1)
-            await trio.lowlevel.wait_readable(bell)
-            os.eventfd_read(bell)
+            os.eventfd_write(wakeup_fd, 1)
+            await trio.lowlevel.wait_readable(wakeup_fd)
+            os.eventfd_read(wakeup_fd)
         job.result(start, now(), count)
-    os.close(bell)
+    os.close(wakeup_fd)
 
 
 async def parks(job: Job) -> None:
@@ -173,7 +173,7 @@ ROLES: dict[str, Any] = {
     "pair": stream,
     "cycle": cycle,
     "yield": yields,
-    "bell": bells,
+    "wakeup": wakeups,
     "park": parks,
 }
 
