@@ -200,7 +200,7 @@ class Soak:
                 await trionng.serve_respondent(nursery, handler, dial=url)
             await surveyor.wait_connected(3)
             for _ in range(10):
-                async with surveyor.survey(b"?" * 50, within=0.05) as replies:
+                async with surveyor.survey(b"?" * 50, timeout=0.05) as replies:
                     async for _ in replies:
                         pass
             nursery.cancel_scope.cancel()

@@ -30,7 +30,7 @@ async def ask(url: str, expected: str) -> None:
     async with trionng.Surveyor0(listen=url) as surveyor:
         print("asking", flush=True)
         await surveyor.wait_connected(int(expected))
-        async with surveyor.survey(b"who is there?", within=0.5) as replies:
+        async with surveyor.survey(b"who is there?", timeout=0.5) as replies:
             names = sorted([reply.decode() async for reply in replies])
         for name in names:
             print("found", name, flush=True)

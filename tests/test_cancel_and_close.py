@@ -30,7 +30,7 @@ async def send_for_ever(push: Any) -> None:
 
 
 async def read_replies(surveyor: Any) -> None:
-    async with surveyor.survey(b"anybody?", 1000) as replies:
+    async with surveyor.survey(b"anybody?", timeout=1000) as replies:
         await drain(replies)
 
 

@@ -27,7 +27,7 @@ async def test_handler_that_does_not_receive_keeps_no_more_than_its_queue() -> N
     may_receive = trio.Event()
     received: list[bytes] = []
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         await may_receive.wait()
         async for data in connection:
             received.append(data)
@@ -56,7 +56,7 @@ async def test_calls_of_a_connection_are_checkpoints() -> None:
     """Sending and receiving are checkpoints, whether they wait, finish at once, or are refused."""
     finished = trio.Event()
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         assert isinstance(connection, trio.abc.Channel)
         with trio.testing.assert_checkpoints():
             assert await connection.receive() == b"parked"
@@ -97,7 +97,7 @@ async def test_calls_of_a_connection_are_checkpoints() -> None:
 async def test_exception_of_a_handler_has_a_note_that_names_the_peer() -> None:
     """Whoever reads the traceback learns whose message it was."""
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         raise ValueError(await connection.receive())
 
     async def serve_and_send() -> None:

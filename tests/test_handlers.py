@@ -55,7 +55,7 @@ class Kind:
         if self.name == "rep":
             return await peer.request(data)  # type: ignore[attr-defined, no-any-return]
         if self.name == "respondent":
-            async with peer.survey(data, within=1) as replies:  # type: ignore[attr-defined]
+            async with peer.survey(data, timeout=1) as replies:  # type: ignore[attr-defined]
                 async for reply in replies:
                     return reply  # type: ignore[no-any-return]
             return None
@@ -184,7 +184,7 @@ async def test_context_of_a_peer_of_serve_pipes_is_its_own() -> None:
     """Each peer's handler has a copy of the context of the task that called `serve_pipes`."""
     seen: list[tuple[str, str]] = []
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         async for data in connection:
             seen.append((application.get(), user.get()))
             user.set(data.decode())

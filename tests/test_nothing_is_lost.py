@@ -113,7 +113,7 @@ async def test_survey_reply_without_memory_is_kept(no_memory):
     """A reply that could not be copied is the next one, also when the survey is over."""
     with trio.fail_after(20):
         async with connected(trionng.Surveyor0(), trionng.Respondent0(), "inproc") as (ask, answer):
-            async with ask.survey(b"?", 10) as replies:
+            async with ask.survey(b"?", timeout=10) as replies:
                 await answer.recv()
                 await answer.send(b"kept")
                 for receive in (replies.__anext__, lambda: replies.recv_many(4)):

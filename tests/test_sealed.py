@@ -46,7 +46,7 @@ async def test_twin_of_what_belongs_to_nng_is_refused_by_name():
 
         service = await trionng.serve_rep(nursery, handler, listen=url_of("inproc", ""))
         context = req.new_context()
-        async with trionng.Surveyor0() as surveyor, surveyor.survey(b"", 0.01) as replies:
+        async with trionng.Surveyor0() as surveyor, surveyor.survey(b"", timeout=0.01) as replies:
             refuse_twins(
                 [
                     *(req, rep, context, surveyor, replies, service),

@@ -134,7 +134,7 @@ async def leave_and_watch(pipe: trionng.Pipe, watch: Watch) -> None:
     await watch.run(trio.CancelScope())
 
 
-async def echo(connection: trionng.Connection) -> None:
+async def echo(connection: trionng.PipeChannel) -> None:
     async for data in connection:
         await connection.send(data)
 
@@ -162,7 +162,7 @@ async def test_serve_pipes_handler_ends_with_its_connection() -> None:
     """The handler's task is cancelled when its peer goes, and the other's is not."""
     ended: list[bytes] = []
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         name = await connection.receive()
         await connection.send(name)
         try:
@@ -192,7 +192,7 @@ async def test_serve_pipes_handler_ends_with_its_connection() -> None:
 async def test_serve_pipes_handler_that_returns_drops_its_connection() -> None:
     """When the handler is done with its peer, so is the socket."""
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         await connection.send(await connection.receive())
 
     with trio.fail_after(WITHIN):
@@ -216,7 +216,7 @@ async def test_serve_pipes_handler_that_returns_drops_its_connection() -> None:
 async def test_serve_pipes_handler_that_raises_ends_the_nursery() -> None:
     """Its exception propagates, with a note that names the peer."""
 
-    async def handler(connection: trionng.Connection) -> None:
+    async def handler(connection: trionng.PipeChannel) -> None:
         raise ValueError(repr(await connection.receive()))
 
     async def serve_and_send() -> None:

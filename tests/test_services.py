@@ -415,12 +415,12 @@ async def test_serve_respondent_answers_surveys() -> None:
                 ]
                 await surveyor.wait_connected(2)
                 replies = []
-                async with surveyor.survey(b"who", within=10) as answers:
+                async with surveyor.survey(b"who", timeout=10) as answers:
                     async for answer in answers:
                         replies.append(answer)
                         if len(replies) == 2:
                             break
-                async with surveyor.survey(b"quiet", within=0.05) as answers:
+                async with surveyor.survey(b"quiet", timeout=0.05) as answers:
                     replies += [answer async for answer in answers]
                 for service in services:
                     await service.drain()

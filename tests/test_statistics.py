@@ -139,7 +139,7 @@ async def test_contexts_requests_and_services_count_for_their_socket():
             async with trio.open_nursery() as requests:
                 for _ in range(20):
                     requests.start_soon(req.request, b"12345")
-            async with surveyor.survey(b"123", within=10) as replies:
+            async with surveyor.survey(b"123", timeout=10) as replies:
                 async for _ in replies:
                     break
 

@@ -67,7 +67,7 @@ async def test_surveys_of_many_tasks_are_answered(transport, tmp_path):
     got = []
 
     async def ask(surveyor, number):
-        async with surveyor.survey(b"%d" % number, 20) as replies:
+        async with surveyor.survey(b"%d" % number, timeout=20) as replies:
             async for reply in replies:
                 got.append(int(reply))
                 assert int(reply) == number
@@ -89,7 +89,7 @@ async def test_surveys_of_many_threads_are_answered():
     got = []
 
     def ask(number):
-        with surveyor.survey(b"%d" % number, 20) as replies:
+        with surveyor.survey(b"%d" % number, timeout=20) as replies:
             got.append(next(replies))
 
     with trio.fail_after(30):

@@ -35,7 +35,7 @@ async def test_survey_yields_all_answers_and_ends_without_an_exception(transport
             nursery.start_soon(answer, one, b"1")
             nursery.start_soon(answer, two, b"2")
             for number in range(5):
-                async with surveyor.survey(b"%d:" % number, within=0.2) as replies:
+                async with surveyor.survey(b"%d:" % number, timeout=0.2) as replies:
                     answers = {reply async for reply in replies}
                 assert answers == {b"%d:1" % number, b"%d:2" % number}
             nursery.cancel_scope.cancel()
@@ -198,7 +198,7 @@ async def test_two_contexts_surveying_at_once_never_deadlock():
 
             async def survey():
                 for _ in range(100):
-                    async with surveyor.survey(b"?", within=0.003) as replies:
+                    async with surveyor.survey(b"?", timeout=0.003) as replies:
                         async for _reply in replies:
                             pass
 

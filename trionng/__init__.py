@@ -59,7 +59,7 @@ from trionng._errors import (
 )
 from trionng._ffi import nng_version as nng_version
 from trionng._forward import (
-    Forwarding as Forwarding,
+    Forwarder as Forwarder,
     ForwardStatistics as ForwardStatistics,
     forward as forward,
 )
@@ -76,7 +76,7 @@ from trionng._nursery import (
     serve_respondent as serve_respondent,
     serve_sub as serve_sub,
 )
-from trionng._peer_services import Connection as Connection, serve_pipes as serve_pipes
+from trionng._peer_services import PipeChannel as PipeChannel, serve_pipes as serve_pipes
 from trionng._pipes import PipeEvent as PipeEvent
 from trionng._sealed import show_as
 from trionng._services import Service as Service
@@ -129,7 +129,6 @@ __all__ = (
     "Busy",
     "Canceled",
     "Closed",
-    "Connection",
     "ConnectionAborted",
     "ConnectionRefused",
     "ConnectionReset",
@@ -141,7 +140,7 @@ __all__ = (
     "EventsLost",
     "Fix",
     "ForwardStatistics",
-    "Forwarding",
+    "Forwarder",
     "IPCAddr",
     "In6Addr",
     "InAddr",
@@ -165,6 +164,7 @@ __all__ = (
     "Pair1",
     "PermissionDenied",
     "Pipe",
+    "PipeChannel",
     "PipeEvent",
     "PipeEvents",
     "ProtocolError",

@@ -218,15 +218,15 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
         return SurveyorContext(self, self._open_context())
 
     @contextmanager
-    def survey(self, data: Buffer, within: float | None = None) -> Iterator[Replies]:
+    def survey(self, data: Buffer, *, timeout: float | None = None) -> Iterator[Replies]:
         """Ask everybody, and iterate over the answers: the twin of `trionng.Surveyor0.survey`.
 
         Args:
             data: any contiguous buffer.
-            within: seconds until the iteration ends; default: `survey_time`.
+            timeout: seconds until the iteration ends; default: `survey_time`.
         """
         with self.new_context() as context:
-            context._last(within)
+            context._last(timeout)
             context.send(data)
             yield Replies(context)
 
@@ -256,15 +256,15 @@ class Replies(Sealed):
         except TimeoutError:
             raise StopIteration from None
 
-    def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
+    def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
         """Receive the answers that are ready, at least one: the twin of `Replies.recv_many`.
 
         Args:
-            most: how many answers at most.
+            max_messages: how many answers at most.
             timeout: seconds; None is `recv_timeout`; when they, or the survey, are over, `Timeout`
                 is raised.
         """
-        return self._context.recv_many(most, timeout=timeout)
+        return self._context.recv_many(max_messages, timeout=timeout)
 
 
 @final

@@ -159,7 +159,7 @@ class Messaging(Calls):
 
         def recv_msg_nowait(self) -> Message[Pipe]: ...
 
-    def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
+    def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
         """Raise NotSupported: this protocol has one request, or one answer, at a time."""
         missing(self, "recv_many", _ONE)
 
@@ -178,27 +178,27 @@ class Messaging(Calls):
 class ManyReceiving(Messaging):
     """Receives in batches, for the protocols where taking more than one is honest."""
 
-    def recv_many(self, most: int, *, timeout: float | None = None) -> list[bytes]:
+    def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
         """Receive what is ready, at least one message: the twin of `trionng.Pull0.recv_many`.
 
         Args:
-            most: how many messages at most.
+            max_messages: how many messages at most.
             timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
         """
         self._check("recv_many")
-        check_int(f"{type(self).__name__}.recv_many", most, 1, INT_MAX)
+        check_int(f"{type(self).__name__}.recv_many", max_messages, 1, INT_MAX)
         until = deadline(timeout, self._recv_timeout_ms)
         waiter = borrow()
         try:
             batch: list[bytes] = []
             while not batch:
-                batch = waiter.receive_many(self._lane, most)
+                batch = waiter.receive_many(self._lane, max_messages)
                 if not batch:
                     code = self._receive_one(waiter, until)
                     if code != 0:
                         why = self._over(code, timeout, self._recv_timeout_ms)
                         raise self._failed(code, "recv_many", why)
-                    batch = [waiter.copy(), *waiter.receive_many(self._lane, most - 1)]
+                    batch = [waiter.copy(), *waiter.receive_many(self._lane, max_messages - 1)]
                 if self._topics is not None:
                     batch = self._topics.filter(batch)
                 if not batch:
@@ -276,7 +276,7 @@ class NeverReceives(NeverReceiveCalls, Messaging):
         missing(self, "recv_msg", _ONLY_SENDS)
 
     def recv_many(  # type: ignore[misc]
-        self: Never, most: int, *, timeout: float | None = None
+        self: Never, max_messages: int, *, timeout: float | None = None
     ) -> list[bytes]:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_many", _ONLY_SENDS)

@@ -105,7 +105,7 @@ class ForwardStatistics:
     uncaptured: int
 
 
-class Forwarding(Sealed):
+class Forwarder(Sealed):
     """A running `forward`: its counters."""
 
     def __init__(self, capture: Capture | None) -> None:
@@ -211,7 +211,7 @@ async def forward(
     b: Socket | None = None,
     *,
     capture: Capture | None = None,
-    task_status: trio.TaskStatus[Forwarding] = trio.TASK_STATUS_IGNORED,
+    task_status: trio.TaskStatus[Forwarder] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
     """Pass on what either of two raw sockets receives to the other, for ever (`nng_device`).
 
@@ -239,7 +239,7 @@ async def forward(
             cannot take at once is only counted.
 
     Returns:
-        Never. `await nursery.start(forward, a, b)` returns a `Forwarding` with `statistics()`.
+        Never. `await nursery.start(forward, a, b)` returns a `Forwarder` with `statistics()`.
 
     Raises:
         InvalidOperation: a socket is not raw, or the two do not talk to each other.
@@ -252,16 +252,16 @@ async def forward(
     """
     paths = _paths(a, a if b is None else b)
     await checkpoint()
-    forwarding = Forwarding(capture)
+    forwarder = Forwarder(capture)
     without_limit = set(paths) if isinstance(a, _NO_LIMIT) else set()
     _paths_without_limit.update(without_limit)
     try:
         async with trio.open_nursery() as nursery:
             for source, target in paths:
                 direction = 0 if source is a else 1
-                run = partial(forwarding._run, direction, source, target)
+                run = partial(forwarder._run, direction, source, target)
                 nursery.start_soon(run, name="forward")
-            task_status.started(forwarding)
+            task_status.started(forwarder)
             await trio.sleep_forever()
     finally:
         _paths_without_limit.difference_update(without_limit)

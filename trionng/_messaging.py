@@ -183,12 +183,12 @@ class Messaging(Calls):
         def _message_or_back(self, msg: _ffi.Msg) -> Message: ...
         def recv_msg_nowait(self) -> Message: ...
 
-    async def _receive_many(self, most: int) -> list[bytes]:
-        """Receive what is ready, at least one message and at most `most`, with one wake-up."""
-        check_int(f"{type(self).__name__}.recv_many", most, 1, INT_MAX)
+    async def _receive_many(self, max_messages: int) -> list[bytes]:
+        """Receive what is ready, at least one and at most `max_messages`, with one wake-up."""
+        check_int(f"{type(self).__name__}.recv_many", max_messages, 1, INT_MAX)
         timeout = self._recv_timeout_ms
         while True:
-            call = partial(self._receive_batch, most, poll=timeout == 0)
+            call = partial(self._receive_batch, max_messages, poll=timeout == 0)
             nothing: list[bytes] = []
             code, batch = await self._within(timeout, call, nothing)
             if code != 0:
@@ -198,10 +198,10 @@ class Messaging(Calls):
             if batch:
                 return batch
 
-    async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
-        return await wait_for_many(self._lane, most, poll=poll)
+    async def _receive_batch(self, max_messages: int, *, poll: bool) -> tuple[int, list[bytes]]:
+        return await wait_for_many(self._lane, max_messages, poll=poll)
 
-    async def recv_many(self, most: int) -> list[bytes]:
+    async def recv_many(self, max_messages: int) -> list[bytes]:
         """Raise NotSupported: this protocol has one request, or one answer, at a time."""
         missing(self, "recv_many", "this protocol has one request, or one answer, at a time")
 
@@ -221,15 +221,15 @@ class ManyReceiving(Messaging):
     """Receives in batches, for the protocols where taking more than one is honest."""
 
     @enable_ki_protection
-    async def recv_many(self, most: int) -> list[bytes]:
-        """Receive what is ready, at least one message and at most `most`, with one wake-up.
+    async def recv_many(self, max_messages: int) -> list[bytes]:
+        """Receive what is ready, at least one and at most `max_messages`, with one wake-up.
 
         Cancellation: nothing is lost; a cancelled call takes nothing.
 
         Raises:
             Timeout, Closed: as `recv`.
         """
-        return await self._receive_many(most)
+        return await self._receive_many(max_messages)
 
 
 class NowaitSending(NowaitSendCalls, Messaging):

@@ -34,7 +34,7 @@ _EVENTS: Final = 65536
 
 
 @final
-class Connection(Sealed, Channel[bytes]):
+class PipeChannel(Sealed, Channel[bytes]):
     """One peer of `serve_pipes`: what it sent, and the way back to it."""
 
     def __init__(self, pipe: Pipe, queue: int) -> None:
@@ -83,7 +83,7 @@ class Connection(Sealed, Channel[bytes]):
         await checkpoint()
 
     def __repr__(self) -> str:
-        return f"<Connection of {self._pipe!r}>"
+        return f"<PipeChannel of {self._pipe!r}>"
 
 
 class _Peers:
@@ -92,13 +92,13 @@ class _Peers:
     def __init__(
         self,
         socket: Pair1,
-        handler: Callable[[Connection], Awaitable[object]],
+        handler: Callable[[PipeChannel], Awaitable[object]],
         queue: int,
     ) -> None:
         self._socket = socket
         self._handler = handler
         self._queue = queue
-        self._peers: dict[int, tuple[Connection, trio.CancelScope]] = {}
+        self._peers: dict[int, tuple[PipeChannel, trio.CancelScope]] = {}
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Serve until the socket closes or the nursery ends."""
@@ -113,36 +113,36 @@ class _Peers:
                 if event.kind == "connected":
                     self._welcome(event.pipe, handlers)
                 elif event.kind == "disconnected" and event.pipe.id in self._peers:
-                    connection, scope = self._peers.pop(event.pipe.id)
+                    channel, scope = self._peers.pop(event.pipe.id)
                     scope.cancel()  # before its receive can end otherwise
-                    connection._put.close()
+                    channel._put.close()
             receiving.cancel()
             for _, scope in self._peers.values():
                 scope.cancel()
 
-    def _welcome(self, pipe: Pipe, handlers: trio.Nursery) -> Connection:
+    def _welcome(self, pipe: Pipe, handlers: trio.Nursery) -> PipeChannel:
         if pipe.id not in self._peers:
-            self._peers[pipe.id] = Connection(pipe, self._queue), trio.CancelScope()
+            self._peers[pipe.id] = PipeChannel(pipe, self._queue), trio.CancelScope()
             handlers.start_soon(self._serve, *self._peers[pipe.id], name="serve_pipes peer")
         return self._peers[pipe.id][0]
 
-    async def _serve(self, connection: Connection, scope: trio.CancelScope) -> None:
+    async def _serve(self, channel: PipeChannel, scope: trio.CancelScope) -> None:
         with scope:
             try:
-                awaitable = self._handler(connection)
+                awaitable = self._handler(channel)
                 if not isawaitable(awaitable):
                     raise not_awaitable("serve_pipes", self._handler, awaitable)
                 await awaitable
             except (ConnectionReset, trio.EndOfChannel):
-                if not connection.pipe.closed:
+                if not channel.pipe.closed:
                     raise
             except Exception as exc:
-                add_note(exc, f"while serve_pipes served {connection.pipe!r}")
+                add_note(exc, f"while serve_pipes served {channel.pipe!r}")
                 raise
             # nng drops what is not written when a connection closes.
             with real_time_limit(_WRITTEN_WITHIN):
                 await self._socket.flush()
-            await connection.aclose()
+            await channel.aclose()
 
     async def _receive(self, scope: trio.CancelScope, handlers: trio.Nursery) -> None:
         with scope:
@@ -154,9 +154,9 @@ class _Peers:
                 pipe = msg.pipe
                 if pipe is None or (pipe.closed and pipe.id not in self._peers):
                     continue  # its peer has gone, and its handler with it
-                connection = self._welcome(pipe, handlers)
+                channel = self._welcome(pipe, handlers)
                 try:
-                    await connection._put.send(msg.bytes)
+                    await channel._put.send(msg.bytes)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     pass  # it has closed its end
 
@@ -164,15 +164,15 @@ class _Peers:
 async def serve_pipes(
     nursery: trio.Nursery,
     socket: Pair1,
-    handler: Callable[[Connection], Awaitable[object]],
+    handler: Callable[[PipeChannel], Awaitable[object]],
     *,
     queue: int = _QUEUE,
 ) -> None:
     """Run a handler for every peer of a polyamorous Pair1, for as long as it is connected.
 
-    `handler(connection)` gets a `trio.abc.Channel[bytes]` to its peer. Its task is cancelled when
-    the connection goes; when it returns, the connection is dropped, at most a second later, so that
-    what it sent last can be written. All of it ends when the socket is closed.
+    `handler(channel)` gets a `PipeChannel` to its peer, a `trio.abc.Channel[bytes]`. Its task is
+    cancelled when the connection goes; when it returns, the connection is dropped, at most a second
+    later, so that what it sent last can be written. All of it ends when the socket is closed.
 
     One that raises ends the nursery. Its exception, with a note that names the peer, comes out in
     an ExceptionGroup within another: the handlers run in a nursery of their own.
@@ -194,9 +194,9 @@ async def serve_pipes(
         TypeError: the handler is not async.
 
     Example:
-        async def echo(connection):
-            async for data in connection:
-                await connection.send(data)
+        async def echo(channel):
+            async for data in channel:
+                await channel.send(data)
 
         await serve_pipes(nursery, Pair1(polyamorous=True, listen=url), echo)
     """

@@ -317,10 +317,10 @@ class Surveying(Calls):
         code, msg = self._lane.receive(None, 0)
         return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
-    def _last_replies(self, most: int) -> tuple[int, list[bytes]]:
+    def _last_replies(self, max_messages: int) -> tuple[int, list[bytes]]:
         """End the survey; what arrived in time is still read."""
         self._lane.end_survey()
-        batch = self._lane.receive_many(most)
+        batch = self._lane.receive_many(max_messages)
         return (0 if batch else ETIMEDOUT), batch
 
     def _why(self, code: int, timeout: int) -> str | None:
@@ -350,10 +350,10 @@ class Surveyor0Core(Surveying, Core[D, L]):
 class SurveyorContextCore(Surveying, ContextCore):
     """A survey of its own."""
 
-    def _last(self, within: float | None) -> None:
+    def _last(self, timeout: float | None) -> None:
         """Let surveys last so many seconds; None is what the socket says."""
-        if within is not None:
-            self.survey_time = INT_MAX if within == math.inf else round(within * 1000)
+        if timeout is not None:
+            self.survey_time = INT_MAX if timeout == math.inf else round(timeout * 1000)
 
 
 class Respondent0Core(Core[D, L]):

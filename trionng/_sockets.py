@@ -68,7 +68,7 @@ class _NeverReceives(NeverReceiveCalls, Messaging):
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg", "this protocol only sends")
 
-    async def recv_many(self: Never, most: int) -> list[bytes]:  # type: ignore[misc]
+    async def recv_many(self: Never, max_messages: int) -> list[bytes]:  # type: ignore[misc]
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_many", "this protocol only sends")
 

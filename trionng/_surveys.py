@@ -117,9 +117,9 @@ class _Surveying(ManyReceiving, Surveying):
         done = await self._while_it_lasts(partial(super()._receive_wanted, poll=poll))
         return self._last_reply() if done is None else done
 
-    async def _receive_batch(self, most: int, *, poll: bool) -> tuple[int, list[bytes]]:
-        done = await self._while_it_lasts(partial(super()._receive_batch, most, poll=poll))
-        return self._last_replies(most) if done is None else done
+    async def _receive_batch(self, max_messages: int, *, poll: bool) -> tuple[int, list[bytes]]:
+        done = await self._while_it_lasts(partial(super()._receive_batch, max_messages, poll=poll))
+        return self._last_replies(max_messages) if done is None else done
 
 
 @final
@@ -144,21 +144,26 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
         return SurveyorContext(self, self._open_context())
 
     @asynccontextmanager
-    async def survey(self, data: Buffer, within: float | None = None) -> AsyncIterator[Replies]:
+    async def survey(
+        self,
+        data: Buffer,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  # no failure: the answers end then
+    ) -> AsyncIterator[Replies]:
         """Ask everybody, and iterate over the answers until time is up.
 
         Args:
             data: any contiguous buffer.
-            within: seconds; default: `survey_time`.
+            timeout: seconds; default: `survey_time`.
 
         Example:
-            async with surveyor.survey(b"who is there?", within=0.5) as replies:
+            async with surveyor.survey(b"who is there?", timeout=0.5) as replies:
                 async for reply in replies:
                     print(reply)
         """
         await look_first()
         async with self.new_context() as context:
-            context._last(within)
+            context._last(timeout)
             await context.send(data)
             yield Replies(context)
 
@@ -189,13 +194,13 @@ class Replies(Sealed):
         except TimeoutError:
             raise StopAsyncIteration from None
 
-    async def recv_many(self, most: int) -> list[bytes]:
+    async def recv_many(self, max_messages: int) -> list[bytes]:
         """Receive the answers that are ready, at least one.
 
         Raises:
             Timeout: the survey is over, and all answers were read.
         """
-        return await self._context.recv_many(most)
+        return await self._context.recv_many(max_messages)
 
 
 @final

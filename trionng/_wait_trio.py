@@ -367,14 +367,14 @@ def wait_for(
 
 @enable_ki_protection
 async def wait_for_many(
-    lane: _ffi.Lane, most: int, *, poll: bool = False
+    lane: _ffi.Lane, max_messages: int, *, poll: bool = False
 ) -> tuple[int, list[bytes]]:
     """Receive what is ready, at least one message, with one wake-up; (code, messages).
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
     """
     await look_first()
-    taken = lane.receive_many(most)
+    taken = lane.receive_many(max_messages)
     if taken:
         await cancel_shielded_checkpoint()
         return 0, taken
@@ -386,7 +386,7 @@ async def wait_for_many(
         return code, taken
     taken = [_ffi.take_bytes(msg, lane)]
     try:
-        taken += lane.receive_many(most - 1)
+        taken += lane.receive_many(max_messages - 1)
     except MemoryError:
         pass  # the next call gets them, or the exception
     return 0, taken

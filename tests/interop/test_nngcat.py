@@ -221,7 +221,7 @@ async def test_nngcat_respondent0_surveyed_replies(connect: Connect) -> None:
             connect(surveyor, "--respondent0 --quoted --file THEIRS") as cat,
         ):
             await surveyor.wait_connected()
-            async with surveyor.survey(OURS, within=SECONDS) as replies:
+            async with surveyor.survey(OURS, timeout=SECONDS) as replies:
                 reply = await replies.__anext__()
 
             assert reply == THEIRS

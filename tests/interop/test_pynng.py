@@ -174,7 +174,7 @@ async def test_pynng_respondent0_surveyed_replies(connect: Connect) -> None:
         async with trionng.Surveyor0() as surveyor, connect(surveyor, "respondent", 0) as peer:
             await surveyor.wait_connected()
             for data in messages("ours"):
-                async with surveyor.survey(data, within=SECONDS) as replies:
+                async with surveyor.survey(data, timeout=SECONDS) as replies:
                     assert await replies.__anext__() == b"reply to " + data
 
                 assert await printed(peer) == data

@@ -228,7 +228,7 @@ async def _show_survey(peer: int, rooms: list[str]) -> None:
     async with trionng.Surveyor0() as surveyor:
         for url in rooms:
             await surveyor.dial(url, block=True)
-        async with surveyor.survey(b"who is there?", within=0.5) as replies:
+        async with surveyor.survey(b"who is there?", timeout=0.5) as replies:
             found = sorted([reply.decode() async for reply in replies])
     for reply in found:
         _say(f"  found: {reply}")

@@ -166,7 +166,7 @@ class Lane(Owned):
         """Send, then receive, as one call."""
         return self.send(data, port, tag, _send=lib.tnng_exchange_bytes)
 
-    def receive_many(self, most: int) -> list[bytes]:
+    def receive_many(self, max_messages: int) -> list[bytes]:
         """Return what is ready now, at most so many messages."""
         rooms = self._rooms
         if rooms is None:
@@ -176,8 +176,8 @@ class Lane(Owned):
         except IndexError:  # the first call, or another thread is in one
             room = _Room()
         taken: list[bytes] = []
-        while len(taken) < most:
-            wanted = min(most - len(taken), MOST)
+        while len(taken) < max_messages:
+            wanted = min(max_messages - len(taken), MOST)
             count = 0
             try:
                 count = lib.tnng_receive_many(

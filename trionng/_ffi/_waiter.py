@@ -112,8 +112,8 @@ class Waiter(Port):
         """Say that nobody wants what was received."""
         self._native.taken = True
 
-    def receive_many(self, lane: Lane, most: int) -> list[bytes]:
+    def receive_many(self, lane: Lane, max_messages: int) -> list[bytes]:
         """Return what is ready now, at most so many messages, at most one batch."""
         native = self._native
-        count = lib.tnng_waiter_receive_many(native, lane._native, most)
+        count = lib.tnng_waiter_receive_many(native, lane._native, max_messages)
         return cut(native.packed, native.sizes, count) if count else []
