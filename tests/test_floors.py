@@ -55,7 +55,7 @@ FLOORS = {
         "_peer_services",
         "_forward",
     },
-    7: {"", "blocking", "exceptions", "__main__", "_cli"},
+    7: {"", "_exports", "blocking", "exceptions", "__main__", "_cli"},
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
 FLAVOURS = (

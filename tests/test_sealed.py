@@ -116,12 +116,8 @@ def test_public_names_are_shown_where_their_users_find_them(module):
 
 
 def is_foreign(thing: object) -> bool:
-    """Say whether it is no public name: a helper, or a module that was only imported."""
-    if isinstance(thing, ModuleType):
-        return thing.__name__ not in ("trionng.exceptions",)
-    return getattr(thing, "__name__", "") in ("show_as", "annotations") or repr(thing).startswith(
-        "_Feature"
-    )
+    """Say whether it is no public name but a module that was imported."""
+    return isinstance(thing, ModuleType) and thing.__name__ != "trionng.exceptions"
 
 
 def test_help_and_tracebacks_show_public_names():

@@ -16,6 +16,48 @@ from typing import ClassVar, Final
 
 import trio
 
+# The one list of exceptions: `trionng`, `trionng.blocking` and `trionng.exceptions` have them all.
+__all__ = [
+    "AddressInUse",
+    "AddressInvalid",
+    "AlreadyExists",
+    "Ambiguous",
+    "AuthenticationError",
+    "BadState",
+    "BadType",
+    "Busy",
+    "Canceled",
+    "Closed",
+    "ConnectionAborted",
+    "ConnectionRefused",
+    "ConnectionReset",
+    "ConnectionShutdown",
+    "CryptoError",
+    "DestinationUnreachable",
+    "EventsLost",
+    "Internal",
+    "Interrupted",
+    "InvalidOperation",
+    "MessageStateError",
+    "MessageTooLarge",
+    "NNGException",
+    "NoArgument",
+    "NoEntry",
+    "NoMemory",
+    "NotSupported",
+    "OutOfFiles",
+    "OutOfSpace",
+    "OutOfThreads",
+    "PermissionDenied",
+    "ProtocolError",
+    "ReadOnly",
+    "Superseded",
+    "Timeout",
+    "TryAgain",
+    "UsedAfterFork",
+    "WriteOnly",
+]
+
 # nng adds the operating system's number, or its transport's, to one of these.
 SYSTEM_ERROR: Final = 0x10000000
 TRANSPORT_ERROR: Final = 0x20000000

@@ -8,25 +8,26 @@ ones get the name of the public one here.
 from __future__ import annotations
 
 import types
-from typing import TYPE_CHECKING, Final
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from typing import Final
 
 # What all sockets, and all contexts, have is called by the name of their base.
 _BASES: Final = ("Socket", "Context")
 
 
-def name_methods(public: Mapping[str, object]) -> None:
-    """Name the methods of private bases after the public classes of a module."""
-    classes = {
-        name: each
-        for name, each in public.items()
-        if isinstance(each, type) and not name.startswith("_") and each.__module__ != "builtins"
-    }
+def publish(module: str, names: dict[str, object]) -> None:
+    """Make a module a public face: its `__all__`, and the names its objects show.
+
+    Tracebacks, `help` and pickles then say `trionng.Timeout`, where a user finds it.
+    """
+    public = {name: thing for name, thing in names.items() if not name.startswith("_")}
+    names["__all__"] = sorted(public)
+    for thing in public.values():
+        if getattr(thing, "__module__", "").startswith("trionng._"):
+            thing.__module__ = module
+    classes = {name: each for name, each in public.items() if isinstance(each, type)}
     for base in (*_BASES, None):
         for name, kind in classes.items():
-            if base is None or (base in classes and issubclass(kind, classes[base])):
+            if base is None or issubclass(kind, classes[base]):
                 for each in kind.__mro__:
                     if each.__module__.startswith("trionng") and each not in classes.values():
                         _rename(each, base or name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, NoReturn
 from trionng._util import meant
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
     from typing import SupportsIndex
 
 
@@ -43,11 +42,3 @@ class Sealed(Uncopied):
             near = meant(name, [each for each in dir(kind) if each[0] != "_"])
             raise AttributeError(f"{kind.__name__} has no attribute {name!r}{near}")
         super().__setattr__(name, value)
-
-
-def show_as(module: str, names: MutableMapping[str, object], public: tuple[str, ...]) -> None:
-    """Let tracebacks, `help` and pickles show public objects where their users find them."""
-    for name in public:
-        thing = names[name]
-        if getattr(thing, "__module__", "").startswith("trionng._"):
-            thing.__module__ = module

@@ -1,0 +1,18 @@
+"""What both APIs export: exceptions, addresses, TLS, events, what is known of libnng."""
+
+from trionng import exceptions as exceptions
+from trionng._addresses import (
+    AbstractAddr as AbstractAddr,
+    In6Addr as In6Addr,
+    InAddr as InAddr,
+    InprocAddr as InprocAddr,
+    IPCAddr as IPCAddr,
+    SockAddr as SockAddr,
+)
+from trionng._admission import Admission as Admission
+from trionng._build import BuildInfo as BuildInfo, Fix as Fix, build_info as build_info
+from trionng._errors import *  # noqa: F403
+from trionng._ffi import nng_version as nng_version
+from trionng._pipes import PipeEvent as PipeEvent
+from trionng._statistics import SocketStatistics as SocketStatistics
+from trionng._tls import TLSConfig as TLSConfig
