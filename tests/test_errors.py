@@ -14,8 +14,9 @@ import pytest
 import trio
 
 import trionng
-from trionng import _errors, blocking, exceptions
-from trionng._errors import NNGException, error_for
+from trionng import blocking, exceptions
+from trionng._base import errors
+from trionng._base.errors import NNGException, error_for
 
 # class, nng code, .errno, what it is besides an NNGException
 TABLE = [
@@ -179,13 +180,13 @@ def test_exceptions_module_has_every_class():
     """`trionng.exceptions` re-exports each exception class, and the table above names each."""
     classes = {
         name
-        for name, value in vars(_errors).items()
+        for name, value in vars(errors).items()
         if isinstance(value, type) and issubclass(value, NNGException)
     }
 
     assert classes == set(ALL_NAMES)
     for name in classes:
-        assert getattr(exceptions, name) is getattr(_errors, name)
+        assert getattr(exceptions, name) is getattr(errors, name)
 
 
 def test_numbers_of_the_classes_are_those_of_the_header():
@@ -196,10 +197,10 @@ def test_numbers_of_the_classes_are_those_of_the_header():
     assert enum is not None
     numbers = dict(re.findall(r"(NNG_E\w+)\s*=\s*(\w+)", enum[1]))
 
-    assert int(numbers.pop("NNG_ESYSERR"), 0) == _errors.SYSTEM_ERROR
-    assert int(numbers.pop("NNG_ETRANERR"), 0) == _errors.TRANSPORT_ERROR
-    assert {int(number, 0) for number in numbers.values()} == set(_errors.BY_CODE)
-    for error in _errors.BY_CODE.values():
+    assert int(numbers.pop("NNG_ESYSERR"), 0) == errors.SYSTEM_ERROR
+    assert int(numbers.pop("NNG_ETRANERR"), 0) == errors.TRANSPORT_ERROR
+    assert {int(number, 0) for number in numbers.values()} == set(errors.BY_CODE)
+    for error in errors.BY_CODE.values():
         words = re.findall(r"\((NNG_E\w+)\)", error.__doc__ or "")
         assert [int(numbers[word], 0) for word in words] == [error().code]
 
@@ -212,7 +213,7 @@ def test_numbers_of_the_shim_are_those_of_its_header():
     assert int(numbers["TNNG_SUPERSEDED"]) == -2
     assert int(numbers["TNNG_EVENTS_LOST"]) == -5
     assert int(numbers["TNNG_FORKED"]) == -3
-    assert set(_errors.BY_OWN_CODE) == {-2, -3, -5, -6, -7}
+    assert set(errors.BY_OWN_CODE) == {-2, -3, -5, -6, -7}
 
 
 # The wrong order of calls.

@@ -4,6 +4,7 @@ Sockets whose sends and receives obey cancel scopes, `async for` over messages, 
 one call. Start with `Req0` and `Rep0`, `Pub0` and `Sub0`, `Push0` and `Pull0`, or `Pair0`.
 """
 
+from trionng._base.names import publish as _publish
 from trionng._exports import *  # noqa: F403
 from trionng._forward import (
     Forwarder as Forwarder,
@@ -11,7 +12,6 @@ from trionng._forward import (
     forward as forward,
 )
 from trionng._message import Message as Message
-from trionng._names import publish as _publish
 from trionng._nursery import (
     reply_error as reply_error,
     run_pull as run_pull,

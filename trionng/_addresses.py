@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from trionng._errors import shown
+from trionng._base.errors import shown
 
 if TYPE_CHECKING:
     from trionng._ffi import Address

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
-from trionng._errors import InvalidOperation, error_for
+from trionng._base.errors import InvalidOperation, error_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ import functools
 import inspect
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from trionng._errors import shown
-from trionng._util import meant
+from trionng._base.errors import shown
+from trionng._base.util import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

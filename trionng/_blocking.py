@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
 from trionng import _ffi
+from trionng._base.errors import TryAgain
+from trionng._base.sealed import Sealed
+from trionng._base.util import check_buffer
 from trionng._blocking_messaging import (
     ManyReceiving,
     NeverReceives,
@@ -15,7 +18,6 @@ from trionng._blocking_messaging import (
 )
 from trionng._blocking_socket import Context, Dialer, Listener, Socket
 from trionng._calls import ETIMEDOUT
-from trionng._errors import TryAgain
 from trionng._protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -36,8 +38,6 @@ from trionng._protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
-from trionng._sealed import Sealed
-from trionng._util import check_buffer
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:

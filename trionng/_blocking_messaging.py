@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
+from trionng._base.util import check_buffer, check_may_block
 from trionng._calls import (
     ETIMEDOUT,
     Calls,
@@ -24,7 +25,6 @@ from trionng._calls import (
 )
 from trionng._message import Message
 from trionng._options import INT_MAX, check_int
-from trionng._util import check_buffer, check_may_block
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:

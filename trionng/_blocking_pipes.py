@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from trionng._base.util import check_buffer, check_may_block
 from trionng._calls import SendMessage
 from trionng._message import Message
 from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
-from trionng._util import check_buffer, check_may_block
 from trionng._wait_blocking import wait_for
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
+from trionng._base.callables import check_result_is_sync, check_sync
+from trionng._base.errors import Closed, InvalidOperation, OutOfThreads, Timeout, error_for
+from trionng._base.sealed import Sealed
+from trionng._base.util import check_buffer
 from trionng._blocking import Rep0
-from trionng._callables import check_result_is_sync, check_sync
-from trionng._errors import Closed, InvalidOperation, OutOfThreads, Timeout, error_for
-from trionng._sealed import Sealed
 from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
-from trionng._util import check_buffer
 from trionng._wait_blocking import borrow, give_up, run, thread as this_thread
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from trionng import _ffi
-from trionng._errors import error_for
-from trionng._util import level_outside
+from trionng._base.errors import error_for
+from trionng._base.util import level_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,11 +11,11 @@ import itertools
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from trionng import _ffi
-from trionng._errors import error_for
+from trionng._base.errors import error_for
+from trionng._base.sealed import Sealed
+from trionng._base.util import check_buffer
 from trionng._message import Message
 from trionng._options import TimeoutOption
-from trionng._sealed import Sealed
-from trionng._util import check_buffer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

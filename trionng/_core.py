@@ -16,6 +16,8 @@ from weakref import WeakValueDictionary
 
 from trionng import _ffi
 from trionng._arguments import TakesNames, suggests
+from trionng._base.errors import Ambiguous, Closed, error_for, shown
+from trionng._base.util import check_bool
 from trionng._build import warn_of_missing_fixes
 from trionng._calls import Calls
 from trionng._endpoints import (
@@ -24,7 +26,6 @@ from trionng._endpoints import (
     endpoint_error,
     warn_of_old_ws,
 )
-from trionng._errors import Ambiguous, Closed, error_for, shown
 from trionng._options import (
     BoolOption,
     IntOption,
@@ -38,7 +39,6 @@ from trionng._reports import log
 from trionng._statistics import SocketStatistics, statistics_of
 from trionng._tls import TLSConfig, TLSOption
 from trionng._urls import as_urls, read_url
-from trionng._util import check_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from trionng import _ffi
 from trionng._addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
 from trionng._admission import Admission
-from trionng._errors import (
+from trionng._base.errors import (
     BadState,
     Closed,
     InvalidOperation,
@@ -20,6 +20,8 @@ from trionng._errors import (
     error_for,
     shown,
 )
+from trionng._base.sealed import Sealed
+from trionng._base.util import level_outside
 from trionng._options import (
     NO_LIMIT,
     BoolOption,
@@ -28,10 +30,8 @@ from trionng._options import (
     IntOption,
     SizeLimit,
 )
-from trionng._sealed import Sealed
 from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
 from trionng._urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
-from trionng._util import level_outside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -10,8 +10,8 @@ from trionng._addresses import (
     SockAddr as SockAddr,
 )
 from trionng._admission import Admission as Admission
+from trionng._base.errors import *  # noqa: F403
 from trionng._build import BuildInfo as BuildInfo, Fix as Fix, build_info as build_info
-from trionng._errors import *  # noqa: F403
 from trionng._ffi import nng_version as nng_version
 from trionng._pipes import PipeEvent as PipeEvent
 from trionng._statistics import SocketStatistics as SocketStatistics

@@ -18,8 +18,8 @@ import trio
 
 from trionng import _ffi
 from trionng._addresses import In6Addr, InAddr
-from trionng._errors import InvalidOperation, TryAgain, error_for
-from trionng._sealed import Sealed
+from trionng._base.errors import InvalidOperation, TryAgain, error_for
+from trionng._base.sealed import Sealed
 from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
 from trionng._wait_trio import checkpoint, wait_for
 

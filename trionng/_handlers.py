@@ -12,9 +12,9 @@ from inspect import isawaitable
 from types import CoroutineType
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from trionng._callables import not_awaitable
+from trionng._base.callables import not_awaitable
+from trionng._base.util import check_buffer
 from trionng._message import Message
-from trionng._util import check_buffer
 from trionng._wait_trio import current_task
 
 if TYPE_CHECKING:

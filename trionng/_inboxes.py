@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from trionng import _ffi
-from trionng._errors import error_for
+from trionng._base.errors import error_for
 from trionng._message import Message
 from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._wait_trio import checkpoint, wait_for

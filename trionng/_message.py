@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar, final
 
 from trionng import _ffi
-from trionng._errors import MessageStateError, error_for
-from trionng._sealed import Uncopied
-from trionng._util import check_buffer
+from trionng._base.errors import MessageStateError, error_for
+from trionng._base.sealed import Uncopied
+from trionng._base.util import check_buffer
 
 if TYPE_CHECKING:
     import builtins

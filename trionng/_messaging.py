@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trionng import _ffi
+from trionng._base.util import check_buffer
 from trionng._calls import (
     ETIMEDOUT,
     Calls,
@@ -22,7 +23,6 @@ from trionng._calls import (
     next_chunk,
 )
 from trionng._options import INT_MAX, check_int, seconds
-from trionng._util import check_buffer
 from trionng._wait_trio import (
     cancel_shielded_checkpoint,
     checkpoint,

@@ -11,7 +11,7 @@ import math
 from typing import TYPE_CHECKING, Final, Protocol, overload
 
 from trionng import _ffi
-from trionng._errors import InvalidOperation, error_for, shown
+from trionng._base.errors import InvalidOperation, error_for, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 from trio.abc import Channel
 
-from trionng._callables import check_async, check_nursery, not_awaitable
-from trionng._errors import Closed, ConnectionReset, InvalidOperation
-from trionng._sealed import Sealed
+from trionng._base.callables import check_async, check_nursery, not_awaitable
+from trionng._base.errors import Closed, ConnectionReset, InvalidOperation
+from trionng._base.sealed import Sealed
 from trionng._services import add_note
 from trionng._wait_trio import checkpoint, real_time_limit
 

@@ -15,7 +15,7 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from trionng._errors import InvalidOperation, NoEntry, PermissionDenied, shown
+from trionng._base.errors import InvalidOperation, NoEntry, PermissionDenied, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,8 +12,8 @@ import attrs
 
 from trionng import _ffi
 from trionng._addresses import SockAddr, from_native
-from trionng._errors import Closed, ConnectionReset, NotSupported, error_for
-from trionng._sealed import Sealed
+from trionng._base.errors import Closed, ConnectionReset, NotSupported, error_for
+from trionng._base.sealed import Sealed
 
 if TYPE_CHECKING:
     from trionng._core import AnyCore

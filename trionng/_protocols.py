@@ -10,10 +10,11 @@ import math
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from trionng import _ffi
+from trionng._base.errors import error_for
+from trionng._base.util import as_topics, check_bool
 from trionng._calls import ETIMEDOUT, Calls
 from trionng._core import ContextCore, Core
 from trionng._endpoints import DialerCore, ListenerCore
-from trionng._errors import error_for
 from trionng._options import (
     INT_MAX,
     BoolOption,
@@ -26,7 +27,6 @@ from trionng._options import (
     set_int,
 )
 from trionng._topics import Topics
-from trionng._util import as_topics, check_bool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,8 +13,8 @@ from typing import Final
 
 from trionng import _ffi
 from trionng._addresses import from_native
+from trionng._base.errors import NNGException
 from trionng._endpoints import Endpoint, endpoint_of
-from trionng._errors import NNGException
 
 log: Final = logging.getLogger("trionng")
 

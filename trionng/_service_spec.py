@@ -15,14 +15,14 @@ import attrs
 import trio
 
 from trionng import _ffi
-from trionng._callables import check_async, check_nursery, check_on_error
-from trionng._errors import Closed, InvalidOperation
+from trionng._base.callables import check_async, check_nursery, check_on_error
+from trionng._base.errors import Closed, InvalidOperation
+from trionng._base.util import as_topics, meant
 from trionng._handlers import Work
 from trionng._message import Message
 from trionng._services import Service
 from trionng._sockets import Sub0
 from trionng._urls import as_urls
-from trionng._util import as_topics, meant
 from trionng._wait_trio import checkpoint
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from trionng import _ffi
+from trionng._base.errors import Closed, error_for, shown
+from trionng._base.sealed import Sealed
 from trionng._core import FlushWatch
-from trionng._errors import Closed, error_for, shown
-from trionng._sealed import Sealed
 from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
 

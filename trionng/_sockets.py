@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
+from trionng._base.util import check_buffer
 from trionng._calls import NeverReceiveCalls, NeverSendCalls, missing
 from trionng._messaging import ManyReceiving, Messaging, NowaitSending
 from trionng._protocols import (
@@ -28,7 +29,6 @@ from trionng._protocols import (
     SubContextCore,
 )
 from trionng._trio_socket import Context, Dialer, Listener, Socket
-from trionng._util import check_buffer
 from trionng._wait_trio import enable_ki_protection, wait_for
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from trionng import _ffi
-from trionng._errors import shown
+from trionng._base.errors import shown
 
 if TYPE_CHECKING:
     from trionng._core import AnyCore

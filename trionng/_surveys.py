@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
+from trionng._base.errors import TryAgain
+from trionng._base.sealed import Sealed
 from trionng._calls import ETIMEDOUT
-from trionng._errors import TryAgain
 from trionng._messaging import ManyReceiving
 from trionng._options import seconds
 from trionng._protocols import (
@@ -24,7 +25,6 @@ from trionng._protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
-from trionng._sealed import Sealed
 from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._wait_trio import checkpoint, look_first, sleep_in_real_time, with_timeout
 

@@ -19,15 +19,15 @@ from urllib.parse import urlsplit
 from attrs import evolve, field, frozen
 
 from trionng import _ffi
-from trionng._errors import (
+from trionng._base.errors import (
     AddressInUse,
     InvalidOperation,
     NoArgument,
     error_for,
     shown,
 )
+from trionng._base.sealed import Sealed
 from trionng._pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
-from trionng._sealed import Sealed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,8 +14,8 @@ from collections import Counter
 from typing import Final
 
 from trionng import _ffi
-from trionng._errors import error_for
-from trionng._util import as_topic
+from trionng._base.errors import error_for
+from trionng._base.util import as_topic
 
 _ENOTSUP: Final = 9
 _ENOENT: Final = 12

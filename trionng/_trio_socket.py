@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, NoReturn, final
 import trio
 
 from trionng._arguments import suggests
+from trionng._base.errors import NNGException, error_for
+from trionng._base.util import check_bool
 from trionng._calls import ETIMEDOUT
 from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._endpoints import DialerCore, ListenerCore, close_failed
-from trionng._errors import NNGException, error_for
 from trionng._messaging import Messaging
 from trionng._options import INT_MAX, check_int
 from trionng._pipes import DEFAULT_CAPACITY
 from trionng._trio_pipes import Pipe, PipeEvents
-from trionng._util import check_bool
 from trionng._wait_trio import (
     checkpoint,
     enable_ki_protection,

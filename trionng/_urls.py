@@ -21,8 +21,8 @@ from urllib.parse import quote, unquote_to_bytes
 from attrs import evolve, frozen
 
 from trionng import _ffi
-from trionng._errors import AddressInvalid, shown
-from trionng._util import meant
+from trionng._base.errors import AddressInvalid, shown
+from trionng._base.util import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable

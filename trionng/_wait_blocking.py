@@ -25,7 +25,7 @@ from itertools import chain, islice
 from typing import Final
 
 from trionng import _ffi
-from trionng._errors import OutOfFiles
+from trionng._base.errors import OutOfFiles
 
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 

@@ -51,7 +51,7 @@ from trio.lowlevel import (
 )
 
 from trionng import _ffi
-from trionng._errors import OutOfFiles, OutOfThreads
+from trionng._base.errors import OutOfFiles, OutOfThreads
 
 T = TypeVar("T")
 

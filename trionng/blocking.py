@@ -14,6 +14,7 @@ Example:
 
 import typing as _typing
 
+from trionng._base.names import publish as _publish
 from trionng._blocking import (
     Bus0 as Bus0,
     Pair0 as Pair0,
@@ -41,7 +42,6 @@ from trionng._blocking_socket import (
 )
 from trionng._exports import *  # noqa: F403
 from trionng._message import Message as _Message
-from trionng._names import publish as _publish
 
 if _typing.TYPE_CHECKING:
     Message = _Message[Pipe]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from trionng._errors import error_for
+from trionng._base.errors import error_for
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._owned import Owned
 

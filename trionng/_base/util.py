@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trionng._errors import InvalidOperation
+from trionng._base.errors import InvalidOperation
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,7 +96,7 @@ def meant(word: str, words: Iterable[str]) -> str:
 
 def level_outside() -> int:
     """Return the stacklevel of the first caller that is not of trionng, seen from our caller."""
-    package = str(Path(__file__).parent)
+    package = str(Path(__file__).parents[1])
     level = 1
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar, NoReturn
 
-from trionng._util import meant
+from trionng._base.util import meant
 
 if TYPE_CHECKING:
     from typing import SupportsIndex
