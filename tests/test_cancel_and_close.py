@@ -179,7 +179,7 @@ async def test_cancelled_send_that_fails_gives_its_message_back():
     message = trionng.Message(b"mine")
     pair = trionng.Pair1(polyamorous=True)
     async with connected(pair, trionng.Pair1(), "inproc") as (ours, _):
-        submit = trionng._calls.SendMessage(ours, ours._lane, message)
+        submit = trionng._core.io.SendMessage(ours, ours._lane, message)
 
         def refuse(_port: _ffi.Port, _tag: int) -> _ffi.Answer:
             scope.cancel()

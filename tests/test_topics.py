@@ -10,7 +10,7 @@ from helpers import connected
 
 import trionng
 from trionng import _ffi
-from trionng._topics import Topics
+from trionng._core.topics import Topics
 
 
 def cost(call, topics) -> float:

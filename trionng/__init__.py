@@ -5,13 +5,14 @@ one call. Start with `Req0` and `Rep0`, `Pub0` and `Sub0`, `Push0` and `Pull0`, 
 """
 
 from trionng._base.names import publish as _publish
+from trionng._core.message import Message as Message
+from trionng._core.statistics import ServiceStatistics as ServiceStatistics
 from trionng._exports import *  # noqa: F403
 from trionng._forward import (
     Forwarder as Forwarder,
     ForwardStatistics as ForwardStatistics,
     forward as forward,
 )
-from trionng._message import Message as Message
 from trionng._nursery import (
     reply_error as reply_error,
     run_pull as run_pull,
@@ -38,7 +39,6 @@ from trionng._sockets import (
     Sub0 as Sub0,
     SubContext as SubContext,
 )
-from trionng._statistics import ServiceStatistics as ServiceStatistics
 from trionng._surveys import (
     Replies as Replies,
     Respondent0 as Respondent0,

@@ -17,8 +17,8 @@ from trionng._blocking_messaging import (
     NowaitSending,
 )
 from trionng._blocking_socket import Context, Dialer, Listener, Socket
-from trionng._calls import ETIMEDOUT
-from trionng._protocols import (
+from trionng._core.io import ETIMEDOUT
+from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Bus0Core,
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._message import AnyMessage
+    from trionng._core.message import AnyMessage
     from trionng._wait_blocking import Submit
 
 

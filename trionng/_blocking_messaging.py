@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from trionng import _ffi
 from trionng._base.util import check_buffer, check_may_block
-from trionng._calls import (
+from trionng._core.io import (
     ETIMEDOUT,
     Calls,
     NeverReceiveCalls,
@@ -23,8 +23,8 @@ from trionng._calls import (
     missing,
     next_chunk,
 )
-from trionng._message import Message
-from trionng._options import INT_MAX, check_int
+from trionng._core.message import Message
+from trionng._core.options import INT_MAX, check_int
 from trionng._wait_blocking import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Never, Self
 
     from trionng._blocking_pipes import Pipe
-    from trionng._message import AnyMessage
-    from trionng._pipes import PipeCore
+    from trionng._core.message import AnyMessage
+    from trionng._core.pipes import PipeCore
     from trionng._wait_blocking import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer, check_may_block
-from trionng._calls import SendMessage
-from trionng._message import Message
-from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
+from trionng._core.io import SendMessage
+from trionng._core.message import Message
+from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
 from trionng._wait_blocking import wait_for
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trionng._blocking_messaging import Messaging
     from trionng._blocking_socket import Dialer, Listener, Socket
-    from trionng._message import AnyMessage
+    from trionng._core.message import AnyMessage
 
 
 @final

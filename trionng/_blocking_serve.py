@@ -14,7 +14,7 @@ from trionng._base.errors import Closed, InvalidOperation, OutOfThreads, Timeout
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
 from trionng._blocking import Rep0
-from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
+from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._wait_blocking import borrow, give_up, run, thread as this_thread
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._admission import Admission
     from trionng._blocking_socket import Listener
-    from trionng._tls import TLSConfig
+    from trionng._core.admission import Admission
+    from trionng._core.tls import TLSConfig
     from trionng._wait_blocking import Submit
 
 _NAME = "blocking.serve_rep"

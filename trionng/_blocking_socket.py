@@ -7,16 +7,16 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, final
 
-from trionng._arguments import suggests
 from trionng._base.errors import Closed, NNGException, Timeout, error_for
 from trionng._base.util import check_bool, in_trio_task
 from trionng._blocking_messaging import Messaging
 from trionng._blocking_pipes import Pipe, PipeEvents
-from trionng._calls import ETIMEDOUT
-from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._endpoints import DialerCore, ListenerCore, close_failed
-from trionng._options import INT_MAX, check_int
-from trionng._pipes import DEFAULT_CAPACITY
+from trionng._core.arguments import suggests
+from trionng._core.endpoints import DialerCore, ListenerCore, close_failed
+from trionng._core.io import ETIMEDOUT
+from trionng._core.options import INT_MAX, check_int
+from trionng._core.pipes import DEFAULT_CAPACITY
+from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._wait_blocking import deadline, wait_for
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from trionng._core import AnyCore
+    from trionng._core.socket import AnyCore
+    from trionng._core.tls import TLSConfig
     from trionng._ffi import Answer, Port
-    from trionng._tls import TLSConfig
 
 _FOR_EVER = -1
 

@@ -17,9 +17,9 @@ import attrs
 import trio
 
 from trionng import _ffi
-from trionng._addresses import In6Addr, InAddr
 from trionng._base.errors import InvalidOperation, TryAgain, error_for
 from trionng._base.sealed import Sealed
+from trionng._core.addresses import In6Addr, InAddr
 from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
 from trionng._wait_trio import checkpoint, wait_for
 

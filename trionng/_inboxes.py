@@ -9,8 +9,8 @@ import trio
 
 from trionng import _ffi
 from trionng._base.errors import error_for
-from trionng._message import Message
-from trionng._statistics import ServiceStatistics, rep_statistics, warn_of_slow
+from trionng._core.message import Message
+from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._wait_trio import checkpoint, wait_for
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import trio
 
 from trionng import _ffi
 from trionng._base.util import check_buffer
-from trionng._calls import (
+from trionng._core.io import (
     ETIMEDOUT,
     Calls,
     NowaitSendCalls,
@@ -22,7 +22,7 @@ from trionng._calls import (
     missing,
     next_chunk,
 )
-from trionng._options import INT_MAX, check_int, seconds
+from trionng._core.options import INT_MAX, check_int, seconds
 from trionng._wait_trio import (
     cancel_shielded_checkpoint,
     checkpoint,
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._message import AnyMessage, Message
+    from trionng._core.message import AnyMessage, Message
     from trionng._wait_trio import Submit
 
 T = TypeVar("T")

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Required, Unpack
 
-    from trionng._admission import Admission
-    from trionng._message import Message
+    from trionng._core.admission import Admission
+    from trionng._core.message import Message
+    from trionng._core.tls import TLSConfig
     from trionng._service_spec import AnyHandler, Topics, Urls
     from trionng._services import Service
-    from trionng._tls import TLSConfig
 
     # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
     T = TypeVar("T", bytes, Message)

@@ -18,19 +18,19 @@ from trionng import _ffi
 from trionng._base.callables import check_async, check_nursery, check_on_error
 from trionng._base.errors import Closed, InvalidOperation
 from trionng._base.util import as_topics, meant
+from trionng._core.message import Message
+from trionng._core.urls import as_urls
 from trionng._handlers import Work
-from trionng._message import Message
 from trionng._services import Service
 from trionng._sockets import Sub0
-from trionng._urls import as_urls
 from trionng._wait_trio import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
-    from trionng._admission import Admission
+    from trionng._core.admission import Admission
+    from trionng._core.tls import TLSConfig
     from trionng._inboxes import Inbox
-    from trionng._tls import TLSConfig
     from trionng._trio_socket import Socket
 
     Urls = str | bytes | Iterable[str | bytes] | None

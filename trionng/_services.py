@@ -17,7 +17,7 @@ import trio
 from trionng import _ffi
 from trionng._base.errors import Closed, error_for, shown
 from trionng._base.sealed import Sealed
-from trionng._core import FlushWatch
+from trionng._core.socket import FlushWatch
 from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from trionng._core.message import Message
+    from trionng._core.statistics import ServiceStatistics
     from trionng._handlers import Work
     from trionng._inboxes import Inbox
-    from trionng._message import Message
-    from trionng._statistics import ServiceStatistics
     from trionng._trio_socket import Listener, Socket
     from trionng._wait_trio import Task
 

@@ -12,9 +12,8 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
 from trionng._base.util import check_buffer
-from trionng._calls import NeverReceiveCalls, NeverSendCalls, missing
-from trionng._messaging import ManyReceiving, Messaging, NowaitSending
-from trionng._protocols import (
+from trionng._core.io import NeverReceiveCalls, NeverSendCalls, missing
+from trionng._core.protocols import (
     Bus0Core,
     Exchange,
     Pair0Core,
@@ -28,6 +27,7 @@ from trionng._protocols import (
     Sub0Core,
     SubContextCore,
 )
+from trionng._messaging import ManyReceiving, Messaging, NowaitSending
 from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._wait_trio import enable_ki_protection, wait_for
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Never
 
-    from trionng._message import AnyMessage, Message
+    from trionng._core.message import AnyMessage, Message
 
 
 # A direction that is missing has `self: Never`: for a type checker the call is an error, and what

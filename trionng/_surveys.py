@@ -14,10 +14,9 @@ import trio
 
 from trionng._base.errors import TryAgain
 from trionng._base.sealed import Sealed
-from trionng._calls import ETIMEDOUT
-from trionng._messaging import ManyReceiving
-from trionng._options import seconds
-from trionng._protocols import (
+from trionng._core.io import ETIMEDOUT
+from trionng._core.options import seconds
+from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
     Respondent0Core,
@@ -25,6 +24,7 @@ from trionng._protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
+from trionng._messaging import ManyReceiving
 from trionng._trio_socket import Context, Dialer, Listener, Socket
 from trionng._wait_trio import checkpoint, look_first, sleep_in_real_time, with_timeout
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng import _ffi
-    from trionng._message import AnyMessage
+    from trionng._core.message import AnyMessage
     from trionng._wait_trio import Submit
 
 T = TypeVar("T")

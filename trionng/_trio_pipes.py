@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer
-from trionng._calls import SendMessage
-from trionng._message import Message
-from trionng._pipes import PipeCore, PipeEvent, PipeEventsCore
+from trionng._core.io import SendMessage
+from trionng._core.message import Message
+from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
 from trionng._wait_trio import checkpoint, look_first, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from trionng._message import AnyMessage
+    from trionng._core.message import AnyMessage
     from trionng._messaging import Messaging
     from trionng._trio_socket import Dialer, Listener, Socket
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
-from trionng._arguments import suggests
 from trionng._base.errors import NNGException, error_for
 from trionng._base.util import check_bool
-from trionng._calls import ETIMEDOUT
-from trionng._core import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._endpoints import DialerCore, ListenerCore, close_failed
+from trionng._core.arguments import suggests
+from trionng._core.endpoints import DialerCore, ListenerCore, close_failed
+from trionng._core.io import ETIMEDOUT
+from trionng._core.options import INT_MAX, check_int
+from trionng._core.pipes import DEFAULT_CAPACITY
+from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
 from trionng._messaging import Messaging
-from trionng._options import INT_MAX, check_int
-from trionng._pipes import DEFAULT_CAPACITY
 from trionng._trio_pipes import Pipe, PipeEvents
 from trionng._wait_trio import (
     checkpoint,
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from trionng._core import AnyCore
+    from trionng._core.socket import AnyCore
+    from trionng._core.tls import TLSConfig
     from trionng._ffi import Answer, Port
-    from trionng._tls import TLSConfig
 
 
 @final

@@ -40,8 +40,8 @@ from trionng._blocking_socket import (
     Listener as Listener,
     Socket as Socket,
 )
+from trionng._core.message import Message as _Message
 from trionng._exports import *  # noqa: F403
-from trionng._message import Message as _Message
 
 if _typing.TYPE_CHECKING:
     Message = _Message[Pipe]

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from trionng import _ffi
 from trionng._base.errors import error_for
 from trionng._base.util import as_topics, check_bool
-from trionng._calls import ETIMEDOUT, Calls
-from trionng._core import ContextCore, Core
-from trionng._endpoints import DialerCore, ListenerCore
-from trionng._options import (
+from trionng._core.endpoints import DialerCore, ListenerCore
+from trionng._core.io import ETIMEDOUT, Calls
+from trionng._core.options import (
     INT_MAX,
     BoolOption,
     BufferSize,
@@ -26,14 +25,15 @@ from trionng._options import (
     seconds,
     set_int,
 )
-from trionng._topics import Topics
+from trionng._core.socket import ContextCore, Core
+from trionng._core.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from typing_extensions import Buffer, Unpack
 
-    from trionng._core import AnyCore, SocketOptions
+    from trionng._core.socket import AnyCore, SocketOptions
 
 D = TypeVar("D", bound=DialerCore, covariant=True)
 L = TypeVar("L", bound=ListenerCore, covariant=True)

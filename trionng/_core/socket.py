@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
-from trionng._arguments import TakesNames, suggests
 from trionng._base.errors import Ambiguous, Closed, error_for, shown
 from trionng._base.util import check_bool
-from trionng._build import warn_of_missing_fixes
-from trionng._calls import Calls
-from trionng._endpoints import (
+from trionng._core.arguments import TakesNames, suggests
+from trionng._core.build import warn_of_missing_fixes
+from trionng._core.endpoints import (
     DialerCore,
     ListenerCore,
     endpoint_error,
     warn_of_old_ws,
 )
-from trionng._options import (
+from trionng._core.io import Calls
+from trionng._core.options import (
     BoolOption,
     IntOption,
     LingerOption,
@@ -34,17 +34,17 @@ from trionng._options import (
     SizeLimit,
     TextOption,
 )
-from trionng._pipes import PipeCore
-from trionng._reports import log
-from trionng._statistics import SocketStatistics, statistics_of
-from trionng._tls import TLSConfig, TLSOption
-from trionng._urls import as_urls, read_url
+from trionng._core.pipes import PipeCore
+from trionng._core.reports import log
+from trionng._core.statistics import SocketStatistics, statistics_of
+from trionng._core.tls import TLSConfig, TLSOption
+from trionng._core.urls import as_urls, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from trionng._addresses import SockAddr
-    from trionng._admission import Admission
+    from trionng._core.addresses import SockAddr
+    from trionng._core.admission import Admission
 
 # nng can hang in a close (H1, where fixes/aio_stopped.c cannot mend it); who closes must not.
 CLOSE_WITHIN = 5.0

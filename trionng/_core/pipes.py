@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar
 import attrs
 
 from trionng import _ffi
-from trionng._addresses import SockAddr, from_native
 from trionng._base.errors import Closed, ConnectionReset, NotSupported, error_for
 from trionng._base.sealed import Sealed
+from trionng._core.addresses import SockAddr, from_native
 
 if TYPE_CHECKING:
-    from trionng._core import AnyCore
-    from trionng._endpoints import DialerCore, Endpoint, ListenerCore
+    from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore
+    from trionng._core.socket import AnyCore
 
 DEFAULT_CAPACITY: Final = 4096
 _ECLOSED = 7

@@ -14,18 +14,18 @@ from trionng import _ffi
 from trionng._base.errors import error_for
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
-from trionng._message import Message
-from trionng._options import TimeoutOption
+from trionng._core.message import Message
+from trionng._core.options import TimeoutOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typing_extensions import Buffer, Never
 
-    from trionng._core import AnyCore
-    from trionng._message import AnyMessage
-    from trionng._pipes import PipeCore
-    from trionng._topics import Topics
+    from trionng._core.message import AnyMessage
+    from trionng._core.pipes import PipeCore
+    from trionng._core.socket import AnyCore
+    from trionng._core.topics import Topics
 
 ETIMEDOUT: Final = 5
 _ECLOSED: Final = 7

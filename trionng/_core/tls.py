@@ -27,7 +27,7 @@ from trionng._base.errors import (
     shown,
 )
 from trionng._base.sealed import Sealed
-from trionng._pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
+from trionng._core.pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -12,9 +12,9 @@ import logging
 from typing import Final
 
 from trionng import _ffi
-from trionng._addresses import from_native
 from trionng._base.errors import NNGException
-from trionng._endpoints import Endpoint, endpoint_of
+from trionng._core.addresses import from_native
+from trionng._core.endpoints import Endpoint, endpoint_of
 
 log: Final = logging.getLogger("trionng")
 

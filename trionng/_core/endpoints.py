@@ -9,8 +9,6 @@ import weakref
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from trionng import _ffi
-from trionng._addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
-from trionng._admission import Admission
 from trionng._base.errors import (
     BadState,
     Closed,
@@ -22,7 +20,9 @@ from trionng._base.errors import (
 )
 from trionng._base.sealed import Sealed
 from trionng._base.util import level_outside
-from trionng._options import (
+from trionng._core.addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
+from trionng._core.admission import Admission
+from trionng._core.options import (
     NO_LIMIT,
     BoolOption,
     HasOptions,
@@ -30,13 +30,21 @@ from trionng._options import (
     IntOption,
     SizeLimit,
 )
-from trionng._tls import NO_AUTH, Applied, TLSConfig, TLSOption, apply, handshake_reason, has_tls
-from trionng._urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
+from trionng._core.tls import (
+    NO_AUTH,
+    Applied,
+    TLSConfig,
+    TLSOption,
+    apply,
+    handshake_reason,
+    has_tls,
+)
+from trionng._core.urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trionng._core import AnyCore
+    from trionng._core.socket import AnyCore
 
 
 def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:

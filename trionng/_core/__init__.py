@@ -1,0 +1,1 @@
+"""What a socket is in both APIs: protocols, options, endpoints, pipes, messages."""
