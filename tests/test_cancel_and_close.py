@@ -11,7 +11,8 @@ import trio.testing
 from helpers import connected, url_of
 
 import trionng
-from trionng import _ffi, _wait_trio
+from trionng import _ffi
+from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -170,7 +171,7 @@ def fails_at_once(scope: trio.CancelScope, code: int) -> Callable[[object, int],
 async def test_cancellation_that_comes_with_an_error_is_what_the_task_gets(code: int):
     """Whatever nng says of an operation that did not happen, Cancelled wins."""
     with trio.CancelScope() as scope:
-        await _wait_trio.wait_for(fails_at_once(scope, code))
+        await trio_wait.wait_for(fails_at_once(scope, code))
     assert scope.cancelled_caught
 
 
@@ -186,7 +187,7 @@ async def test_cancelled_send_that_fails_gives_its_message_back():
             return 19, submit._handle.take()[1]
 
         with trio.CancelScope() as scope:
-            await _wait_trio.wait_for(refuse, submit.put_back)
+            await trio_wait.wait_for(refuse, submit.put_back)
         assert scope.cancelled_caught
         assert message.bytes == b"mine"
 

@@ -17,7 +17,7 @@ from test_contract import BlockingFlavour, TrioFlavour
 
 import trionng
 from trionng._ffi import testing
-from trionng._wait_trio import wait_for
+from trionng._trio.wait import wait_for
 
 ALL = (*ALL_TRANSPORTS, "tls+tcp", "wss")
 # Who sends to whom, and with which arguments.

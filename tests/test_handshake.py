@@ -25,8 +25,9 @@ from helpers import connected, run_apart, url_of
 from trio.testing import wait_all_tasks_blocked
 
 import trionng
-from trionng import _ffi, _wait_trio
+from trionng import _ffi
 from trionng._ffi import testing
+from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -145,13 +146,13 @@ class TokenRings:
 
     def __init__(self) -> None:
         self.rung = threading.Event()
-        ring = _wait_trio._Port._ring_token
+        ring = trio_wait._Port._ring_token
 
-        def ring_and_tell(port: _wait_trio._Port) -> None:
+        def ring_and_tell(port: trio_wait._Port) -> None:
             ring(port)
             self.rung.set()
 
-        _wait_trio._Port._ring_token = ring_and_tell
+        trio_wait._Port._ring_token = ring_and_tell
 
 
 def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:
@@ -162,7 +163,7 @@ def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:
     if rings is not None:
         assert rings.rung.wait(10)
     else:
-        bell = _wait_trio._current_port().native.fd
+        bell = trio_wait._current_port().native.fd
         assert select.select([bell], [], [], 10)[0]
 
 
@@ -258,7 +259,7 @@ def run_scenario(name: str, *kinds: str) -> None:
     for kind in kinds or ("",):
         for mode in MODES:
             print(f"{kind} {mode}", flush=True)
-            _wait_trio.use_token_bell = mode == "token"
+            trio_wait.use_token_bell = mode == "token"
             token = rings if mode == "token" else None
             trio.run(run_in_mode, globals()[name], mode, kind, token)
     print("done")

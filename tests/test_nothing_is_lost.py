@@ -17,8 +17,9 @@ from helpers import connected, run_apart, url_of
 from test_blocking_steps import Interrupter
 
 import trionng
-from trionng import _ffi, _wait_blocking, _wait_trio, blocking
+from trionng import _ffi, _wait_blocking, blocking
 from trionng._ffi import _message, _socket, _waiter
+from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -252,7 +253,7 @@ async def interrupt_ports_of_a_run() -> None:
     """Interrupt the making of a Trio run's port at every step."""
 
     def port() -> None:
-        _wait_trio._Port()
+        trio_wait._Port()
 
     for step in range(1, steps(port) + 1):
         OutsideFinalisers(step).run(port)

@@ -15,7 +15,8 @@ import trio.testing
 from helpers import url_of
 
 import trionng
-from trionng import _wait_trio, blocking
+from trionng import blocking
+from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -135,14 +136,14 @@ def test_bound_on_nng_is_real_time_and_holds(clock: trio.testing.MockClock | Non
 
     async def main() -> None:
         begin = time.monotonic()
-        with _wait_trio.real_time_limit(0.05) as scope:
+        with trio_wait.real_time_limit(0.05) as scope:
             await trio.sleep_forever()
         assert scope.cancelled_caught
-        await _wait_trio.sleep_in_real_time(0.05)
+        await trio_wait.sleep_in_real_time(0.05)
         assert 0.1 <= time.monotonic() - begin < 5
-        with trio.CancelScope() as outer, _wait_trio.real_time_limit(60):
+        with trio.CancelScope() as outer, trio_wait.real_time_limit(60):
             outer.cancel()
-            await _wait_trio.sleep_in_real_time(60)
+            await trio_wait.sleep_in_real_time(60)
         assert outer.cancelled_caught
 
     trio.run(main, clock=clock)
@@ -150,7 +151,7 @@ def test_bound_on_nng_is_real_time_and_holds(clock: trio.testing.MockClock | Non
 
 def test_close_that_hangs_is_left_after_real_seconds_under_a_clock_that_stands(monkeypatch):
     """A MockClock that never moves does not make a close wait for ever: it warns, as ever."""
-    monkeypatch.setattr("trionng._trio_socket.CLOSE_WITHIN", 0.05)
+    monkeypatch.setattr("trionng._trio.socket.CLOSE_WITHIN", 0.05)
 
     async def main() -> None:
         pair = trionng.Pair0()

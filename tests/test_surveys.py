@@ -9,7 +9,7 @@ from helpers import url_of
 
 import trionng
 from trionng import exceptions
-from trionng._wait_trio import wait_for
+from trionng._trio.wait import wait_for
 
 RESPONDENT0 = 0x63  # a peer says what it is itself
 

@@ -39,18 +39,18 @@ from trionng._sockets import (
     Sub0 as Sub0,
     SubContext as SubContext,
 )
-from trionng._surveys import (
-    Replies as Replies,
-    Respondent0 as Respondent0,
-    Surveyor0 as Surveyor0,
-    SurveyorContext as SurveyorContext,
-)
-from trionng._trio_pipes import Pipe as Pipe, PipeEvents as PipeEvents
-from trionng._trio_socket import (
+from trionng._trio.pipes import Pipe as Pipe, PipeEvents as PipeEvents
+from trionng._trio.socket import (
     Context as Context,
     Dialer as Dialer,
     Listener as Listener,
     Socket as Socket,
+)
+from trionng._trio.surveys import (
+    Replies as Replies,
+    Respondent0 as Respondent0,
+    Surveyor0 as Surveyor0,
+    SurveyorContext as SurveyorContext,
 )
 
 __version__ = "0.1.0"

@@ -21,12 +21,12 @@ from trionng._base.errors import InvalidOperation, TryAgain, error_for
 from trionng._base.sealed import Sealed
 from trionng._core.addresses import In6Addr, InAddr
 from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
-from trionng._wait_trio import checkpoint, wait_for
+from trionng._trio.wait import checkpoint, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from trionng._trio_socket import Socket
+    from trionng._trio.socket import Socket
 
 _EPROTO: Final = 13
 # What a message says of connections stays.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from trionng._base.callables import not_awaitable
 from trionng._base.util import check_buffer
 from trionng._core.message import Message
-from trionng._wait_trio import current_task
+from trionng._trio.wait import current_task
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Generator

@@ -11,12 +11,12 @@ from trionng import _ffi
 from trionng._base.errors import error_for
 from trionng._core.message import Message
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
-from trionng._wait_trio import checkpoint, wait_for
+from trionng._trio.wait import checkpoint, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from trionng._trio_socket import Socket
+    from trionng._trio.socket import Socket
 
 # Of requests that are there already, how many are answered before other tasks run.
 _IN_A_ROW: Final = 8

@@ -19,7 +19,7 @@ import trio
 from trionng._inboxes import DeskInbox, LaneInbox
 from trionng._service_spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
-from trionng._surveys import Respondent0
+from trionng._trio.surveys import Respondent0
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -16,7 +16,7 @@ from trionng._base.callables import check_async, check_nursery, not_awaitable
 from trionng._base.errors import Closed, ConnectionReset, InvalidOperation
 from trionng._base.sealed import Sealed
 from trionng._services import add_note
-from trionng._wait_trio import checkpoint, real_time_limit
+from trionng._trio.wait import checkpoint, real_time_limit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng._sockets import Pair1
-    from trionng._trio_pipes import Pipe
+    from trionng._trio.pipes import Pipe
 
 _QUEUE: Final = 16
 # How long what a handler sent last may take to be written, seconds.

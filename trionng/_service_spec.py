@@ -23,7 +23,7 @@ from trionng._core.urls import as_urls
 from trionng._handlers import Work
 from trionng._services import Service
 from trionng._sockets import Sub0
-from trionng._wait_trio import checkpoint
+from trionng._trio.wait import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from trionng._core.admission import Admission
     from trionng._core.tls import TLSConfig
     from trionng._inboxes import Inbox
-    from trionng._trio_socket import Socket
+    from trionng._trio.socket import Socket
 
     Urls = str | bytes | Iterable[str | bytes] | None
     Topics = str | bytes | Iterable[str | bytes] | None

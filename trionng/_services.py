@@ -18,7 +18,7 @@ from trionng import _ffi
 from trionng._base.errors import Closed, error_for, shown
 from trionng._base.sealed import Sealed
 from trionng._core.socket import FlushWatch
-from trionng._wait_trio import checkpoint, current_task, sleep_in_real_time, wait_for
+from trionng._trio.wait import checkpoint, current_task, sleep_in_real_time, wait_for
 from trionng._watch import Watch
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from trionng._core.statistics import ServiceStatistics
     from trionng._handlers import Work
     from trionng._inboxes import Inbox
-    from trionng._trio_socket import Listener, Socket
-    from trionng._wait_trio import Task
+    from trionng._trio.socket import Listener, Socket
+    from trionng._trio.wait import Task
 
 T = TypeVar("T")
 

@@ -27,9 +27,9 @@ from trionng._core.protocols import (
     Sub0Core,
     SubContextCore,
 )
-from trionng._messaging import ManyReceiving, Messaging, NowaitSending
-from trionng._trio_socket import Context, Dialer, Listener, Socket
-from trionng._wait_trio import enable_ki_protection, wait_for
+from trionng._trio.io import ManyReceiving, Messaging, NowaitSending
+from trionng._trio.socket import Context, Dialer, Listener, Socket
+from trionng._trio.wait import enable_ki_protection, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,7 +10,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from trionng._trio_socket import Socket
+    from trionng._trio.socket import Socket
 
 
 # How far the watch may fall behind while a handler lets no other task run.

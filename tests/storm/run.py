@@ -16,7 +16,7 @@ import trionng
 from storm.receives import CROWD, Answers, Exchanges, Requests, Stream
 from storm.sends import Pour, Replies
 from storm.weather import Scene, storm
-from trionng import _wait_trio
+from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -204,8 +204,8 @@ async def run(name: str, transport: str, cancels: str, seed: str, bell: str = "d
         seed: of everything that is chosen; when it happens is up to the machine.
         bell: "descriptor", or "token" for the bell that is used where no descriptor can be had.
     """
-    _wait_trio.use_token_bell = bell == "token"
-    _wait_trio.count_taken = True
+    trio_wait.use_token_bell = bell == "token"
+    trio_wait.count_taken = True
     rng = random.Random(int(seed))
     async with _staged(name, transport, rng) as scene:
         report = await storm(scene, int(cancels), rng)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, TypeVar as TypeVarWithDefault
 
     from trionng._core.pipes import PipeCore
-    from trionng._trio_pipes import Pipe
+    from trionng._trio.pipes import Pipe
 
     P = TypeVarWithDefault("P", bound=PipeCore, covariant=True, default=Pipe)
 else:

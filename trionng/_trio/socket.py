@@ -17,9 +17,9 @@ from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._messaging import Messaging
-from trionng._trio_pipes import Pipe, PipeEvents
-from trionng._wait_trio import (
+from trionng._trio.io import Messaging
+from trionng._trio.pipes import Pipe, PipeEvents
+from trionng._trio.wait import (
     checkpoint,
     enable_ki_protection,
     finish,

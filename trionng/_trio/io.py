@@ -23,7 +23,7 @@ from trionng._core.io import (
     next_chunk,
 )
 from trionng._core.options import INT_MAX, check_int, seconds
-from trionng._wait_trio import (
+from trionng._trio.wait import (
     cancel_shielded_checkpoint,
     checkpoint,
     enable_ki_protection,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng._core.message import AnyMessage, Message
-    from trionng._wait_trio import Submit
+    from trionng._trio.wait import Submit
 
 T = TypeVar("T")
 

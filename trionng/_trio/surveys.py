@@ -24,9 +24,9 @@ from trionng._core.protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
-from trionng._messaging import ManyReceiving
-from trionng._trio_socket import Context, Dialer, Listener, Socket
-from trionng._wait_trio import checkpoint, look_first, sleep_in_real_time, with_timeout
+from trionng._trio.io import ManyReceiving
+from trionng._trio.socket import Context, Dialer, Listener, Socket
+from trionng._trio.wait import checkpoint, look_first, sleep_in_real_time, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from trionng import _ffi
     from trionng._core.message import AnyMessage
-    from trionng._wait_trio import Submit
+    from trionng._trio.wait import Submit
 
 T = TypeVar("T")
 

@@ -8,14 +8,14 @@ from trionng._base.util import check_buffer
 from trionng._core.io import SendMessage
 from trionng._core.message import Message
 from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
-from trionng._wait_trio import checkpoint, look_first, wait_for
+from trionng._trio.wait import checkpoint, look_first, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng._core.message import AnyMessage
-    from trionng._messaging import Messaging
-    from trionng._trio_socket import Dialer, Listener, Socket
+    from trionng._trio.io import Messaging
+    from trionng._trio.socket import Dialer, Listener, Socket
 
 
 @final
