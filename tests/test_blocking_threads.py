@@ -16,7 +16,7 @@ from helpers import run_apart, url_of
 
 import trionng
 from trionng import _ffi, blocking
-from trionng._wait_blocking import borrow, give_up, run
+from trionng._sync.wait import borrow, give_up, run
 
 THREADS = 16
 

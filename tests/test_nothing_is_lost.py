@@ -17,8 +17,9 @@ from helpers import connected, run_apart, url_of
 from test_blocking_steps import Interrupter
 
 import trionng
-from trionng import _ffi, _wait_blocking, blocking
+from trionng import _ffi, blocking
 from trionng._ffi import _message, _socket, _waiter
+from trionng._sync import wait as sync_wait
 from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
@@ -198,8 +199,8 @@ def steps(call: Callable[[], object]) -> int:
 
 
 def port_of_a_thread() -> None:
-    _wait_blocking.thread.idle = None
-    _wait_blocking._pipe = None
+    sync_wait.thread.idle = None
+    sync_wait._pipe = None
     with contextlib.suppress(trionng.Timeout):
         PAIR[0].recv(timeout=0.003)
 
@@ -231,7 +232,7 @@ def interrupt_what_owns_descriptors() -> None:
         call()
         for step in range(1, steps(call) + 1):
             OutsideFinalisers(step).run(call)
-    _wait_blocking._pipe = None
+    sync_wait._pipe = None
     for _ in range(2000):  # what was closed in the background
         gc.collect()
         if descriptors() <= before + KEPT:

@@ -19,7 +19,7 @@ from helpers import connected, run_apart, url_of
 
 import trionng
 from trionng import _ffi, blocking
-from trionng._wait_blocking import borrow, give_up, run
+from trionng._sync.wait import borrow, give_up, run
 
 SURVEYOR0 = 0x62
 MAX_UNREAD = 1024  # of nng/sock/respond.c

@@ -15,7 +15,10 @@ Example:
 import typing as _typing
 
 from trionng._base.names import publish as _publish
-from trionng._blocking import (
+from trionng._core.message import Message as _Message
+from trionng._exports import *  # noqa: F403
+from trionng._sync.pipes import Pipe as Pipe, PipeEvents as PipeEvents  # noqa: TC001
+from trionng._sync.protocols import (
     Bus0 as Bus0,
     Pair0 as Pair0,
     Pair1 as Pair1,
@@ -32,16 +35,13 @@ from trionng._blocking import (
     Surveyor0 as Surveyor0,
     SurveyorContext as SurveyorContext,
 )
-from trionng._blocking_pipes import Pipe as Pipe, PipeEvents as PipeEvents  # noqa: TC001
-from trionng._blocking_serve import Service as Service, serve_rep as serve_rep
-from trionng._blocking_socket import (
+from trionng._sync.serve import Service as Service, serve_rep as serve_rep
+from trionng._sync.socket import (
     Context as Context,
     Dialer as Dialer,
     Listener as Listener,
     Socket as Socket,
 )
-from trionng._core.message import Message as _Message
-from trionng._exports import *  # noqa: F403
 
 if _typing.TYPE_CHECKING:
     Message = _Message[Pipe]

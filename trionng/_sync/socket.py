@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, final
 
 from trionng._base.errors import Closed, NNGException, Timeout, error_for
 from trionng._base.util import check_bool, in_trio_task
-from trionng._blocking_messaging import Messaging
-from trionng._blocking_pipes import Pipe, PipeEvents
 from trionng._core.arguments import suggests
 from trionng._core.endpoints import DialerCore, ListenerCore, close_failed
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._wait_blocking import deadline, wait_for
+from trionng._sync.io import Messaging
+from trionng._sync.pipes import Pipe, PipeEvents
+from trionng._sync.wait import deadline, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,13 +10,6 @@ from trionng import _ffi
 from trionng._base.errors import TryAgain
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
-from trionng._blocking_messaging import (
-    ManyReceiving,
-    NeverReceives,
-    NeverSends,
-    NowaitSending,
-)
-from trionng._blocking_socket import Context, Dialer, Listener, Socket
 from trionng._core.io import ETIMEDOUT
 from trionng._core.protocols import (
     FIRST_PAUSE,
@@ -38,7 +31,14 @@ from trionng._core.protocols import (
     Surveyor0Core,
     SurveyorContextCore,
 )
-from trionng._wait_blocking import borrow, deadline, give_up, run, thread
+from trionng._sync.io import (
+    ManyReceiving,
+    NeverReceives,
+    NeverSends,
+    NowaitSending,
+)
+from trionng._sync.socket import Context, Dialer, Listener, Socket
+from trionng._sync.wait import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
     from trionng._core.message import AnyMessage
-    from trionng._wait_blocking import Submit
+    from trionng._sync.wait import Submit
 
 
 class _Channel(ManyReceiving):

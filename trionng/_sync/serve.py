@@ -13,19 +13,19 @@ from trionng._base.callables import check_result_is_sync, check_sync
 from trionng._base.errors import Closed, InvalidOperation, OutOfThreads, Timeout, error_for
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
-from trionng._blocking import Rep0
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
-from trionng._wait_blocking import borrow, give_up, run, thread as this_thread
+from trionng._sync.protocols import Rep0
+from trionng._sync.wait import borrow, give_up, run, thread as this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from typing_extensions import Buffer, Self
 
-    from trionng._blocking_socket import Listener
     from trionng._core.admission import Admission
     from trionng._core.tls import TLSConfig
-    from trionng._wait_blocking import Submit
+    from trionng._sync.socket import Listener
+    from trionng._sync.wait import Submit
 
 _NAME = "blocking.serve_rep"
 _TWIN = "trionng.serve_rep"

@@ -8,14 +8,14 @@ from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import SendMessage
 from trionng._core.message import Message
 from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
-from trionng._wait_blocking import wait_for
+from trionng._sync.wait import wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self
 
-    from trionng._blocking_messaging import Messaging
-    from trionng._blocking_socket import Dialer, Listener, Socket
     from trionng._core.message import AnyMessage
+    from trionng._sync.io import Messaging
+    from trionng._sync.socket import Dialer, Listener, Socket
 
 
 @final

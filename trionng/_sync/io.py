@@ -25,17 +25,17 @@ from trionng._core.io import (
 )
 from trionng._core.message import Message
 from trionng._core.options import INT_MAX, check_int
-from trionng._wait_blocking import borrow, deadline, give_up, run, thread
+from trionng._sync.wait import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from typing_extensions import Buffer, Never, Self
 
-    from trionng._blocking_pipes import Pipe
     from trionng._core.message import AnyMessage
     from trionng._core.pipes import PipeCore
-    from trionng._wait_blocking import Submit
+    from trionng._sync.pipes import Pipe
+    from trionng._sync.wait import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
 _ONLY_RECEIVES, _ONLY_SENDS = "this protocol only receives", "this protocol only sends"

@@ -1,0 +1,1 @@
+"""The sync API: how a thread waits, and the sockets built on that."""
