@@ -15,7 +15,7 @@ import trio.testing
 from _sp import REQ0, greeting, raw_peer
 
 import trionng
-from trionng._watch import Watch
+from trionng._services.disconnects import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable

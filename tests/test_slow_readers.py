@@ -298,7 +298,7 @@ async def test_drain_does_not_wait_for_a_client_that_never_reads(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Replies that are not read hold it up for a bounded time, and a warning says so."""
-    monkeypatch.setattr("trionng._services._UNREAD_FOR", 0.3)
+    monkeypatch.setattr("trionng._services.service._UNREAD_FOR", 0.3)
 
     with trio.fail_after(WITHIN), caplog.at_level(logging.WARNING, "trionng"):
         async with trio.open_nursery() as nursery:

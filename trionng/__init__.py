@@ -8,11 +8,6 @@ from trionng._base.names import publish as _publish
 from trionng._core.message import Message as Message
 from trionng._core.statistics import ServiceStatistics as ServiceStatistics
 from trionng._exports import *  # noqa: F403
-from trionng._forward import (
-    Forwarder as Forwarder,
-    ForwardStatistics as ForwardStatistics,
-    forward as forward,
-)
 from trionng._nursery import (
     reply_error as reply_error,
     run_pull as run_pull,
@@ -24,8 +19,13 @@ from trionng._nursery import (
     serve_respondent as serve_respondent,
     serve_sub as serve_sub,
 )
-from trionng._peer_services import PipeChannel as PipeChannel, serve_pipes as serve_pipes
-from trionng._services import Service as Service
+from trionng._services.forward import (
+    Forwarder as Forwarder,
+    ForwardStatistics as ForwardStatistics,
+    forward as forward,
+)
+from trionng._services.peers import PipeChannel as PipeChannel, serve_pipes as serve_pipes
+from trionng._services.service import Service as Service
 from trionng._sockets import (
     Bus0 as Bus0,
     Pair0 as Pair0,

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overloa
 
 import trio
 
-from trionng._inboxes import DeskInbox, LaneInbox
-from trionng._service_spec import ServiceSpec
+from trionng._services.requests import DeskInbox, LaneInbox
+from trionng._services.spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._trio.surveys import Respondent0
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from trionng._core.admission import Admission
     from trionng._core.message import Message
     from trionng._core.tls import TLSConfig
-    from trionng._service_spec import AnyHandler, Topics, Urls
-    from trionng._services import Service
+    from trionng._services.service import Service
+    from trionng._services.spec import AnyHandler, Topics, Urls
 
     # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
     T = TypeVar("T", bytes, Message)

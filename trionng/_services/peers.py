@@ -15,7 +15,7 @@ from trio.abc import Channel
 from trionng._base.callables import check_async, check_nursery, not_awaitable
 from trionng._base.errors import Closed, ConnectionReset, InvalidOperation
 from trionng._base.sealed import Sealed
-from trionng._services import add_note
+from trionng._services.service import add_note
 from trionng._trio.wait import checkpoint, real_time_limit
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from trionng import _ffi
 from trionng._base.errors import Closed, error_for, shown
 from trionng._base.sealed import Sealed
 from trionng._core.socket import FlushWatch
+from trionng._services.disconnects import Watch
 from trionng._trio.wait import checkpoint, current_task, sleep_in_real_time, wait_for
-from trionng._watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from trionng._core.message import Message
     from trionng._core.statistics import ServiceStatistics
-    from trionng._handlers import Work
-    from trionng._inboxes import Inbox
+    from trionng._services.handlers import Work
+    from trionng._services.requests import Inbox
     from trionng._trio.socket import Listener, Socket
     from trionng._trio.wait import Task
 

@@ -20,8 +20,8 @@ from trionng._base.errors import Closed, InvalidOperation
 from trionng._base.util import as_topics, meant
 from trionng._core.message import Message
 from trionng._core.urls import as_urls
-from trionng._handlers import Work
-from trionng._services import Service
+from trionng._services.handlers import Work
+from trionng._services.service import Service
 from trionng._sockets import Sub0
 from trionng._trio.wait import checkpoint
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from trionng._core.admission import Admission
     from trionng._core.tls import TLSConfig
-    from trionng._inboxes import Inbox
+    from trionng._services.requests import Inbox
     from trionng._trio.socket import Socket
 
     Urls = str | bytes | Iterable[str | bytes] | None

@@ -1,0 +1,1 @@
+"""What runs behind `serve_*`, `run_*` and `forward`."""
