@@ -13,62 +13,24 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "trionng"
 
-FLOORS = {
-    1: {"_errors", "_util", "_callables", "_sealed", "_names"},
-    2: {"_ffi"},
-    3: {"_wait_trio", "_wait_blocking", "_message", "_options", "_urls"},
-    4: {
-        "_build",
-        "_core",
-        "_arguments",
-        "_calls",
-        "_topics",
-        "_protocols",
-        "_endpoints",
-        "_reports",
-        "_pipes",
-        "_tls",
-        "_pem",
-        "_addresses",
-        "_admission",
-        "_statistics",
-    },
-    5: {
-        "_messaging",
-        "_trio_pipes",
-        "_trio_socket",
-        "_sockets",
-        "_surveys",
-        "_blocking_messaging",
-        "_blocking_pipes",
-        "_blocking_socket",
-        "_blocking",
-        "_blocking_serve",
-    },
-    6: {
-        "_nursery",
-        "_services",
-        "_service_spec",
-        "_handlers",
-        "_inboxes",
-        "_watch",
-        "_peer_services",
-        "_forward",
-    },
-    7: {"", "_exports", "blocking", "exceptions", "__main__", "_cli"},
-}
-FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names}
-FLAVOURS = (
-    {"_messaging", "_trio_pipes", "_trio_socket", "_sockets", "_surveys", "_wait_trio"},
-    {
-        "_blocking_messaging",
-        "_blocking_pipes",
-        "_blocking_socket",
-        "_blocking",
-        "_blocking_serve",
-        "_wait_blocking",
-    },
+# From the lowest up. A package imports only packages of earlier lines; those of one line, which are
+# the two APIs, never meet.
+LAYERS = (
+    {"_base"},
+    {"_ffi"},
+    {"_core"},
+    {"_trio", "_sync"},
+    {"_sockets"},
+    {"_services"},
+    {"_nursery"},
+    {"exceptions"},
+    {"_exports"},
+    {""},
+    {"blocking"},
+    {"_cli"},
+    {"__main__"},
 )
+LAYER_OF = {name: number for number, names in enumerate(LAYERS) for name in names}
 CEILING = 400
 COLUMNS = 100
 
@@ -89,9 +51,9 @@ def part_of(path):
 
 
 def imported_parts(path, tree):
-    """Yield the parts of trionng that a module imports when it runs, and the names it takes."""
+    """Yield the parts of trionng that a module imports, and the names it takes from them."""
     package = ("trionng", *path.relative_to(PACKAGE).parent.parts)
-    for node in runtime_nodes(tree):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             targets = [(alias.name.split("."), []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -106,19 +68,8 @@ def imported_parts(path, tree):
             continue
         for target, names in targets:
             if target[0] == "trionng":
-                known = len(target) > 1 and (target[1] in FLOOR_OF or target[1].startswith("_"))
+                known = len(target) > 1 and (target[1] in LAYER_OF or target[1].startswith("_"))
                 yield (target[1] if known else ""), names
-
-
-def runtime_nodes(tree):
-    """Walk all but the bodies of `if TYPE_CHECKING:`: an annotation is no dependency."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            for other in node.orelse:
-                yield from runtime_nodes(other)
-            continue
-        yield node
-        yield from runtime_nodes(node)
 
 
 def code_lines(source):
@@ -148,34 +99,17 @@ def c_code_lines(source):
 
 
 @each(MODULES)
-def test_module_in_the_package_has_a_floor(path):
-    """Every module belongs to a floor; a new one is entered into FLOORS."""
-    assert part_of(path) in FLOOR_OF
-
-
-@each(MODULES)
-def test_imports_of_a_module_point_down(path):
-    """A module imports from its own floor or from lower ones, never from above."""
+def test_module_imports_only_packages_below_its_own(path):
+    """Every module has a layer, and imports only from lower ones, for a type checker too."""
     own = part_of(path)
 
-    above = {
+    wrong = {
         part
         for part, _ in imported_parts(path, ast.parse(path.read_text(encoding="utf-8")))
-        if FLOOR_OF.get(part, 99) > FLOOR_OF[own]
+        if part != own and LAYER_OF.get(part, len(LAYERS)) >= LAYER_OF[own]
     }
 
-    assert not above
-
-
-@each(MODULES)
-def test_flavours_in_a_module_never_meet(path):
-    """Nothing of the Trio flavour imports the blocking one, nor the other way round."""
-    own = part_of(path)
-    parts = {part for part, _ in imported_parts(path, ast.parse(path.read_text(encoding="utf-8")))}
-
-    for mine, theirs in (FLAVOURS, FLAVOURS[::-1]):
-        if own in mine:
-            assert not parts & theirs
+    assert not wrong
 
 
 @each(MODULES)
@@ -203,8 +137,8 @@ def test_door_to_c_is_in_ffi_alone(path):
 
 
 @each(MODULES)
-def test_trio_lowlevel_is_in_wait_trio_alone(path):
-    """Only _wait_trio uses trio.lowlevel, but for in_trio_task and its stand-in in _util."""
+def test_trio_lowlevel_is_in_the_async_api_alone(path):
+    """Only _trio uses trio.lowlevel, but for in_trio_task and its stand-in in _base/util.py."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
 
     uses = []
@@ -218,12 +152,12 @@ def test_trio_lowlevel_is_in_wait_trio_alone(path):
             if node.module == "trio.lowlevel" or (node.module == "trio" and "lowlevel" in names):
                 uses += names
 
-    if part_of(path) == "_util":
+    if path == PACKAGE / "_base" / "util.py":
         source = path.read_text(encoding="utf-8")
         assert len(uses) <= 2
         assert len(re.findall(r"\blowlevel\.(?!(?:in_trio_task|current_task)\b)", source)) == 0
         assert not set(uses) - {"", "in_trio_task", "current_task"}
-    elif part_of(path) != "_wait_trio":
+    elif part_of(path) != "_trio":
         assert not uses
 
 
@@ -273,7 +207,8 @@ def test_architecture_names_every_file_there_is_and_no_other():
     named = set(re.findall(r"`([\w/]+\.[ch])`", shim))
     mended = {f"fixes/{name}" for name in re.findall(r"`(\w+\.[ch])`", fixes)} & files
 
-    assert modules == {part_of(path) for path in MODULES} - FLOORS[7] | {"_cli"}
+    public = {"", "blocking", "exceptions", "__main__"}
+    assert modules == {part_of(path) for path in MODULES} - public
     assert named <= files
     assert files <= named | mended
 

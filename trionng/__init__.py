@@ -5,7 +5,6 @@ one call. Start with `Req0` and `Rep0`, `Pub0` and `Sub0`, `Push0` and `Pull0`, 
 """
 
 from trionng._base.names import publish as _publish
-from trionng._core.message import Message as Message
 from trionng._core.statistics import ServiceStatistics as ServiceStatistics
 from trionng._exports import *  # noqa: F403
 from trionng._nursery import (
@@ -39,7 +38,7 @@ from trionng._sockets import (
     Sub0 as Sub0,
     SubContext as SubContext,
 )
-from trionng._trio.pipes import Pipe as Pipe, PipeEvents as PipeEvents
+from trionng._trio.pipes import Message as Message, Pipe as Pipe, PipeEvents as PipeEvents
 from trionng._trio.socket import (
     Context as Context,
     Dialer as Dialer,

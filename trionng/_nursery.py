@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Required, Unpack
 
     from trionng._core.admission import Admission
-    from trionng._core.message import Message
     from trionng._core.tls import TLSConfig
     from trionng._services.service import Service
     from trionng._services.spec import AnyHandler, Topics, Urls
+    from trionng._trio.pipes import Message
 
     # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
     T = TypeVar("T", bytes, Message)

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Never
 
-    from trionng._core.message import AnyMessage, Message
+    from trionng._core.message import AnyMessage
+    from trionng._trio.pipes import Message
 
 
 # A direction that is missing has `self: Never`: for a type checker the call is an error, and what

@@ -12,12 +12,9 @@ Example:
         print(req.request(b"What is your name?", timeout=2))
 """
 
-import typing as _typing
-
 from trionng._base.names import publish as _publish
-from trionng._core.message import Message as _Message
 from trionng._exports import *  # noqa: F403
-from trionng._sync.pipes import Pipe as Pipe, PipeEvents as PipeEvents  # noqa: TC001
+from trionng._sync.pipes import Message as Message, Pipe as Pipe, PipeEvents as PipeEvents
 from trionng._sync.protocols import (
     Bus0 as Bus0,
     Pair0 as Pair0,
@@ -42,10 +39,5 @@ from trionng._sync.socket import (
     Listener as Listener,
     Socket as Socket,
 )
-
-if _typing.TYPE_CHECKING:
-    Message = _Message[Pipe]
-else:
-    Message = _Message
 
 _publish(__name__, globals())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar, final
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trionng import _ffi
 from trionng._base.errors import MessageStateError, error_for
@@ -12,12 +12,11 @@ from trionng._base.util import check_buffer
 if TYPE_CHECKING:
     import builtins
 
-    from typing_extensions import Buffer, TypeVar as TypeVarWithDefault
+    from typing_extensions import Buffer, Self
 
     from trionng._core.pipes import PipeCore
-    from trionng._trio.pipes import Pipe
 
-    P = TypeVarWithDefault("P", bound=PipeCore, covariant=True, default=Pipe)
+    P = TypeVar("P", bound=PipeCore, covariant=True)
 else:
     P = TypeVar("P", covariant=True)
 
@@ -25,7 +24,6 @@ _ENOMEM = 2
 _SENT = "this message has been sent, it is no longer here"
 
 
-@final
 class Message(Uncopied, Generic[P]):
     """A message with its origin: what `recv_msg` returns and `send_msg` takes.
 
@@ -33,8 +31,8 @@ class Message(Uncopied, Generic[P]):
     into. Sending gives the message away; one that was not sent, because the send failed or was
     cancelled, is yours again and can be sent once more.
 
-    For a type checker it is generic in its pipe: `Message` alone has that of this flavour, in
-    `trionng.blocking` too.
+    For a type checker it is generic in its pipe; the default is the pipe of the API that the name
+    comes from, `trionng` or `trionng.blocking`.
 
     Args:
         data: any contiguous buffer; it is copied.
@@ -62,7 +60,7 @@ class Message(Uncopied, Generic[P]):
         self._pipe = pipe
 
     @classmethod
-    def _empty(cls, pipe: P | None) -> Message[P]:
+    def _empty(cls, pipe: P | None) -> Self:
         """Return what a message that was received is put in; its handle owns nothing yet."""
         self = cls.__new__(cls)
         self._handle = _ffi.MessageHandle()
@@ -124,5 +122,5 @@ class Message(Uncopied, Generic[P]):
 
 
 if TYPE_CHECKING:
-    # What can be sent: it may come from a socket of the other flavour.
+    # What can be sent: it may come from a socket of the other API.
     AnyMessage = Message[PipeCore]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng import _ffi
+    from trionng._core.message import AnyMessage
 
 T = TypeVar("T")
 
@@ -137,11 +138,11 @@ class Work(Generic[T]):
         self._must_reply = must_reply
         self._may_reply = may_reply
 
-    def do(self, message: T, waits: Callable[[], None]) -> HandlerCall[Buffer | Message | None]:
+    def do(self, message: T, waits: Callable[[], None]) -> HandlerCall[Buffer | AnyMessage | None]:
         """Run the handler; what it gives is what is to be replied, if anything is."""
         return HandlerCall(self._handle(message), self.context.copy(), waits)
 
-    async def _handle(self, message: T) -> Buffer | Message | None:
+    async def _handle(self, message: T) -> Buffer | AnyMessage | None:
         try:
             awaitable = self._handler(message)
             is_async = type(awaitable) is CoroutineType or isawaitable(awaitable)
@@ -158,7 +159,7 @@ class Work(Generic[T]):
             return self._check(reply)
         raise not_awaitable(self._name, self._handler, awaitable)
 
-    def _check(self, reply: object) -> Buffer | Message | None:
+    def _check(self, reply: object) -> Buffer | AnyMessage | None:
         if not self._may_reply or (reply is None and not self._must_reply):
             return None
         if isinstance(reply, Message):

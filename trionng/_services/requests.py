@@ -16,6 +16,7 @@ from trionng._trio.wait import checkpoint, wait_for
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+    from trionng._core.message import AnyMessage
     from trionng._trio.socket import Socket
 
 # Of requests that are there already, how many are answered before other tasks run.
@@ -28,10 +29,10 @@ class Inbox(Protocol):
     async def next(self, worker: int) -> _ffi.Msg | None:
         """Wait for the next message; None when there will be none."""
 
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
+    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
         """Answer the worker's message, and wait for the next."""
 
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
+    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
         """Answer the worker's message."""
 
     def give_back(self, worker: int, msg: _ffi.Msg) -> None:
@@ -72,7 +73,7 @@ class DeskInbox:
         code, msg = await wait_for(submit, self._give_backs[worker])
         return msg if code == 0 else await self._try_on(worker, code)
 
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
+    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
         if isinstance(data, Message):
             await self.reply_only(worker, data)
             return await self.next(worker)
@@ -95,7 +96,7 @@ class DeskInbox:
             raise error_for(code, self._operation, self._socket._where())
         return msg
 
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
+    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
         if isinstance(data, Message):
             code = self._desk.reply_message(worker, data._owned())
         else:
@@ -167,10 +168,10 @@ class LaneInbox:
                 lane.give_back(msg)
             raise
 
-    async def reply(self, worker: int, data: Buffer | Message) -> _ffi.Msg | None:
+    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
         raise AssertionError("there are no replies")
 
-    async def reply_only(self, worker: int, data: Buffer | Message) -> None:
+    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
         raise AssertionError("there are no replies")
 
     def give_back(self, worker: int, msg: _ffi.Msg) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from trionng._core.message import Message
+    from trionng._core.message import AnyMessage
     from trionng._core.statistics import ServiceStatistics
     from trionng._services.handlers import Work
     from trionng._services.requests import Inbox
@@ -286,7 +286,7 @@ class Service(Sealed):
 
     async def _handle(
         self, worker: int, msg: _ffi.Msg, work: Work[T], waits: Callable[[], None]
-    ) -> Buffer | Message | None:
+    ) -> Buffer | AnyMessage | None:
         """Run the handler; None when there is nothing to reply."""
         pipe = _ffi.pipe_of(msg)
         try:

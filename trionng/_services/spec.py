@@ -18,11 +18,11 @@ from trionng import _ffi
 from trionng._base.callables import check_async, check_nursery, check_on_error
 from trionng._base.errors import Closed, InvalidOperation
 from trionng._base.util import as_topics, meant
-from trionng._core.message import Message
 from trionng._core.urls import as_urls
 from trionng._services.handlers import Work
 from trionng._services.service import Service
 from trionng._sockets import Sub0
+from trionng._trio.pipes import Message
 from trionng._trio.wait import checkpoint
 
 if TYPE_CHECKING:

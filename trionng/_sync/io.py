@@ -23,8 +23,8 @@ from trionng._core.io import (
     missing,
     next_chunk,
 )
-from trionng._core.message import Message
 from trionng._core.options import INT_MAX, check_int
+from trionng._sync.pipes import Message
 from trionng._sync.wait import borrow, deadline, give_up, run, thread
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from trionng._core.message import AnyMessage
     from trionng._core.pipes import PipeCore
-    from trionng._sync.pipes import Pipe
     from trionng._sync.wait import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
@@ -137,7 +136,7 @@ class Messaging(Calls):
             raise
         return data
 
-    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message[Pipe]:
+    def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message:
         """Receive one message without copying it: the twin of `trionng.Socket.recv_msg`.
 
         Args:
@@ -148,7 +147,7 @@ class Messaging(Calls):
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
             self._latest_pipe = pipe = self._socket_core()._pipe(waiter.pipe_id)
-            message: Message[Pipe] = Message._empty(pipe)  # type: ignore[arg-type]  # ours
+            message: Message = Message._empty(pipe)  # type: ignore[arg-type]  # ours
             waiter.hand_over(thread, message._handle)
         except BaseException:
             give_up(waiter)
@@ -157,7 +156,7 @@ class Messaging(Calls):
 
     if TYPE_CHECKING:  # each flavour's messages have its own pipes
 
-        def recv_msg_nowait(self) -> Message[Pipe]: ...
+        def recv_msg_nowait(self) -> Message: ...
 
     def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
         """Raise NotSupported: this protocol has one request, or one answer, at a time."""
@@ -271,7 +270,7 @@ class NeverReceives(NeverReceiveCalls, Messaging):
 
     def recv_msg(  # type: ignore[misc]
         self: Never, block: bool = True, *, timeout: float | None = None
-    ) -> Message[Pipe]:
+    ) -> Message:
         """Raise NotSupported: this protocol only sends."""
         missing(self, "recv_msg", _ONLY_SENDS)
 
@@ -283,7 +282,7 @@ class NeverReceives(NeverReceiveCalls, Messaging):
 
     if TYPE_CHECKING:
 
-        def recv_msg_nowait(self: Never) -> Message[Pipe]: ...  # type: ignore[misc]
+        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
         def __iter__(self: Never) -> NeverReceives: ...  # type: ignore[misc]
 
     def __next__(self: Never) -> bytes:  # type: ignore[misc]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer, check_may_block
+from trionng._core import message
 from trionng._core.io import SendMessage
-from trionng._core.message import Message
 from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
 from trionng._sync.wait import wait_for
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer, Self, TypeVar
 
     from trionng._core.message import AnyMessage
     from trionng._sync.io import Messaging
@@ -59,6 +59,17 @@ class Pipe(PipeCore):
         submit = SendMessage(socket, socket._lane, msg, self)
         messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
         messaging._send(f"pipe.{operation}", submit, timeout, submit.put_back)
+
+
+if TYPE_CHECKING:
+    P = TypeVar("P", bound=PipeCore, covariant=True, default=Pipe)
+
+    @final
+    class Message(message.Message[P]):
+        """The message of both APIs, whose pipe is by default one of this API."""
+
+else:
+    Message = message.Message
 
 
 @final

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._core.message import AnyMessage, Message
+    from trionng._core.message import AnyMessage
+    from trionng._trio.pipes import Message
     from trionng._trio.wait import Submit
 
 T = TypeVar("T")
