@@ -51,8 +51,8 @@ test-slow: tools
 
 # A copy of the sources, because the native module is built beside them.
 SHARED := build/shared
-SHARED_TESTS ?= $(addprefix tests/test_,contract.py build.py sockets.py hazards.py stopped.py \
-	ws_closes.py push_peers.py wakes.py hostile_peers.py lifetimes.py)
+SHARED_TESTS ?= $(patsubst %,tests/*/test_%.py,contract build sockets hazards stopped \
+	ws_closes push_peers wakes hostile_peers lifetimes)
 test-shared: tools
 	rm -rf $(SHARED) && mkdir -p $(SHARED)
 	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks $(SHARED)/

@@ -23,7 +23,9 @@ export ASAN_OPTIONS=detect_leaks=0:abort_on_error=1:handle_segv=0 UBSAN_OPTIONS=
 export TRIONNG_NATIVE=testing PYTHONMALLOC=malloc
 LD_PRELOAD="$(${CC:-gcc} -print-file-name=libasan.so) $(${CC:-gcc} -print-file-name=libubsan.so)"
 export LD_PRELOAD
-[ $# -gt 0 ] || set -- tests/test_contract.py tests/test_cancel_rules.py tests/test_messages.py \
-    tests/test_handshake.py tests/test_services.py tests/test_lifetimes.py tests/test_blocking_steps.py
+[ $# -gt 0 ] || set -- tests/unit/test_messages.py tests/services/test_services.py \
+    tests/contract/test_contract.py tests/contract/test_cancel_rules.py \
+    tests/contract/test_handshake.py tests/contract/test_lifetimes.py \
+    tests/contract/test_blocking_steps.py
 # ASan keeps freed memory for a while; a test that measures memory takes that for a leak.
 exec "$python" -m pytest -q -p no:cacheprovider -k "not that_nobody_holds_are_freed" "$@"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from _processes import OtherProcess, other_process
 
 import trionng
+from tests.support.processes import OtherProcess, other_process
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -1,0 +1,326 @@
+"""`flush`, `linger` and `drain`: every transport, every protocol, peers that are slow, stopped or
+gone, and what a look at thousands of connections costs."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+import trionng
+from tests.contract.test_contract import BlockingFlavour, TrioFlavour
+from tests.support.certificates import client, server
+from tests.support.helpers import ALL_TRANSPORTS, needs_fix, run_apart, url_of
+from tests.support.sp import PULL0, raw_peer
+from trionng._ffi import testing
+from trionng._trio.wait import wait_for
+
+ALL = (*ALL_TRANSPORTS, "tls+tcp", "wss")
+# Who sends to whom, and with which arguments.
+PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    "Pair0": ("Pair0", "Pair0", {}),
+    "Pair1": ("Pair1", "Pair1", {}),
+    "Pair1 poly": ("Pair1", "Pair1", {"polyamorous": True}),
+    "Push0": ("Push0", "Pull0", {}),
+    "Pub0": ("Pub0", "Sub0", {}),
+    "Bus0": ("Bus0", "Bus0", {}),
+    "Req0": ("Req0", "Rep0", {}),
+    "Surveyor0": ("Surveyor0", "Respondent0", {}),
+    "raw Pair0": ("Pair0", "Pair0", {"raw": True}),
+    "raw Push0": ("Push0", "Pull0", {"raw": True}),
+    "raw Pub0": ("Pub0", "Sub0", {"raw": True}),
+    "raw Bus0": ("Bus0", "Bus0", {"raw": True}),
+}
+
+counted = needs_fix("F1")
+on_every_transport = pytest.mark.parametrize("transport", ALL)
+
+
+@pytest.fixture(params=[TrioFlavour(), BlockingFlavour()], ids=["trio", "blocking"])
+def flavour(request):
+    return request.param
+
+
+@contextlib.asynccontextmanager
+async def linked(flavour, listening, dialing, transport, directory):
+    """Connect two sockets of any transport for the time of a block."""
+    url = {"tls+tcp": "tls+tcp4://localhost:0", "wss": "wss4://localhost:0/x"}.get(transport)
+    secure = url is not None
+    try:
+        listener = listening.listen(
+            url or url_of(transport, directory), tls_config=server() if secure else None
+        )
+        await flavour.call(
+            dialing.dial, listener.url, block=True, tls_config=client() if secure else None
+        )
+        await flavour.call(listening.wait_connected)
+        await flavour.call(dialing.wait_connected)
+        yield
+    finally:
+        await flavour.close(dialing)
+        await flavour.close(listening)
+
+
+@on_every_transport
+async def test_flush_of_every_protocol_returns(flavour, transport, tmp_path):
+    """What was sent is written soon, and then `flush` returns, whoever listens."""
+
+    # nng gives a WebSocket handshake a second or two, with TLS in it.
+    at_once = trio.CapacityLimiter(4)
+
+    async def use(name, listens):
+        async with at_once:
+            await use_now(name, listens)
+
+    async def use_now(name, listens):
+        sender, receiver, options = PAIRS[name]
+        ours = getattr(flavour.module, sender)(**options)
+        theirs = getattr(flavour.module, receiver)(**options)
+        if receiver == "Sub0" and not options:
+            theirs.subscribe(b"")
+        ends = (ours, theirs) if listens else (theirs, ours)
+        async with linked(flavour, *ends, transport, tmp_path):
+            await flavour.call(ours.flush)
+            await flavour.call(ours.send, b"x" * 1000)
+            await flavour.call(ours.flush)
+            assert await flavour.call(theirs.recv) == b"x" * 1000
+            if receiver in ("Rep0", "Respondent0"):
+                await flavour.call(theirs.send, b"answer")
+                await flavour.call(theirs.flush)
+                assert await flavour.call(ours.recv) == b"answer"
+            await flavour.call(ours.flush)
+
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            for name in PAIRS:
+                nursery.start_soon(use, name, True)
+                nursery.start_soon(use, name, False)
+
+
+@on_every_transport
+async def test_drain_of_a_service_with_nothing_to_do_returns(transport, tmp_path):
+    """A service that has answered everything drains at once."""
+
+    async def shout(request):
+        return request.upper()
+
+    url = {"tls+tcp": "tls+tcp4://localhost:0", "wss": "wss4://localhost:0/x"}.get(transport)
+    secure = url is not None
+    with trio.fail_after(10):
+        async with trionng.Rep0() as rep, trionng.Req0() as req, trio.open_nursery() as nursery:
+            listener = rep.listen(
+                url or url_of(transport, tmp_path), tls_config=server() if secure else None
+            )
+            service = await trionng.serve_rep(nursery, shout, socket=rep)
+            await req.dial(listener.url, tls_config=client() if secure else None)
+            assert await req.request(b"x") == b"X"
+            await service.drain()
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(
+    "transport", [each if "ws" not in each else pytest.param(each, marks=counted) for each in ALL]
+)
+async def test_linger_delivers_what_a_slow_reader_has_not_read(flavour, transport, tmp_path):
+    """Closing with `linger` loses nothing, on any transport, as long as the peer reads."""
+    push = flavour.module.Push0(send_buffer_size=100, linger=20)
+    pull = flavour.module.Pull0()
+    received = []
+
+    async def read():
+        for _ in range(60):
+            received.append(await flavour.call(pull.recv))
+
+    with trio.fail_after(20):
+        async with linked(flavour, pull, push, transport, tmp_path):
+            for number in range(60):
+                await flavour.call(push.send, bytes([number]) * 40_000)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read)
+                nursery.start_soon(flavour.close, push)
+    assert [data[0] for data in received] == list(range(60))
+
+
+@pytest.mark.parametrize(
+    "transport",
+    [
+        pytest.param(each, marks=counted) if each in ("ws", "wss", "inproc") else each
+        for each in ALL
+    ],
+)
+async def test_flush_to_a_peer_that_does_not_read_waits_as_long_as_its_caller(
+    flavour, transport, tmp_path
+):
+    """What is not written keeps `flush` waiting; the caller decides how long."""
+    push = flavour.module.Push0(send_buffer_size=100, recv_max_size=0)
+    pull = flavour.module.Pull0(recv_max_size=0)
+    with trio.fail_after(20):
+        async with linked(flavour, pull, push, transport, tmp_path):
+            for _ in range(20):
+                await flavour.call(push.send, b"x" * 1_000_000)
+            began = time.monotonic()
+            with trio.move_on_after(0.4), contextlib.suppress(trionng.Timeout):
+                if isinstance(flavour, BlockingFlavour):
+                    await flavour.call(push.flush, timeout=0.4)
+                else:
+                    await push.flush()
+                pytest.fail("flushed what nobody reads")
+            assert time.monotonic() - began >= 0.3
+            for _ in range(20):
+                await flavour.call(pull.recv)
+            await flavour.call(push.flush)
+
+
+async def test_flush_ends_when_the_peer_leaves_meanwhile(flavour):
+    """A peer that takes messages with it does not hold `flush` up."""
+    with trio.fail_after(20):
+        pair = flavour.module.Pair0(send_buffer_size=20, listen="tcp://127.0.0.1:0")
+        async with raw_peer(pair.listeners[0].url) as peer:
+            await peer.greet(0x10)
+            await flavour.call(pair.wait_connected)
+            for _ in range(10):
+                await flavour.call(pair.send, b"x" * 900_000)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(flavour.call, pair.flush)
+                await trio.sleep(0.05)  # so long at least it waits
+                await peer.close()
+        await flavour.close(pair)
+
+
+@counted
+async def test_flush_of_push0_after_a_worker_left_still_waits_for_the_others():
+    """What went down with one connection is known, so the others are still waited for."""
+    with trio.fail_after(20):
+        async with trionng.Push0(send_buffer_size=20, listen="tcp://127.0.0.1:0") as push:
+            url = push.listeners[0].url
+            async with raw_peer(url) as first:
+                await first.greet(PULL0)
+                await push.wait_connected()
+                await push.send(b"x" * 900_000)
+                await push.send(b"x" * 900_000)
+                async with push.pipe_events() as events:
+                    await anext(events)
+                    await first.close()
+                    assert (await anext(events)).kind == "disconnected"
+            async with raw_peer(url) as second:
+                await second.greet(PULL0)
+                await push.wait_connected()
+                for _ in range(8):
+                    await push.send(b"x" * 900_000)
+                with trio.move_on_after(0.3) as scope:
+                    await push.flush()
+                assert scope.cancelled_caught
+
+                async def read():
+                    while True:
+                        await second.receive()
+
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read)
+                    await push.flush()
+                    nursery.cancel_scope.cancel()
+
+
+async def flush_after_a_peer_nng_was_late_to_report():
+    """Let a worker take a message and go while the thread that would report it is held up."""
+    with trio.fail_after(10):
+        async with trionng.Push0(listen="tcp://127.0.0.1:0") as push:
+            url = push.listeners[0].url
+            events = push.pipe_events()
+            testing.arm_pause("pipe.added")
+            async with raw_peer(url) as peer:
+                await peer.greet(PULL0)
+                await push.send(b"given")
+                await peer.receive()
+            print((await anext(events)).kind)
+            testing.open_pause("pipe.added")
+            with trio.move_on_after(2) as scope:
+                await push.flush()
+            print("late" if scope.cancelled_caught else "flushed")
+
+
+@counted
+def test_flush_after_a_peer_that_took_messages_and_left_at_once_returns():
+    """What a connection took is known, also when nng never said that it came."""
+    finished = run_apart(flush_after_a_peer_nng_was_late_to_report, TRIONNG_NATIVE="testing")
+
+    assert finished.clean, finished
+    assert finished.output.split() == ["rejected", "flushed"]
+
+
+async def test_flush_of_pub0_with_a_stopped_subscriber_returns():
+    """A broadcast is not waited for where nothing moves: that peer will miss messages."""
+    with trio.fail_after(20):
+        async with trionng.Pub0(listen="tcp://127.0.0.1:0") as pub:
+            async with raw_peer(pub.listeners[0].url) as peer:
+                await peer.greet(0x21)
+                await pub.wait_connected()
+                for _ in range(40):
+                    await pub.send(b"x" * 900_000)
+                await pub.flush()
+
+
+async def look_while_another_one_ends():
+    """Send and look again while a helper has looked, and not said so yet."""
+    with trio.fail_after(10):
+        async with (
+            trionng.Rep0(listen="inproc://many") as rep,
+            trionng.Push0(send_buffer_size=1) as push,
+        ):
+            sockets = [trionng.Req0(dial="inproc://many") for _ in range(40)]
+            await rep.wait_connected(len(sockets))
+            testing.arm_pause("look.after")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                await trio.to_thread.run_sync(testing.pause_reached, "look.after", 5000)
+                await push.send(b"later")
+                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                with trio.move_on_after(0) as scope:
+                    await wait_for(push._native.look_at_pipes)
+                assert scope.cancelled_caught
+                await trio.testing.wait_all_tasks_blocked()
+                testing.open_pause("look.after")
+            print(push._native.unflushed()[0])
+            for each in sockets:
+                await each.aclose()
+
+
+def test_look_sees_all_that_was_sent_before_it():
+    """It never ends with a look that began before it, which may have seen less."""
+    finished = run_apart(look_while_another_one_ends, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
+
+    assert finished.clean, finished
+    assert finished.output.strip() == "1"
+
+
+async def cost_of_a_look(without: str) -> None:
+    """Print how the caller's own time for one look grows with four times the connections."""
+    costs = []
+    async with trionng.Rep0(listen="inproc://looked-at") as rep:
+        for count in (500, 2000):
+            sockets = [trionng.Req0(dial="inproc://looked-at") for _ in range(count)]
+            await rep.wait_connected(count)
+            began, looks = time.thread_time(), 20
+            for _ in range(looks):
+                code, _ = await wait_for(rep._native.look_at_pipes)
+                assert code == 0
+            costs.append((time.thread_time() - began) / looks)
+            async with trio.open_nursery() as nursery:
+                for each in sockets:
+                    nursery.start_soon(each.aclose)
+            while rep.pipes:
+                await trio.sleep(0.001)
+    print("quadratic" if costs[1] > 10 * costs[0] and costs[1] > 0.01 else "fine", without)
+
+
+@pytest.mark.parametrize("without", ["", "F1"], ids=["counted", "statistics"])
+def test_look_at_thousands_of_connections_stands_no_loop(without):
+    """What a flush costs its caller grows with the connections, not with their square."""
+    done = run_apart(
+        cost_of_a_look, without, seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
+    )
+    assert done.output.startswith("fine"), done

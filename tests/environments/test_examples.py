@@ -1,0 +1,143 @@
+"""The programs of examples/, run as real processes, as their first lines say."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.support.helpers import url_of
+from tests.support.processes import PYTHON, OtherProcess, other_process
+
+if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+WITHIN = 30
+
+
+def example(name: str, *arguments: str) -> AbstractAsyncContextManager[OtherProcess]:
+    """Run an example; a warning in it is an error."""
+    return other_process(*PYTHON, "-W", "error", EXAMPLES / f"{name}.py", *arguments)
+
+
+@pytest.fixture
+def urls(tmp_path: Path) -> list[str]:
+    """Two addresses nobody else has."""
+    return [url_of("ipc", tmp_path), url_of("ipc", tmp_path)]
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_example_file_fits_on_a_screen(path: Path) -> None:
+    """An example has at most 60 lines."""
+    assert len(path.read_text("utf-8").splitlines()) <= 60
+
+
+async def test_example_worker_pool_survives_workers_that_are_killed(urls: list[str]) -> None:
+    """Two of three workers are killed at work; every job is done, and counted once."""
+    with trio.fail_after(WITHIN):
+        async with example("worker_pool", "boss", urls[0], "150") as boss:
+            assert await boss.line() == "ready"
+            async with contextlib.AsyncExitStack() as stack:
+                workers = [
+                    await stack.enter_async_context(example("worker_pool", "worker", urls[0]))
+                    for _ in range(3)
+                ]
+                for worker in workers:
+                    assert await worker.line() == "working"
+                await trio.sleep(0.2)  # in the middle of the work, if only nearly
+                for worker in workers[:2]:
+                    worker.signal(signal.SIGKILL)
+                assert await boss.line() == f"sum of squares: {sum(i * i for i in range(150))}"
+                assert await boss.end() == (0, "", "")
+
+
+async def test_example_rpc_service_stopped_answers_what_was_asked() -> None:
+    """SIGTERM in the middle of a call: the caller gets its answer, and the service ends well."""
+    with trio.fail_after(WITHIN):
+        async with example("rpc_service", "serve", "tcp://127.0.0.1:0") as service:
+            url = await service.line()
+            async with example("rpc_service", "call", url, "add", "2", "3") as first:
+                assert await first.end() == (0, "5.0\n", "")
+            async with example("rpc_service", "call", url, "sub", "2", "3") as wrong:
+                assert await wrong.end() == (0, "KeyError: 'sub'\n", "")
+            async with example("rpc_service", "call", url, "add", "1", "1") as second:
+                with contextlib.suppress(trio.TooSlowError), trio.fail_after(0.7):
+                    assert await second.line() == "2.0"
+                service.signal(signal.SIGTERM)
+                code, _, errors = await service.end()
+            assert (code, errors) == (0, "")
+
+
+async def test_example_ticker_late_reader_gets_state_and_changes(urls: list[str]) -> None:
+    """A reader who comes later misses no change after the state it was told."""
+    with trio.fail_after(WITHIN):
+        async with example("ticker", "publish", *urls) as publisher:
+            assert await publisher.line() == "publishing"
+            async with example("ticker", "read", *urls, "NNG", "3") as reader:
+                code, output, errors = await reader.end()
+
+    assert (code, errors) == (0, "")
+    first, *changes = output.splitlines()
+    price = int(first.removeprefix("so far "))
+    assert changes == [f"NNG {price + i}" for i in (1, 2, 3)]
+
+
+async def test_example_discovery_finds_every_node(urls: list[str]) -> None:
+    """Both nodes answer in time."""
+    with trio.fail_after(WITHIN):
+        async with (
+            example("discovery", "node", urls[0], "alice"),
+            example("discovery", "node", urls[0], "bob"),
+            example("discovery", "ask", urls[0], "2") as asking,
+        ):
+            code, output, errors = await asking.end()
+
+    assert (code, errors) == (0, "")
+    assert [line.partition(",")[0] for line in output.splitlines()] == [
+        "asking",
+        "found alice",
+        "found bob",
+    ]
+
+
+async def test_example_chat_reaches_everybody(urls: list[str]) -> None:
+    """What one says, the other reads."""
+    with trio.fail_after(WITHIN):
+        async with example("chat", "alice", urls[0]) as alice:
+            assert await alice.line() == "joined"
+            async with example("chat", "bob", urls[1], urls[0]) as bob:
+                assert await bob.line() == "joined"
+                await bob.write("hello\n")
+                assert await alice.line() == "bob: hello"
+                await alice.write("hi\n")
+                assert await bob.line() == "alice: hi"
+                for each in (bob, alice):
+                    await each.close_input()
+                    assert await each.end() == (0, "", "")
+
+
+async def test_example_proxy_passes_requests_and_replies(urls: list[str]) -> None:
+    """A client that knows the proxy alone is answered by the server behind it."""
+    with trio.fail_after(WITHIN):
+        async with (
+            example("proxy", "proxy", *urls) as proxy,
+            example("proxy", "serve", urls[1]) as server,
+        ):
+            assert await proxy.line() == "forwarding"
+            assert await server.line() == "serving"
+            async with example("proxy", "ask", urls[0], "hello") as client:
+                assert await client.end() == (0, f"hello from {server.pid}\n", "")
+
+
+async def test_example_guest_mode_answers_in_asyncio(urls: list[str]) -> None:
+    """Server and client are asyncio programs."""
+    with trio.fail_after(WITHIN):
+        async with example("guest_mode", "serve", urls[0]) as server:
+            assert await server.line() == "serving"
+            async with example("guest_mode", "ask", urls[0], "hello") as client:
+                assert await client.end() == (0, "b'Trio says hello'\n", "")

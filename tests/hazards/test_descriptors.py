@@ -1,0 +1,213 @@
+"""Whatever moment a socket, a dialer or a listener is closed in: its descriptors come back.
+
+C11: a connection that has just shaken hands when its endpoint closes is forgotten by nng, with its
+descriptor and all of the endpoint. Each scene closes many of them at moments of all kinds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import ssl
+import tempfile
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import trionng
+from tests.support.certificates import TRUSTED, client, server
+from tests.support.helpers import has_error, needs_fix, run_apart, url_of
+from tests.support.sp import REQ0, greeting
+from tests.transports.test_hostile_peers import plain
+from trionng import blocking
+from trionng._ffi import testing
+
+if TYPE_CHECKING:
+    import socket
+
+    from trionng import TLSConfig
+
+TRANSPORTS = ("tcp", "ipc", "abstract", "tls+tcp")
+CLIENTS = 6
+pytestmark = needs_fix("C11")
+
+# What nng and Python may open on first use, whenever that is.
+SLACK = 3
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def print_what_is_left(before: int, seconds: float = 8) -> None:
+    """Print how many descriptors there are more than before, once they are back, or do not come."""
+    with trio.move_on_after(seconds):
+        while descriptors() > before + SLACK:
+            await trio.sleep(0.05)
+    print(max(0, descriptors() - before - SLACK))
+
+
+def listening_url(transport: str, directory: str) -> str:
+    if transport == "tls+tcp":
+        return "tls+tcp://127.0.0.1:0"
+    return url_of(transport, directory)
+
+
+def tls_of(transport: str) -> tuple[TLSConfig | None, TLSConfig | None]:
+    """Return what the listener and the dialers of a transport need."""
+    if transport not in ("tls+tcp", "wss"):
+        return None, None
+    return server(), client(server_name="localhost")
+
+
+def pass_time(most: float) -> None:
+    until = time.perf_counter() + random.random() * most
+    while time.perf_counter() < until:
+        pass
+
+
+async def close_dialers(transport: str, rounds: str) -> None:
+    """Close sockets that have just begun to connect."""
+    with_tls, trusting = tls_of(transport)
+    with tempfile.TemporaryDirectory(prefix="tng-") as directory:
+        async with trionng.Rep0() as rep:
+            url = rep.listen(listening_url(transport, directory), tls_config=with_tls).url
+
+            async def once() -> None:
+                async with trionng.Req0(dial=url, tls_config=trusting):
+                    pass_time(0.0012)
+
+            await once()
+            before = descriptors()
+            for _ in range(int(rounds)):
+                await once()
+            await print_what_is_left(before)
+
+
+def close_blocking_dialers(rounds: str) -> None:
+    """Close blocking sockets that have just begun to connect."""
+    with tempfile.TemporaryDirectory(prefix="tng-") as directory, blocking.Rep0() as rep:
+        url = rep.listen(url_of("ipc", directory)).url
+
+        def once() -> None:
+            with blocking.Req0() as req:
+                req.dial(url, block=False)
+                pass_time(0.0012)
+
+        once()
+        before = descriptors()
+        for _ in range(int(rounds)):
+            once()
+        until = time.monotonic() + 8
+        while descriptors() > before + SLACK and time.monotonic() < until:
+            time.sleep(0.05)
+        print(max(0, descriptors() - before - SLACK))
+
+
+async def close_listeners(transport: str, what: str, rounds: str) -> None:
+    """Close listeners, or their sockets, that have just been dialled."""
+    with_tls, trusting = tls_of(transport)
+    with tempfile.TemporaryDirectory(prefix="tng-") as directory:
+
+        async def once() -> None:
+            rep = trionng.Rep0()
+            listener = rep.listen(listening_url(transport, directory), tls_config=with_tls)
+            clients = [trionng.Req0(dial=listener.url, tls_config=trusting) for _ in range(CLIENTS)]
+            pass_time(0.0025)
+            if what == "listener":
+                await listener.aclose()
+            await rep.aclose()
+            for each in clients:
+                await each.aclose()
+
+        await once()
+        before = descriptors()
+        for _ in range(int(rounds)):
+            await once()
+        await print_what_is_left(before)
+
+
+def shake_hands(url: str, transport: str) -> socket.socket:
+    """Connect to a Rep0, say who we are, and hear who it is."""
+    peer = plain(url.removeprefix("tls+"))
+    if transport == "tls+tcp":
+        context = ssl.create_default_context(cadata=TRUSTED.decode())
+        peer = context.wrap_socket(peer, server_hostname="localhost")
+    peer.sendall(greeting(REQ0))
+    heard = b""
+    while len(heard) < 8:
+        heard += peer.recv(8 - len(heard))
+    return peer
+
+
+async def close_with_connections_that_wait(transport: str, seconds: str = "8") -> None:
+    """Close a listener while connections that have shaken hands wait behind another one."""
+    with_tls, _ = tls_of(transport)
+    with tempfile.TemporaryDirectory(prefix="tng-") as directory:
+
+        async def once() -> None:
+            async with trionng.Rep0() as rep:
+                listener = rep.listen(listening_url(transport, directory), tls_config=with_tls)
+                testing.arm_pause("pipe.added")
+                peers = [shake_hands(listener.url, transport)]
+                assert await trio.to_thread.run_sync(testing.pause_reached, "pipe.added", 10_000)
+                peers += [shake_hands(listener.url, transport) for _ in range(CLIENTS)]
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(listener.aclose)
+                    await trio.sleep(0.2)  # nng's threads are at the end of each handshake
+                    testing.open_pause("pipe.added")
+            for each in peers:
+                each.close()
+
+        await once()  # with all that is opened on first use
+        before = descriptors()
+        await once()
+        await print_what_is_left(before, float(seconds))
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_descriptors_of_sockets_closed_while_they_connect_come_back(transport: str) -> None:
+    """A socket that is closed while it connects leaves nothing open."""
+    finished = run_apart(close_dialers, transport, "150")
+
+    assert (finished.clean, finished.output) == (True, "0\n"), finished
+
+
+def test_descriptors_of_blocking_sockets_closed_while_they_connect_come_back() -> None:
+    """A blocking socket that is closed while it connects leaves nothing open."""
+    finished = run_apart(close_blocking_dialers, "150")
+
+    assert (finished.clean, finished.output) == (True, "0\n"), finished
+
+
+@pytest.mark.parametrize(
+    ("transport", "what"), [("tcp", "listener"), ("ipc", "socket"), ("tls+tcp", "listener")]
+)
+def test_descriptors_of_listeners_closed_while_they_are_dialled_come_back(
+    transport: str, what: str
+) -> None:
+    """A listener that is closed while clients connect leaves neither them nor itself open."""
+    finished = run_apart(close_listeners, transport, what, "25")
+
+    assert (finished.clean, finished.output) == (True, "0\n"), finished
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_descriptors_of_connections_that_wait_for_their_listener_come_back(transport: str) -> None:
+    """Connections that nobody has taken when their listener closes are closed with it."""
+    finished = run_apart(close_with_connections_that_wait, transport, TRIONNG_NATIVE="testing")
+
+    assert (finished.clean, finished.output) == (True, "0\n"), finished
+
+
+@has_error("C11")
+def test_descriptors_of_connections_that_wait_are_lost_without_the_fix() -> None:
+    """C11: nng forgets connections that have shaken hands when their endpoint closes."""
+    finished = run_apart(
+        close_with_connections_that_wait, "tcp", "1", TRIONNG_NATIVE="testing", TNNG_WITHOUT="C11"
+    )
+
+    assert finished.clean, finished
+    assert int(finished.output) > 0

@@ -1,0 +1,157 @@
+"""Fewer wake-ups of nng's threads (nng/perf/wakeups.c): what is left out, what waits, how long."""
+
+from __future__ import annotations
+
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import pytest
+import trio
+
+import trionng
+import trionng.blocking
+from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sp import REP0, greeting
+from trionng import _ffi
+from trionng._ffi import testing
+
+coalesces = pytest.mark.skipif(
+    not _ffi.read_build().wakeups, reason="libnng is not linked in, so nng wakes as it does"
+)
+
+A_STREAM = 200
+
+
+def hurry(push: trionng.blocking.Push0) -> int:
+    """Send a stream, and count the wake-ups that had to wait."""
+    before = testing.wakes_kept_back()
+    for number in range(A_STREAM):
+        push.send(b"%d" % number)
+    return testing.wakes_kept_back() - before
+
+
+@coalesces
+@pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
+def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
+    """A wake-up that waits comes by itself: nobody has to call anything for the last messages."""
+    with (
+        trionng.blocking.Pull0(recv_buffer_size=2 * A_STREAM) as pull,
+        trionng.blocking.Push0(send_buffer_size=2 * A_STREAM) as push,
+    ):
+        push.dial(pull.listen(url_of(transport, tmp_path)).url)
+        kept_back = 0
+        for _ in range(20):  # a loaded machine makes pauses, and then it is no stream
+            kept_back += hurry(push)
+            until = time.monotonic() + 10
+            while pull._lane.held() < A_STREAM:
+                assert time.monotonic() < until, f"{pull._lane.held()} of {A_STREAM} arrived"
+                time.sleep(0.001)
+            assert [int(pull.recv()) for _ in range(A_STREAM)] == list(range(A_STREAM))
+
+    assert kept_back > 0
+
+
+async def test_stream_without_room_goes_on_at_once():
+    """A lane that has no buffer does not wait for wake-ups that wait for it."""
+    async with connected(trionng.Pull0(), trionng.Push0(), "ipc") as (pull, push):
+        received = []
+
+        async def receive() -> None:
+            for _ in range(1000):
+                received.append(int(await pull.recv()))
+
+        with trio.fail_after(30):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(receive)
+                for number in range(1000):
+                    await push.send(b"%d" % number)
+
+    assert received == list(range(1000))
+
+
+def end_in_a_stream() -> None:
+    with (
+        trionng.blocking.Pull0(recv_buffer_size=20 * A_STREAM) as pull,
+        trionng.blocking.Push0(send_buffer_size=A_STREAM) as push,
+    ):
+        push.dial(pull.listen(url_of("inproc", "")).url)
+        kept_back = sum(hurry(push) for _ in range(10))
+    raise SystemExit(0 if kept_back else "no wake-up had to wait")
+
+
+@coalesces
+def test_process_that_ends_in_a_stream_ends_well():
+    """A wake-up that still waits holds up neither a close nor the end of the process."""
+    finished = run_apart(end_in_a_stream)
+
+    assert finished.clean, str(finished)
+
+
+def answer_questions(count: int) -> int:
+    """Ask and answer over a connection, and count the wake-ups that were left out."""
+    before = testing.wakes_left_out()
+    with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
+        req.dial(rep.listen(url_of("tcp", "")).url)
+        for number in range(count):
+            req.send(b"%d" % number)
+            rep.send(rep.recv(timeout=10), timeout=10)
+            assert req.recv(timeout=10) == b"%d" % number
+    return testing.wakes_left_out() - before
+
+
+@coalesces
+def test_thread_that_reads_a_message_reads_all_of_it():
+    """Of the two steps of a message, on either side, one thread of nng's does both."""
+    assert answer_questions(100) > 100
+
+
+def ask_without_fewer_wakes() -> None:
+    raise SystemExit(answer_questions(100))
+
+
+def test_wakes_can_all_be_as_nng_has_them():
+    """What the tests of hazards compare with: nothing is left out, and all works."""
+    finished = run_apart(ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES")
+
+    assert finished.clean, str(finished)
+
+
+def hold_up_a_thread() -> None:
+    """Stop a call that has the lock of a context while its answer comes, and another's after it."""
+    with trionng.blocking.Req0() as req:
+        held_up, other = req.new_context(), req.new_context()
+        address = urlsplit(req.listen(url_of("tcp", "")).url)
+        with socket.create_connection((address.hostname, address.port)) as peer:
+            questions = peer.makefile("rb")
+            peer.sendall(greeting(REP0))
+            questions.read(8)
+
+            def ask(context: trionng.blocking.ReqContext) -> bytes:
+                context.send(b"", timeout=10)
+                return questions.read(12)  # an answer without content looks the same
+
+            for _ in range(20):  # until every thread has been there once
+                peer.sendall(ask(other))
+                assert other.recv(timeout=10) == b""
+            answers = ask(held_up) + ask(other)
+
+            with ThreadPoolExecutor() as threads:
+                received = threads.submit(other.recv, timeout=20)
+                time.sleep(0.2)  # so that it waits
+                testing.arm_pause("receive.after_submit")
+                threads.submit(held_up.recv, timeout=20)
+                assert testing.pause_reached("receive.after_submit", 10_000)
+                peer.sendall(answers)
+                try:
+                    assert received.result(5) == b""
+                finally:
+                    testing.open_pause("receive.after_submit")
+
+
+def test_thread_that_has_to_wait_wakes_others_first():
+    """A thread of nng's that waits for a lock of a context leaves the next message to others."""
+    finished = run_apart(hold_up_a_thread, TRIONNG_NATIVE="testing")
+
+    assert finished.clean, str(finished)

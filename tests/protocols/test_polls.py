@@ -1,0 +1,181 @@
+"""Receives that never wait on the protocols that ask: they find what has arrived, and say the truth
+about what never will. (`recv_fd` is in test_readiness.)"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import pytest
+import trio
+
+import trionng
+from tests.contract.test_contract import BlockingFlavour, TrioFlavour
+from tests.support.helpers import TRANSPORTS, url_of
+
+ASKING = {"Req0": "Rep0", "Surveyor0": "Respondent0"}
+asking = pytest.mark.parametrize("protocol", ASKING)
+
+
+@pytest.fixture(params=[TrioFlavour(), BlockingFlavour()], ids=["trio", "blocking"])
+def flavour(request):
+    return request.param
+
+
+@contextlib.asynccontextmanager
+async def asker_and_answerer(flavour, protocol, transport="inproc", directory="", **options):
+    """Connect a socket that asks to one that answers."""
+    asker = getattr(flavour.module, protocol)(**options)
+    answerer = getattr(flavour.module, ASKING[protocol])()
+    with trio.fail_after(20):
+        try:
+            url = answerer.listen(url_of(transport, directory)).url
+            await flavour.call(asker.dial, url, block=True)
+            await flavour.call(asker.wait_connected)
+            yield asker, answerer
+        finally:
+            await flavour.close(asker)
+            await flavour.close(answerer)
+
+
+def ways_to_poll(flavour, ends: Any) -> dict[str, Any]:
+    """Return every call of a socket or context that receives without waiting, as functions."""
+
+    async def option_of_zero():
+        ends.recv_timeout = 0
+        try:
+            return await flavour.call(ends.recv)
+        except trionng.Timeout as exc:
+            if "0 ms" not in str(exc):
+                raise
+            raise trionng.TryAgain(str(exc)) from exc
+        finally:
+            ends.recv_timeout = -1
+
+    async def message(call, *arguments):
+        return (await flavour.call(call, *arguments)).bytes
+
+    async def now(call):
+        value = call()
+        return value if isinstance(value, bytes) else value.bytes
+
+    ways = {
+        "recv_nowait": lambda: now(ends.recv_nowait),
+        "recv_msg_nowait": lambda: now(ends.recv_msg_nowait),
+        "recv_timeout": option_of_zero,
+    }
+    if isinstance(flavour, BlockingFlavour):
+        ways["recv"] = lambda: flavour.call(ends.recv, False)
+        ways["recv_msg"] = lambda: message(ends.recv_msg, False)
+    return ways
+
+
+async def poll(way) -> bytes:
+    """Poll until there is something, as a loop of a program does."""
+    while True:
+        try:
+            return await way()
+        except trionng.TryAgain:
+            await trio.sleep(0.001)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+@pytest.mark.parametrize("on", ["socket", "context"])
+@asking
+async def test_poll_of_who_asks_finds_the_answer(flavour, protocol, on, transport, tmp_path):
+    """A loop of receives that never wait ends, in every spelling, round after round."""
+    async with asker_and_answerer(flavour, protocol, transport, tmp_path) as (asker, answerer):
+        ends = asker if on == "socket" else asker.new_context()
+        for way in ways_to_poll(flavour, ends).values():
+            await flavour.call(ends.send, b"question")
+            with pytest.raises(trionng.TryAgain):
+                await way()
+            await flavour.call(answerer.send, await flavour.call(answerer.recv) + b"!")
+            assert await poll(way) == b"question!"
+        assert asker.statistics().messages_received == len(ways_to_poll(flavour, ends))
+
+
+@asking
+async def test_poll_without_a_question_says_bad_state(flavour, protocol):
+    """Nothing was asked, so nothing will come, as `recv` says too."""
+    async with asker_and_answerer(flavour, protocol) as (asker, _):
+        for ends in (asker, asker.new_context()):
+            for way in ways_to_poll(flavour, ends).values():
+                with pytest.raises(trionng.BadState):
+                    await way()
+
+
+async def test_poll_after_the_answer_was_taken_says_bad_state(flavour):
+    """One answer for one request."""
+    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
+        await flavour.call(asker.send, b"question")
+        await flavour.call(answerer.send, await flavour.call(answerer.recv))
+        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"question"
+        for way in ways_to_poll(flavour, asker).values():
+            with pytest.raises(trionng.BadState):
+                await way()
+
+
+async def test_poll_leaves_the_request_alone(flavour):
+    """Polls that find nothing do not give the request up: a receive that waits gets the answer."""
+    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
+        await flavour.call(asker.send, b"question")
+        for way in ways_to_poll(flavour, asker).values():
+            for _ in range(50):
+                with pytest.raises(trionng.TryAgain):
+                    await way()
+        await flavour.call(answerer.send, await flavour.call(answerer.recv))
+        assert await flavour.call(asker.recv) == b"question"
+
+
+async def test_poll_finds_no_answer_to_a_request_given_up(flavour):
+    """After a new request the answer to the one before it is nowhere."""
+    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
+        await flavour.call(asker.send, b"old")
+        await flavour.call(answerer.send, await flavour.call(answerer.recv))
+        await flavour.call(asker.send, b"new")
+        await flavour.call(answerer.send, await flavour.call(answerer.recv))
+        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"new"
+
+
+async def test_poll_after_a_cancelled_receive_finds_the_answer():
+    """What a cancelled task waited for comes to the polls that follow."""
+    flavour = TrioFlavour()
+    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
+        await asker.send(b"question")
+        with trio.move_on_after(0.01):
+            await asker.recv()
+        await answerer.send(await answerer.recv())
+        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"question"
+
+
+async def test_poll_after_the_survey_says_timeout(flavour):
+    """A survey that is over gives the replies that came in time, then Timeout, as `recv` does."""
+    async with asker_and_answerer(flavour, "Surveyor0", survey_time=50) as (asker, answerer):
+        for ends in (asker, asker.new_context()):
+            await flavour.call(ends.send, b"question")
+            await flavour.call(answerer.send, await flavour.call(answerer.recv))
+            assert await flavour.call(ends.recv) == b"question"
+            with pytest.raises(trionng.Timeout, match="survey is over"):
+                await flavour.call(ends.recv)
+            for name in ("recv_nowait", "recv_msg_nowait"):
+                with pytest.raises(trionng.Timeout, match="survey is over"):
+                    await ways_to_poll(flavour, ends)[name]()
+            ends.recv_timeout = 0
+            with pytest.raises(trionng.Timeout, match="survey is over"):
+                await flavour.call(ends.recv)
+            if isinstance(flavour, BlockingFlavour):
+                with pytest.raises(trionng.Timeout, match="survey is over"):
+                    await flavour.call(ends.recv, block=False)
+
+
+async def test_poll_when_the_survey_just_ended_still_finds_its_replies(flavour):
+    """Replies that came in time are read by polls after the end, none is lost."""
+    async with asker_and_answerer(flavour, "Surveyor0", survey_time=100) as (asker, answerer):
+        await flavour.call(asker.send, b"question")
+        await flavour.call(answerer.send, await flavour.call(answerer.recv))
+        await flavour.call(answerer.flush)
+        await trio.sleep(0.15)  # the time of the survey
+        assert asker.recv_nowait() == b"question"
+        with pytest.raises(trionng.Timeout, match="survey is over"):
+            asker.recv_nowait()

@@ -1,0 +1,178 @@
+"""One message in the hands of several threads at once: nothing crashes, nothing goes twice.
+
+Everything runs in processes of their own, as what goes wrong here goes wrong in C.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+import trionng
+from tests.support.helpers import run_apart, url_of
+from trionng import blocking
+from trionng._ffi import testing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+CONTENT = bytes(range(256)) * 4
+SENDERS = 3
+
+LOOKS: dict[str, Callable[[trionng.Message], object]] = {
+    "len": len,
+    "repr": repr,
+    "header": lambda message: message.header,
+    "bytes": lambda message: message.bytes,
+    "numpy-like": lambda message: memoryview(message.body).cast("I")[7],
+    "equal": lambda message: message == trionng.Message(CONTENT),
+    "hash": hash,
+    "pipe": lambda message: message.pipe,
+}
+
+
+def in_rounds(seconds: float, *works: Callable[[], None]) -> Callable[[], bool]:
+    """Start a thread for each work; what is returned runs each once, all at once."""
+    start, end = threading.Barrier(len(works) + 1), threading.Barrier(len(works) + 1)
+    stop = time.monotonic() + seconds
+    goes_on = True
+
+    def work_on(work: Callable[[], None]) -> None:
+        while True:
+            start.wait()
+            if not goes_on:
+                return
+            work()
+            end.wait()
+
+    for work in works:
+        threading.Thread(target=work_on, args=(work,), daemon=True).start()
+
+    def turn() -> bool:
+        nonlocal goes_on
+        goes_on = time.monotonic() < stop
+        start.wait()
+        if goes_on:
+            end.wait()
+        return goes_on
+
+    return turn
+
+
+def send_and_look(look: str, with_pipe: str) -> None:
+    """Let threads send one message all at once, while others look at it."""
+    sys.setswitchinterval(1e-6)
+    message = trionng.Message(b"")
+    outcomes: Counter[str] = Counter()
+    poly = blocking.Pair1(polyamorous=True)
+    with poly as ours, blocking.Pair1() as theirs:
+        theirs.dial(ours.listen(url_of("inproc", "")).url, block=True)
+        ours.wait_connected()
+        (pipe,) = ours.pipes
+
+        def send() -> None:
+            try:
+                (pipe if with_pipe else ours).send_msg(message)
+                outcomes["sent"] += 1
+            except trionng.MessageStateError:
+                outcomes["refused"] += 1
+
+        def look_at_it() -> None:
+            with contextlib.suppress(trionng.MessageStateError):
+                for _ in range(10):
+                    LOOKS[look](message)
+
+        turn = in_rounds(0.8, *[send] * SENDERS, look_at_it, look_at_it)
+        rounds = 0
+        message = trionng.Message(CONTENT, pipe)
+        while turn():
+            assert theirs.recv(timeout=10) == CONTENT
+            rounds += 1
+            message = trionng.Message(CONTENT, pipe)
+    assert rounds > 20
+    assert outcomes == {"sent": rounds, "refused": rounds * (SENDERS - 1)}, (rounds, outcomes)
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_message_sent_by_threads_while_others_look_goes_once(look: str):
+    """Of threads that send one message one does; a thread that looks sees all of it or is told."""
+    done = run_apart(send_and_look, look, "pipe" if look == "pipe" else "")
+
+    assert done.clean, str(done)
+
+
+def look_at_a_message_that_leaves() -> None:
+    """Stop a thread that has taken a message out, and try everything another thread can do."""
+    with blocking.Pair0() as ours, blocking.Pair0() as theirs:
+        theirs.dial(ours.listen(url_of("inproc", "")).url, block=True)
+        message = trionng.Message(CONTENT)
+        testing.arm_pause("message.taken")
+        sender = threading.Thread(target=ours.send_msg, args=(message,))
+        sender.start()
+        assert testing.pause_reached("message.taken", 10_000)
+        assert repr(message) == "<Message sent>"
+        for attempt in (
+            lambda: len(message),
+            lambda: message.header,
+            lambda: message.body,
+            lambda: message.bytes,
+            lambda: hash(message),
+            lambda: ours.send_msg(message),
+            lambda: ours.send_msg_nowait(message),
+        ):
+            with pytest.raises(trionng.MessageStateError):
+                attempt()
+        testing.open_pause("message.taken")
+        sender.join()
+        assert theirs.recv(timeout=10) == CONTENT
+
+
+def test_message_that_a_send_has_taken_is_gone_for_every_other_call():
+    """From the moment a send has the message, no other thread reaches its memory."""
+    done = run_apart(look_at_a_message_that_leaves, TRIONNG_NATIVE="testing")
+
+    assert done.clean, str(done)
+
+
+async def give_back_while_a_thread_reads() -> None:
+    """Cancel sends of one message, which come back, while threads read it and hold views of it."""
+    sys.setswitchinterval(1e-5)
+    message = trionng.Message(CONTENT)
+    ended = threading.Event()
+    seen: Counter[bool] = Counter()
+
+    def read() -> None:
+        kept = None
+        while not ended.is_set():
+            try:
+                assert len(message) == len(CONTENT)
+                kept = message.body
+                assert kept == CONTENT
+                seen[True] += 1
+            except trionng.MessageStateError:
+                seen[False] += 1
+        assert kept is None or kept == CONTENT
+
+    async with trionng.Push0() as push, trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(trio.to_thread.run_sync, read)
+        for _ in range(100):
+            with trio.move_on_after(0.001):
+                await push.send_msg(message)
+        ended.set()
+    assert seen[True]
+    assert message.body == CONTENT
+
+
+def test_message_given_back_by_cancelled_sends_stays_whole_for_threads_that_read_it():
+    """A send that was cancelled gives the very message back, whatever looks at it meanwhile."""
+    done = run_apart(give_back_while_a_thread_reads)
+
+    assert done.clean, str(done)
