@@ -1,7 +1,4 @@
-"""The command `python -m trionng` (script `trionng`).
-
-Each subcommand lives in its own module of `_cli`, imported when it is asked for.
-"""
+"""The command `python -m trionng` (script `trionng`)."""
 
 from __future__ import annotations
 
@@ -9,30 +6,27 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from trionng._cli import COMMANDS, load
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 class _Arguments(argparse.Namespace):
-    """What the command line may hold, with types."""
-
     command: str
-    requests: str
-    news: str
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="trionng", description="nng (Scalability Protocols) for Trio programs."
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands.add_parser(
-        "demo", help="show REQ/REP and PUB/SUB between two processes, in a few seconds"
-    )
-    # Started by `demo` itself: without a help text it is not listed.
-    peer = commands.add_parser("demo-peer")
-    peer.add_argument("--requests", required=True, metavar="URL")
-    peer.add_argument("--news", required=True, metavar="URL")
+    for name, text in COMMANDS.items():
+        command = (
+            commands.add_parser(name) if text is None else commands.add_parser(name, help=text)
+        )
+        if name in words:
+            load(name).add_arguments(command)
     return parser
 
 
@@ -45,15 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 for success, 1 for a failure told in one line on stderr, 130 after Ctrl-C.
     """
-    arguments = _parser().parse_args(argv, namespace=_Arguments())
+    words = sys.argv[1:] if argv is None else argv
+    arguments = _parser(words).parse_args(words, namespace=_Arguments())
     try:
-        if arguments.command == "demo-peer":
-            from ._cli import demo_peer
-
-            return demo_peer.run(arguments.requests, arguments.news)
-        from ._cli import demo
-
-        return demo.run()
+        return load(arguments.command).run(arguments)
     except KeyboardInterrupt:
         return 130
 

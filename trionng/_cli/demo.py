@@ -25,6 +25,7 @@ import trio
 import trionng
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import AsyncIterator
 
 _QUESTIONS = range(1, 6)
@@ -52,8 +53,12 @@ class _Ending:
         self.scope.cancel()
 
 
-def run() -> int:
-    """Run the demo and return the exit code of the command."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare no arguments: the demo has none."""
+
+
+def run(_arguments: argparse.Namespace) -> int:
+    """Run the demo; return the exit code of the command."""
     # The other process may be killed: the line of the command says so.
     logging.getLogger("trionng").addHandler(logging.NullHandler())
     ending = trio.run(_play)
@@ -62,7 +67,7 @@ def run() -> int:
             print(ending.line, file=sys.stderr if ending.code else sys.stdout)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Nobody reads us any more; the interpreter's last flush must not complain about it.
+        # The reader of stdout has closed it; the interpreter's last flush must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return ending.code
 

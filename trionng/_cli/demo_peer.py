@@ -1,13 +1,12 @@
 """`trionng demo-peer` (hidden): the other process of `trionng demo`.
 
-It answers, publishes, and takes part in surveys.
-
-It says on its first line of output which tcp URLs it got, and leaves when its input ends, which
-also happens when the process that started it dies.
+It answers requests, publishes news and responds to surveys. Its first line of output has its tcp
+URLs. It ends when its input ends, which also happens when the process that started it dies.
 """
 
 from __future__ import annotations
 
+import argparse
 import functools
 import itertools
 import os
@@ -30,21 +29,22 @@ _NEWS = (
 )
 
 
-def run(requests: str, news: str) -> int:
-    """Serve requests and publish news on these URLs and on a free tcp port each.
+class _Arguments(argparse.Namespace):
+    requests: str
+    news: str
 
-    Args:
-        requests: The URL on which REQ/REP questions are answered.
-        news: The URL on which news is published.
 
-    Returns:
-        The exit code of the command.
-    """
-    signal.signal(
-        signal.SIGINT, signal.SIG_DFL
-    )  # whoever interrupts this process sees no traceback
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the URLs on which requests are answered and news is published."""
+    parser.add_argument("--requests", required=True, metavar="URL")
+    parser.add_argument("--news", required=True, metavar="URL")
+
+
+def run(arguments: _Arguments) -> int:
+    """Serve requests and publish news on the given URLs and on a free tcp port each."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback after Ctrl-C
     try:
-        trio.run(_serve, requests, news)
+        trio.run(_serve, arguments.requests, arguments.news)
     except trionng.NNGException as error:
         print(f"trionng demo-peer: {error}", file=sys.stderr)
         return 1
