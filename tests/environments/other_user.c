@@ -1,5 +1,5 @@
-/* Another user of libnng.so.1 in the process, as an extension module or a plug-in would be. It knows
- * nothing of trionng, and it has a callback that waits until another callback has run, which nng
+/* Another user of libnng.so.1 in the process, as an extension module or a plug-in would be. It
+ * knows nothing of trionng, and has a callback that waits until another callback has run, which nng
  * allows: there are several task threads. */
 #include <nng/nng.h>
 #include <nng/protocol/pair0/pair.h>

@@ -18,7 +18,6 @@ import trio
 import trionng
 import trionng.blocking
 from tests.support.helpers import LINK, environment, fix_state, run_apart, url_of
-from trionng import _ffi
 from trionng._ffi import _load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,33 +290,6 @@ def test_first_socket_warns_once_where_fixes_are_missing():
     for code in ("C9", "H1", "H2", "H3"):
         assert f"({code})" in line
     assert ("(S2)" in line) == fix_state("S2").needed
-
-
-# The table of nng's errors.
-
-
-def test_codes_of_errors_in_the_code_stand_in_the_table():
-    """Every code has its row in nng/fixes/README.md, and those the shim decides in table.h."""
-    table = (ROOT / "nng/fixes/README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| ([A-Z]\d+) \|", table, re.MULTILINE)
-    files = [*ROOT.glob("nng/**/*.[ch]"), *PACKAGE.rglob("*.py"), *ROOT.glob("*.py")]
-    used = set()
-    for path in files:
-        used |= set(re.findall(r"\b([CFHLMNST]\d{1,2})\b(?!-)", path.read_text(encoding="utf-8")))
-
-    assert len(rows) == len(set(rows))
-    assert used - set(rows) == set()
-    assert {state.code for state in _ffi.read_fixes()} <= set(rows)
-
-
-def test_files_and_tests_in_the_table_exist():
-    """A row that names a file or a test that has gone is out of date."""
-    table = (ROOT / "nng/fixes/README.md").read_text(encoding="utf-8")
-    here = [*(ROOT / "nng").rglob("*"), *PACKAGE.rglob("*"), *(ROOT / "tests").rglob("*")]
-    names = {path.name for path in here}
-
-    for name in set(re.findall(r"`(\w+\.(?:c|h|py))`", table)):
-        assert name in names
 
 
 # What a build refuses, and what makes it build again.

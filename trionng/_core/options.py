@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from typing_extensions import Never, Self
 
 INT_MAX: Final = 2**31 - 1
-# "No limit" reaches nng as this: 0 would let a peer crash the process (NNG-FACTS S1, in nng up to
-# 1.12).
+# "No limit" reaches nng as this: 0 would let a peer crash the process (S1).
 NO_LIMIT: Final = 0xFFFFFFFF
 _TEXT_MAX: Final = 63
 _EINVAL, _ENOTSUP, _ESTATE, _EREADONLY = 3, 9, 11, 24

@@ -1,0 +1,93 @@
+"""The rules of ARCHITECTURE.md for nng/: folders, circles of calls, and the table of fixes."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.sources import c_files, calls, circles, modules, read
+from trionng import _ffi
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# From the lowest up. A file includes headers of its own folder and of earlier lines.
+FOLDERS = ({"api"}, {"testing"}, {"core"}, {"fixes"}, {"perf"}, {"conn"}, {"sock"})
+FOLDER_OF = {name: number for number, names in enumerate(FOLDERS) for name in names}
+TABLE = ROOT / "nng" / "fixes" / "README.md"
+CODE = re.compile(r"\b([CFHLMNST]\d{1,2})\b(?!-)")
+# Files that call each other, with the reason. The list only shrinks.
+STATED_CIRCLES: dict[frozenset[str], str] = {}
+
+
+def includes_that_point_up(root: Path) -> list[str]:
+    found = []
+    for path in c_files(root):
+        own = path.relative_to(root / "nng").parts[0]
+        for header in re.findall(r'^#include "([^"]+)"', read(path), re.MULTILINE):
+            folder = header.partition("/")[0]
+            if folder != own and FOLDER_OF.get(folder, 99) >= FOLDER_OF.get(own, -1):
+                found.append(f"{path}: includes {header}")
+    return found
+
+
+def test_c_file_knows_nothing_of_python() -> None:
+    """The native side is C alone: Python comes in through cffi."""
+    assert [path for path in c_files(ROOT) if "Python.h" in read(path)] == []
+
+
+def test_codes_of_errors_stand_in_the_table_of_fixes() -> None:
+    """Each code in sources, tests and pages has one row in nng/fixes/README.md."""
+    rows = re.findall(r"^\| ([A-Z]\d+) \|", read(TABLE), re.MULTILINE)
+    files = [*c_files(ROOT), *modules(ROOT), *ROOT.glob("*.py"), *ROOT.glob("*.md")]
+    for folder in ("tests", "docs", "benchmarks", "tools"):
+        files += [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).rglob("*.md")]
+
+    assert len(rows) == len(set(rows))
+    assert {code for path in files for code in CODE.findall(read(path))} == set(rows)
+    assert {state.code for state in _ffi.read_fixes()} <= set(rows)
+
+
+def test_files_and_tests_in_the_table_of_fixes_exist() -> None:
+    """A row that names a file or a test that has gone is out of date; each fix has a row."""
+    named = set(re.findall(r"`(\w+\.(?:c|h|py))`", read(TABLE)))
+    tests = (ROOT / "tests").rglob("*.py")
+    existing = {path.name for path in (*c_files(ROOT), *modules(ROOT), *tests)}
+
+    assert named <= existing
+    assert named >= {path.name for path in c_files(ROOT) if path.parent.name == "fixes"}
+
+
+@pytest.mark.parametrize(
+    ("bodies", "circle"),
+    [
+        (("tnng_b();", "tnng_c();", "tnng_a();"), {"core/a.c", "core/b.c", "core/c.c"}),
+        (("tnng_b();", "tnng_a();", ""), {"core/a.c", "core/b.c"}),
+        (("tnng_b();", "tnng_c();", ""), None),
+        (("tnng_b(); /* tnng_c() */", '"tnng_a()";', "tnng_a();"), None),
+    ],
+)
+def test_circle_of_calls_is_found(
+    tmp_path: Path, bodies: tuple[str, str, str], circle: set[str] | None
+) -> None:
+    """A circle is found whatever its length; comments and strings call nothing."""
+    folder = tmp_path / "nng" / "core"
+    folder.mkdir(parents=True)
+    for name, body in zip("abc", bodies, strict=True):
+        text = f"void tnng_{name}(void);\nvoid tnng_{name}(void) {{ {body} }}\n"
+        (folder / f"{name}.c").write_text(text, encoding="utf-8")
+
+    assert circles(calls(tmp_path)) == ({frozenset(circle)} if circle else set())
+
+
+@pytest.mark.parametrize(("header", "allowed"), [("conn/a.h", False), ("api/a.h", True)])
+def test_include_that_points_up_is_found(tmp_path: Path, header: str, allowed: bool) -> None:
+    """core/ may include api/, and not conn/."""
+    file = tmp_path / "nng" / "core" / "a.c"
+    file.parent.mkdir(parents=True)
+    file.write_text(f'#include "{header}"\n', encoding="utf-8")
+
+    assert includes_that_point_up(tmp_path) == ([] if allowed else [f"{file}: includes {header}"])

@@ -1,0 +1,89 @@
+"""What is said in this repository: pages fit the columns, and name only files that exist."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support.processes import ROOT
+from tests.support.sources import read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FOLDERS = ("trionng", "nng", "tests", "docs", "benchmarks", "examples", "tools", ".github")
+TYPES = {".py", ".pyi", ".c", ".h", ".md", ".sh", ".yml"}
+COLUMNS = 100
+# A file named in a text. Those of libnng and Python, and those that a program makes, are not ours.
+NAMED = re.compile(r"(?<![\w./<*{-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|pyi|c|h|sh))\b(?![\w/(.])")
+NOT_OURS = {
+    "nng.h", "nng/nng.h", "include/nng/nng.h", "push.c", "Python.h",
+    "example.py", "script.py", "nng/fixes/NAME.c",
+}  # fmt: skip
+# Papers of those who made this, which a reader does not have.
+PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]| section)")
+
+
+def texts(root: Path) -> list[Path]:
+    """Return every file with text for readers: sources and pages."""
+    files = [path for folder in FOLDERS for path in (root / folder).rglob("*")]
+    return sorted(path for path in (*files, *root.iterdir()) if path.suffix in TYPES)
+
+
+def wide_lines(root: Path) -> list[str]:
+    return [
+        f"{path}:{number}"
+        for path in texts(root)
+        if path.suffix in {".md", ".c", ".h"}
+        for number, line in enumerate(read(path).splitlines(), start=1)
+        # A row of a Markdown table cannot be broken.
+        if len(line) > COLUMNS and not line.startswith("|")
+    ]
+
+
+def files_that_do_not_exist(root: Path) -> list[str]:
+    # The layout tests name files they make up.
+    paths = [path for path in texts(root) if not path.name.startswith("test_layout")]
+    existing = {path.relative_to(root).as_posix() for path in paths}
+    ends = {name[match.end() :] for name in existing for match in re.finditer("^|/", name)}
+    return [
+        f"{path}: names {name}"
+        for path in paths
+        for name in NAMED.findall(read(path))
+        if name not in ends | NOT_OURS and not (path.parent / name).exists()
+    ] + [f"{path}: names {paper}" for path in paths for paper in PAPERS.findall(read(path))]
+
+
+def test_line_of_a_page_or_c_file_fits_100_columns() -> None:
+    """Markdown and C have lines of at most 100 columns, as ruff sees to for Python."""
+    assert wide_lines(ROOT) == []
+
+
+def test_file_that_a_text_names_exists() -> None:
+    """Comments and pages point to files of this repository, and to no paper outside it."""
+    assert files_that_do_not_exist(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (wide_lines, "a " * 51),
+        (files_that_do_not_exist, "docs/gone.md has more."),
+        (files_that_do_not_exist, "As nothing.py does."),
+        (files_that_do_not_exist, "As SPEC 7 wants."),
+    ],
+)
+def test_rule_that_a_page_breaks_names_it(
+    tmp_path: Path, rule: Callable[[Path], list[str]], text: str
+) -> None:
+    """Each rule finds what it forbids."""
+    page = tmp_path / "docs" / "page.md"
+    page.parent.mkdir()
+    page.write_text(f"See page.md.\n{text}\n", encoding="utf-8")
+
+    [found] = rule(tmp_path)
+
+    assert found.startswith(f"{page}:")
