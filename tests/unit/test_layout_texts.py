@@ -45,9 +45,9 @@ def wide_lines(root: Path) -> list[str]:
 
 
 def files_that_do_not_exist(root: Path) -> list[str]:
+    existing = {path.relative_to(root).as_posix() for path in texts(root)}
     # The layout tests name files they make up.
     paths = [path for path in texts(root) if not path.name.startswith("test_layout")]
-    existing = {path.relative_to(root).as_posix() for path in paths}
     ends = {name[match.end() :] for name in existing for match in re.finditer("^|/", name)}
     return [
         f"{path}: names {name}"
