@@ -12,7 +12,6 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
 from trionng._base.util import check_buffer
-from trionng._core.io import NeverReceiveCalls, NeverSendCalls, missing
 from trionng._core.protocols import (
     Bus0Core,
     Exchange,
@@ -27,64 +26,16 @@ from trionng._core.protocols import (
     Sub0Core,
     SubContextCore,
 )
-from trionng._trio.io import ManyReceiving, Messaging, NowaitSending
+from trionng._trio.io import ManyReceiving, NowaitSending, ReceiveOnly, SendOnly
 from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import enable_ki_protection, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Buffer, Never
-
-    from trionng._core.message import AnyMessage
-    from trionng._trio.pipes import Message
+    from typing_extensions import Buffer
 
 
-# A direction that is missing has `self: Never`: for a type checker the call is an error, and what
-# comes after it is looked at all the same, as it would not be after NoReturn.
-class _NeverSends(NeverSendCalls, Messaging):
-    """A protocol without a sending side."""
-
-    async def send(self: Never, data: Buffer) -> None:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send", "this protocol only receives")
-
-    async def send_msg(self: Never, msg: AnyMessage) -> None:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_msg", "this protocol only receives")
-
-    async def send_many(self: Never, messages: Iterable[Buffer]) -> int:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_many", "this protocol only receives")
-
-
-class _NeverReceives(NeverReceiveCalls, Messaging):
-    """A protocol without a receiving side."""
-
-    async def recv(self: Never) -> bytes:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv", "this protocol only sends")
-
-    async def recv_msg(self: Never) -> Message:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_msg", "this protocol only sends")
-
-    async def recv_many(self: Never, max_messages: int) -> list[bytes]:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_many", "this protocol only sends")
-
-    if TYPE_CHECKING:
-
-        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
-        def __aiter__(self: Never) -> _NeverReceives: ...  # type: ignore[misc]
-
-    async def __anext__(self: Never) -> bytes:  # type: ignore[misc]
-        missing(self, "recv", "this protocol only sends")
-
-
-@final
-class Pair0(ManyReceiving, NowaitSending, Pair0Core[Dialer, Listener], Socket, Channel[bytes]):
-    """One peer, both directions, in any order."""
+class _Channel(ManyReceiving):
+    """Receives as Trio's channels do."""
 
     async def receive(self) -> bytes:
         """Receive one message: `recv` as Trio's channels spell it."""
@@ -92,7 +43,12 @@ class Pair0(ManyReceiving, NowaitSending, Pair0Core[Dialer, Listener], Socket, C
 
 
 @final
-class Pair1(ManyReceiving, NowaitSending, Pair1Core[Dialer, Listener], Socket, Channel[bytes]):
+class Pair0(_Channel, NowaitSending, Pair0Core[Dialer, Listener], Socket, Channel[bytes]):
+    """One peer, both directions, in any order."""
+
+
+@final
+class Pair1(_Channel, NowaitSending, Pair1Core[Dialer, Listener], Socket, Channel[bytes]):
     """One peer, both directions; polyamorous: any number of peers.
 
     Args:
@@ -105,13 +61,9 @@ class Pair1(ManyReceiving, NowaitSending, Pair1Core[Dialer, Listener], Socket, C
     The other arguments are those of every socket.
     """
 
-    async def receive(self) -> bytes:
-        """Receive one message: `recv` as Trio's channels spell it."""
-        return await self.recv()
-
 
 @final
-class Bus0(ManyReceiving, NowaitSending, Bus0Core[Dialer, Listener], Socket, Channel[bytes]):
+class Bus0(_Channel, NowaitSending, Bus0Core[Dialer, Listener], Socket, Channel[bytes]):
     """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
 
     Sending never waits for a slow peer: that one misses messages.
@@ -124,31 +76,23 @@ class Bus0(ManyReceiving, NowaitSending, Bus0Core[Dialer, Listener], Socket, Cha
     The other arguments are those of every socket.
     """
 
-    async def receive(self) -> bytes:
-        """Receive one message: `recv` as Trio's channels spell it."""
-        return await self.recv()
-
 
 @final
-class Push0(_NeverReceives, NowaitSending, Push0Core[Dialer, Listener], Socket, SendChannel[bytes]):
+class Push0(SendOnly, NowaitSending, Push0Core[Dialer, Listener], Socket, SendChannel[bytes]):
     """Hands each message to one of the connected Pull0 sockets; waits when none can take it."""
 
 
 @final
-class Pull0(_NeverSends, ManyReceiving, Pull0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Pull0(ReceiveOnly, _Channel, Pull0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
     """Takes the messages of the connected Push0 sockets, fairly.
 
     `recv_buffer_size` messages at most, and half of them at least, are taken before a task asks for
     them; 1, the default, takes none.
     """
 
-    async def receive(self) -> bytes:
-        """Receive one message: `recv` as Trio's channels spell it."""
-        return await self.recv()
-
 
 @final
-class Pub0(_NeverReceives, NowaitSending, Pub0Core[Dialer, Listener], Socket, SendChannel[bytes]):
+class Pub0(SendOnly, NowaitSending, Pub0Core[Dialer, Listener], Socket, SendChannel[bytes]):
     """Sends each message to every connected Sub0; a slow one misses the oldest.
 
     Sending never waits.
@@ -156,7 +100,7 @@ class Pub0(_NeverReceives, NowaitSending, Pub0Core[Dialer, Listener], Socket, Se
 
 
 @final
-class Sub0(_NeverSends, ManyReceiving, Sub0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
     """Receives what the connected Pub0 sockets send, as far as it starts with one of its topics.
 
     Args:
@@ -165,10 +109,6 @@ class Sub0(_NeverSends, ManyReceiving, Sub0Core[Dialer, Listener], Socket, Recei
 
     The other arguments are those of every socket.
     """
-
-    async def receive(self) -> bytes:
-        """Receive one message: `recv` as Trio's channels spell it."""
-        return await self.recv()
 
     def new_context(self) -> SubContext:
         """Open a context with topics and a buffer of its own.
@@ -179,12 +119,8 @@ class Sub0(_NeverSends, ManyReceiving, Sub0Core[Dialer, Listener], Socket, Recei
 
 
 @final
-class SubContext(_NeverSends, ManyReceiving, SubContextCore, Context, ReceiveChannel[bytes]):
+class SubContext(ReceiveOnly, _Channel, SubContextCore, Context, ReceiveChannel[bytes]):
     """A subscriber of its own on the connections of a Sub0 socket."""
-
-    async def receive(self) -> bytes:
-        """Receive one message: `recv` as Trio's channels spell it."""
-        return await self.recv()
 
 
 @final

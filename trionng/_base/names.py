@@ -7,6 +7,7 @@ ones get the name of the public one here.
 
 from __future__ import annotations
 
+import itertools
 import types
 from typing import Final
 
@@ -25,12 +26,20 @@ def publish(module: str, names: dict[str, object]) -> None:
         if getattr(thing, "__module__", "").startswith("trionng._"):
             thing.__module__ = module
     classes = {name: each for name, each in public.items() if isinstance(each, type)}
-    for base in (*_BASES, None):
-        for name, kind in classes.items():
-            if base is None or issubclass(kind, classes[base]):
-                for each in kind.__mro__:
-                    if each.__module__.startswith("trionng") and each not in classes.values():
-                        _rename(each, base or name)
+    for each in dict.fromkeys(
+        itertools.chain.from_iterable(each.__mro__ for each in classes.values())
+    ):
+        if each.__module__.startswith("trionng") and each not in classes.values():
+            users = [name for name, kind in classes.items() if issubclass(kind, each)]
+            bases = [
+                base
+                for base in _BASES
+                if any(issubclass(classes[name], classes[base]) for name in users)
+            ]
+            _rename(
+                each,
+                bases[0] if bases else users[0] if len(users) == 1 else each.__name__.strip("_"),
+            )
 
 
 def _rename(private: type, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import sys
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,7 +95,20 @@ def meant(word: str, words: Iterable[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def level_outside() -> int:
+_asked: set[str] = set()
+
+
+def warn_once(topic: str, find: Callable[[], str | None]) -> None:
+    """Warn, once a process, of what `find` returns; the warning names the line of the program."""
+    if topic in _asked:
+        return
+    _asked.add(topic)
+    text = find()
+    if text is not None:
+        warnings.warn(text, RuntimeWarning, stacklevel=_level_outside())
+
+
+def _level_outside() -> int:
     """Return the stacklevel of the first caller that is not of trionng, seen from our caller."""
     package = str(Path(__file__).parents[1])
     level = 1

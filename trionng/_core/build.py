@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -10,7 +9,6 @@ import attrs
 
 from trionng import _ffi
 from trionng._base.errors import error_for
-from trionng._base.util import level_outside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,28 +128,20 @@ def build_info() -> BuildInfo:
     )
 
 
-_looked = False
-
-
-def warn_of_missing_fixes() -> None:
-    """Warn with the first socket, once a process, of errors that need libnng to be linked in."""
-    global _looked
-    if _looked:
-        return
-    _looked = True
+def missing_fixes() -> str | None:
+    """Say which errors of libnng stay, because their fixes need libnng to be linked in."""
     if _ffi.read_build().link == "static":
-        return
+        return None
     missing = [
         state
         for state in _ffi.read_fixes()
         if state.needed and not state.active and "TNNG_WITHOUT" not in state.reason
     ]
-    if missing:
-        errors = "; ".join(f"{state.error} ({state.code})" for state in missing)
-        warnings.warn(
-            f"trionng uses libnng {_ffi.nng_version} as it is, because {missing[0].reason}: "
-            f"{errors}. trionng.build_info() says more. Build trionng where libnng's static "
-            "library is, without TRIONNG_LINK=shared, and these errors are mended.",
-            RuntimeWarning,
-            stacklevel=level_outside(),
-        )
+    if not missing:
+        return None
+    errors = "; ".join(f"{state.error} ({state.code})" for state in missing)
+    return (
+        f"trionng uses libnng {_ffi.nng_version} as it is, because {missing[0].reason}: {errors}. "
+        "trionng.build_info() says more. Build trionng where libnng's static library is, without "
+        "TRIONNG_LINK=shared, and these errors are mended."
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import warnings
 import weakref
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -19,7 +18,6 @@ from trionng._base.errors import (
     shown,
 )
 from trionng._base.sealed import Sealed
-from trionng._base.util import level_outside
 from trionng._core.addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
 from trionng._core.admission import Admission
 from trionng._core.options import (
@@ -206,7 +204,13 @@ class Endpoint(Sealed):
         self._rejoin_socket(socket)
         return error_for(code, f"close {type(self).__name__}", self._url)
 
+    def _leave_socket(self) -> AnyCore | None:
+        raise NotImplementedError
+
     def _rejoin_socket(self, socket: AnyCore) -> None:
+        raise NotImplementedError
+
+    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         raise NotImplementedError
 
 
@@ -255,6 +259,9 @@ class DialerCore(Endpoint):
         self._closed = False
         socket._dialers[self._number] = self
 
+    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+        return socket._native.close_dialer(self._number, port, tag)
+
 
 class ListenerCore(Endpoint):
     """Accepts connections (`nng_listener`)."""
@@ -274,6 +281,9 @@ class ListenerCore(Endpoint):
     def _rejoin_socket(self, socket: AnyCore) -> None:
         self._closed = False
         socket._listeners[self._number] = self
+
+    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+        return socket._native.close_listener(self._number, port, tag)
 
     def _admit(self, rule: Admission | None) -> None:
         """Set before the start who may connect."""
@@ -361,20 +371,13 @@ _OWN_CODES: Final = {
     _ffi.NO_CAUSE: (14, "the host is not known, or cannot be reached"),
 }
 
-_warned_of_old_ws = False
 
-
-def warn_of_old_ws(url: str) -> None:
-    """Warn, once a process, of a WebSocket server that strangers can crash (S3)."""
-    global _warned_of_old_ws
-    if not _warned_of_old_ws and not _ffi.ws_is_hardened and scheme_of(url).startswith("ws"):
-        _warned_of_old_ws = True
-        warnings.warn(
-            f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a "
-            "request can trigger; let only peers reach it that you trust, or use a later libnng",
-            RuntimeWarning,
-            stacklevel=level_outside(),
-        )
+def old_ws_server(url: str) -> str:
+    """Say that strangers can crash the WebSocket server of this libnng (S3)."""
+    return (
+        f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a request "
+        "can trigger; let only peers reach it that you trust, or use a later libnng"
+    )
 
 
 def endpoint_error(

@@ -7,8 +7,10 @@ does not wait is here: the objects that submit, the calls that never park, timeo
 from __future__ import annotations
 
 import bisect
+import functools
+import inspect
 import itertools
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from trionng import _ffi
 from trionng._base.errors import error_for
@@ -18,14 +20,16 @@ from trionng._core.message import Message
 from trionng._core.options import TimeoutOption
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from typing_extensions import Buffer, Never
+    from typing_extensions import Buffer
 
     from trionng._core.message import AnyMessage
     from trionng._core.pipes import PipeCore
     from trionng._core.socket import AnyCore
     from trionng._core.topics import Topics
+
+C = TypeVar("C", bound="Calls")
 
 ETIMEDOUT: Final = 5
 _ECLOSED: Final = 7
@@ -158,30 +162,6 @@ class NowaitSendCalls(Calls):
         self._send_now("send_msg_nowait", submit(None, 0), submit.put_back)
 
 
-class NeverSendCalls(Calls):
-    """The calls that never wait of a protocol without a sending side."""
-
-    def send_nowait(self: Never, data: Buffer) -> None:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_nowait", "this protocol only receives")
-
-    def send_msg_nowait(self: Never, msg: AnyMessage) -> None:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_msg_nowait", "this protocol only receives")
-
-
-class NeverReceiveCalls(Calls):
-    """The calls that never wait of a protocol without a receiving side."""
-
-    def recv_nowait(self: Never) -> bytes:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_nowait", "this protocol only sends")
-
-    def recv_msg_nowait(self: Never) -> AnyMessage:  # type: ignore[misc]
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_msg_nowait", "this protocol only sends")
-
-
 def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
     """Read all that is to be sent, before anything is sent."""
     batch = list(messages)
@@ -226,3 +206,35 @@ class SendMessage:
 def missing(instance: Calls, operation: str, why: str) -> NoReturn:
     """Refuse a direction the protocol does not have."""
     raise instance._failed(_ENOTSUP, operation, why)
+
+
+SENDS: Final = ("send", "send_msg", "send_many", "send_nowait", "send_msg_nowait")
+RECEIVES: Final = ("recv", "recv_msg", "recv_many", "recv_nowait", "recv_msg_nowait")
+
+
+def refuses(why: str, *calls: str) -> Callable[[type[C]], type[C]]:
+    """Decorate a class so that calls which it inherits raise NotSupported.
+
+    For type checkers the class declares each of them with `self: Never`: a call is an error then,
+    and what follows it is looked at all the same, as it would not be after NoReturn.
+    """
+
+    def refusal(name: str, call: Callable[[C], object]) -> Callable[[C], object]:
+        @functools.wraps(call)
+        def refuse(self: C, *_given: object, **_options: object) -> object:
+            missing(self, name, why)
+
+        @functools.wraps(call)
+        async def refuse_async(self: C, *_given: object, **_options: object) -> object:
+            missing(self, name, why)
+
+        chosen = refuse_async if inspect.iscoroutinefunction(call) else refuse
+        chosen.__doc__ = f"Raise NotSupported: {why}."
+        return chosen
+
+    def decorate(kind: type[C]) -> type[C]:
+        for name in calls:
+            setattr(kind, name, refusal(name, getattr(kind, name)))
+        return kind
+
+    return decorate

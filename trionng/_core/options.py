@@ -8,13 +8,16 @@ A descriptor is one option of nng: it checks type and range before nng sees the 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Protocol, overload
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar, overload
 
 from trionng import _ffi
 from trionng._base.errors import InvalidOperation, error_for, shown
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
+
+H = TypeVar("H")
+V = TypeVar("V")
 
 INT_MAX: Final = 2**31 - 1
 # "No limit" reaches nng as this: 0 would let a peer crash the process (S1).
@@ -66,7 +69,21 @@ def set_int(
     return check_int(attempted, value, low, high, ms=ms, url=url)
 
 
-class _Option:
+class Attribute(Generic[H, V]):
+    """An attribute of objects of one kind, with values of one type."""
+
+    @overload
+    def __get__(self, obj: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, obj: H, owner: type) -> V: ...
+    def __get__(self, obj: H | None, owner: type) -> Self | V:
+        return self if obj is None else self._get(obj)
+
+    def _get(self, obj: H) -> V:
+        raise NotImplementedError
+
+
+class _Option(Attribute[H, V]):
     """What the options of all types share: where they are, and what they say of failures."""
 
     def __init__(self, nng_name: str, kind: str, *, writable: bool = True) -> None:
@@ -111,7 +128,7 @@ class _Option:
             raise TypeError(f"{where}: a {kind.__name__} is needed, not {type(value).__name__}")
 
 
-class IntOption(_Option):
+class IntOption(_Option[HasOptions, int]):
     """An int of nng, in a range. Times are in milliseconds, -1 is for ever."""
 
     def __init__(
@@ -121,13 +138,7 @@ class IntOption(_Option):
         self._low = low
         self._high = high
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasOptions, owner: type) -> int: ...
-    def __get__(self, obj: HasOptions | None, owner: type) -> Self | int:
-        if obj is None:
-            return self
+    def _get(self, obj: HasOptions) -> int:
         return self._read(obj)
 
     def __set__(self, obj: HasOptions, value: int) -> None:
@@ -155,7 +166,7 @@ class BufferSize(IntOption):
         super()._write(obj, value)
 
 
-class SizeLimit(_Option):
+class SizeLimit(_Option[HasSizeLimit, int]):
     """The largest message a peer may send, in bytes; 0 is no limit.
 
     nng counts the protocol's header as well, so it gets a limit that has room for one. What came
@@ -165,13 +176,7 @@ class SizeLimit(_Option):
     def __init__(self) -> None:
         super().__init__("recv-size-max", "size")
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasSizeLimit, owner: type) -> int: ...
-    def __get__(self, obj: HasSizeLimit | None, owner: type) -> Self | int:
-        if obj is None:
-            return self
+    def _get(self, obj: HasSizeLimit) -> int:
         attempted = self._attempted("get", obj)
         on, number, url = obj._option_target(attempted)
         code, value = _ffi.get_max_message(on, number, obj._header_room)
@@ -188,19 +193,13 @@ class SizeLimit(_Option):
             raise error_for(code, attempted, url)
 
 
-class BoolOption(_Option):
+class BoolOption(_Option[HasOptions, bool]):
     """A bool of nng."""
 
     def __init__(self, nng_name: str, *, writable: bool = True) -> None:
         super().__init__(nng_name, "bool", writable=writable)
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasOptions, owner: type) -> bool: ...
-    def __get__(self, obj: HasOptions | None, owner: type) -> Self | bool:
-        if obj is None:
-            return self
+    def _get(self, obj: HasOptions) -> bool:
         return bool(self._read(obj))
 
     def __set__(self, obj: HasOptions, value: bool) -> None:
@@ -208,19 +207,13 @@ class BoolOption(_Option):
         self._write(obj, value)
 
 
-class TextOption(_Option):
+class TextOption(_Option[HasOptions, str]):
     """A string of nng that can only be read."""
 
     def __init__(self, nng_name: str) -> None:
         super().__init__(nng_name, "text", writable=False)
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasOptions, owner: type) -> str: ...
-    def __get__(self, obj: HasOptions | None, owner: type) -> Self | str:
-        if obj is None:
-            return self
+    def _get(self, obj: HasOptions) -> str:
         return self._read_text(obj)
 
     def _read_text(self, obj: HasOptions) -> str:
@@ -275,7 +268,7 @@ class HasDescriptors(HasOptions, Protocol):
     _lane: _ffi.Lane
 
 
-class RecvFd(_Option):
+class RecvFd(_Option[HasDescriptors, int]):
     """A descriptor for loops of one's own: readable while `recv_nowait` has something to return.
 
     That of a closed socket is readable too, so that who waits for it wakes up and gets Closed. Do
@@ -292,13 +285,7 @@ class RecvFd(_Option):
     def __init__(self) -> None:
         super().__init__("recv-fd", "int", writable=False)
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasDescriptors, owner: type) -> int: ...
-    def __get__(self, obj: HasDescriptors | None, owner: type) -> Self | int:
-        if obj is None:
-            return self
+    def _get(self, obj: HasDescriptors) -> int:
         attempted = self._attempted("get", obj)
         url = obj._option_target(attempted)[2]
         code, descriptor = obj._lane.recv_fd()
@@ -310,7 +297,7 @@ class RecvFd(_Option):
         self._may_write(obj)
 
 
-class SendFd(_Option):
+class SendFd(_Option[HasDescriptors, int]):
     """A descriptor for loops of one's own: readable while `send_nowait` may succeed.
 
     Readable, not writable: so nng has it (NNG_OPT_SENDFD). That of a closed socket is readable too.
@@ -327,13 +314,7 @@ class SendFd(_Option):
     def __init__(self) -> None:
         super().__init__("send-fd", "int", writable=False)
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasDescriptors, owner: type) -> int: ...
-    def __get__(self, obj: HasDescriptors | None, owner: type) -> Self | int:
-        if obj is None:
-            return self
+    def _get(self, obj: HasDescriptors) -> int:
         attempted = self._attempted("get", obj)
         url = obj._option_target(attempted)[2]
         code, descriptor = obj._native.send_fd()
@@ -345,7 +326,7 @@ class SendFd(_Option):
         self._may_write(obj)
 
 
-class TimeoutOption:
+class TimeoutOption(Attribute[object, int]):
     """A timeout in milliseconds that trionng keeps itself: nng's clock can jump, Trio's cannot.
 
     -1 waits for ever, 0 polls. It can be read from what is closed, as it is only a number.
@@ -358,13 +339,7 @@ class TimeoutOption:
         self._name = name
         self._slot = f"_{name}_ms"
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: object, owner: type) -> int: ...
-    def __get__(self, obj: object | None, owner: type) -> Self | int:
-        if obj is None:
-            return self
+    def _get(self, obj: object) -> int:
         # Not through `__dict__`: an instance whose dict was looked at is larger.
         value: int = getattr(obj, self._slot, self._default)
         return value
@@ -379,16 +354,10 @@ class HasLinger(Protocol):
     _linger: float
 
 
-class LingerOption:
+class LingerOption(Attribute[HasLinger, float]):
     """How many seconds a close may wait until what was accepted is written."""
 
-    @overload
-    def __get__(self, obj: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, obj: HasLinger, owner: type) -> float: ...
-    def __get__(self, obj: HasLinger | None, owner: type) -> Self | float:
-        if obj is None:
-            return self
+    def _get(self, obj: HasLinger) -> float:
         return obj._linger
 
     def __set__(self, obj: HasLinger, value: float) -> None:

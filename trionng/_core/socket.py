@@ -11,19 +11,20 @@ import sys
 import time
 import warnings
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
 from trionng._base.errors import Ambiguous, Closed, error_for, shown
-from trionng._base.util import check_bool
+from trionng._base.util import check_bool, warn_once
 from trionng._core.arguments import TakesNames, suggests
-from trionng._core.build import warn_of_missing_fixes
+from trionng._core.build import missing_fixes
 from trionng._core.endpoints import (
     DialerCore,
     ListenerCore,
     endpoint_error,
-    warn_of_old_ws,
+    old_ws_server,
 )
 from trionng._core.io import Calls
 from trionng._core.options import (
@@ -38,7 +39,7 @@ from trionng._core.pipes import PipeCore
 from trionng._core.reports import log
 from trionng._core.statistics import SocketStatistics, statistics_of
 from trionng._core.tls import TLSConfig, TLSOption
-from trionng._core.urls import as_urls, read_url
+from trionng._core.urls import WEB, as_urls, read_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -168,7 +169,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
             raise
 
     def _open(self, *, raw: bool) -> None:
-        warn_of_missing_fixes()
+        warn_once("fixes", missing_fixes)
         self._had_endpoint = False
         self._is_raw = raw
         self._has_queues = self._has_queues or raw
@@ -320,7 +321,8 @@ class Core(Calls, TakesNames, Generic[D, L]):
         if self._closed:
             text = where.text
             raise Closed(f"{type(self).__name__}.listen {text}: the socket is closed", url=text)
-        warn_of_old_ws(where.text)
+        if where.scheme in WEB and not _ffi.ws_is_hardened:
+            warn_once("ws", partial(old_ws_server, where.text))
         self._had_endpoint = True
         code, number = self._native.create_listener(where.native)
         if code != 0:

@@ -14,14 +14,15 @@ from trionng import _ffi
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import (
     ETIMEDOUT,
+    RECEIVES,
+    SENDS,
     Calls,
-    NeverReceiveCalls,
-    NeverSendCalls,
     NowaitSendCalls,
     SendMessage,
     as_batch,
     missing,
     next_chunk,
+    refuses,
 )
 from trionng._core.options import INT_MAX, check_int
 from trionng._sync.pipes import Message
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from trionng._sync.wait import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
-_ONLY_RECEIVES, _ONLY_SENDS = "this protocol only receives", "this protocol only sends"
 
 
 class Messaging(Calls):
@@ -236,54 +236,40 @@ class NowaitSending(NowaitSendCalls, Messaging):
         return sent
 
 
-# As in `_sockets`: `self: Never` makes the call an error for a type checker, and no more than that.
-class NeverSends(NeverSendCalls, Messaging):
+@refuses("this protocol only receives", *SENDS)
+class ReceiveOnly(Messaging):
     """A protocol without a sending side."""
-
-    def send(  # type: ignore[misc]
-        self: Never, data: Buffer, *, timeout: float | None = None
-    ) -> None:
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send", _ONLY_RECEIVES)
-
-    def send_msg(  # type: ignore[misc]
-        self: Never, msg: AnyMessage, *, timeout: float | None = None
-    ) -> None:
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_msg", _ONLY_RECEIVES)
-
-    def send_many(  # type: ignore[misc]
-        self: Never, messages: Iterable[Buffer], *, timeout: float | None = None
-    ) -> int:
-        """Raise NotSupported: this protocol only receives."""
-        missing(self, "send_many", _ONLY_RECEIVES)
-
-
-class NeverReceives(NeverReceiveCalls, Messaging):
-    """A protocol without a receiving side."""
-
-    def recv(  # type: ignore[misc]
-        self: Never, block: bool = True, *, timeout: float | None = None
-    ) -> bytes:
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv", _ONLY_SENDS)
-
-    def recv_msg(  # type: ignore[misc]
-        self: Never, block: bool = True, *, timeout: float | None = None
-    ) -> Message:
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_msg", _ONLY_SENDS)
-
-    def recv_many(  # type: ignore[misc]
-        self: Never, max_messages: int, *, timeout: float | None = None
-    ) -> list[bytes]:
-        """Raise NotSupported: this protocol only sends."""
-        missing(self, "recv_many", _ONLY_SENDS)
 
     if TYPE_CHECKING:
 
-        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
-        def __iter__(self: Never) -> NeverReceives: ...  # type: ignore[misc]
+        def send(  # type: ignore[misc]
+            self: Never, data: Buffer, *, timeout: float | None = None
+        ) -> None: ...
+        def send_msg(  # type: ignore[misc]
+            self: Never, msg: AnyMessage, *, timeout: float | None = None
+        ) -> None: ...
+        def send_many(  # type: ignore[misc]
+            self: Never, messages: Iterable[Buffer], *, timeout: float | None = None
+        ) -> int: ...
+        def send_nowait(self: Never, data: Buffer) -> None: ...  # type: ignore[misc]
+        def send_msg_nowait(self: Never, msg: AnyMessage) -> None: ...  # type: ignore[misc]
 
-    def __next__(self: Never) -> bytes:  # type: ignore[misc]
-        missing(self, "recv", _ONLY_SENDS)
+
+@refuses("this protocol only sends", *RECEIVES)
+class SendOnly(Messaging):
+    """A protocol without a receiving side."""
+
+    if TYPE_CHECKING:
+
+        def recv(  # type: ignore[misc]
+            self: Never, block: bool = True, *, timeout: float | None = None
+        ) -> bytes: ...
+        def recv_msg(  # type: ignore[misc]
+            self: Never, block: bool = True, *, timeout: float | None = None
+        ) -> Message: ...
+        def recv_many(  # type: ignore[misc]
+            self: Never, max_messages: int, *, timeout: float | None = None
+        ) -> list[bytes]: ...
+        def recv_nowait(self: Never) -> bytes: ...  # type: ignore[misc]
+        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
+        def __iter__(self: Never) -> SendOnly: ...  # type: ignore[misc]

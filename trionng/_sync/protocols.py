@@ -33,9 +33,9 @@ from trionng._core.protocols import (
 )
 from trionng._sync.io import (
     ManyReceiving,
-    NeverReceives,
-    NeverSends,
     NowaitSending,
+    ReceiveOnly,
+    SendOnly,
 )
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import borrow, deadline, give_up, run, thread
@@ -77,22 +77,22 @@ class Bus0(_Channel, NowaitSending, Bus0Core[Dialer, Listener], Socket):
 
 
 @final
-class Push0(NeverReceives, NowaitSending, Push0Core[Dialer, Listener], Socket):
+class Push0(SendOnly, NowaitSending, Push0Core[Dialer, Listener], Socket):
     """Hands each message to one of the Pull0 sockets: the twin of `trionng.Push0`."""
 
 
 @final
-class Pull0(NeverSends, _Channel, Pull0Core[Dialer, Listener], Socket):
+class Pull0(ReceiveOnly, _Channel, Pull0Core[Dialer, Listener], Socket):
     """Takes the messages of the Push0 sockets, fairly: the twin of `trionng.Pull0`."""
 
 
 @final
-class Pub0(NeverReceives, NowaitSending, Pub0Core[Dialer, Listener], Socket):
+class Pub0(SendOnly, NowaitSending, Pub0Core[Dialer, Listener], Socket):
     """Sends each message to every Sub0: the twin of `trionng.Pub0`."""
 
 
 @final
-class Sub0(NeverSends, _Channel, Sub0Core[Dialer, Listener], Socket):
+class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket):
     """Receives what starts with one of its topics: the twin of `trionng.Sub0`."""
 
     def new_context(self) -> SubContext:
@@ -101,7 +101,7 @@ class Sub0(NeverSends, _Channel, Sub0Core[Dialer, Listener], Socket):
 
 
 @final
-class SubContext(NeverSends, _Channel, SubContextCore, Context):
+class SubContext(ReceiveOnly, _Channel, SubContextCore, Context):
     """A subscriber of its own: the twin of `trionng.SubContext`."""
 
 

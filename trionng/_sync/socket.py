@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, final
 from trionng._base.errors import Closed, NNGException, Timeout, error_for
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests
-from trionng._core.endpoints import DialerCore, ListenerCore, close_failed
+from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore, close_failed
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
@@ -20,86 +20,56 @@ from trionng._sync.pipes import Pipe, PipeEvents
 from trionng._sync.wait import deadline, wait_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Self
 
-    from trionng._core.socket import AnyCore
     from trionng._core.tls import TLSConfig
-    from trionng._ffi import Answer, Port
 
 _FOR_EVER = -1
 
 
-def _finish_closing(
-    endpoint: Dialer | Listener,
-    socket: AnyCore,
-    close: Callable[[int, Port, int], Answer],
-    within: float,
-) -> None:
-    try:
-        code = wait_for(partial(close, endpoint._number), within, must_end=True)
-    except NNGException:
-        endpoint._rejoin_socket(socket)
-        raise
-    if code == ETIMEDOUT:
-        warnings.warn(f"{endpoint!r}: nng has not closed it in {within} s", stacklevel=3)
-    elif close_failed(code):
-        raise endpoint._close_failed(socket, code)
+class _Endpoint(Endpoint):
+    """How dialers and listeners are closed."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Stop, and drop the connections that were made here: the twin of `aclose`.
+
+        Args:
+            timeout: seconds to wait for nng, which goes on by itself; default 5.
+        """
+        socket = None if self._closed else self._leave_socket()
+        if socket is None:
+            return
+        within = CLOSE_WITHIN if timeout is None else timeout
+        try:
+            code = wait_for(partial(self._close_native, socket), within, must_end=True)
+        except NNGException:
+            self._rejoin_socket(socket)
+            raise
+        if code == ETIMEDOUT:
+            warnings.warn(f"{self!r}: nng has not closed it in {within} s", stacklevel=2)
+        elif close_failed(code):
+            raise self._close_failed(socket, code)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
 
 
 @final
-class Dialer(DialerCore):
+class Dialer(_Endpoint, DialerCore):
     """Makes a connection, and makes it again when it is lost: the twin of `trionng.Dialer`."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def socket(self) -> Socket | None: ...
-
-    def close(self, *, timeout: float | None = None) -> None:
-        """Stop dialling and drop the connection: the twin of `trionng.Dialer.aclose`.
-
-        Args:
-            timeout: seconds to wait for nng, which goes on by itself; default 5.
-        """
-        socket = None if self._closed else self._leave_socket()
-        if socket is not None:
-            within = CLOSE_WITHIN if timeout is None else timeout
-            _finish_closing(self, socket, socket._native.close_dialer, within)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
-
 
 @final
-class Listener(ListenerCore):
+class Listener(_Endpoint, ListenerCore):
     """Accepts connections: the twin of `trionng.Listener`."""
-
-    if TYPE_CHECKING:
-
-        @property
-        def socket(self) -> Socket | None: ...
-
-    def close(self, *, timeout: float | None = None) -> None:
-        """Accept no more and drop its connections: the twin of `trionng.Listener.aclose`.
-
-        Args:
-            timeout: seconds to wait for nng, which goes on by itself; default 5.
-        """
-        socket = None if self._closed else self._leave_socket()
-        if socket is not None:
-            within = CLOSE_WITHIN if timeout is None else timeout
-            _finish_closing(self, socket, socket._native.close_listener, within)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
 
 
 class Socket(Messaging, Core[Dialer, Listener]):

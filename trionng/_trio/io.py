@@ -15,12 +15,15 @@ from trionng import _ffi
 from trionng._base.util import check_buffer
 from trionng._core.io import (
     ETIMEDOUT,
+    RECEIVES,
+    SENDS,
     Calls,
     NowaitSendCalls,
     SendMessage,
     as_batch,
     missing,
     next_chunk,
+    refuses,
 )
 from trionng._core.options import INT_MAX, check_int, seconds
 from trionng._trio.wait import (
@@ -37,7 +40,7 @@ from trionng._trio.wait import (
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer, Never, Self
 
     from trionng._core.message import AnyMessage
     from trionng._trio.pipes import Message
@@ -265,3 +268,34 @@ class NowaitSending(NowaitSendCalls, Messaging):
             if not sent:
                 raise
         return sent
+
+
+@refuses("this protocol only receives", *SENDS)
+class ReceiveOnly(Messaging):
+    """A protocol without a sending side."""
+
+    if TYPE_CHECKING:
+
+        async def send(self: Never, data: Buffer) -> None: ...  # type: ignore[misc]
+        async def send_msg(self: Never, msg: AnyMessage) -> None: ...  # type: ignore[misc]
+        async def send_many(  # type: ignore[misc]
+            self: Never, messages: Iterable[Buffer]
+        ) -> int: ...
+        def send_nowait(self: Never, data: Buffer) -> None: ...  # type: ignore[misc]
+        def send_msg_nowait(self: Never, msg: AnyMessage) -> None: ...  # type: ignore[misc]
+
+
+@refuses("this protocol only sends", *RECEIVES)
+class SendOnly(Messaging):
+    """A protocol without a receiving side."""
+
+    if TYPE_CHECKING:
+
+        async def recv(self: Never) -> bytes: ...  # type: ignore[misc]
+        async def recv_msg(self: Never) -> Message: ...  # type: ignore[misc]
+        async def recv_many(  # type: ignore[misc]
+            self: Never, max_messages: int
+        ) -> list[bytes]: ...
+        def recv_nowait(self: Never) -> bytes: ...  # type: ignore[misc]
+        def recv_msg_nowait(self: Never) -> Message: ...  # type: ignore[misc]
+        def __aiter__(self: Never) -> SendOnly: ...  # type: ignore[misc]

@@ -12,7 +12,7 @@ import trio
 from trionng._base.errors import NNGException, error_for
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests
-from trionng._core.endpoints import DialerCore, ListenerCore, close_failed
+from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore, close_failed
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
@@ -30,88 +30,61 @@ from trionng._trio.wait import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from trionng._core.socket import AnyCore
     from trionng._core.tls import TLSConfig
-    from trionng._ffi import Answer, Port
+
+
+class _Endpoint(Endpoint):
+    """How dialers and listeners are closed."""
+
+    if TYPE_CHECKING:
+
+        @property
+        def socket(self) -> Socket | None: ...
+
+    def close(self) -> None:
+        """Stop, and drop the connections that were made here, in the background."""
+        socket = self._leave_socket()
+        if socket is not None:
+            self._close_native(socket, None, 0)
+
+    async def aclose(self) -> None:
+        """Stop, and drop the connections that were made here.
+
+        Cancellation: closes all the same, then raises.
+        """
+        socket = None if self._closed else self._leave_socket()
+        if socket is None:
+            await checkpoint()
+            return
+        try:
+            code = await finish(partial(self._close_native, socket), CLOSE_WITHIN)
+        except NNGException:
+            self._rejoin_socket(socket)
+            raise
+        if code == ETIMEDOUT:
+            warnings.warn(f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=2)
+        elif close_failed(code):
+            raise self._close_failed(socket, code)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.aclose()
 
 
 @final
-class Dialer(DialerCore):
+class Dialer(_Endpoint, DialerCore):
     """Makes a connection, and makes it again when it is lost (`nng_dialer`)."""
 
-    if TYPE_CHECKING:
-
-        @property
-        def socket(self) -> Socket | None: ...
-
-    def close(self) -> None:
-        """Stop dialling and drop the connection, in the background."""
-        socket = self._leave_socket()
-        if socket is not None:
-            socket._native.close_dialer(self._number, None, 0)
-
-    async def aclose(self) -> None:
-        """Stop dialling and drop the connection; a cancellation is raised when that is done."""
-        socket = None if self._closed else self._leave_socket()
-        if socket is None:
-            await checkpoint()
-        else:
-            await _finish_closing(self, socket, socket._native.close_dialer)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.aclose()
-
 
 @final
-class Listener(ListenerCore):
+class Listener(_Endpoint, ListenerCore):
     """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
-
-    if TYPE_CHECKING:
-
-        @property
-        def socket(self) -> Socket | None: ...
-
-    def close(self) -> None:
-        """Accept no more and drop its connections, in the background."""
-        socket = self._leave_socket()
-        if socket is not None:
-            socket._native.close_listener(self._number, None, 0)
-
-    async def aclose(self) -> None:
-        """Accept no more and drop its connections; a cancellation is raised when that is done."""
-        socket = None if self._closed else self._leave_socket()
-        if socket is None:
-            await checkpoint()
-        else:
-            await _finish_closing(self, socket, socket._native.close_listener)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        await self.aclose()
-
-
-async def _finish_closing(
-    endpoint: Dialer | Listener, socket: AnyCore, close: Callable[[int, Port, int], Answer]
-) -> None:
-    try:
-        code = await finish(partial(close, endpoint._number), CLOSE_WITHIN)
-    except NNGException:
-        endpoint._rejoin_socket(socket)
-        raise
-    if code == ETIMEDOUT:
-        warnings.warn(f"{endpoint!r}: nng has not closed it in {CLOSE_WITHIN} s", stacklevel=3)
-    elif close_failed(code):
-        raise endpoint._close_failed(socket, code)
 
 
 class Socket(Messaging, Core[Dialer, Listener]):
