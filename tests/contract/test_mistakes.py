@@ -139,6 +139,13 @@ WITHOUT_A_SOCKET: dict[str, tuple[Callable, type[Exception], str]] = {
     "serve with a word": (
         lambda: blocking.serve_rep(len, listen="inproc://x", workers="3"), TypeError, "workers",
     ),
+    "an argument without a name": (
+        lambda: blocking.Pair0(5), TypeError, r"given by name, as in Pair0\(listen=url\)",
+    ),
+    "serve a coroutine in threads": (
+        lambda: blocking.serve_rep(echo(b""), listen="inproc://x"), TypeError,
+        "the handler must be a function, not coroutine",
+    ),
     "context by hand": (lambda: blocking.Context(), TypeError, r"Context\.__init__"),
     "address": (lambda: Admission(addresses="300.1.1.1"), ValueError, "300.1.1.1"),
 }  # fmt: skip
@@ -196,6 +203,13 @@ def test_address_in_use_says_by_what(transport, tmp_path):
         url = one.listen(url_of(transport, tmp_path)).url
         with pytest.raises(trionng.AddressInUse, match=f"^listen {url}: "):
             other.listen(url)
+
+
+async def test_on_error_that_is_called_already_is_refused():
+    """A coroutine in the place of a function is named, and Python warns of nothing."""
+    async with trio.open_nursery() as nursery:
+        with pytest.raises(TypeError, match="on_error must be a function, not coroutine"):
+            await trionng.serve_rep(nursery, echo, listen="inproc://x", on_error=echo(b""))
 
 
 @pytest.mark.parametrize("serve", ["serve_rep", "serve_pull", "serve_sub", "serve_respondent"])

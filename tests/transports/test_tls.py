@@ -717,6 +717,26 @@ BAD_CONFIGS: dict[str, tuple[type[Exception], str, Callable[[], object]]] = {
         trionng.InvalidOperation, "check_hostname",
         lambda: client(server_name="x", check_hostname=False),
     ),
+    "no text": (
+        trionng.InvalidOperation, "UTF-8 has not", lambda: TLSConfig(0, ca_string="\ud800"),
+    ),
+    "broken certificate": (
+        trionng.CryptoError, "cannot be read",
+        lambda: TLSConfig(
+            0, ca_string="-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+        ),
+    ),
+    "trusted certificate": (
+        trionng.CryptoError, "openssl x509",
+        lambda: TLSConfig(0, ca_string=TRUSTED.replace(b" CERT", b" TRUSTED CERT")),
+    ),
+    "other words": (
+        trionng.CryptoError, "no PEM certificate in it$", lambda: TLSConfig(0, ca_string="a\nb"),
+    ),
+    "own certificate that is none": (
+        trionng.CryptoError, "no PEM certificate",
+        lambda: TLSConfig(1, own_cert_string="a\nb", own_key_string=KEY),
+    ),
     "no such file": (FileNotFoundError, "nowhere", lambda: TLSConfig(0, ca_files="/nowhere")),
     "no such own file": (
         trionng.NoEntry, "cert_key_file /nowhere: there is no",

@@ -15,7 +15,7 @@ import trio
 
 import trionng
 from tests.support.helpers import url_of
-from trionng import blocking
+from trionng import _ffi, blocking
 
 SECONDS = 30
 NAME = uuid.uuid4().hex[:12]
@@ -167,8 +167,21 @@ REFUSED: dict[str, tuple[object, str, type[Exception], str]] = {
     "longer path": ("unix:///" + "x" * 500, "both", ValueError, "501 bytes"),
     "no folder": ("ipc:///no/such/x", "listen", FileNotFoundError, "no folder /no/such"),
     "no file": ("ipc:///no/such/x", "dial", ConnectionRefusedError, "no such file"),
+    "no text": ("inproc://\ud800", "both", ValueError, "no encoding has"),
+    "no text, abstract": ("abstract://\ud800", "both", ValueError, "no encoding has"),
+    "no text, path": ("ipc:///\ud800", "both", ValueError, "no file name"),
+    "letters of a host": ("tcp://b\u00fccher.example:5", "both", ValueError, "punycode"),
+    "broken brackets": ("tcp://[::1:5", "both", ValueError, r"written as in tcp://\[::1\]"),
+    "brackets, colon alone": ("tcp://[::1]:", "both", ValueError, "no port after it"),
     "nobody": ("inproc://nobody-here", "dial", ConnectionRefusedError, "in this process"),
 }
+
+
+@pytest.mark.skipif(_ffi.ws_is_hardened, reason="libnng 1.6 reads such a path rightly")
+def test_ws_path_that_ends_with_an_escape_is_refused_on_an_old_libnng() -> None:
+    """libnng before 1.6 would read past the end of such a path: `listen` raises instead."""
+    with blocking.Pair0() as pair, pytest.raises(ValueError, match="ends with an escape"):
+        pair.listen("ws://127.0.0.1:0/a%20")
 
 
 @pytest.mark.parametrize("case", REFUSED)
