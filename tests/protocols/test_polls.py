@@ -179,3 +179,24 @@ async def test_poll_when_the_survey_just_ended_still_finds_its_replies(flavour):
         assert asker.recv_nowait() == b"question"
         with pytest.raises(trionng.Timeout, match="survey is over"):
             asker.recv_nowait()
+
+
+async def test_batch_with_a_timeout_of_0_is_a_poll(flavour):
+    """`recv_many` with `recv_timeout=0` returns what is there, and raises Timeout else."""
+    url = url_of("inproc", "")
+    pull = flavour.module.Pull0(recv_timeout=0, listen=url)
+    push = flavour.module.Push0(send_timeout=0)
+    with pytest.raises(trionng.Timeout):
+        await flavour.call(push.send, b"no peer")
+    await flavour.call(push.dial, url, block=True)
+    with pytest.raises(trionng.Timeout):
+        await flavour.call(pull.recv_many, 5)
+    await flavour.call(push.send, b"x")
+    while True:
+        try:
+            assert await flavour.call(pull.recv_many, 5) == [b"x"]
+            break
+        except trionng.Timeout:
+            await trio.sleep(0.01)
+    await flavour.close(push)
+    await flavour.close(pull)
