@@ -18,6 +18,7 @@ import sys
 import sysconfig
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cffi import FFI
 from setuptools import Distribution, Extension
@@ -37,6 +38,9 @@ from build_libnng import (
     symbols,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 ROOT = Path(__file__).resolve().parent
 NATIVE = "trionng._ffi._native"
 NATIVE_TESTING = "trionng._ffi._native_testing"
@@ -52,8 +56,7 @@ OPTIONAL: set[str] = set()
 
 # cffi's own code is not ours to keep free of warnings; the files of nng/ are compiled without this.
 SOURCE = """
-#include "internal.h"
-#include "fixes/wrap.h"
+#include "sock/sock.h"
 #if defined(__GNUC__)
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
@@ -77,11 +80,17 @@ def c_sources() -> list[str]:
 
 
 def topic_headers() -> list[Path]:
-    """List nng/api/*.h in the order internal.h includes them; what C may not read comes last."""
-    internal = (ROOT / "nng/internal.h").read_text(encoding="utf-8")
-    order = re.findall(r'^#include "api/(\w+\.h)"', internal, re.MULTILINE)
-    others = {path.name for path in ROOT.glob("nng/api/*.h")} - set(order)
-    return [ROOT / "nng/api" / name for name in [*order, *sorted(others)]]
+    """List nng/api/*.h in the order the shim includes them; what C may not read comes last."""
+
+    def follow(header: str) -> Iterator[str]:
+        yield header
+        text = (ROOT / "nng" / header).read_text(encoding="utf-8")
+        for included in re.findall(r'^#include "(\w+/\w+\.h)"', text, re.MULTILINE):
+            yield from follow(included)
+
+    order = dict.fromkeys(name for name in follow("sock/sock.h") if name.startswith("api/"))
+    others = {path.relative_to(ROOT / "nng").as_posix() for path in ROOT.glob("nng/api/*.h")}
+    return [ROOT / "nng" / name for name in [*order, *sorted(others - set(order))]]
 
 
 def declarations() -> str:

@@ -36,10 +36,6 @@ void tnng_set_report_hook(void (*hook)(void));
 /* The interpreter ends: no call begins any more, and none is under way. */
 void tnng_reports_close(void);
 
-/* Whether the cause of every failure is known, and messages that are too large; else only what
- * nng's counters tell. */
-bool tnng_causes_are_known(void);
-
 /* What is known of a dialer that has not been closed. */
 typedef struct {
     bool connected;

@@ -1,30 +1,7 @@
 /* Sockets, the lanes messages travel in, and the calls made on them. */
 
-enum {
-    TNNG_PAIR0,
-    TNNG_PAIR1,
-    TNNG_PAIR1_POLY,
-    TNNG_PUB0,
-    TNNG_SUB0,
-    TNNG_PUSH0,
-    TNNG_PULL0,
-    TNNG_REQ0,
-    TNNG_REP0,
-    TNNG_SURVEYOR0,
-    TNNG_RESPONDENT0,
-    TNNG_BUS0,
-};
-
-/* What holds a message for Python. */
-typedef struct tnng_box {
-    nng_msg *msg;        /* what is here; NULL when it has been sent; atomic (message_ref.c) */
-    nng_msg *seen;       /* what was here, a copy of it was sent, and views still show it */
-    struct tnng_box *of; /* the box of a view: where its message is */
-    size_t size;         /* the box of a view: what it shows */
-    int holders; /* atomic */
-} tnng_box;
-
 int tnng_socket_open(tnng_socket **, int protocol, bool raw);
+int tnng_socket_close(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
 uint32_t tnng_socket_id(tnng_socket *);
 /* How many bytes of protocol header a message of a direct peer has on the wire; on raw sockets, how
  * many it may have. */
@@ -49,6 +26,7 @@ int tnng_lane_open(tnng_lane **, tnng_socket *, bool context);
 uint32_t tnng_lane_id(tnng_lane *);
 /* Gives the caller's reference back; an open context is closed. */
 void tnng_lane_drop(tnng_lane *);
+void tnng_lane_close(tnng_lane *);
 /* How many messages may be taken from nng before a task asks; 0 is none. */
 int tnng_lane_keep(tnng_lane *, int messages);
 int tnng_lane_held(tnng_lane *);
@@ -80,6 +58,9 @@ int tnng_exchange_bytes(
  * number of messages. */
 int tnng_receive_many(
     tnng_lane *, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **batch);
+/* What is ready now, at most `max` messages that `packed` has room for; answers their number. They
+ * come after the one the waiter holds, if it holds one. */
+int tnng_waiter_receive_many(tnng_waiter *, tnng_lane *, int max);
 /* Frees the messages of a batch that were handed out. */
 void tnng_messages_done(nng_msg **batch, int count);
 /* Makes the messages of a batch the next ones again, in their order. */
@@ -91,27 +72,13 @@ void tnng_end_survey(tnng_lane *);
 /* Take back what a receive delivered to nobody: it is the next message again. */
 void tnng_give_back(tnng_lane *, nng_msg *);
 
-nng_msg *tnng_msg_new(const char *, size_t);
-void nng_msg_free(nng_msg *);
-/* The same, for one whose content has been copied out: its memory may serve the next message. */
-void tnng_msg_done(nng_msg *);
-/* An empty one; NULL when there is no memory. */
-tnng_box *tnng_box_new(void);
-/* Gives a box back; its message is freed when no view of it is left. */
-void tnng_box_drop(tnng_box *);
-/* Makes an empty box that of a view; answers where the body is, or 0 when that has been sent. */
-uintptr_t tnng_box_look(tnng_box *, tnng_box *view);
-/* Copies a body and a header into a new message; NNG_ENOMEM, NNG_EINVAL for the header's length. */
-int tnng_box_fill(tnng_box *, const char *, size_t, const char *header, size_t length);
-/* The size of the body; negative when the message has been sent. */
-int64_t tnng_box_size(tnng_box *);
-/* Copies the header out if there is room; its size, negative when the message has been sent. */
-int64_t tnng_box_header(tnng_box *, char *, size_t room);
-/* Takes the message out, or a copy while somebody looks at it: 0, TNNG_GONE, or NNG_ENOMEM when
- * there is no memory for the copy, and then the message stays. */
-int tnng_box_take(tnng_box *, nng_msg **);
-/* Gives back what was taken out and not sent; needs no memory. */
-void tnng_box_put_back(tnng_box *, nng_msg *);
-size_t nng_msg_len(const nng_msg *);
-const char *tnng_msg_chars(nng_msg *);
-uint32_t tnng_msg_pipe(const nng_msg *);
+/* flush: looks at what the pipes have written; at once, or as a job when they are many. */
+int tnng_flush_look(tnng_socket *, tnng_port *, uint64_t tag, tnng_result *);
+/* What the last look saw: how many accepted messages are not known to be written, a number that
+ * changes whenever something moves, and whether the first can be trusted to fall to 0. */
+typedef struct {
+    uint64_t unsent;
+    uint64_t progress;
+    bool exact;
+} tnng_flush_state;
+void tnng_flush_read(tnng_socket *, tnng_flush_state *);

@@ -3,9 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
-/* Under socket->pipes_lock once it is in the list; never changed then. */
+/* Under socket->pipes->lock once it is in the list; never changed then. */
 struct tnng_rule {
     tnng_rule *next;
     uint32_t listener;
@@ -73,16 +73,14 @@ int tnng_listener_admit(tnng_socket *socket, uint32_t listener, const tnng_admis
 {
     tnng_rule *rule;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if ((rule = new_rule(listener, demands)) == NULL) {
         return NNG_ENOMEM;
     }
-    pthread_mutex_lock(&socket->pipes_lock);
-    rule->next = socket->rules;
-    socket->rules = rule;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
+    rule->next = socket->pipes->rules;
+    socket->pipes->rules = rule;
+    pthread_mutex_unlock(&socket->pipes->lock);
     return 0;
 }
 
@@ -91,8 +89,8 @@ void tnng_rules_forget(tnng_socket *socket, uint32_t listener)
 {
     tnng_rule *rule;
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    tnng_rule **link = &socket->rules;
+    pthread_mutex_lock(&socket->pipes->lock);
+    tnng_rule **link = &socket->pipes->rules;
     while (*link != NULL && (*link)->listener != listener) {
         link = &(*link)->next;
     }
@@ -100,15 +98,15 @@ void tnng_rules_forget(tnng_socket *socket, uint32_t listener)
     if (rule != NULL) {
         *link = rule->next;
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     free_rule(rule);
 }
 
 /* [any] With the socket's last reference. */
 void tnng_rules_free(tnng_socket *socket)
 {
-    for (tnng_rule *rule; (rule = socket->rules) != NULL;) {
-        socket->rules = rule->next;
+    for (tnng_rule *rule; (rule = socket->pipes->rules) != NULL;) {
+        socket->pipes->rules = rule->next;
         free_rule(rule);
     }
 }
@@ -169,11 +167,11 @@ static bool origin_is_listed(const tnng_rule *rule, uint32_t id)
     return listed;
 }
 
-/* [nng] In ADD_PRE, with pipes_lock held. */
+/* [nng] In ADD_PRE, with pipes->lock held. */
 bool tnng_pipe_is_admitted(tnng_socket *socket, const tnng_pipe_info *info)
 {
-    for (tnng_rule *rule = info->listener == 0 ? NULL : socket->rules; rule != NULL;
-         rule = rule->next) {
+    for (tnng_rule *rule = info->listener == 0 ? NULL : socket->pipes->rules; rule != NULL;
+        rule = rule->next) {
         if (rule->listener == info->listener) {
             return (rule->networks == NULL || address_is_listed(rule, &info->remote)) &&
                    (rule->uids == NULL || uid_is_listed(rule, info)) &&

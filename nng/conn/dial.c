@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 /* How long a dialled connection may take from the transport's handshake to being usable. */
 #define USABLE_WITHIN INT64_C(10000000000) /* nanoseconds */
@@ -10,21 +10,22 @@
 /* How long after its begin a dial may be closed. */
 #define DIALS_AFTER INT64_C(10000000)
 
-/* [job] With endpoint_lock held. H4: a dialer that is closed when nng has looked it up for a dial,
- * and has not begun to connect, never ends that dial, and its socket is never closed. So a dial
- * gets time to get past that moment. One that begins later finds the dialer closed. */
+/* [job] With endpoints->lock held. H4: a dialer that is closed when nng has looked it up for a
+ * dial, and has not begun to connect, never ends that dial, and its socket is never closed. So a
+ * dial gets time to get past that moment. One that begins later finds the dialer closed. */
 void tnng_let_dials_begin(tnng_socket *socket, tnng_endpoint *dialer)
 {
     int64_t wait = 0, now = tnng_now();
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+    pthread_mutex_lock(&socket->pipes->lock);
+    for (tnng_endpoint *each = socket->endpoints->dialing; each != NULL;
+        each = each->next_dialing) {
         int64_t left = each->begun + DIALS_AFTER - now;
         if ((dialer == NULL || each == dialer) && left > wait) {
             wait = left;
         }
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (wait > 0) {
         nanosleep(&(struct timespec){.tv_nsec = wait}, NULL);
     }
@@ -34,24 +35,24 @@ void tnng_let_dials_begin(tnng_socket *socket, tnng_endpoint *dialer)
 static int run_close(tnng_job *job)
 {
     tnng_socket *socket = job->socket;
-    tnng_endpoint *dialer = job->endpoint;
+    tnng_endpoint *dialer = job->owner;
 
-    pthread_mutex_lock(&socket->endpoint_lock);
+    pthread_mutex_lock(&socket->endpoints->lock);
     tnng_let_dials_begin(socket, dialer);
     tnng_dialer_forget(dialer->id);
     tnng_causes_forget(socket, dialer->id, false);
-    if (!socket->closed) {
+    if (!socket->endpoints->closed) {
         nng_dialer_close((nng_dialer){dialer->id}); /* it can only have been closed before */
     }
-    pthread_mutex_unlock(&socket->endpoint_lock);
+    pthread_mutex_unlock(&socket->endpoints->lock);
     tnng_endpoint_unlink(dialer);
     return 0;
 }
 
-/* With pipes_lock held. */
+/* With pipes->lock held. */
 static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
 {
-    tnng_endpoint **link = &socket->dialing;
+    tnng_endpoint **link = &socket->endpoints->dialing;
 
     while (*link != dialer) {
         link = &(*link)->next_dialing;
@@ -59,7 +60,7 @@ static void unlink_dialing(tnng_socket *socket, tnng_endpoint *dialer)
     *link = dialer->next_dialing;
 }
 
-/* [job] With pipes_lock held: answers what became of a dial. Its connection was added; a peer that
+/* [job] With pipes->lock held: answers what became of a dial. Its connection was added; a peer that
  * refuses closes it now, which only a caller that wants to know waits for; otherwise that is logged
  * when it is found out. Or it was not added, because the peer speaks another protocol, or has
  * closed it already; then, where nothing better is known, nng says afterwards that it was added. */
@@ -69,12 +70,12 @@ static int settle(tnng_endpoint *dialer, int code)
     int64_t until = tnng_dial_settles(dialer->begun, dialer->is_ws);
     bool waits = dialer->settles || code != 0;
 
-    while (waits && !dialer->dial_cancelled && !socket->pipes_closed &&
+    while (waits && !dialer->dial_cancelled && !socket->pipes->closed &&
            ((code == 0 && !dialer->lost) || (code == NNG_EPROTO && !tnng_causes_are_known() &&
                                                 dialer->reason == TNNG_BY_PROTOCOL))) {
-        waits = tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until);
+        waits = tnng_cond_wait(&socket->pipes->changed, &socket->pipes->lock, until);
     }
-    if (socket->pipes_closed && (code == 0 || code == NNG_EPROTO)) {
+    if (socket->pipes->closed && (code == 0 || code == NNG_EPROTO)) {
         return NNG_ECLOSED;
     }
     bool refused = (code == 0 && dialer->lost) ||
@@ -87,25 +88,25 @@ static int settle(tnng_endpoint *dialer, int code)
 static int run_dial(tnng_job *job)
 {
     tnng_socket *socket = job->socket;
-    tnng_endpoint *dialer = job->endpoint;
+    tnng_endpoint *dialer = job->owner;
 
-    pthread_mutex_lock(&socket->endpoint_lock);
-    bool closed = socket->closed;
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->endpoints->lock);
+    bool closed = socket->endpoints->closed;
+    pthread_mutex_lock(&socket->pipes->lock);
     dialer->posted = dialer->rejected = dialer->lost = false;
     dialer->refusal = 0;
     dialer->begun = tnng_now();
-    dialer->next_dialing = socket->dialing;
-    socket->dialing = dialer;
+    dialer->next_dialing = socket->endpoints->dialing;
+    socket->endpoints->dialing = dialer;
     closed |= dialer->dial_cancelled;
-    pthread_mutex_unlock(&socket->pipes_lock);
-    pthread_mutex_unlock(&socket->endpoint_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
+    pthread_mutex_unlock(&socket->endpoints->lock);
     tnng_dial_begins(dialer->id);
     int code = closed ? NNG_ECLOSED : tnng_attempts(dialer);
     code = tnng_endpoint_code(code);
     int64_t until = tnng_now() + USABLE_WITHIN;
 
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     while (code == 0 && !dialer->posted) {
         if (dialer->dial_cancelled) {
             code = NNG_ECANCELED;
@@ -113,9 +114,9 @@ static int run_dial(tnng_job *job)
             code = dialer->refusal;
         } else if (dialer->rejected) {
             code = tnng_dial_code(dialer->reason);
-        } else if (socket->pipes_closed) {
+        } else if (socket->pipes->closed) {
             code = NNG_ECLOSED;
-        } else if (!tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until)) {
+        } else if (!tnng_cond_wait(&socket->pipes->changed, &socket->pipes->lock, until)) {
             code = NNG_ETIMEDOUT;
         }
     }
@@ -124,7 +125,7 @@ static int run_dial(tnng_job *job)
         code = NNG_ECANCELED; /* the dialer is being closed */
     }
     unlink_dialing(socket, dialer);
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     tnng_dial_ends(dialer->id, code);
     return code;
 }
@@ -134,51 +135,60 @@ static void interrupt_dial(tnng_job *job)
 {
     tnng_socket *socket = job->socket;
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    job->endpoint->dial_cancelled = true;
-    pthread_cond_broadcast(&socket->pipes_changed);
-    pthread_mutex_unlock(&socket->pipes_lock);
-    tnng_job_queue(&job->endpoint->close, true);
+    pthread_mutex_lock(&socket->pipes->lock);
+    ((tnng_endpoint *) job->owner)->dial_cancelled = true;
+    pthread_cond_broadcast(&socket->pipes->changed);
+    pthread_mutex_unlock(&socket->pipes->lock);
+    tnng_job_queue(&((tnng_endpoint *) job->owner)->close, true);
 }
 
-/* [nng] With pipes_lock held. */
+/* [nng] With pipes->lock held. */
 void tnng_tell_dialer(tnng_socket *socket, tnng_pipe *pipe)
 {
-    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+    for (tnng_endpoint *each = socket->endpoints->dialing; each != NULL;
+        each = each->next_dialing) {
         if (each->id == pipe->info.dialer) {
             each->posted |= pipe->connected;
             each->rejected |= !pipe->connected;
             each->lost |= atomic_load(&pipe->gone);
             each->reason = pipe->reason;
-            pthread_cond_broadcast(&socket->pipes_changed);
+            pthread_cond_broadcast(&socket->pipes->changed);
         }
     }
 }
 
-/* [nng] With pipes_lock held: the connection that was made cannot be kept. */
+/* [nng] With pipes->lock held: the connection that was made cannot be kept. */
 void tnng_refuse_dial(tnng_socket *socket, uint32_t dialer, int code)
 {
-    for (tnng_endpoint *each = socket->dialing; each != NULL; each = each->next_dialing) {
+    for (tnng_endpoint *each = socket->endpoints->dialing; each != NULL;
+        each = each->next_dialing) {
         if (each->id == dialer) {
             each->refusal = code;
-            pthread_cond_broadcast(&socket->pipes_changed);
+            pthread_cond_broadcast(&socket->pipes->changed);
         }
     }
 }
+
+static const tnng_job_kind dial_job = {.run = run_dial,
+    .interrupt = interrupt_dial,
+    .ref = tnng_endpoint_ref_owner,
+    .unref = tnng_endpoint_unref_owner,
+    .slow = true};
+static const tnng_job_kind close_job = {.run = run_close,
+    .ref = tnng_endpoint_ref_owner,
+    .unref = tnng_endpoint_unref_owner,
+    .once = true};
 
 int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
 {
     nng_dialer dialer = NNG_DIALER_INITIALIZER;
     tnng_endpoint *endpoint;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
-    if ((endpoint = tnng_endpoint_new(socket, run_dial, run_close)) == NULL) {
+    TNNG_GUARD_FORK(TNNG_FORKED);
+    if ((endpoint = tnng_endpoint_new(socket, &dial_job, &close_job)) == NULL) {
         return NNG_ENOMEM;
     }
     endpoint->is_dialer = true;
-    endpoint->work.interrupt = interrupt_dial;
     tnng_endpoint_note_name(endpoint, url);
     tnng_causes_expect();
     int code = nng_dialer_create(&dialer, socket->nng, url);
@@ -186,9 +196,9 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
     tnng_causes_of(socket, code == 0 ? (uint32_t) dialer.id : 0, false);
     if (code == 0) {
         tnng_dialer_add(socket, (uint32_t) dialer.id);
-        pthread_mutex_lock(&socket->pipes_lock);
+        pthread_mutex_lock(&socket->pipes->lock);
         *id = endpoint->id = (uint32_t) dialer.id;
-        pthread_mutex_unlock(&socket->pipes_lock);
+        pthread_mutex_unlock(&socket->pipes->lock);
     } else {
         tnng_endpoint_unlink(endpoint);
         code = tnng_endpoint_code(code);
@@ -200,9 +210,7 @@ int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
 int tnng_dialer_start(tnng_socket *socket, uint32_t id)
 {
     (void) socket;
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     tnng_dial_tries(id);
     return nng_dialer_start((nng_dialer){id}, NNG_FLAG_NONBLOCK);
 }
@@ -210,22 +218,21 @@ int tnng_dialer_start(tnng_socket *socket, uint32_t id)
 int tnng_dial(tnng_socket *socket, uint32_t id, bool settles, tnng_port *port, uint64_t tag,
     tnng_result *result)
 {
+    const tnng_call call = {port, tag, result};
     tnng_endpoint *dialer;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
     if ((dialer = tnng_endpoint_find(socket, id, true)) == NULL) {
-        return tnng_submitted(port, NULL, tnng_answer(result, NNG_ECLOSED, NULL));
+        return tnng_call_over(&call, NNG_ECLOSED);
     }
     if (port != NULL && !tnng_owner_enter(socket, port)) {
         code = tnng_answer(result, NNG_EBUSY, NULL);
     } else {
-        pthread_mutex_lock(&socket->pipes_lock);
+        pthread_mutex_lock(&socket->pipes->lock);
         dialer->settles = settles;
-        pthread_mutex_unlock(&socket->pipes_lock);
-        code = tnng_job_begin(&dialer->work, port, tag, result);
+        pthread_mutex_unlock(&socket->pipes->lock);
+        code = tnng_job_begin(&dialer->work, &call);
     }
     tnng_endpoint_release(dialer);
     return code;
@@ -234,5 +241,5 @@ int tnng_dial(tnng_socket *socket, uint32_t id, bool settles, tnng_port *port, u
 int tnng_dialer_close(
     tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    return tnng_endpoint_close(socket, id, true, port, tag, result);
+    return tnng_endpoint_close(socket, id, true, &(tnng_call){port, tag, result});
 }

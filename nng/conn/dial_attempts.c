@@ -1,7 +1,6 @@
 /* The attempts of a dial that is waited for. nng makes one, to the first address of a name. The
  * shim makes one to each, and waits while a unix listener has no room for another connection. */
-#include "internal.h"
-#include "fixes/table.h"
+#include "conn/conn.h"
 
 /* How long a listener may have no room, and the pauses between: nanoseconds. */
 #define ROOM_WITHIN INT64_C(10000000000)
@@ -13,13 +12,13 @@ static int attempt(tnng_endpoint *dialer, int address)
 {
     tnng_socket *socket = dialer->work.socket;
 
-    pthread_mutex_lock(&socket->endpoint_lock);
-    bool closed = socket->closed;
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->endpoints->lock);
+    bool closed = socket->endpoints->closed;
+    pthread_mutex_lock(&socket->pipes->lock);
     closed |= dialer->dial_cancelled;
     dialer->begun = tnng_now();
-    pthread_mutex_unlock(&socket->pipes_lock);
-    pthread_mutex_unlock(&socket->endpoint_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
+    pthread_mutex_unlock(&socket->endpoints->lock);
     if (closed) {
         return NNG_ECLOSED;
     }
@@ -35,11 +34,11 @@ static void pause_for(tnng_endpoint *dialer, int64_t nanoseconds)
     tnng_socket *socket = dialer->work.socket;
     int64_t until = tnng_now() + nanoseconds;
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    while (!dialer->dial_cancelled && !socket->pipes_closed &&
-           tnng_cond_wait(&socket->pipes_changed, &socket->pipes_lock, until)) {
+    pthread_mutex_lock(&socket->pipes->lock);
+    while (!dialer->dial_cancelled && !socket->pipes->closed &&
+           tnng_cond_wait(&socket->pipes->changed, &socket->pipes->lock, until)) {
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
 }
 
 /* M6: EAGAIN is a unix listener whose backlog is full. */

@@ -5,12 +5,13 @@
 #include <string.h>
 #include <time.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 enum { FIRST_PAUSE = 20, LONGEST_PAUSE = 500 /* milliseconds */ };
 
 static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
 static bool watching, wanted;
+static const tnng_dial_watcher *watcher;
 
 static const char *const names[TNNG_DIAL_COUNTERS] = {
     "refused", "timeout", "proto", "auth", "oom", "disconnect", "other"};
@@ -31,7 +32,7 @@ static void look_at(nng_stat *dialer)
             }
         }
     }
-    tnng_dial_counted(id, &counts);
+    watcher->counted(id, &counts);
 }
 
 static void look_at_all(void)
@@ -57,11 +58,11 @@ static void *watch(void *arg)
     (void) arg;
     while (goes_on) {
         nanosleep(&(struct timespec){.tv_nsec = pause * 1000000L}, NULL);
-        if (tnng_dials_awaited() > 0) {
+        if (watcher->awaited() > 0) {
             look_at_all();
         }
         pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
-        bool none = tnng_dials_awaited() == 0;
+        bool none = watcher->awaited() == 0;
         pthread_mutex_lock(&watch_lock);
         if (wanted) {
             pause = FIRST_PAUSE;
@@ -73,14 +74,15 @@ static void *watch(void *arg)
     return NULL;
 }
 
-/* [any] Under any lock of ours: one more is. */
-void tnng_dials_are_awaited(void)
+/* [any] Under any lock of ours: one more is awaited. */
+void tnng_dials_watch(const tnng_dial_watcher *of)
 {
     if (tnng_causes_are_known()) {
         return;
     }
     pthread_mutex_lock(&watch_lock);
     wanted = true;
+    watcher = of;
     if (!watching) {
         watching = tnng_run_thread(watch, NULL);
     }

@@ -12,8 +12,7 @@
  * refuses. Here the pause grows while connections end at once. */
 #include <stdlib.h>
 
-#include "conn/dials.h"
-#include "fixes/compat.h"
+#include "conn/conn.h"
 
 enum {
     ENDS_BUCKETS = 1024,
@@ -48,7 +47,11 @@ static pthread_mutex_t dials_lock = PTHREAD_MUTEX_INITIALIZER; /* all of the abo
 static tnng_dialer *buckets[ENDS_BUCKETS];
 static int awaited; /* so many are */
 
-/* With dials_lock held, as all static functions below. */
+static int count_awaited(void);
+static void note_counted(uint32_t id, const tnng_dial_counts *);
+static const tnng_dial_watcher watcher = {count_awaited, note_counted};
+
+/* With dials_lock held, as all static functions that take a dialer. */
 static tnng_dialer **find(uint32_t id)
 {
     tnng_dialer **at = &buckets[id % ENDS_BUCKETS];
@@ -65,7 +68,7 @@ static void set_awaited(tnng_dialer *dialer, bool is_awaited)
     dialer->awaited = is_awaited;
     dialer->based = false;
     if (is_awaited) {
-        tnng_dials_are_awaited();
+        tnng_dials_watch(&watcher);
     }
 }
 
@@ -104,7 +107,7 @@ void tnng_dialer_add(tnng_socket *socket, uint32_t id)
     dialer->id = id;
     dialer->pause = -1;
     pthread_mutex_lock(&dials_lock);
-    if (socket->dialers_gone) {
+    if (socket->endpoints->dialers_gone) {
         pthread_mutex_unlock(&dials_lock);
         free(dialer);
         return;
@@ -112,12 +115,12 @@ void tnng_dialer_add(tnng_socket *socket, uint32_t id)
     tnng_dialer **bucket = &buckets[id % ENDS_BUCKETS];
     dialer->chain = *bucket;
     *bucket = dialer;
-    dialer->next = socket->dialers;
-    dialer->link = &socket->dialers;
+    dialer->next = socket->endpoints->dialers;
+    dialer->link = &socket->endpoints->dialers;
     if (dialer->next != NULL) {
         dialer->next->link = &dialer->next;
     }
-    socket->dialers = dialer;
+    socket->endpoints->dialers = dialer;
     pthread_mutex_unlock(&dials_lock);
 }
 
@@ -136,9 +139,9 @@ void tnng_dialer_forget(uint32_t id)
 void tnng_dialers_forget(tnng_socket *socket)
 {
     pthread_mutex_lock(&dials_lock);
-    socket->dialers_gone = true;
-    while (socket->dialers != NULL) {
-        remove_dialer(find(socket->dialers->id));
+    socket->endpoints->dialers_gone = true;
+    while (socket->endpoints->dialers != NULL) {
+        remove_dialer(find(socket->endpoints->dialers->id));
     }
     pthread_mutex_unlock(&dials_lock);
 }
@@ -147,9 +150,7 @@ tnng_dialer_state tnng_dialer_look(uint32_t id)
 {
     tnng_dialer_state state = {0};
 
-    if (tnng_forked()) {
-        return state;
-    }
+    TNNG_GUARD_FORK(state);
     pthread_mutex_lock(&dials_lock);
     tnng_dialer *dialer = *find(id);
     if (dialer != NULL) {
@@ -217,7 +218,7 @@ int tnng_endpoints_known(void)
     return known;
 }
 
-int tnng_dials_awaited(void)
+static int count_awaited(void)
 {
     pthread_mutex_lock(&dials_lock);
     int count = awaited;
@@ -231,7 +232,7 @@ static const int codes[TNNG_DIAL_COUNTERS] = {
     TNNG_NO_CAUSE};
 
 /* [job] What nng has counted of a dialer. */
-void tnng_dial_counted(uint32_t id, const tnng_dial_counts *counts)
+static void note_counted(uint32_t id, const tnng_dial_counts *counts)
 {
     pthread_mutex_lock(&dials_lock);
     tnng_dialer *dialer = *find(id);
@@ -259,7 +260,7 @@ void tnng_dial_failed(uint32_t id, int code)
     pthread_mutex_unlock(&dials_lock);
 }
 
-/* [any] With pipes_lock held: a pipe of a dialer was added. */
+/* [any] With pipes->lock held: a pipe of a dialer was added. */
 void tnng_dial_connected(tnng_pipe *pipe)
 {
     pthread_mutex_lock(&dials_lock);
@@ -297,8 +298,8 @@ static int judge(tnng_dialer *dialer, const tnng_pipe *pipe, bool heard)
     return dialer->brief >= BRIEF_ENDS && !ours ? TNNG_ENDS : 0;
 }
 
-/* [nng] With pipes_lock held: a pipe of a dialer has gone, or was never added. Unless the answer is
- * -1 the pause has to change before nng dials again, for so many in a row that ended soon. */
+/* [nng] With pipes->lock held: a pipe of a dialer has gone, or was never added. Unless the answer
+ * is -1 the pause has to change before nng dials again, for so many in a row that ended soon. */
 int tnng_dial_lost(tnng_pipe *pipe, bool heard)
 {
     int brief = -1;

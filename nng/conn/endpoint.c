@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 static atomic_int names; /* dialers whose host is a name: nng may be looking it up now */
 
@@ -35,7 +35,7 @@ bool tnng_names_are_looked_up(void) { return atomic_load(&names) > 0; }
 
 /* [caller] In the socket's list, and one more reference. NULL when there is no memory. */
 tnng_endpoint *tnng_endpoint_new(
-    tnng_socket *socket, int (*work)(tnng_job *), int (*close)(tnng_job *))
+    tnng_socket *socket, const tnng_job_kind *work, const tnng_job_kind *close)
 {
     tnng_endpoint *endpoint = calloc(1, sizeof(*endpoint));
 
@@ -45,24 +45,36 @@ tnng_endpoint *tnng_endpoint_new(
     atomic_init(&endpoint->refs, 2);
     tnng_job_init(&endpoint->work, work, socket, endpoint);
     tnng_job_init(&endpoint->close, close, socket, endpoint);
-    endpoint->work.slow = true;
-    endpoint->close.once = true;
     if (!tnng_job_make_reserve(&endpoint->close)) {
         free(endpoint);
         return NULL;
     }
-    pthread_mutex_lock(&socket->pipes_lock);
-    endpoint->next = socket->endpoints;
-    if (endpoint->next != NULL) {
-        endpoint->next->previous = endpoint;
-    }
-    socket->endpoints = endpoint;
+    pthread_mutex_lock(&socket->pipes->lock);
+    TNNG_LIST_APPEND(socket->endpoints, endpoint);
     endpoint->linked = true;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return endpoint;
 }
 
 void tnng_endpoint_hold(tnng_endpoint *endpoint) { atomic_fetch_add(&endpoint->refs, 1); }
+
+/* [any] A job holds the socket too. */
+void tnng_endpoint_ref_owner(void *owner)
+{
+    tnng_endpoint *endpoint = owner;
+
+    tnng_socket_hold(endpoint->close.socket);
+    tnng_endpoint_hold(endpoint);
+}
+
+void tnng_endpoint_unref_owner(void *owner)
+{
+    tnng_endpoint *endpoint = owner;
+    tnng_socket *socket = endpoint->close.socket;
+
+    tnng_endpoint_release(endpoint);
+    tnng_socket_release(socket);
+}
 
 void tnng_endpoint_release(tnng_endpoint *endpoint)
 {
@@ -80,20 +92,13 @@ void tnng_endpoint_unlink(tnng_endpoint *endpoint)
 {
     tnng_socket *socket = endpoint->close.socket;
 
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     bool linked = endpoint->linked;
     if (linked) {
-        if (endpoint->previous != NULL) {
-            endpoint->previous->next = endpoint->next;
-        } else {
-            socket->endpoints = endpoint->next;
-        }
-        if (endpoint->next != NULL) {
-            endpoint->next->previous = endpoint->previous;
-        }
+        TNNG_LIST_REMOVE(socket->endpoints, endpoint);
         endpoint->linked = false;
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (linked) {
         tnng_endpoint_release(endpoint);
     }
@@ -104,42 +109,47 @@ tnng_endpoint *tnng_endpoint_find(tnng_socket *socket, uint32_t id, bool is_dial
 {
     tnng_endpoint *endpoint;
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    for (endpoint = socket->endpoints; endpoint != NULL; endpoint = endpoint->next) {
+    pthread_mutex_lock(&socket->pipes->lock);
+    for (endpoint = socket->endpoints->first; endpoint != NULL; endpoint = endpoint->next) {
         if (endpoint->id == id && endpoint->is_dialer == is_dialer) {
             tnng_endpoint_hold(endpoint);
             break;
         }
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return endpoint;
+}
+
+/* [caller] `endpoints` is zero. */
+void tnng_endpoints_open(tnng_socket *socket, struct tnng_endpoints *endpoints)
+{
+    pthread_mutex_init(&endpoints->lock, NULL);
+    socket->endpoints = endpoints;
 }
 
 /* [any] The socket is about to go. */
 void tnng_endpoints_free(tnng_socket *socket)
 {
-    while (socket->endpoints != NULL) {
-        tnng_endpoint_unlink(socket->endpoints);
+    while (socket->endpoints->first != NULL) {
+        tnng_endpoint_unlink(socket->endpoints->first);
     }
+    pthread_mutex_destroy(&socket->endpoints->lock);
 }
 
 /* [caller] Begins a job of an endpoint that may have been closed and forgotten. */
-int tnng_endpoint_close(tnng_socket *socket, uint32_t id, bool is_dialer, tnng_port *port,
-    uint64_t tag, tnng_result *result)
+int tnng_endpoint_close(tnng_socket *socket, uint32_t id, bool is_dialer, const tnng_call *call)
 {
     tnng_endpoint *endpoint;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
+    TNNG_GUARD_FORK(tnng_answer(call->result, TNNG_FORKED, NULL));
     if ((endpoint = tnng_endpoint_find(socket, id, is_dialer)) == NULL) {
-        return tnng_submitted(port, NULL, tnng_answer(result, 0, NULL));
+        return tnng_call_over(call, 0);
     }
-    if (port != NULL && !tnng_owner_enter(socket, port)) {
-        code = tnng_answer(result, NNG_EBUSY, NULL);
+    if (call->port != NULL && !tnng_owner_enter(socket, call->port)) {
+        code = tnng_answer(call->result, NNG_EBUSY, NULL);
     } else {
-        code = tnng_job_begin(&endpoint->close, port, tag, result);
+        code = tnng_job_begin(&endpoint->close, call);
     }
     tnng_endpoint_release(endpoint);
     return code;

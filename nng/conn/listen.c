@@ -3,20 +3,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 /* [job] */
 static int run_close(tnng_job *job)
 {
     tnng_socket *socket = job->socket;
-    tnng_endpoint *listener = job->endpoint;
+    tnng_endpoint *listener = job->owner;
 
-    pthread_mutex_lock(&socket->endpoint_lock);
-    if (!socket->closed && listener->id != 0) {
+    pthread_mutex_lock(&socket->endpoints->lock);
+    if (!socket->endpoints->closed && listener->id != 0) {
         tnng_causes_forget(socket, listener->id, true);
         nng_listener_close((nng_listener){listener->id});
     }
-    pthread_mutex_unlock(&socket->endpoint_lock);
+    pthread_mutex_unlock(&socket->endpoints->lock);
     tnng_names_wait(socket, listener->id);
     tnng_rules_forget(socket, listener->id);
     tnng_endpoint_unlink(listener);
@@ -27,7 +27,7 @@ static int run_close(tnng_job *job)
 static int run_create(tnng_job *job)
 {
     tnng_socket *socket = job->socket;
-    tnng_endpoint *listener = job->endpoint;
+    tnng_endpoint *listener = job->owner;
     nng_listener made = NNG_LISTENER_INITIALIZER;
 
     tnng_causes_expect();
@@ -35,9 +35,9 @@ static int run_create(tnng_job *job)
     TNNG_PAUSE("endpoint.made");
     tnng_causes_of(socket, code == 0 ? (uint32_t) made.id : 0, true);
     if (code == 0) {
-        pthread_mutex_lock(&socket->pipes_lock);
+        pthread_mutex_lock(&socket->pipes->lock);
         listener->id = (uint32_t) made.id;
-        pthread_mutex_unlock(&socket->pipes_lock);
+        pthread_mutex_unlock(&socket->pipes->lock);
     } else {
         tnng_endpoint_unlink(listener);
     }
@@ -47,18 +47,31 @@ static int run_create(tnng_job *job)
 /* [job] [caller] */
 static int run_start(tnng_job *job)
 {
-    nng_listener listener = {job->endpoint->id};
+    nng_listener listener = {((tnng_endpoint *) job->owner)->id};
     nng_sockaddr address;
 
     if (nng_listener_get_addr(listener, NNG_OPT_LOCADDR, &address) == 0 &&
         address.s_family == NNG_AF_IPC && tnng_path_is_taken(address.s_ipc.sa_path)) {
         return NNG_EADDRINUSE;
     }
-    tnng_names_starting(job->socket, job->endpoint->id);
+    tnng_names_starting(job->socket, ((tnng_endpoint *) job->owner)->id);
     int code = nng_listener_start(listener, 0);
     tnng_names_starting(NULL, 0);
     return tnng_endpoint_code(code);
 }
+
+static const tnng_job_kind create_job = {.run = run_create,
+    .ref = tnng_endpoint_ref_owner,
+    .unref = tnng_endpoint_unref_owner,
+    .slow = true};
+static const tnng_job_kind start_job = {.run = run_start,
+    .ref = tnng_endpoint_ref_owner,
+    .unref = tnng_endpoint_unref_owner,
+    .slow = true};
+static const tnng_job_kind close_job = {.run = run_close,
+    .ref = tnng_endpoint_ref_owner,
+    .unref = tnng_endpoint_unref_owner,
+    .once = true};
 
 /* [caller] The answer, or NNG_EAGAIN, and then `pending` is waited for. */
 static int begin(tnng_endpoint *listener, bool is_quick, tnng_endpoint **pending)
@@ -66,7 +79,7 @@ static int begin(tnng_endpoint *listener, bool is_quick, tnng_endpoint **pending
     int code = is_quick ? 0 : tnng_job_queue(&listener->work, false);
 
     if (is_quick || code != 0) {
-        return is_quick ? listener->work.run(&listener->work) : code;
+        return is_quick ? listener->work.kind->run(&listener->work) : code;
     }
     tnng_endpoint_hold(listener);
     *pending = listener;
@@ -79,10 +92,8 @@ int tnng_listener_create(
     tnng_endpoint *listener;
     int code;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
-    if ((listener = tnng_endpoint_new(socket, run_create, run_close)) == NULL) {
+    TNNG_GUARD_FORK(TNNG_FORKED);
+    if ((listener = tnng_endpoint_new(socket, &create_job, &close_job)) == NULL) {
         return NNG_ENOMEM;
     }
     code = NNG_ENOMEM;
@@ -106,13 +117,11 @@ int tnng_listener_start(
     tnng_endpoint *listener;
     int code;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if ((listener = tnng_endpoint_find(socket, number, false)) == NULL) {
         return NNG_ECLOSED;
     }
-    listener->work.run = run_start;
+    listener->work.kind = &start_job;
     code = begin(listener, strncmp(listener->url, "ws", 2) != 0, pending);
     *id = code == NNG_EAGAIN ? 0 : number;
     tnng_endpoint_release(listener);
@@ -141,5 +150,5 @@ void tnng_listener_abandon(tnng_endpoint *listener)
 int tnng_listener_close(
     tnng_socket *socket, uint32_t id, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    return tnng_endpoint_close(socket, id, false, port, tag, result);
+    return tnng_endpoint_close(socket, id, false, &(tnng_call){port, tag, result});
 }

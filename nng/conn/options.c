@@ -1,7 +1,7 @@
 /* One setter and one getter a type, for whatever has options. */
 #include <string.h>
 
-#include "internal.h"
+#include "conn/conn.h"
 
 #define SET(kind, type)                                                                            \
     int tnng_set_##kind(int on, uint32_t id, const char *name, type value)                         \
@@ -71,9 +71,7 @@ static GET(string, char *)
 
 int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, size_t size)
 {
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     return on == TNNG_ON_LANE ? nng_ctx_set((nng_ctx){id}, name, value, size)
                               : nng_socket_set((nng_socket){id}, name, value, size);
 }

@@ -4,7 +4,23 @@
  * that there was more. */
 #include <stdlib.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
+
+typedef struct tnng_event {
+    struct tnng_event *next, *previous;
+    int kind, reason;
+    tnng_pipe *pipe; /* a counted reference */
+} tnng_event;
+
+struct tnng_events {
+    tnng_socket *socket;          /* a counted reference */
+    tnng_events *next, *previous; /* in pipes->subscriptions; under pipes->lock, as the rest */
+    tnng_event *first, *last;
+    uint32_t unread, limit;
+    bool lost;        /* there was no room for an event; nothing is added after it */
+    bool closed;      /* not in pipes->subscriptions any more */
+    tnng_ops waiting; /* each looks for itself: a call cancelled now keeps the event from none */
+};
 
 static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
 {
@@ -21,12 +37,7 @@ static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
     event->kind = kind;
     event->reason = reason;
     event->pipe = pipe;
-    if (events->last == NULL) {
-        events->first = event;
-    } else {
-        events->last->next = event;
-    }
-    events->last = event;
+    TNNG_LIST_APPEND(events, event);
     events->unread++;
 }
 
@@ -34,39 +45,26 @@ static tnng_event *pop(tnng_events *events)
 {
     tnng_event *event = events->first;
 
-    events->first = event->next;
-    if (events->first == NULL) {
-        events->last = NULL;
-    }
+    TNNG_LIST_REMOVE(events, event);
     events->unread--;
     return event;
-}
-
-/* [any] Everybody who waits looks for himself: a call that is cancelled at this moment keeps the
- * event from nobody. */
-static void wake(tnng_events *events, int code)
-{
-    for (tnng_op *op; (op = events->waiting.first) != NULL;) {
-        tnng_ops_remove(&events->waiting, op);
-        tnng_op_finish(op, code, NULL);
-    }
 }
 
 /* [nng] */
 void tnng_events_tell(tnng_socket *socket, int kind, tnng_pipe *pipe)
 {
-    for (tnng_events *each = socket->pipes_closed ? NULL : socket->subscriptions; each != NULL;
-         each = each->next) {
+    for (tnng_events *each = socket->pipes->closed ? NULL : socket->pipes->subscriptions.first;
+        each != NULL; each = each->next) {
         append(each, kind, kind == TNNG_CONNECTED ? TNNG_BY_NOTHING : pipe->reason, pipe);
-        wake(each, 0);
+        tnng_ops_finish(&each->waiting, 0);
     }
 }
 
 /* [caller] The socket closes: what is unread can still be read. */
 void tnng_events_shut(tnng_socket *socket)
 {
-    for (tnng_events *each = socket->subscriptions; each != NULL; each = each->next) {
-        wake(each, 0);
+    for (tnng_events *each = socket->pipes->subscriptions.first; each != NULL; each = each->next) {
+        tnng_ops_finish(&each->waiting, 0);
     }
 }
 
@@ -74,29 +72,23 @@ int tnng_events_open(tnng_socket *socket, uint32_t capacity, tnng_events **out)
 {
     tnng_events *events;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if ((events = calloc(1, sizeof(*events))) == NULL) {
         return NNG_ENOMEM;
     }
     tnng_socket_hold(socket);
     events->socket = socket;
-    pthread_mutex_lock(&socket->pipes_lock);
-    events->limit = UINT32_MAX - (uint32_t) socket->connected > capacity
-                        ? capacity + (uint32_t) socket->connected
+    pthread_mutex_lock(&socket->pipes->lock);
+    events->limit = UINT32_MAX - (uint32_t) socket->pipes->connected > capacity
+                        ? capacity + (uint32_t) socket->pipes->connected
                         : UINT32_MAX;
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
-        if (pipe->connected && !socket->pipes_closed) {
+    for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
+        if (pipe->connected && !socket->pipes->closed) {
             append(events, TNNG_CONNECTED, TNNG_BY_NOTHING, pipe);
         }
     }
-    events->next = socket->subscriptions;
-    if (events->next != NULL) {
-        events->next->previous = events;
-    }
-    socket->subscriptions = events;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    TNNG_LIST_APPEND(&socket->pipes->subscriptions, events);
+    pthread_mutex_unlock(&socket->pipes->lock);
     *out = events;
     return 0;
 }
@@ -106,18 +98,16 @@ int tnng_events_wait(tnng_events *events, tnng_port *port, uint64_t tag, tnng_re
     tnng_socket *socket = events->socket;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
+    pthread_mutex_lock(&socket->pipes->lock);
     if (events->closed) {
         code = tnng_answer(result, NNG_ECLOSED, NULL);
-    } else if (events->first != NULL || events->lost || socket->pipes_closed) {
+    } else if (events->first != NULL || events->lost || socket->pipes->closed) {
         code = tnng_answer(result, 0, NULL);
     } else {
-        code = tnng_park_for_pipes(socket, &events->waiting, port, tag, result, 0);
+        code = tnng_pipes_park(socket, &events->waiting, &(tnng_call){port, tag, result}, 0);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return tnng_submitted(port, NULL, code);
 }
 
@@ -127,19 +117,17 @@ int tnng_events_take(tnng_events *events, int *kind, int *reason, tnng_pipe **pi
     tnng_event *event = NULL;
     int code = NNG_EAGAIN;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
+    TNNG_GUARD_FORK(TNNG_FORKED);
+    pthread_mutex_lock(&socket->pipes->lock);
     if (events->first != NULL) {
         event = pop(events);
         code = 0;
     } else if (events->lost) {
         code = TNNG_EVENTS_LOST;
-    } else if (events->closed || socket->pipes_closed) {
+    } else if (events->closed || socket->pipes->closed) {
         code = NNG_ECLOSED;
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (event != NULL) {
         *kind = event->kind;
         *reason = event->reason;
@@ -154,26 +142,17 @@ void tnng_events_close(tnng_events *events)
     tnng_socket *socket = events->socket;
     tnng_event *unread = NULL;
 
-    if (tnng_forked()) {
-        return;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
+    TNNG_GUARD_FORK();
+    pthread_mutex_lock(&socket->pipes->lock);
     if (!events->closed) {
         events->closed = true;
-        if (events->previous == NULL) {
-            socket->subscriptions = events->next;
-        } else {
-            events->previous->next = events->next;
-        }
-        if (events->next != NULL) {
-            events->next->previous = events->previous;
-        }
+        TNNG_LIST_REMOVE(&socket->pipes->subscriptions, events);
         unread = events->first;
         events->first = events->last = NULL;
         events->unread = 0;
-        wake(events, NNG_ECLOSED);
+        tnng_ops_finish(&events->waiting, NNG_ECLOSED);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     for (tnng_event *next; unread != NULL; unread = next) {
         next = unread->next;
         tnng_pipe_drop(unread->pipe);
@@ -183,9 +162,7 @@ void tnng_events_close(tnng_events *events)
 
 void tnng_events_drop(tnng_events *events)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_events_close(events);
     tnng_socket_release(events->socket);
     free(events);

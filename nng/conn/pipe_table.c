@@ -5,7 +5,7 @@
 
 #include <arpa/inet.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 static atomic_uint_fast64_t serials;
 static atomic_int in_process;
@@ -46,9 +46,7 @@ int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value)
     nng_sockaddr addr;
     int code = NNG_ENOTSUP;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if (on == TNNG_ON_PIPE) {
         code = nng_pipe_get_addr((nng_pipe){id}, name, &addr);
     } else if (on == TNNG_ON_DIALER) {
@@ -133,9 +131,7 @@ bool tnng_pipe_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
 /* [caller] Until its last callback has returned nng keeps the id, and gives it to nobody else. */
 int tnng_pipe_close(tnng_pipe *pipe, int reason)
 {
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     atomic_store(&pipe->closed_for, 1 + reason);
     return atomic_load(&pipe->gone) ? 0 : nng_pipe_close((nng_pipe){pipe->info.id});
 }
@@ -152,12 +148,12 @@ void tnng_pipe_drop(tnng_pipe *pipe)
 
 static tnng_pipe **bucket_of(tnng_socket *socket, uint32_t id)
 {
-    return &socket->pipe_buckets[id & (socket->bucket_count - 1)];
+    return &socket->pipes->buckets[id & (socket->pipes->bucket_count - 1)];
 }
 
 tnng_pipe *tnng_table_find(tnng_socket *socket, uint32_t id)
 {
-    tnng_pipe *pipe = socket->bucket_count == 0 ? NULL : *bucket_of(socket, id);
+    tnng_pipe *pipe = socket->pipes->bucket_count == 0 ? NULL : *bucket_of(socket, id);
 
     while (pipe != NULL && pipe->info.id != id) {
         pipe = pipe->chain;
@@ -168,19 +164,19 @@ tnng_pipe *tnng_table_find(tnng_socket *socket, uint32_t id)
 /* [nng] Without memory for more buckets the chains only get longer. */
 static int make_room(tnng_socket *socket)
 {
-    unsigned count = socket->bucket_count == 0 ? 8 : socket->bucket_count * 2;
+    unsigned count = socket->pipes->bucket_count == 0 ? 8 : socket->pipes->bucket_count * 2;
     tnng_pipe **buckets;
 
-    if (socket->pipe_total < socket->bucket_count) {
+    if (socket->pipes->count < socket->pipes->bucket_count) {
         return 0;
     }
     if ((buckets = calloc(count, sizeof(*buckets))) == NULL) {
-        return socket->bucket_count == 0 ? NNG_ENOMEM : 0;
+        return socket->pipes->bucket_count == 0 ? NNG_ENOMEM : 0;
     }
-    free(socket->pipe_buckets);
-    socket->pipe_buckets = buckets;
-    socket->bucket_count = count;
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+    free(socket->pipes->buckets);
+    socket->pipes->buckets = buckets;
+    socket->pipes->bucket_count = count;
+    for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
         tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
         pipe->chain = *bucket;
         *bucket = pipe;
@@ -199,14 +195,8 @@ int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
     tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
     pipe->chain = *bucket;
     *bucket = pipe;
-    pipe->previous = socket->newest_pipe;
-    if (pipe->previous == NULL) {
-        socket->pipes = pipe;
-    } else {
-        pipe->previous->next = pipe;
-    }
-    socket->newest_pipe = pipe;
-    socket->pipe_total++;
+    TNNG_LIST_APPEND(socket->pipes, pipe);
+    socket->pipes->count++;
     atomic_fetch_add(&in_process, 1);
     if (tnng_tx_begin(socket, pipe->info.id)) {
         pipe->counts_given = true;
@@ -220,49 +210,40 @@ int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
 /* [nng] It has gone. It stays valid for the caller: the newest of those remembered. */
 void tnng_table_remove(tnng_socket *socket, tnng_pipe *pipe)
 {
-    tnng_tx_end(pipe);
+    tnng_tx_end(pipe->info.id, &pipe->tx);
     tnng_pipe **link = bucket_of(socket, pipe->info.id);
-    tnng_pipe **place = &socket->remembered[socket->forget_next];
+    tnng_pipe **place = &socket->pipes->remembered[socket->pipes->forget_next];
 
     while (*link != pipe) {
         link = &(*link)->chain;
     }
     *link = pipe->chain;
-    if (pipe->previous == NULL) {
-        socket->pipes = pipe->next;
-    } else {
-        pipe->previous->next = pipe->next;
-    }
-    if (pipe->next == NULL) {
-        socket->newest_pipe = pipe->previous;
-    } else {
-        pipe->next->previous = pipe->previous;
-    }
-    pipe->next = pipe->previous = pipe->chain = NULL;
-    socket->pipe_total--;
+    TNNG_LIST_REMOVE(socket->pipes, pipe);
+    pipe->chain = NULL;
+    socket->pipes->count--;
     atomic_fetch_sub(&in_process, 1);
     atomic_store(&pipe->gone, true);
     if (*place != NULL) {
         tnng_pipe_drop(*place);
     }
     *place = pipe;
-    socket->forget_next = (socket->forget_next + 1) % PIPES_REMEMBERED;
+    socket->pipes->forget_next = (socket->pipes->forget_next + 1) % PIPES_REMEMBERED;
 }
 
 /* [any] With the socket's last reference: after nng_close no callback runs. */
 void tnng_table_free(tnng_socket *socket)
 {
-    for (tnng_pipe *pipe; (pipe = socket->pipes) != NULL;) {
-        socket->pipes = pipe->next;
+    for (tnng_pipe *pipe; (pipe = socket->pipes->first) != NULL;) {
+        socket->pipes->first = pipe->next;
         atomic_store(&pipe->gone, true);
         atomic_fetch_sub(&in_process, 1);
-        tnng_tx_end(pipe);
+        tnng_tx_end(pipe->info.id, &pipe->tx);
         tnng_pipe_drop(pipe);
     }
     for (int i = 0; i < PIPES_REMEMBERED; i++) {
-        if (socket->remembered[i] != NULL) {
-            tnng_pipe_drop(socket->remembered[i]);
+        if (socket->pipes->remembered[i] != NULL) {
+            tnng_pipe_drop(socket->pipes->remembered[i]);
         }
     }
-    free(socket->pipe_buckets);
+    free(socket->pipes->buckets);
 }

@@ -5,7 +5,7 @@
  * to say so. */
 #include <stdlib.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 static bool takes_one_peer(const tnng_socket *socket)
 {
@@ -21,68 +21,56 @@ static void on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
     (void) event;
     if (pipe == NULL) {
         /* Without an entry nobody could ever see it. */
-        pthread_mutex_lock(&socket->pipes_lock);
+        pthread_mutex_lock(&socket->pipes->lock);
         tnng_refuse_dial(socket, nng_pipe_dialer(id).id, NNG_ENOMEM);
-        pthread_mutex_unlock(&socket->pipes_lock);
+        pthread_mutex_unlock(&socket->pipes->lock);
         nng_pipe_close(id);
         return;
     }
-    pipe->before = atomic_load(&socket->accepted);
-    pipe->received_before = atomic_load(&socket->received);
-    pthread_mutex_lock(&socket->pipes_lock);
+    pipe->before = atomic_load(&socket->traffic.accepted);
+    pipe->received_before = atomic_load(&socket->traffic.received);
+    pthread_mutex_lock(&socket->pipes->lock);
     bool admitted = tnng_pipe_is_admitted(socket, &pipe->info);
     if (!admitted) {
         /* Told now and never entered: not every nng reports the end of one that is refused here. */
         atomic_store(&pipe->gone, true);
         pipe->reason = TNNG_BY_ADMISSION;
-        socket->rejected++;
+        socket->pipes->rejected++;
         tnng_events_tell(socket, TNNG_REJECTED, pipe);
         tnng_report_peer(socket, pipe, 0);
     }
-    pipe->taken = takes_one_peer(socket) && socket->connected > 0;
+    pipe->taken = takes_one_peer(socket) && socket->pipes->connected > 0;
     int code = admitted ? tnng_table_add(socket, pipe) : NNG_EPERM;
     if (code == NNG_ENOMEM) {
         tnng_refuse_dial(socket, pipe->info.dialer, code);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (code != 0) {
         nng_pipe_close(id);
         tnng_pipe_drop(pipe);
     }
 }
 
-/* [any] With pipes_lock held: everybody whose number of peers is reached. */
-static void wake_pipe_waiters(tnng_socket *socket)
-{
-    for (tnng_op *next, *op = socket->pipe_waiting.first; op != NULL; op = next) {
-        next = op->next;
-        if (socket->pipes_closed || op->wanted <= socket->connected) {
-            tnng_ops_remove(&socket->pipe_waiting, op);
-            tnng_op_finish(op, socket->pipes_closed ? NNG_ECLOSED : 0, NULL);
-        }
-    }
-}
-
-/* [any] With pipes_lock held. */
+/* [any] With pipes->lock held. */
 static void has_connected(tnng_socket *socket, tnng_pipe *pipe)
 {
     pipe->connected = true;
-    socket->connected++;
+    socket->pipes->connected++;
     tnng_events_tell(socket, TNNG_CONNECTED, pipe);
     tnng_tell_dialer(socket, pipe);
     if (pipe->info.dialer != 0) {
         tnng_dial_connected(pipe);
     }
-    wake_pipe_waiters(socket);
+    tnng_pipes_wake(socket);
 }
 
-/* [any] With pipes_lock held: one that has gone lately. nng counts its ids up and begins anew after
- * 2^31 of them, so an id of those remembered is nobody else's. */
+/* [any] With pipes->lock held: one that has gone lately. nng counts its ids up and begins anew
+ * after 2^31 of them, so an id of those remembered is nobody else's. */
 static tnng_pipe *remembered(tnng_socket *socket, uint32_t id)
 {
     for (int i = 0; i < PIPES_REMEMBERED; i++) {
-        if (socket->remembered[i] != NULL && socket->remembered[i]->info.id == id) {
-            return socket->remembered[i];
+        if (socket->pipes->remembered[i] != NULL && socket->pipes->remembered[i]->info.id == id) {
+            return socket->pipes->remembered[i];
         }
     }
     return NULL;
@@ -96,7 +84,7 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
     (void) event;
     TNNG_PAUSE("pipe.added");
     tnng_cause_take(id.id, false);
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL && !pipe->connected) {
         has_connected(socket, pipe);
@@ -105,11 +93,11 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
         pipe->reason = TNNG_BY_REFUSAL; /* so it was not the protocol: it went away at once */
         tnng_tell_dialer(socket, pipe);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     tnng_pair_joins(socket);
 }
 
-/* [nng] With pipes_lock held: why it ended, or never could be used, as far as that is known. */
+/* [nng] With pipes->lock held: why it ended, or never could be used, as far as that is known. */
 static int reason_of(tnng_socket *socket, tnng_pipe *pipe)
 {
     int closed_for = atomic_load(&pipe->closed_for);
@@ -127,7 +115,7 @@ static int reason_of(tnng_socket *socket, tnng_pipe *pipe)
     if (cause.peer != 0 && cause.peer != socket->peer_number) {
         return TNNG_BY_PROTOCOL;
     }
-    if (pipe->taken || (takes_one_peer(socket) && socket->connected > 0)) {
+    if (pipe->taken || (takes_one_peer(socket) && socket->pipes->connected > 0)) {
         return TNNG_BY_TAKEN;
     }
     return tnng_causes_are_known() ? TNNG_BY_NOTHING : TNNG_BY_PROTOCOL;
@@ -143,41 +131,41 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
     (void) event;
     TNNG_PAUSE("pipe.gone");
     tnng_push_parts(socket, id.id);
-    pthread_mutex_lock(&socket->pipes_lock);
-    bool counts = !socket->pipes_closed;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
+    bool counts = !socket->pipes->closed;
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (counts) {
-        tnng_flush_note_lost(socket);
+        socket->hooks->pipe_leaves(socket);
     }
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     tnng_pipe *pipe = tnng_table_find(socket, id.id);
     if (pipe != NULL) {
         tnng_table_remove(socket, pipe);
         pipe->reason = reason_of(socket, pipe);
         if (pipe->info.dialer != 0 && counts) {
-            bool heard = atomic_load(&socket->received) != pipe->received_before;
+            bool heard = atomic_load(&socket->traffic.received) != pipe->received_before;
             brief = tnng_dial_lost(pipe, heard);
             dialer = pipe->info.dialer;
         }
         tnng_events_tell(socket, pipe->connected ? TNNG_DISCONNECTED : TNNG_REJECTED, pipe);
         /* A brief peer may have had messages although nng was late to say that it came. */
-        uint64_t given = pipe->counts_given ? pipe->given : pipe->written;
-        socket->lost_pipes += pipe->connected || given > 0;
-        socket->lost_given += given;
-        socket->lost_written += pipe->written;
+        uint64_t given = pipe->counts_given ? pipe->tx.given : pipe->tx.written;
+        socket->pipes->lost_pipes += pipe->connected || given > 0;
+        socket->pipes->lost_given += given;
+        socket->pipes->lost_written += pipe->tx.written;
         if (pipe->connected) {
-            socket->connected--;
+            socket->pipes->connected--;
         } else if (pipe->reason != TNNG_BY_OVERSIZE) {
-            socket->rejected++;
+            socket->pipes->rejected++;
         }
-        socket->oversize += pipe->reason == TNNG_BY_OVERSIZE;
+        socket->pipes->oversize += pipe->reason == TNNG_BY_OVERSIZE;
         tnng_tell_dialer(socket, pipe);
         if (counts) {
             tnng_report_peer(socket, pipe, 0);
         }
     }
-    bool alone = socket->connected == 0;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    bool alone = socket->pipes->connected == 0;
+    pthread_mutex_unlock(&socket->pipes->lock);
     if (brief >= 0) {
         tnng_dial_pauses(dialer, brief);
     }
@@ -187,7 +175,7 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
 }
 
 /* [nng] nng makes no pipe of such a connection, so all that can be told is that there was one. */
-void tnng_stranger_failed(tnng_socket *socket, uint32_t listener, int code)
+static void on_handshake_failed(tnng_socket *socket, uint32_t listener, int code)
 {
     tnng_pipe *pipe = tnng_pipe_blank();
 
@@ -197,19 +185,30 @@ void tnng_stranger_failed(tnng_socket *socket, uint32_t listener, int code)
     pipe->info.listener = listener;
     pipe->reason = TNNG_BY_HANDSHAKE;
     atomic_store(&pipe->gone, true);
-    pthread_mutex_lock(&socket->pipes_lock);
-    if (!socket->pipes_closed) {
-        socket->rejected++;
+    pthread_mutex_lock(&socket->pipes->lock);
+    if (!socket->pipes->closed) {
+        socket->pipes->rejected++;
         tnng_events_tell(socket, TNNG_REJECTED, pipe);
         tnng_report_peer(socket, pipe, code);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     tnng_pipe_drop(pipe);
+}
+
+/* [caller] `pipes` is zero. */
+void tnng_pipes_open(tnng_socket *socket, struct tnng_pipe_table *pipes)
+{
+    pthread_mutex_init(&pipes->lock, NULL);
+    tnng_cond_init(&pipes->changed);
+    socket->pipes = pipes;
 }
 
 /* [caller] Before the first endpoint, so that no pipe is missed. */
 int tnng_pipes_watch(tnng_socket *socket)
 {
+    static const tnng_causes_hooks causes = {tnng_dial_failed, on_handshake_failed};
+
+    tnng_causes_begin(&causes);
     int code = nng_pipe_notify(socket->nng, NNG_PIPE_EV_ADD_PRE, on_offered, socket);
     if (code == 0) {
         code = nng_pipe_notify(socket->nng, NNG_PIPE_EV_ADD_POST, on_connected, socket);
@@ -220,26 +219,34 @@ int tnng_pipes_watch(tnng_socket *socket)
     return code;
 }
 
+/* [any] The socket is about to go. */
+void tnng_pipes_free(tnng_socket *socket)
+{
+    tnng_table_free(socket);
+    tnng_rules_free(socket);
+    free(socket->pipes->told);
+    pthread_mutex_destroy(&socket->pipes->lock);
+    pthread_cond_destroy(&socket->pipes->changed);
+}
+
 /* [caller] The socket closes: nobody waits for a peer any more. */
 void tnng_pipes_shut(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->pipes_lock);
-    socket->pipes_closed = true;
-    wake_pipe_waiters(socket);
+    pthread_mutex_lock(&socket->pipes->lock);
+    socket->pipes->closed = true;
+    tnng_pipes_wake(socket);
     tnng_events_shut(socket);
-    pthread_cond_broadcast(&socket->pipes_changed);
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_cond_broadcast(&socket->pipes->changed);
+    pthread_mutex_unlock(&socket->pipes->lock);
 }
 
 int tnng_pipes(tnng_socket *socket, tnng_pipe **pipes, int max)
 {
     int count = 0;
 
-    if (tnng_forked()) {
-        return 0;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+    TNNG_GUARD_FORK(0);
+    pthread_mutex_lock(&socket->pipes->lock);
+    for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
         if (pipe->connected) {
             if (count < max) {
                 tnng_pipe_hold(pipe);
@@ -248,22 +255,20 @@ int tnng_pipes(tnng_socket *socket, tnng_pipe **pipes, int max)
             count++;
         }
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return count;
 }
 
 int tnng_pipe_count(tnng_socket *socket)
 {
-    if (tnng_forked()) {
-        return 0;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
-    int count = socket->connected;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    TNNG_GUARD_FORK(0);
+    pthread_mutex_lock(&socket->pipes->lock);
+    int count = socket->pipes->connected;
+    pthread_mutex_unlock(&socket->pipes->lock);
     return count;
 }
 
-/* [caller] With pipes_lock held: the pipe of a message, which may be read when its connection has
+/* [caller] With pipes->lock held: the pipe of a message, which may be read when its connection has
  * gone. */
 static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
 {
@@ -277,93 +282,54 @@ static tnng_pipe *find_or_remember(tnng_socket *socket, uint32_t id)
 
 uint64_t tnng_pipe_serial(tnng_socket *socket, uint32_t id)
 {
-    if (tnng_forked()) {
-        return 0;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
+    TNNG_GUARD_FORK(0);
+    pthread_mutex_lock(&socket->pipes->lock);
     tnng_pipe *pipe = find_or_remember(socket, id);
     uint64_t serial = pipe == NULL ? 0 : pipe->info.serial;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return serial;
 }
 
 bool tnng_pipe_find(tnng_socket *socket, uint32_t id, tnng_pipe **out)
 {
-    if (tnng_forked()) {
-        return false;
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
+    TNNG_GUARD_FORK(false);
+    pthread_mutex_lock(&socket->pipes->lock);
     tnng_pipe *pipe = find_or_remember(socket, id);
     if (pipe != NULL) {
         tnng_pipe_hold(pipe);
         *out = pipe;
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return pipe != NULL;
 }
 
 /* [caller] With a lane's lock held: one more reply is on its way through this pipe. */
 void tnng_pipe_expect(tnng_socket *socket, uint32_t id)
 {
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     tnng_pipe *pipe = tnng_table_find(socket, id);
     if (pipe != NULL) {
         pipe->expected++;
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
-}
-
-/* [caller] With pipes_lock held. Waits in a list under that lock. */
-int tnng_park_for_pipes(tnng_socket *socket, tnng_ops *among, tnng_port *port, uint64_t tag,
-    tnng_result *result, int wanted)
-{
-    tnng_op *op;
-
-    if (!tnng_owner_enter(socket, port)) {
-        return tnng_answer(result, NNG_EBUSY, NULL);
-    }
-    if ((op = tnng_op_new(NULL, socket, port, tag)) == NULL) {
-        tnng_owner_leave(socket);
-        return tnng_answer(result, NNG_ENOMEM, NULL);
-    }
-    op->stage = OP_WAITING;
-    op->wanted = wanted;
-    op->among = among;
-    tnng_ops_append(among, op);
-    return tnng_park(op, result);
+    pthread_mutex_unlock(&socket->pipes->lock);
 }
 
 int tnng_wait_pipes(
     tnng_socket *socket, int count, tnng_port *port, uint64_t tag, tnng_result *result)
 {
+    const tnng_call call = {port, tag, result};
+    struct tnng_pipe_table *pipes = socket->pipes;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
-    pthread_mutex_lock(&socket->pipes_lock);
-    if (socket->pipes_closed) {
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
+    pthread_mutex_lock(&pipes->lock);
+    if (pipes->closed) {
         code = tnng_answer(result, NNG_ECLOSED, NULL);
-    } else if (socket->connected >= count) {
+    } else if (pipes->connected >= count) {
         code = tnng_answer(result, 0, NULL);
     } else {
-        code = tnng_park_for_pipes(socket, &socket->pipe_waiting, port, tag, result, count);
+        code = tnng_pipes_park(socket, &pipes->waiting, &call, count);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&pipes->lock);
     return tnng_submitted(port, NULL, code);
-}
-
-/* [caller] */
-int tnng_pipe_leave(tnng_op *op)
-{
-    tnng_socket *socket = op->socket;
-    int outcome = TNNG_LATE;
-
-    pthread_mutex_lock(&socket->pipes_lock);
-    if (op->stage == OP_WAITING) {
-        tnng_ops_remove(op->among, op);
-        outcome = TNNG_LEFT;
-    }
-    pthread_mutex_unlock(&socket->pipes_lock);
-    return outcome;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "conn/dials.h"
+#include "conn/conn.h"
 
 enum { REPORTS_KEPT = 64, LAST_WORDS = 500 /* milliseconds for the last one at the end */ };
 
@@ -49,9 +49,7 @@ void tnng_report_queue(tnng_report report)
 
 bool tnng_report_take(tnng_report *report)
 {
-    if (tnng_forked()) {
-        return false;
-    }
+    TNNG_GUARD_FORK(false);
     pthread_mutex_lock(&reports_lock);
     bool found = count > 0;
     if (found) {
@@ -72,9 +70,7 @@ void tnng_set_report_hook(void (*hook)(void))
 
 void tnng_reports_close(void)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     pthread_mutex_lock(&reports_lock);
     closed = true;
     for (int i = 0; running && i < LAST_WORDS; i++) {
@@ -106,22 +102,23 @@ void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
 
     peer.port = 0;
     if (pipe->reason == TNNG_BY_NOTHING || (!listener && pipe->reason != TNNG_BY_OVERSIZE) ||
-        (socket->told == NULL && (socket->told = calloc(1, sizeof(*socket->told))) == NULL)) {
+        (socket->pipes->told == NULL &&
+            (socket->pipes->told = calloc(1, sizeof(*socket->pipes->told))) == NULL)) {
         return;
     }
     for (unsigned i = 0; i < PEERS_REMEMBERED; i++) {
-        if (socket->told->peers[i].endpoint == endpoint &&
-            socket->told->peers[i].reason == pipe->reason &&
-            socket->told->peers[i].code == code &&
-            memcmp(&socket->told->peers[i].peer, &peer, sizeof(peer)) == 0) {
+        if (socket->pipes->told->peers[i].endpoint == endpoint &&
+            socket->pipes->told->peers[i].reason == pipe->reason &&
+            socket->pipes->told->peers[i].code == code &&
+            memcmp(&socket->pipes->told->peers[i].peer, &peer, sizeof(peer)) == 0) {
             return;
         }
     }
-    unsigned place = socket->told->next++ % PEERS_REMEMBERED;
-    socket->told->peers[place].endpoint = endpoint;
-    socket->told->peers[place].reason = pipe->reason;
-    socket->told->peers[place].code = code;
-    socket->told->peers[place].peer = peer;
+    unsigned place = socket->pipes->told->next++ % PEERS_REMEMBERED;
+    socket->pipes->told->peers[place].endpoint = endpoint;
+    socket->pipes->told->peers[place].reason = pipe->reason;
+    socket->pipes->told->peers[place].code = code;
+    socket->pipes->told->peers[place].peer = peer;
     tnng_report_queue((tnng_report){.listener = listener,
         .endpoint = endpoint,
         .reason = pipe->reason,

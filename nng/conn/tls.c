@@ -1,12 +1,11 @@
 /* TLS configurations. */
-#include "internal.h"
-#include "fixes/compat.h"
+#include "conn/conn.h"
 
 #include <nng/supplemental/tls/tls.h>
 
 int tnng_tls_new(bool server, nng_tls_config **config)
 {
-    int code = tnng_begin();
+    int code = tnng_begin(tnng_threads_needed());
 
     if (code != 0) {
         return code;
@@ -50,9 +49,7 @@ void tnng_tls_free(nng_tls_config *config)
  * 1835). */
 int tnng_tls_put(int on, uint32_t id, nng_tls_config *config)
 {
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     return on == TNNG_ON_LISTENER
                ? nng_listener_set_ptr((nng_listener){id}, NNG_OPT_TLS_CONFIG, config)
                : nng_dialer_set_ptr((nng_dialer){id}, NNG_OPT_TLS_CONFIG, config);
@@ -63,9 +60,7 @@ const void *tnng_tls_of(int on, uint32_t id)
 {
     void *config = NULL;
 
-    if (tnng_forked()) {
-        return NULL;
-    }
+    TNNG_GUARD_FORK(NULL);
     int code = on == TNNG_ON_LISTENER
                    ? nng_listener_get_ptr((nng_listener){id}, NNG_OPT_TLS_CONFIG, &config)
                    : nng_dialer_get_ptr((nng_dialer){id}, NNG_OPT_TLS_CONFIG, &config);
@@ -82,3 +77,6 @@ bool tnng_ws_is_hardened(void)
 {
     return tnng_nng_is(6);
 }
+
+/* [caller] A socket has been opened before, so forks are watched. */
+const char *tnng_tls_engine(void) { return tnng_forked() ? "" : nng_tls_engine_description(); }

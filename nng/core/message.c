@@ -5,7 +5,7 @@
  * content was copied out is kept for the next that is sent. */
 #include <string.h>
 
-#include "internal.h"
+#include "core/core.h"
 
 /* Below, the allocator keeps the memory itself; above, it would be too much to keep unused. */
 enum { SPARE_FROM = 64 * 1024, SPARE_TO = 4 * 1024 * 1024 };
@@ -48,7 +48,7 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
 {
     nng_msg *msg;
 
-    if (!TNNG_FIX_IS_ON(C4)) {
+    if (TNNG_WITHOUT("C4")) {
         return nng_msg_alloc(&msg, 0) == 0 && nng_msg_insert(msg, data, size) == 0 ? msg : NULL;
     }
     msg = use_spare(size);

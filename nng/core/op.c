@@ -1,125 +1,91 @@
-/* The life of one call somebody waits for: made when it parks, finished once, freed when its result
- * is collected, when its caller leaves, or, after the caller has gone, by whoever finishes it. */
+/* The life of one call that a caller waits for: made when it parks, finished once, freed when its
+ * result is collected, when its caller leaves, or, after the caller has gone, by what finishes it.
+ */
 #include <stdlib.h>
-#include <string.h>
 
-#include "internal.h"
+#include "core/core.h"
 
-void tnng_ops_append(tnng_ops *list, tnng_op *op)
+void tnng_ops_append(tnng_ops *list, tnng_op *op) { TNNG_LIST_APPEND(list, op); }
+
+void tnng_ops_remove(tnng_ops *list, tnng_op *op) { TNNG_LIST_REMOVE(list, op); }
+
+/* [any] Every call that waits there ends with this code; under the lock of the list. */
+void tnng_ops_finish(tnng_ops *list, int code)
 {
-    op->next = NULL;
-    op->previous = list->last;
-    if (list->last == NULL) {
-        list->first = op;
-    } else {
-        list->last->next = op;
+    for (tnng_op *op; (op = list->first) != NULL;) {
+        TNNG_LIST_REMOVE(list, op);
+        tnng_op_finish(op, code, NULL);
     }
-    list->last = op;
 }
 
-void tnng_ops_remove(tnng_ops *list, tnng_op *op)
+/* Threads share a socket with each other, and a loop shares with no other. */
+static bool is_for_us(const tnng_owner *owner, const tnng_port *port)
 {
-    if (op->previous == NULL) {
-        list->first = op->next;
-    } else {
-        op->previous->next = op->next;
-    }
-    if (op->next == NULL) {
-        list->last = op->previous;
-    } else {
-        op->next->previous = op->previous;
-    }
-    op->next = op->previous = NULL;
-}
-
-/* Threads share a socket with each other, and a loop shares with nobody. */
-static bool is_for_us(tnng_socket *socket, tnng_port *port)
-{
-    return socket->parked == 0 || socket->owner == (port->exclusive ? port : NULL);
+    return owner->parked == 0 || owner->port == (port->exclusive ? port : NULL);
 }
 
 /* [caller] A socket belongs to the loop that waits on it: false when another loop does. */
 bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    bool free_for_us = is_for_us(socket, port);
+    tnng_owner *owner = &socket->owner;
+
+    pthread_mutex_lock(&owner->lock);
+    bool free_for_us = is_for_us(owner, port);
     if (free_for_us) {
-        socket->owner = port->exclusive ? port : NULL;
-        socket->parked++;
+        owner->port = port->exclusive ? port : NULL;
+        owner->parked++;
     }
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_unlock(&owner->lock);
     return free_for_us;
 }
 
-/* [caller] The same question without moving in. */
+/* [caller] One more call is parked, whoever owns the socket. */
+void tnng_owner_add(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->owner.lock);
+    socket->owner.parked++;
+    pthread_mutex_unlock(&socket->owner.lock);
+}
+
+/* [caller] The same question as that of tnng_owner_enter without moving in. */
 bool tnng_owner_is_another(tnng_socket *socket, tnng_port *port)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    bool another = !is_for_us(socket, port);
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_lock(&socket->owner.lock);
+    bool another = !is_for_us(&socket->owner, port);
+    pthread_mutex_unlock(&socket->owner.lock);
     return another;
 }
 
 /* [caller] The same without a port to compare. */
 bool tnng_owner_is_there(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    bool there = socket->parked > 0 && socket->owner != NULL;
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_lock(&socket->owner.lock);
+    bool there = socket->owner.parked > 0 && socket->owner.port != NULL;
+    pthread_mutex_unlock(&socket->owner.lock);
     return there;
 }
 
 void tnng_owner_leave(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    socket->parked--;
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_lock(&socket->owner.lock);
+    socket->owner.parked--;
+    pthread_mutex_unlock(&socket->owner.lock);
 }
 
-/* [caller] With lane->lock held when there is a lane. The op is counted as parked until it is
- * freed. NULL when there is no memory. */
-tnng_op *tnng_op_new(tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint64_t tag)
+/* [caller] Of memory that is there, and zero. The op is counted as parked until it is freed. */
+void tnng_op_init(tnng_op *op, const tnng_op_kind *kind, tnng_socket *socket, const tnng_call *call)
 {
-    tnng_op *op = NULL;
-    nng_aio *aio = NULL;
-
-    if (lane != NULL && lane->idle_ops != NULL) {
-        op = lane->idle_ops;
-        lane->idle_ops = op->next;
-        aio = op->aio;
-        memset(op, 0, sizeof(*op));
-        op->aio = aio;
-    } else if ((op = calloc(1, sizeof(*op))) == NULL) {
-        return NULL;
-    }
-    tnng_op_init(op, lane, socket, port, tag);
-    return op;
+    op->kind = kind;
+    op->socket = socket;
+    op->tag = call->tag;
+    tnng_port_hold(op->port = call->port);
 }
 
-/* [caller] The same for memory that is there, and zero. */
-void tnng_op_init(
-    tnng_op *op, tnng_lane *lane, tnng_socket *socket, tnng_port *port, uint64_t tag)
-{
-    op->tag = tag;
-    if (port != NULL) {
-        tnng_port_hold(port);
-        op->port = port;
-    }
-    if (lane != NULL) {
-        tnng_lane_hold(lane);
-        op->lane = lane;
-    }
-    if (socket != NULL) {
-        tnng_socket_hold(socket);
-        op->socket = socket;
-    }
-}
-
-/* [any] Nobody waits for this op any more. */
+/* [any] No caller waits for this op any more. */
 void tnng_op_forget_caller(tnng_op *op)
 {
     if (op->port != NULL) {
-        tnng_owner_leave(op->lane != NULL ? op->lane->socket : op->socket);
+        tnng_owner_leave(op->socket);
         tnng_port_release(op->port);
         op->port = NULL;
     }
@@ -128,27 +94,11 @@ void tnng_op_forget_caller(tnng_op *op)
 /* [any] With no lock held. */
 void tnng_op_free(tnng_op *op)
 {
-    tnng_lane *lane = op->lane;
-
     tnng_op_forget_caller(op);
-    if (op->socket != NULL) {
-        tnng_socket_release(op->socket);
-    }
-    if (op->home != NULL) {
-        tnng_lane_release(op->home);
-    }
-    if (lane != NULL) {
-        tnng_lock(&lane->lock);
-        op->next = lane->idle_ops;
-        lane->idle_ops = op;
-        pthread_mutex_unlock(&lane->lock);
-        tnng_lane_release(lane);
-    } else {
-        free(op);
-    }
+    op->kind->free(op);
 }
 
-/* [any] With the lock of the op's stage held; it is the last thing done to the op by who finishes
+/* [any] With the lock of the op's stage held; it is the last thing done to the op by what finishes
  * it. */
 void tnng_op_finish(tnng_op *op, int code, nng_msg *msg)
 {
@@ -178,28 +128,27 @@ int tnng_park(tnng_op *op, tnng_result *result)
     return result->code = TNNG_PARKED;
 }
 
+/* [caller] Clears the bell and copies out at most `max` finished calls. What stays keeps the bell
+ * rung. */
+int tnng_port_take(tnng_port *port, tnng_result *results, int max)
+{
+    tnng_op *op, *next;
+    int count = tnng_port_collect(port, max, &op);
+
+    for (int i = 0; i < count; i++, op = next) {
+        next = op->next;
+        results[i].tag = op->tag;
+        tnng_answer(&results[i], op->code, op->msg);
+        tnng_op_free(op);
+    }
+    return count;
+}
+
 /* [caller] Asks for the end of a parked call. Only while the port has not given out its result. */
 int tnng_op_cancel(tnng_op *op)
 {
-    tnng_lane *lane = op->lane;
-    int outcome;
-
-    if (tnng_forked()) {
-        return TNNG_LEFT; /* it will never end here */
-    }
-    if (lane == NULL) {
-        outcome = op->job != NULL ? tnng_job_leave(op) : tnng_pipe_leave(op);
-    } else {
-        tnng_lock(&lane->lock);
-        if (op->stage == OP_FINISHED) {
-            outcome = TNNG_LATE;
-        } else if (op->stage == OP_SENDING) {
-            outcome = tnng_send_leave(lane, op);
-        } else {
-            outcome = tnng_lane_leave(lane, op);
-        }
-        pthread_mutex_unlock(&lane->lock);
-    }
+    TNNG_GUARD_FORK(TNNG_LEFT); /* it will never end here */
+    int outcome = op->kind->cancel(op);
     if (outcome == TNNG_LATE) {
         tnng_count_cancel_completed();
     } else {
@@ -215,26 +164,13 @@ int tnng_op_cancel(tnng_op *op)
  */
 void tnng_op_abandon(tnng_op *op)
 {
-    tnng_lane *lane = op->lane;
-    bool with_nng = false;
-
-    if (tnng_forked()) {
+    TNNG_GUARD_FORK();
+    if (op->kind->detach != NULL && op->kind->detach(op)) {
         return;
     }
-    if (lane != NULL) {
-        tnng_lock(&lane->lock);
-        with_nng = op->stage == OP_SENDING;
-        if (with_nng) {
-            op->abandoned = true;
-            tnng_send_leave(lane, op);
-        }
-        pthread_mutex_unlock(&lane->lock);
-    }
-    if (!with_nng && tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
-        if (op->msg != NULL && lane != NULL && lane->desk != NULL) {
-            tnng_desk_give_back(lane, -1, op->msg);
-        } else if (op->msg != NULL && op->code == 0) {
-            tnng_give_back(op->home != NULL ? op->home : lane, op->msg);
+    if (tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
+        if (op->msg != NULL && op->code == 0 && op->kind->reclaim != NULL) {
+            op->kind->reclaim(op);
         } else if (op->msg != NULL) {
             nng_msg_free(op->msg);
         }

@@ -8,8 +8,7 @@
 #include <sys/syscall.h>
 #endif
 
-#include "internal.h"
-#include "fixes/compat.h"
+#include "core/core.h"
 
 /* [any] Signals stay with the threads of the program. */
 bool tnng_run_thread(void *(*body)(void *), void *arg)
@@ -39,18 +38,6 @@ void tnng_name_thread(const char *name)
 #else
     (void) name;
 #endif
-}
-
-/* What nng makes when it is first used: task threads, expiry, the reaper, the poller, a timer and
- * the resolver's. */
-int tnng_threads_needed(void)
-{
-    long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    int count = processors < 1 ? 1 : (int) processors;
-    int tasks = count < 8 ? 2 * count : 16;
-    int expiry = count < 8 || !tnng_nng_is(7) ? count : 8;
-
-    return tasks + expiry + 7;
 }
 
 typedef struct {

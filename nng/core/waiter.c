@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "internal.h"
+#include "core/core.h"
 
 enum { SECOND = 1000000000 };
 
@@ -30,12 +30,12 @@ bool tnng_waiter_open(tnng_waiter **out)
  * to the front of their lane, the first one last. */
 static void settle_messages(tnng_waiter *waiter)
 {
-    tnng_lane *home = waiter->taken ? NULL : waiter->home;
+    tnng_origin *home = waiter->taken ? NULL : waiter->home;
 
     for (int i = waiter->count; i >= 0; i--) {
         nng_msg **msg = i > 0 ? &waiter->batch[i - 1] : &waiter->held;
         if (*msg != NULL && home != NULL) {
-            tnng_give_back(home, *msg);
+            home->hooks->give_back(home, *msg);
         } else if (*msg != NULL) {
             tnng_msg_done(*msg);
         }
@@ -44,25 +44,23 @@ static void settle_messages(tnng_waiter *waiter)
     waiter->count = 0;
     waiter->taken = false;
     if (waiter->home != NULL) {
-        tnng_lane_release(waiter->home);
+        tnng_origin_unref(waiter->home);
         waiter->home = NULL;
     }
 }
 
-static void come_home(tnng_waiter *waiter, tnng_lane *home)
+static void come_home(tnng_waiter *waiter, tnng_origin *home)
 {
     settle_messages(waiter);
     if (home != NULL) {
-        tnng_lane_hold(home);
+        tnng_origin_ref(home);
         waiter->home = home;
     }
 }
 
 void tnng_waiter_free(tnng_waiter *waiter)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_waiter_undo(waiter);
     if (waiter->result.msg != NULL && waiter->result.code != 0) {
         nng_msg_free(waiter->result.msg);
@@ -79,13 +77,13 @@ void tnng_waiter_free(tnng_waiter *waiter)
 static int collect(tnng_waiter *waiter)
 {
     tnng_port *port = waiter->port;
-    tnng_op *op = port->first;
+    tnng_op *op = port->done.first;
 
     if (op == NULL) {
         pthread_mutex_unlock(&port->lock);
         return TNNG_PARKED;
     }
-    port->first = port->last = NULL; /* a waiter has one call at a time */
+    port->done = (tnng_ops){0}; /* a waiter has one call at a time */
     pthread_mutex_unlock(&port->lock);
     tnng_answer(&waiter->result, op->code, op->msg);
     if (op->code == 0) {
@@ -100,7 +98,7 @@ static int wait_for_bell(tnng_waiter *waiter, int64_t until)
     tnng_port *port = waiter->port;
 
     pthread_mutex_lock(&port->lock);
-    while (port->first == NULL && tnng_cond_wait(&port->rung, &port->lock, until)) {
+    while (port->done.first == NULL && tnng_cond_wait(&port->rung, &port->lock, until)) {
     }
     return collect(waiter);
 }
@@ -113,7 +111,7 @@ static int wait_for_readable(tnng_waiter *waiter, int64_t until, int read_fd, in
     struct pollfd polled = {read_fd, POLLIN, 0};
 
     pthread_mutex_lock(&port->lock);
-    if (port->first == NULL) {
+    if (port->done.first == NULL) {
         port->polled_fd = write_fd;
         pthread_mutex_unlock(&port->lock);
         int64_t left = until < 0 ? 0 : until - tnng_now();
@@ -129,9 +127,7 @@ static int wait_for_readable(tnng_waiter *waiter, int64_t until, int read_fd, in
 
 int tnng_waiter_wait(tnng_waiter *waiter, int64_t until, int read_fd, int write_fd)
 {
-    if (tnng_forked()) {
-        return waiter->result.code = TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(waiter->result.code = TNNG_FORKED);
     if (waiter->result.code != TNNG_PARKED) {
         return waiter->result.code;
     }
@@ -159,19 +155,22 @@ int tnng_waiter_leave(tnng_waiter *waiter)
 
 void tnng_waiter_undo(tnng_waiter *waiter)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_waiter_leave(waiter);
     settle_messages(waiter);
 }
 
-int tnng_submitted(tnng_port *port, tnng_lane *home, int code)
+bool tnng_waiter_is_impatient(const tnng_port *port)
+{
+    return port->waiter != NULL && port->waiter->patience == 0;
+}
+
+int tnng_submitted(tnng_port *port, tnng_origin *home, int code)
 {
     tnng_waiter *waiter = port == NULL ? NULL : port->waiter;
 
-    if (code == TNNG_PARKED) {
-        tnng_wakes_pay();
+    if (code == TNNG_PARKED && tnng_before_wait != NULL) {
+        tnng_before_wait();
     }
     if (waiter == NULL) {
         return code;
@@ -188,36 +187,25 @@ int tnng_submitted(tnng_port *port, tnng_lane *home, int code)
     return code;
 }
 
-static bool make_room(tnng_waiter *waiter)
+int tnng_call_over(const tnng_call *call, int code)
+{
+    return tnng_submitted(call->port, NULL, tnng_answer(call->result, code, NULL));
+}
+
+/* [caller] Before a batch, which comes after the message the waiter holds, if it holds one. False
+ * when there is no memory. */
+bool tnng_waiter_make_room(tnng_waiter *waiter, tnng_origin *home)
 {
     if (waiter->packed == NULL) {
         waiter->batch = calloc(TNNG_BATCH, sizeof(*waiter->batch));
         waiter->sizes = calloc(TNNG_BATCH, sizeof(*waiter->sizes));
         waiter->packed = malloc(TNNG_BATCH_BYTES);
     }
-    return waiter->batch != NULL && waiter->sizes != NULL && waiter->packed != NULL;
-}
-
-int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
-{
-    size_t used = 0;
-    nng_msg *msg = NULL;
-
-    if (tnng_forked() || !make_room(waiter)) {
-        return 0;
+    if (waiter->batch == NULL || waiter->sizes == NULL || waiter->packed == NULL) {
+        return false;
     }
     if (waiter->taken || waiter->held == NULL) {
-        come_home(waiter, lane);
+        come_home(waiter, home);
     }
-    tnng_lock(&lane->lock);
-    while (waiter->count < max && waiter->count < TNNG_BATCH && !lane->closed &&
-           tnng_lane_receive_now(lane, TNNG_BATCH_BYTES - used, &msg) == 0 && msg != NULL) {
-        size_t size = nng_msg_len(msg);
-        memcpy(waiter->packed + used, nng_msg_body(msg), size);
-        used += size;
-        waiter->sizes[waiter->count] = (uint32_t) size;
-        waiter->batch[waiter->count++] = msg;
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return waiter->count;
+    return true;
 }

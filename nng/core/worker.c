@@ -13,7 +13,7 @@
  * for stuck. */
 #include <stdlib.h>
 
-#include "conn/dials.h"
+#include "core/core.h"
 
 enum { STAYING = 2, PROMPT_AT_ONCE = 4 };
 
@@ -22,42 +22,26 @@ enum { STAYING = 2, PROMPT_AT_ONCE = 4 };
 
 typedef struct {
     tnng_job *first, *last;
-    int count;
 } queue;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of this, and every job */
 static pthread_cond_t job_queued, job_ended;             /* in monotonic time */
-static queue prompt, slow;
-static tnng_job *running;  /* prompt jobs */
-static int running_prompt; /* so many */
+static queue prompt, slow, running;                      /* running: prompt jobs */
+static int slow_queued, running_prompt;                  /* so many */
 static int threads, idle;  /* a thread that is being made is idle already */
 static bool ready;         /* the first threads are there */
 
-static void append(queue *to, tnng_job *job)
+/* With the lock held, as the next. */
+static void append(tnng_job *job)
 {
-    job->next = NULL;
-    if (to->last == NULL) {
-        to->first = job;
-    } else {
-        to->last->next = job;
-    }
-    to->last = job;
-    to->count++;
+    TNNG_LIST_APPEND(job->kind->slow ? &slow : &prompt, job);
+    slow_queued += job->kind->slow;
 }
 
-static void take(queue *from, tnng_job *job)
+static void take(tnng_job *job)
 {
-    tnng_job **link = &from->first, *before = NULL;
-
-    while (*link != job) {
-        before = *link;
-        link = &before->next;
-    }
-    *link = job->next;
-    if (from->last == job) {
-        from->last = before;
-    }
-    from->count--;
+    TNNG_LIST_REMOVE(job->kind->slow ? &slow : &prompt, job);
+    slow_queued -= job->kind->slow;
 }
 
 static void *work(void *);
@@ -81,7 +65,7 @@ static int count_prompt_threads(void)
     int count = idle;
     int64_t now = tnng_now();
 
-    for (tnng_job *job = running; job != NULL; job = job->next) {
+    for (tnng_job *job = running.first; job != NULL; job = job->next) {
         count += now - job->since < STUCK_AFTER;
     }
     return count;
@@ -97,14 +81,14 @@ static tnng_job *next_job(int64_t *until)
     if (job != NULL) {
         int64_t impatient = job->since + IMPATIENT_AFTER;
         if (running_prompt < PROMPT_AT_ONCE || tnng_now() >= impatient) {
-            take(&prompt, job);
+            take(job);
             return job;
         }
         *until = impatient;
     }
     if (slow.first != NULL && idle > 1) {
         job = slow.first;
-        take(&slow, job);
+        take(job);
         return job;
     }
     return NULL;
@@ -115,45 +99,43 @@ static void begin_running(tnng_job *job)
 {
     job->stage = JOB_RUNNING;
     job->since = tnng_now();
-    if (!job->slow) {
-        job->next = running;
-        running = job;
+    if (!job->kind->slow) {
+        TNNG_LIST_APPEND(&running, job);
         running_prompt++;
     }
 }
 
-/* With the lock held. */
+static void enqueue(tnng_job *);
+
+/* A call that waits for a job. */
+typedef struct {
+    tnng_op op;
+    tnng_job *job;   /* alive until the op has finished */
+    tnng_ops *among; /* where it waits */
+} job_op;
+
+/* With the lock held, as the next two. */
+static void wait_in(tnng_ops *among, tnng_op *op)
+{
+    ((job_op *) op)->among = among;
+    TNNG_LIST_APPEND(among, op);
+}
+
 static void finish_waiting(tnng_job *job, int code)
 {
-    for (tnng_op *op; (op = job->waiting.first) != NULL;) {
-        tnng_ops_remove(&job->waiting, op);
-        tnng_op_finish(op, code, NULL);
-    }
+    tnng_ops_finish(&job->waiting, code);
     pthread_cond_broadcast(&job_ended);
 }
 
-static void enqueue(tnng_job *);
-
-/* With the lock held. */
-static void wait_in(tnng_ops *among, tnng_op *op)
-{
-    op->among = among;
-    tnng_ops_append(among, op);
-}
-
-/* With the lock held; the owner of the job is still held. */
+/* The owner of the job is still held. */
 static void end_running(tnng_job *job, int code)
 {
-    if (!job->slow) {
-        tnng_job **link = &running;
-        while (*link != job) {
-            link = &(*link)->next;
-        }
-        *link = job->next;
+    if (!job->kind->slow) {
+        TNNG_LIST_REMOVE(&running, job);
         running_prompt--;
     }
     job->code = code;
-    job->stage = job->once ? JOB_DONE : JOB_IDLE;
+    job->stage = job->kind->once ? JOB_DONE : JOB_IDLE;
     if (job->then != NULL && job->then->stage == JOB_IDLE) {
         enqueue(job->then);
     }
@@ -161,19 +143,11 @@ static void end_running(tnng_job *job, int code)
     finish_waiting(job, code);
     if (job->early.first != NULL) {
         for (tnng_op *op; (op = job->early.first) != NULL;) {
-            tnng_ops_remove(&job->early, op);
+            TNNG_LIST_REMOVE(&job->early, op);
             wait_in(&job->waiting, op);
         }
         enqueue(job);
     }
-}
-
-static void release_owner(tnng_socket *socket, tnng_endpoint *endpoint)
-{
-    if (endpoint != NULL) {
-        tnng_endpoint_release(endpoint);
-    }
-    tnng_socket_release(socket);
 }
 
 /* [job] */
@@ -193,22 +167,22 @@ static void *work(void *unused)
             tnng_cond_wait(&job_queued, &lock, until);
             continue;
         }
-        tnng_socket *socket = job->socket;
-        tnng_endpoint *endpoint = job->endpoint;
+        void *owner = job->owner;
+        void (*unref)(void *) = job->kind->unref;
         begin_running(job);
-        if (--idle <= slow.count) {
+        if (--idle <= slow_queued) {
             add_thread(); /* without one, what comes now waits until this job has ended */
         }
         if (prompt.first != NULL || slow.first != NULL) {
             pthread_cond_signal(&job_queued);
         }
         pthread_mutex_unlock(&lock);
-        int code = job->run(job);
+        int code = job->kind->run(job);
         pthread_mutex_lock(&lock);
         end_running(job, code);
         idle++;
         pthread_mutex_unlock(&lock);
-        release_owner(socket, endpoint);
+        unref(owner);
         pthread_mutex_lock(&lock);
     }
     threads--;
@@ -220,45 +194,91 @@ static void *work(void *unused)
 /* With the lock held. */
 static void enqueue(tnng_job *job)
 {
-    tnng_socket_hold(job->socket);
-    if (job->endpoint != NULL) {
-        tnng_endpoint_hold(job->endpoint);
-    }
+    job->kind->ref(job->owner);
     job->stage = JOB_QUEUED;
     job->since = tnng_now();
-    append(job->slow ? &slow : &prompt, job);
+    append(job);
     pthread_cond_signal(&job_queued);
 }
 
 /* With the lock held: whether one more job of this kind will be run; makes a thread if need be. */
 static bool has_thread_for(const tnng_job *job)
 {
-    int spoken_for = slow.count + (job->slow ? 1 : 0);
+    int spoken_for = slow_queued + job->kind->slow;
 
     return idle > spoken_for || add_thread() || count_prompt_threads() > spoken_for;
 }
 
-void tnng_job_init(
-    tnng_job *job, int (*run)(tnng_job *), tnng_socket *socket, tnng_endpoint *endpoint)
+void tnng_job_init(tnng_job *job, const tnng_job_kind *kind, tnng_socket *socket, void *owner)
 {
-    *job = (tnng_job){.run = run, .socket = socket, .endpoint = endpoint};
+    *job = (tnng_job){.kind = kind, .socket = socket, .owner = owner};
 }
 
+/* [caller] The job goes on without this call. One that no thread will ever begin is not left to
+ * itself: the call ends with TNNG_NO_THREADS. */
+static int job_cancel(tnng_op *op)
+{
+    bool unqueued = false;
+    int outcome = TNNG_LEFT;
+
+    pthread_mutex_lock(&lock);
+    if (op->stage == OP_FINISHED) {
+        pthread_mutex_unlock(&lock);
+        return TNNG_LATE;
+    }
+    tnng_job *job = ((job_op *) op)->job;
+    const tnng_job_kind *kind = job->kind;
+    void *owner = job->owner;
+    if (job->stage == JOB_QUEUED && (kind->slow || !has_thread_for(job))) {
+        take(job);
+        job->stage = JOB_IDLE;
+        unqueued = true;
+    }
+    if (unqueued && !kind->slow) {
+        finish_waiting(job, TNNG_NO_THREADS);
+        outcome = TNNG_LATE;
+    } else {
+        TNNG_LIST_REMOVE(((job_op *) op)->among, op);
+        kind->ref(owner);
+    }
+    pthread_mutex_unlock(&lock);
+    if (unqueued) {
+        kind->unref(owner);
+    }
+    if (outcome == TNNG_LEFT) {
+        if (kind->interrupt != NULL && !unqueued) {
+            kind->interrupt(job);
+        }
+        kind->unref(owner);
+    }
+    return outcome;
+}
+
+static void job_free(tnng_op *op)
+{
+    tnng_socket_release(op->socket);
+    free(op);
+}
+
+static const tnng_op_kind job_kind = {.cancel = job_cancel, .free = job_free};
+
 /* [caller] An op that may wait for a job: its own, made with it, or another. */
-static tnng_op *op_for(tnng_job *job, tnng_port *port, uint64_t tag)
+static tnng_op *op_for(tnng_job *job, const tnng_call *call)
 {
     tnng_op *op = atomic_exchange(&job->reserve, NULL);
 
-    if (op == NULL) {
-        return tnng_op_new(NULL, job->socket, port, tag);
+    if (op == NULL && (op = calloc(1, sizeof(job_op))) == NULL) {
+        return NULL;
     }
-    tnng_op_init(op, NULL, job->socket, port, tag);
+    tnng_op_init(op, &job_kind, job->socket, call);
+    tnng_socket_hold(op->socket);
+    ((job_op *) op)->job = job;
     return op;
 }
 
 bool tnng_job_make_reserve(tnng_job *job)
 {
-    tnng_op *op = calloc(1, sizeof(*op));
+    tnng_op *op = calloc(1, sizeof(job_op));
 
     atomic_store(&job->reserve, op);
     return op != NULL;
@@ -294,31 +314,30 @@ int tnng_job_queue(tnng_job *job, bool even_without_thread)
 
 /* [caller] The same, and waits for its end, when there is a port; then the call has been counted as
  * parked. */
-int tnng_job_begin(tnng_job *job, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_job_begin(tnng_job *job, const tnng_call *call)
 {
     tnng_op *op;
 
-    if (port == NULL) {
-        return tnng_answer(result, tnng_job_queue(job, true), NULL);
+    if (call->port == NULL) {
+        return tnng_answer(call->result, tnng_job_queue(job, true), NULL);
     }
-    if ((op = op_for(job, port, tag)) == NULL) {
+    if ((op = op_for(job, call)) == NULL) {
         tnng_owner_leave(job->socket);
-        return tnng_submitted(port, NULL, tnng_answer(result, NNG_ENOMEM, NULL));
+        return tnng_call_over(call, NNG_ENOMEM);
     }
     pthread_mutex_lock(&lock);
     int code = queue_job(job, false);
     if (code == TNNG_PARKED) {
         op->stage = OP_RUNNING;
-        op->job = job;
-        wait_in(job->anew && job->stage == JOB_RUNNING ? &job->early : &job->waiting, op);
-        tnng_park(op, result);
+        wait_in(job->kind->anew && job->stage == JOB_RUNNING ? &job->early : &job->waiting, op);
+        tnng_park(op, call->result);
     }
     pthread_mutex_unlock(&lock);
     if (code != TNNG_PARKED) {
         tnng_op_free(op);
-        tnng_answer(result, code, NULL);
+        tnng_answer(call->result, code, NULL);
     }
-    return tnng_submitted(port, NULL, code);
+    return tnng_submitted(call->port, NULL, code);
 }
 
 /* [caller] As soon as the job is over, or now. */
@@ -349,54 +368,8 @@ int tnng_job_wait(tnng_job *job, int milliseconds)
     return code;
 }
 
-/* [caller] The job goes on without this call. One that no thread will ever begin is not left to
- * itself: the call ends with TNNG_NO_THREADS. */
-int tnng_job_leave(tnng_op *op)
-{
-    tnng_job *unqueued = NULL, *job;
-    tnng_socket *socket = NULL;
-    tnng_endpoint *endpoint = NULL;
-    int outcome = TNNG_LEFT;
-
-    pthread_mutex_lock(&lock);
-    if (op->stage == OP_FINISHED) {
-        pthread_mutex_unlock(&lock);
-        return TNNG_LATE;
-    }
-    job = op->job;
-    socket = job->socket;
-    endpoint = job->endpoint;
-    if (job->stage == JOB_QUEUED && (job->slow || !has_thread_for(job))) {
-        take(job->slow ? &slow : &prompt, job);
-        job->stage = JOB_IDLE;
-        unqueued = job;
-    }
-    if (unqueued != NULL && !job->slow) {
-        finish_waiting(job, TNNG_NO_THREADS);
-        outcome = TNNG_LATE;
-    } else {
-        tnng_ops_remove(op->among, op);
-        tnng_socket_hold(socket);
-        if (endpoint != NULL) {
-            tnng_endpoint_hold(endpoint);
-        }
-    }
-    pthread_mutex_unlock(&lock);
-    if (unqueued != NULL) {
-        release_owner(socket, endpoint);
-    }
-    if (outcome == TNNG_LEFT) {
-        if (job->interrupt != NULL && unqueued == NULL) {
-            job->interrupt(job);
-        }
-        release_owner(socket, endpoint);
-    }
-    return outcome;
-}
-
-/* [caller] Before nng is first used: all threads that are needed, or TNNG_NO_THREADS, and then it
- * can be asked again. */
-int tnng_workers_begin(void)
+/* [caller] All threads that are needed, or TNNG_NO_THREADS, and then it can be asked again. */
+static int begin_workers(int threads_needed)
 {
     static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
     static bool conditions_made;
@@ -414,9 +387,15 @@ int tnng_workers_begin(void)
             made = add_thread();
         }
         pthread_mutex_unlock(&lock);
-        ready = made && tnng_threads_can_be_made(tnng_threads_needed());
+        ready = made && tnng_threads_can_be_made(threads_needed);
     }
     bool begun = ready;
     pthread_mutex_unlock(&once_lock);
     return begun ? 0 : TNNG_NO_THREADS;
+}
+
+int tnng_begin(int threads_needed)
+{
+    tnng_forks_watch();
+    return tnng_forked() ? TNNG_FORKED : begin_workers(threads_needed);
 }

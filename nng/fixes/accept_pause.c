@@ -12,8 +12,7 @@
  * S5 may go when `http_server_acccb` pauses, M6 when nng listens with SOMAXCONN. */
 #include <sys/socket.h>
 
-#include "internal.h"
-#include "fixes/table.h"
+#include "fixes/fixes.h"
 
 enum { PAUSE_MILLISECONDS = 10 };
 

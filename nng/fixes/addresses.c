@@ -17,8 +17,7 @@
 #include <netdb.h>
 #include <sys/socket.h>
 
-#include "internal.h"
-#include "fixes/table.h"
+#include "fixes/fixes.h"
 
 #define MARK '\x1f'
 

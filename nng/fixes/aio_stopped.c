@@ -17,7 +17,7 @@
  * when it has nobody left to read or write for, and TLS when it has closed them, or not used them.
  *
  * This may go when every nng in use is 2.0. */
-#include "internal.h"
+#include "fixes/fixes.h"
 
 static void fail_if_stopped(nng_aio *aio)
 {

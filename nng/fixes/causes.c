@@ -15,8 +15,7 @@
  * counters. */
 #include <stdlib.h>
 
-#include "conn/dials.h"
-#include "fixes/wrap.h"
+#include "fixes/fixes.h"
 
 #ifdef TNNG_LINKED_IN
 
@@ -47,10 +46,15 @@ static _Atomic(known *) heads[BUCKETS];
 static note *notes; /* of pipes that are being added, or are about to go: a few; oldest first */
 static int note_count;
 
+static const tnng_causes_hooks *hooks;
+
 static _Thread_local bool expecting;
 static _Thread_local nng_aio *expected;
 
 bool tnng_causes_are_known(void) { return !TNNG_WITHOUT("CAUSES"); }
+
+/* [caller] With every socket that is opened. */
+void tnng_causes_begin(const tnng_causes_hooks *told) { hooks = told; }
 
 static _Atomic(known *) *head_of(nng_aio *aio)
 {
@@ -162,9 +166,9 @@ static int note_failure(nng_aio *aio, int code)
         return code;
     }
     if (!found.listens) {
-        tnng_dial_failed(found.id, code);
+        hooks->dial_failed(found.id, code);
     } else {
-        tnng_stranger_failed(found.socket, found.id, code);
+        hooks->handshake_failed(found.socket, found.id, code);
         code = is_ours(code) ? code : NNG_ECONNRESET;
     }
     tnng_socket_release(found.socket);
@@ -257,6 +261,7 @@ void __wrap_nni_pipe_bump_error(void *pipe, int code)
 #else
 
 bool tnng_causes_are_known(void) { return false; }
+void tnng_causes_begin(const tnng_causes_hooks *hooks) { (void) hooks; }
 void tnng_causes_expect(void) { }
 void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
 {

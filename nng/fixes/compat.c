@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <nng/nng.h>
 
@@ -74,4 +75,16 @@ bool tnng_nng_is(int minor) { return nng_minor >= minor; }
 bool tnng_stop_is_early(void)
 {
     return tnng_nng_is(9) && atoi(strchr(nng_version(), '.') + 1) < 12;
+}
+
+/* What nng makes when it is first used: task threads, expiry, the reaper, the poller, a timer and
+ * the resolver's. */
+int tnng_threads_needed(void)
+{
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    int count = processors < 1 ? 1 : (int) processors;
+    int tasks = count < 8 ? 2 * count : 16;
+    int expiry = count < 8 || !tnng_nng_is(7) ? count : 8;
+
+    return tasks + expiry + 7;
 }

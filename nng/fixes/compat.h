@@ -15,6 +15,9 @@ bool tnng_nng_is(int minor);
  * 1.9 to 1.12.0, as far as the version that libnng reports tells. */
 bool tnng_stop_is_early(void);
 
+/* [any] How many threads nng makes when it is first used. */
+int tnng_threads_needed(void);
+
 /* [any] The file that the loader found libnng in; NULL when libnng is linked in. */
 const char *tnng_nng_file(void);
 

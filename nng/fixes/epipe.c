@@ -20,7 +20,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "internal.h"
+#include "fixes/fixes.h"
 
 /* [nng] */
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)

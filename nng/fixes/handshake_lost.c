@@ -19,8 +19,7 @@
  *
  * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb`
  * looks whether the endpoint is closed. */
-#include "conn/dials.h"
-#include "fixes/wrap.h"
+#include "fixes/fixes.h"
 
 #ifdef TNNG_LINKED_IN
 

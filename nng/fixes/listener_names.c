@@ -23,8 +23,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "fixes/table.h"
+#include "fixes/fixes.h"
 
 /* How long a close waits for the reaper: nanoseconds. */
 #define FREE_WITHIN INT64_C(2000000000)

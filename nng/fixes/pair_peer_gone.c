@@ -4,31 +4,15 @@
  *
  * So a receive stands from the moment the peer is gone, which is before nng forgets the connection,
  * until the next one is there. What it brings keeps its place in the ring. */
-#include "internal.h"
+#include "fixes/fixes.h"
 
 static void part_or_join(tnng_socket *socket, bool parting)
 {
     int number = socket->protocol_number;
 
-    if ((number != TNNG_PAIR0 && number != TNNG_PAIR1) || !TNNG_FIX_IS_ON(C10)) {
-        return;
+    if ((number == TNNG_PAIR0 || number == TNNG_PAIR1) && TNNG_FIX_IS_ON(C10)) {
+        socket->hooks->receives_stand(socket, parting);
     }
-    pthread_mutex_lock(&socket->lock);
-    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
-        bool stands = false;
-        tnng_lock(&lane->lock);
-        lane->parting = parting;
-        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-            stands |= slot->pending && !slot->unwanted;
-        }
-        if (parting && !stands && !lane->closed) {
-            tnng_lane_post(lane);
-        } else if (!parting && !lane->closed) {
-            tnng_lane_cancel_surplus(lane);
-        }
-        pthread_mutex_unlock(&lane->lock);
-    }
-    pthread_mutex_unlock(&socket->lock);
 }
 
 /* [nng] Told before nng forgets the connection. */

@@ -15,7 +15,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
-#include "internal.h"
+#include "fixes/fixes.h"
 
 /* As nng's lists are made: not on one is a NULL. */
 typedef struct node {
@@ -105,17 +105,6 @@ static void release(const tnng_socket *socket, bool only_off)
     }
 }
 
-/* A send that took one off the list may still be at it; it holds its lane's lock. */
-static void let_sends_end(tnng_socket *socket)
-{
-    pthread_mutex_lock(&socket->lock);
-    for (tnng_lane *lane = socket->lanes; lane != NULL; lane = lane->next) {
-        tnng_lock(&lane->lock);
-        pthread_mutex_unlock(&lane->lock);
-    }
-    pthread_mutex_unlock(&socket->lock);
-}
-
 /* [nng] On the reaper's thread, which is about to take the connection apart. */
 void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
 {
@@ -132,7 +121,8 @@ void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
     }
     pthread_mutex_unlock(&lock);
     if (off) {
-        let_sends_end(socket);
+        /* A send that took one off the list may still be at it. */
+        socket->hooks->wait_for_sends(socket);
         release(socket, true);
     }
     parting_socket = socket;

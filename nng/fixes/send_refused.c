@@ -9,7 +9,7 @@
  * nng 1.6 does it.
  *
  * This may go when 1.6 is the oldest nng. */
-#include "internal.h"
+#include "fixes/fixes.h"
 
 static atomic_uint_fast64_t refused;
 

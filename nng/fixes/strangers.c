@@ -23,8 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "fixes/table.h"
+#include "fixes/fixes.h"
 
 /* What a connection gets to become a peer's, and how often the shim looks. */
 enum { MILLISECONDS = 10000, LOOKS = 10, BUCKETS = 256, UNKNOWN = BUCKETS };

@@ -1,12 +1,7 @@
 /* Which fixes are on, and why; what the module is made of. */
 #include <string.h>
 
-#include "internal.h"
-#include "fixes/compat.h"
-#include "fixes/table.h"
-#include "fixes/wrap.h"
-
-#include <nng/supplemental/tls/tls.h>
+#include "fixes/fixes.h"
 
 static const struct {
     const char *code, *wraps, *error;
@@ -77,9 +72,5 @@ void tnng_build_read(tnng_build *build)
         .link = tnng_build_link,
         .library = file != NULL ? file : tnng_build_library,
         .headers = tnng_build_version,
-        .wakeups = tnng_wakes_exist(),
     };
 }
-
-/* [caller] A socket has been opened before, so forks are watched. */
-const char *tnng_tls_engine(void) { return tnng_forked() ? "" : nng_tls_engine_description(); }

@@ -9,7 +9,7 @@
  *
  * The functions of Mbed TLS are declared here, and weakly: its headers need not be there, nor it
  * itself. Their types and the number of the flag are the same in 2.16 to 3.6. */
-#include "internal.h"
+#include "fixes/fixes.h"
 
 enum { MARK = '\1', NAME_DIFFERS = 0x04 };
 

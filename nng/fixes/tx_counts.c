@@ -12,7 +12,7 @@
  * connection nng writes one message at a time, so no two threads write to its cell at once.
  *
  * This may go when nng has counters on every transport that can be read one by one. */
-#include "internal.h"
+#include "fixes/fixes.h"
 
 enum { CELLS = 65536 };
 
@@ -63,7 +63,7 @@ static void add_late(uint32_t pipe)
     tnng_socket *socket = atomic_load(&sockets[pipe % CELLS]);
 
     if (atomic_load(&cells[pipe % CELLS].ended) == pipe) {
-        atomic_fetch_add(&socket->given_late, 1);
+        atomic_fetch_add(&socket->traffic.given_late, 1);
     }
 }
 
@@ -151,26 +151,26 @@ bool tnng_tx_begin(tnng_socket *socket, uint32_t pipe)
 }
 
 /* [any] Of one that has begun, and not ended. */
-void tnng_tx_read(tnng_pipe *pipe)
+void tnng_tx_read(uint32_t pipe, tnng_tx *tx)
 {
-    tx_cell *cell = cell_of(pipe->info.id);
+    tx_cell *cell = cell_of(pipe);
 
     if (cell != NULL) {
         /* Backwards, so that never more seems written than was given. */
-        pipe->written_bytes = atomic_load(&cell->written_bytes);
-        pipe->written = atomic_load(&cell->written);
-        pipe->given = atomic_load(&cell->given);
+        tx->written_bytes = atomic_load(&cell->written_bytes);
+        tx->written = atomic_load(&cell->written);
+        tx->given = atomic_load(&cell->given);
     }
 }
 
 /* [nng] */
-void tnng_tx_end(tnng_pipe *pipe)
+void tnng_tx_end(uint32_t pipe, tnng_tx *tx)
 {
-    tx_cell *cell = cell_of(pipe->info.id);
+    tx_cell *cell = cell_of(pipe);
 
     if (cell != NULL) {
-        tnng_tx_read(pipe);
-        atomic_store(&cell->ended, pipe->info.id);
+        tnng_tx_read(pipe, tx);
+        atomic_store(&cell->ended, pipe);
         atomic_store(&cell->pipe, 0);
     }
 }

@@ -3,8 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "internal.h"
-#include "fixes/wrap.h"
+#include "fixes/fixes.h"
 
 /* Whether all `names`, separated by single spaces, are in a list. */
 static bool wrap_lists(const char *list, const char *names)

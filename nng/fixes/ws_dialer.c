@@ -13,7 +13,7 @@
  * This may go when every nng in use is 2.0. */
 #include <stdlib.h>
 
-#include "internal.h"
+#include "fixes/fixes.h"
 
 #include <nng/transport/ws/websocket.h>
 

@@ -15,8 +15,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "internal.h"
-#include "fixes/compat.h"
+#include "fixes/fixes.h"
 
 #include <nng/supplemental/http/http.h>
 #include <nng/transport/ws/websocket.h>

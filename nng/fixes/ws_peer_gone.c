@@ -11,8 +11,7 @@
  * before the end has been given to it by then.
  *
  * This may go when `ws_str_recv` of every nng in use looks at `ws->closed`. */
-#include "internal.h"
-#include "fixes/table.h"
+#include "fixes/fixes.h"
 
 #ifdef TNNG_LINKED_IN
 

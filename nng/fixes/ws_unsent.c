@@ -8,7 +8,7 @@
  * has copied what it had to write, and the protocol has let go of the message.
  *
  * This may go when wstran_pipe_send_cb of every nng in use frees the message of a failed send. */
-#include "conn/dials.h"
+#include "fixes/fixes.h"
 
 static atomic_uint_fast64_t unsent;
 

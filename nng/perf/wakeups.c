@@ -27,8 +27,7 @@
 #include <limits.h>
 #include <time.h>
 
-#include "internal.h"
-#include "fixes/wrap.h"
+#include "perf/wakeups.h"
 
 enum {
     ALONE = 4,      /* so many entries a task thread makes between two sleeps without help */
@@ -192,6 +191,10 @@ static void look_for_work(void)
 {
     static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
 
+    tnng_before_wait = tnng_wakes_pay;
+#ifdef TNNG_TESTING
+    tnng_before_pause = tnng_wakes_pay_all;
+#endif
     if (tnng_wakes_exist() && nng_aio_alloc(&aio, begin, NULL) == 0 &&
         nng_aio_begin(aio)) {
         looking = true;
@@ -234,33 +237,29 @@ void tnng_wakes_go(void)
     }
 }
 
-/* [caller] lane->lock held. Before a message is sent or received at once or not at all. */
-void tnng_wakes_may_wait(tnng_lane *lane, bool sends)
+/* [caller] Before a message is sent or received at once or not at all; NULL: not in a stream. */
+void tnng_wakes_may_wait(tnng_stream *stream, bool sends)
 {
-    tnng_socket *socket = lane->socket;
-    struct timespec time;
-
-    if (lane->is_context) {
+    if (stream == NULL) {
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    int64_t now = time.tv_sec * INT64_C(1000000000) + time.tv_nsec;
-    if (now - socket->sent_at > APART || sends != socket->sends) {
-        socket->in_a_row = 0;
-    } else if (socket->in_a_row < RAPID && ++socket->in_a_row == RAPID && !can_wait()) {
-        socket->in_a_row = 0;
+    int64_t now = tnng_now();
+    if (now - stream->sent_at > APART || sends != stream->sends) {
+        stream->in_a_row = 0;
+    } else if (stream->in_a_row < RAPID && ++stream->in_a_row == RAPID && !can_wait()) {
+        stream->in_a_row = 0;
     }
-    socket->sent_at = now;
-    socket->sends = sends;
-    in_stream = socket->in_a_row == RAPID;
+    stream->sent_at = now;
+    stream->sends = sends;
+    in_stream = stream->in_a_row == RAPID;
 }
 
-/* [caller] lane->lock held. After that; was there room for what was sent? */
-void tnng_wakes_wait(tnng_lane *lane, bool room)
+/* [caller] After that; was there room for what was sent? */
+void tnng_wakes_wait(tnng_stream *stream, bool room)
 {
     in_stream = false;
-    if (!room && !lane->is_context && atomic_load(&nobody_comes)) {
-        lane->socket->in_a_row = -SETBACK;
+    if (!room && stream != NULL && atomic_load(&nobody_comes)) {
+        stream->in_a_row = -SETBACK;
         tnng_wakes_pay();
     }
 }

@@ -9,52 +9,6 @@
 
 #include "sock/desk.h"
 
-int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_unread)
-{
-    tnng_desk *desk = calloc(1, sizeof(*desk));
-    seat **taken = calloc((size_t) workers, sizeof(*taken));
-    int code = NNG_ENOMEM;
-
-    if (desk != NULL && taken != NULL) {
-        code = tnng_lane_open(out, socket, false);
-    }
-    if (code != 0) {
-        free(desk);
-        free(taken);
-        return code;
-    }
-    desk->workers = workers;
-    desk->max_unread = max_unread;
-    desk->taken = taken;
-    tnng_lock(&(*out)->lock);
-    (*out)->desk = desk;
-    (*out)->traits = CAN_RECEIVE | STANDING;
-    desk->adopts = socket->traits & SPARE_CONTEXTS;
-    code = tnng_readers_open(*out);
-    pthread_mutex_unlock(&(*out)->lock);
-    if (code == 0 && desk->adopts) {
-        code = tnng_source_attach(*out, &desk->source);
-    }
-    if (code != 0) {
-        tnng_lane_drop(*out);
-        *out = NULL; /* the caller's cell, which owns what is in it */
-    }
-    return code;
-}
-
-/* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
- */
-void tnng_desk_free(tnng_desk *desk)
-{
-    for (seat *next, *seat = desk->all; seat != NULL; seat = next) {
-        next = seat->sibling;
-        tnng_seat_free(seat);
-    }
-    tnng_readers_free(desk);
-    free(desk->taken);
-    free(desk);
-}
-
 /* [any] lane->lock held. The request is over without a reply: its context forgets the way back when
  * it is posted again. */
 static void leave(tnng_desk *desk, int worker, uint64_t *counter)
@@ -74,9 +28,7 @@ static void abandon(tnng_desk *desk, int worker) { leave(desk, worker, &desk->ab
 
 void tnng_desk_done(tnng_lane *lane, int worker)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_lock(&lane->lock);
     leave(lane->desk, worker, &lane->desk->answered);
     tnng_desk_settle(lane);
@@ -85,21 +37,59 @@ void tnng_desk_done(tnng_lane *lane, int worker)
 
 void tnng_desk_abandon(tnng_lane *lane, int worker)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_lock(&lane->lock);
     abandon(lane->desk, worker);
     tnng_desk_settle(lane);
     pthread_mutex_unlock(&lane->lock);
 }
 
+/* [any] A message its task could not take. With `worker`, it is the next one again; without, the
+ * task has gone for ever. */
+void tnng_desk_give_back(tnng_lane *lane, int worker, nng_msg *msg)
+{
+    tnng_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    seat *seat = worker < 0 ? NULL : desk->taken[worker];
+    if (seat != NULL && !lane->closed) {
+        desk->taken[worker] = NULL;
+        desk->taken_count--;
+        tnng_desk_put_ready(desk, seat, msg, true);
+    } else {
+        nng_msg_free(msg);
+    }
+    tnng_desk_settle(lane);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+static int desk_cancel(tnng_op *op)
+{
+    tnng_lane *lane = ((tnng_lane_op *) op)->lane;
+    int outcome = TNNG_LATE;
+
+    tnng_lock(&lane->lock);
+    if (op->stage != OP_FINISHED) {
+        outcome = tnng_lane_leave(lane, (tnng_lane_op *) op);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return outcome;
+}
+
+static void desk_reclaim(tnng_op *op)
+{
+    tnng_desk_give_back(((tnng_lane_op *) op)->lane, -1, op->msg);
+}
+
+static const tnng_op_kind desk_op_kind = {
+    .cancel = desk_cancel, .reclaim = desk_reclaim, .free = tnng_lane_op_free};
+
 /* [caller] lane->lock held. The next request, now or through the port. */
 static int next_request(
     tnng_lane *lane, int worker, tnng_port *port, uint64_t tag, tnng_result *result, nng_msg **msg)
 {
     tnng_desk *desk = lane->desk;
-    tnng_op *op;
+    tnng_lane_op *op;
+    int code;
 
     if (lane->closed) {
         return NNG_ECLOSED;
@@ -120,18 +110,15 @@ static int next_request(
     if (desk->posted == 0 && !desk->draining && !desk->adopts) {
         return NNG_ENOMEM;
     }
-    if (!tnng_owner_enter(lane->socket, port)) {
-        return NNG_EBUSY;
+    if ((op = tnng_lane_op_new(lane, &desk_op_kind, &(tnng_call){port, tag, result}, &code)) ==
+        NULL) {
+        return code;
     }
-    if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
-        tnng_owner_leave(lane->socket);
-        return NNG_ENOMEM;
-    }
-    op->wanted = worker;
-    op->stage = OP_WAITING;
-    tnng_ops_append(&lane->waiting, op);
+    op->worker = worker;
+    op->op.stage = OP_WAITING;
+    tnng_ops_append(&lane->waiting, &op->op);
     lane->waiters++;
-    return tnng_park(op, result);
+    return tnng_park(&op->op, result);
 }
 
 /* [caller] A thread waits in place for a moment. A request it does not take after all is abandoned
@@ -149,9 +136,7 @@ int tnng_desk_next(
 {
     nng_msg *msg = NULL;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
     tnng_lock(&lane->lock);
     int code = next_request(lane, worker, port, tag, result, &msg);
     pthread_mutex_unlock(&lane->lock);
@@ -230,9 +215,7 @@ int tnng_desk_reply(tnng_lane *lane, int worker, nng_msg *msg, bool chain, tnng_
     nng_msg *request = NULL;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, msg);
-    }
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, msg));
     tnng_lock(&lane->lock);
     if ((code = reply(lane, worker, msg)) == 0) {
         msg = NULL;
@@ -262,9 +245,7 @@ int tnng_desk_reply_bytes(tnng_lane *lane, int worker, const char *data, size_t 
  * handed out. Then whoever asks gets TNNG_DRAINED. */
 void tnng_desk_drain(tnng_lane *lane)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_lock(&lane->lock);
     lane->desk->draining = true;
     for (seat *seat = lane->desk->all; seat != NULL; seat = seat->sibling) {
@@ -276,9 +257,60 @@ void tnng_desk_drain(tnng_lane *lane)
     pthread_mutex_unlock(&lane->lock);
 }
 
+void tnng_desk_count(tnng_lane *lane, tnng_desk_counts *counts)
+{
+    TNNG_GUARD_FORK();
+    tnng_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    tnng_reader_collect_all(desk);
+    tnng_desk_settle(lane);
+    *counts = (tnng_desk_counts){
+        .received = desk->received,
+        .answered = desk->answered,
+        .abandoned = desk->abandoned,
+        .slow = desk->slow,
+        .ready = desk->ready_count + desk->parked_count,
+        .taken = desk->taken_count,
+        .replying = desk->replying_count,
+    };
+    pthread_mutex_unlock(&lane->lock);
+}
+
+int tnng_desk_take_slow(tnng_lane *lane, uint32_t *pipes, int max)
+{
+    int count;
+
+    TNNG_GUARD_FORK(0);
+    tnng_lock(&lane->lock);
+    tnng_desk *desk = lane->desk;
+    count = desk->slow_untold < max ? desk->slow_untold : max;
+    for (int i = 0; i < count; i++) {
+        pipes[i] = desk->slow_pipes[(desk->slow - (uint64_t) (count - i)) % SLOW_REMEMBERED];
+    }
+    desk->slow_untold = 0;
+    desk->slow_telling = false;
+    pthread_mutex_unlock(&lane->lock);
+    return count;
+}
+
+/* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
+ */
+static void desk_free(tnng_lane *lane)
+{
+    tnng_desk *desk = lane->desk;
+
+    for (seat *next, *seat = desk->all; seat != NULL; seat = next) {
+        next = seat->sibling;
+        tnng_seat_free(seat);
+    }
+    tnng_readers_free(desk);
+    free(desk->taken);
+    free(desk);
+}
+
 /* [caller] The lane is shut: what nobody took is abandoned, the contexts close. nng_close ends the
  * contexts itself, and may not meet this on its way. */
-void tnng_desk_end(tnng_lane *lane)
+static void desk_end(tnng_lane *lane)
 {
     tnng_desk *desk = lane->desk;
 
@@ -304,70 +336,46 @@ void tnng_desk_end(tnng_lane *lane)
     }
     seat *all = desk->all; /* closed: no seat is added any more */
     pthread_mutex_unlock(&lane->lock);
-    pthread_mutex_lock(&lane->socket->contexts_lock);
-    for (seat *seat = all; seat != NULL && !lane->socket->contexts_gone; seat = seat->sibling) {
+    pthread_mutex_lock(&lane->socket->contexts->close_lock);
+    for (seat *seat = all; seat != NULL && !lane->socket->contexts->gone; seat = seat->sibling) {
         nng_ctx_close(seat->context);
     }
-    pthread_mutex_unlock(&lane->socket->contexts_lock);
+    pthread_mutex_unlock(&lane->socket->contexts->close_lock);
 }
 
-/* [any] A message its task could not take. With `worker`, it is the next one again; without, the
- * task has gone for ever. */
-void tnng_desk_give_back(tnng_lane *lane, int worker, nng_msg *msg)
+static const tnng_lane_kind desk_kind = {
+    .adopt = tnng_desk_adopt, .close = desk_end, .free = desk_free};
+
+int tnng_desk_open(tnng_lane **out, tnng_socket *socket, int workers, int max_unread)
 {
-    tnng_lock(&lane->lock);
-    tnng_desk *desk = lane->desk;
-    seat *seat = worker < 0 ? NULL : desk->taken[worker];
-    if (seat != NULL && !lane->closed) {
-        desk->taken[worker] = NULL;
-        desk->taken_count--;
-        tnng_desk_put_ready(desk, seat, msg, true);
-    } else {
-        nng_msg_free(msg);
-    }
-    tnng_desk_settle(lane);
-    pthread_mutex_unlock(&lane->lock);
-}
+    tnng_desk *desk = calloc(1, sizeof(*desk));
+    seat **taken = calloc((size_t) workers, sizeof(*taken));
+    int code = NNG_ENOMEM;
 
-void tnng_desk_count(tnng_lane *lane, tnng_desk_counts *counts)
-{
-    if (tnng_forked()) {
-        return;
+    if (desk != NULL && taken != NULL) {
+        code = tnng_lane_open(out, socket, false);
     }
-    tnng_lock(&lane->lock);
-    tnng_desk *desk = lane->desk;
-    tnng_reader_collect_all(desk);
-    tnng_desk_settle(lane);
-    *counts = (tnng_desk_counts){
-        .received = desk->received,
-        .answered = desk->answered,
-        .abandoned = desk->abandoned,
-        .slow = desk->slow,
-        .ready = desk->ready_count + desk->parked_count,
-        .taken = desk->taken_count,
-        .replying = desk->replying_count,
-    };
-    pthread_mutex_unlock(&lane->lock);
-}
-
-/* [any] lane->lock held: connections were closed, and no worker has been told. */
-bool tnng_desk_has_news(tnng_desk *desk) { return desk->slow_untold > 0 && !desk->slow_telling; }
-
-int tnng_desk_take_slow(tnng_lane *lane, uint32_t *pipes, int max)
-{
-    int count;
-
-    if (tnng_forked()) {
-        return 0;
+    if (code != 0) {
+        free(desk);
+        free(taken);
+        return code;
     }
-    tnng_lock(&lane->lock);
-    tnng_desk *desk = lane->desk;
-    count = desk->slow_untold < max ? desk->slow_untold : max;
-    for (int i = 0; i < count; i++) {
-        pipes[i] = desk->slow_pipes[(desk->slow - (uint64_t) (count - i)) % SLOW_REMEMBERED];
+    desk->workers = workers;
+    desk->max_unread = max_unread;
+    desk->taken = taken;
+    tnng_lock(&(*out)->lock);
+    (*out)->kind = &desk_kind;
+    (*out)->desk = desk;
+    (*out)->traits = CAN_RECEIVE | STANDING;
+    desk->adopts = socket->traits & SPARE_CONTEXTS;
+    code = tnng_readers_open(*out);
+    pthread_mutex_unlock(&(*out)->lock);
+    if (code == 0 && desk->adopts) {
+        code = tnng_source_attach(*out, &desk->source);
     }
-    desk->slow_untold = 0;
-    desk->slow_telling = false;
-    pthread_mutex_unlock(&lane->lock);
-    return count;
+    if (code != 0) {
+        tnng_lane_drop(*out);
+        *out = NULL; /* the caller's cell, which owns what is in it */
+    }
+    return code;
 }

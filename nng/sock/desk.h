@@ -2,7 +2,7 @@
 #ifndef TNNG_DESK_H
 #define TNNG_DESK_H
 
-#include "internal.h"
+#include "sock/sock.h"
 
 typedef enum {
     SEAT_IDLE,     /* in desk->idle */
@@ -89,7 +89,6 @@ int tnng_source_attach(tnng_lane *desk, tnng_lane **source);
 void tnng_source_detach(tnng_lane *source);
 /* sock/seat.c, sock/recv.c: with source->lock held. */
 bool tnng_desk_adopt(tnng_lane *desk, tnng_slot *);
-void tnng_lane_pop(tnng_lane *source);
 
 /* sock/unread.c: all with lane->lock held */
 int tnng_readers_open(tnng_lane *);

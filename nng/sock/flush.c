@@ -7,7 +7,7 @@
  * process such a look is a job, so that no event loop stands for it. */
 #include <string.h>
 
-#include "conn/dials.h"
+#include "sock/sock.h"
 
 /* So many connections in the process are looked at by the caller itself: some ten microseconds. */
 enum { FEW = 32 };
@@ -17,7 +17,7 @@ static bool is_named(nng_stat *stat, const char *name)
     return strcmp(nng_stat_name(stat), name) == 0;
 }
 
-/* With pipes_lock held: notes what one connection has written, if it is one of the socket's. */
+/* With pipes->lock held: notes what one connection has written, if it is one of the socket's. */
 static void note_pipe(tnng_socket *socket, nng_stat *scope)
 {
     tnng_pipe *pipe = NULL;
@@ -28,9 +28,9 @@ static void note_pipe(tnng_socket *socket, nng_stat *scope)
                 return;
             }
         } else if (pipe != NULL && is_named(each, "tx_msgs")) {
-            pipe->written = nng_stat_value(each);
+            pipe->tx.written = nng_stat_value(each);
         } else if (pipe != NULL && is_named(each, "tx_bytes")) {
-            pipe->written_bytes = nng_stat_value(each);
+            pipe->tx.written_bytes = nng_stat_value(each);
         }
     }
 }
@@ -45,13 +45,13 @@ static int note_statistics(tnng_socket *socket)
     if (code != 0) {
         return code;
     }
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     for (nng_stat *each = nng_stat_child(root); each != NULL; each = nng_stat_next(each)) {
         if (is_named(each, "pipe")) {
             note_pipe(socket, each);
         }
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     nng_stats_free(root);
     return 0;
 }
@@ -89,7 +89,8 @@ void tnng_flush_note(tnng_socket *socket)
  * their number; then the last look counts. */
 void tnng_flush_note_lost(tnng_socket *socket)
 {
-    if (atomic_load(&socket->accepted) > 0 && !(socket->traits & ANSWERS) && !broadcasts(socket)) {
+    if (atomic_load(&socket->traffic.accepted) > 0 && !(socket->traits & ANSWERS) &&
+        !broadcasts(socket)) {
         tnng_flush_note(socket);
     }
 }
@@ -107,46 +108,46 @@ typedef struct {
     bool known;              /* each connection says what it was given, or what it has written */
 } tx_sums;
 
-/* With pipes_lock held: of one connection, `due` messages are its share, if that is known. */
+/* With pipes->lock held: of one connection, `due` messages are its share, if that is known. */
 static void add_pipe(tx_sums *sums, tnng_pipe *pipe, uint64_t due)
 {
-    sums->given += pipe->counts_given ? pipe->given : pipe->written;
-    sums->written += pipe->written;
+    sums->given += pipe->counts_given ? pipe->tx.given : pipe->tx.written;
+    sums->written += pipe->tx.written;
     if (pipe->counts_given) {
-        sums->missing += above(due, pipe->given);
+        sums->missing += above(due, pipe->tx.given);
         if (pipe->counts_written) {
-            sums->missing += above(pipe->given, pipe->written);
+            sums->missing += above(pipe->tx.given, pipe->tx.written);
         } else {
-            sums->unknown += pipe->given > 0;
+            sums->unknown += pipe->tx.given > 0;
         }
     } else if (pipe->counts_written) {
-        sums->missing += above(due, pipe->written);
+        sums->missing += above(due, pipe->tx.written);
     } else {
         sums->unknown += due;
         sums->known = false;
     }
 }
 
-/* With pipes_lock held. Where messages can be dropped, by a broadcast to a slow peer, on the way to
- * a peer that is not there, or with a connection that goes, the sums need not meet: then the caller
- * can only see that nothing moves any more. */
+/* With pipes->lock held. Where messages can be dropped, by a broadcast to a slow peer, on the way
+ * to a peer that is not there, or with a connection that goes, the sums need not meet: then the
+ * caller can only see that nothing moves any more. */
 static void judge(tnng_socket *socket, tnng_flush_state *state)
 {
-    uint64_t accepted = atomic_load(&socket->accepted), bytes = 0;
+    uint64_t accepted = atomic_load(&socket->traffic.accepted), bytes = 0;
     tx_sums sums = {
-        .given = socket->lost_given + atomic_load(&socket->given_late),
-        .written = socket->lost_written,
+        .given = socket->pipes->lost_given + atomic_load(&socket->traffic.given_late),
+        .written = socket->pipes->lost_written,
         .known = true,
     };
     bool answers = socket->traits & ANSWERS, each = broadcasts(socket);
     int protocol = socket->protocol_number;
 
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+    for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
         if (pipe->counts_given) {
-            tnng_tx_read(pipe);
+            tnng_tx_read(pipe->info.id, &pipe->tx);
         }
         add_pipe(&sums, pipe, answers ? pipe->expected : each ? accepted - pipe->before : 0);
-        bytes += pipe->written_bytes;
+        bytes += pipe->tx.written_bytes;
     }
     if (!answers && !each) {
         sums.missing += above(accepted, sums.given);
@@ -154,7 +155,7 @@ static void judge(tnng_socket *socket, tnng_flush_state *state)
     /* F1: what a connection of these took with it is known, and the rest waits in the socket. */
     bool keeps = tnng_tx_is_counted() && (protocol == TNNG_PUSH0 || protocol == TNNG_REQ0);
     bool lossless =
-        answers || (!each && !routes(socket) && (socket->lost_pipes == 0 || keeps));
+        answers || (!each && !routes(socket) && (socket->pipes->lost_pipes == 0 || keeps));
     state->unsent = sums.missing + sums.unknown;
     state->exact = lossless && sums.known && (sums.missing > 0 || sums.unknown == 0);
     state->progress = sums.given + sums.written + bytes;
@@ -164,16 +165,16 @@ static int look(tnng_socket *socket)
 {
     int code = tnng_tx_is_counted() ? 0 : note_statistics(socket);
 
-    pthread_mutex_lock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
     if (code == 0) {
-        judge(socket, &socket->flushed);
+        judge(socket, &socket->sends->flushed);
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_unlock(&socket->pipes->lock);
     return code;
 }
 
 /* [job] */
-int tnng_run_look(tnng_job *job)
+static int run_look(tnng_job *job)
 {
     int code = look(job->socket);
 
@@ -181,18 +182,27 @@ int tnng_run_look(tnng_job *job)
     return code;
 }
 
+static void ref_owner(void *socket) { tnng_socket_hold(socket); }
+
+static void unref_owner(void *socket) { tnng_socket_release(socket); }
+
+const tnng_job_kind tnng_flush_job = {.run = run_look,
+    .ref = ref_owner,
+    .unref = unref_owner,
+    .anew = true /* one that runs may have looked already */};
+
 int tnng_flush_look(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
+    const tnng_call call = {port, tag, result};
+
+    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
     if (port == NULL || is_cheap()) {
-        return tnng_submitted(port, NULL, tnng_answer(result, look(socket), NULL));
+        return tnng_call_over(&call, look(socket));
     }
     if (!tnng_owner_enter(socket, port)) {
-        return tnng_submitted(port, NULL, tnng_answer(result, NNG_EBUSY, NULL));
+        return tnng_call_over(&call, NNG_EBUSY);
     }
-    return tnng_job_begin(&socket->look, port, tag, result);
+    return tnng_job_begin(&socket->sends->look, &call);
 }
 
 /* [caller] */
@@ -202,7 +212,7 @@ void tnng_flush_read(tnng_socket *socket, tnng_flush_state *state)
         *state = (tnng_flush_state){0};
         return;
     }
-    pthread_mutex_lock(&socket->pipes_lock);
-    *state = socket->flushed;
-    pthread_mutex_unlock(&socket->pipes_lock);
+    pthread_mutex_lock(&socket->pipes->lock);
+    *state = socket->sends->flushed;
+    pthread_mutex_unlock(&socket->pipes->lock);
 }

@@ -6,41 +6,11 @@
  * give. The one for sending is a duplicate of nng's, which tells the truth on the protocols that
  * have TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean nothing
  * else meanwhile, and both are readable once it is closed: who waits wakes up, and gets Closed. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "internal.h"
-
-static void set(tnng_ready *ready)
-{
-    uint64_t one = 1;
-
-    while (write(ready->write_fd, &one, sizeof(one)) < 0 && errno == EINTR) {
-    }
-}
-
-static void clear(tnng_ready *ready)
-{
-    uint64_t drained[8];
-
-    while (read(ready->read_fd, drained, sizeof(drained)) < 0 && errno == EINTR) {
-    }
-}
-
-/* [any] lane->lock held. Nearly always nobody asked. */
-void tnng_ready_tell(tnng_lane *lane)
-{
-    if (lane->ready == NULL) {
-        return;
-    }
-    bool now = lane->closed || (lane->waiting.first == NULL && tnng_lane_ready(lane));
-    if (now != lane->ready->told) {
-        lane->ready->told = now;
-        (now ? set : clear)(lane->ready);
-    }
-}
+#include "sock/sock.h"
 
 /* [caller] lane->lock held. */
 static int begin(tnng_lane *lane)
@@ -53,11 +23,11 @@ static int begin(tnng_lane *lane)
     if ((ready = calloc(1, sizeof(*ready))) == NULL) {
         return NNG_ENOMEM;
     }
-    if (tnng_bell_open(&ready->read_fd, &ready->write_fd) != 0) {
+    if (tnng_wakeup_fd_open(&ready->fd) != 0) {
         free(ready);
         return NNG_ENOFILES;
     }
-    lane->socket->ready = lane->ready = ready;
+    lane->socket->pollfds->ready = lane->ready = ready;
     return 0;
 }
 
@@ -67,22 +37,20 @@ int tnng_recv_fd(tnng_lane *lane, int *fd)
     tnng_lane *source = NULL;
     int code;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if (!(lane->traits & CAN_RECEIVE)) {
         return NNG_ENOTSUP;
     }
-    if (lane->traits & SPARE_CONTEXTS) {
+    if (lane->kind != NULL && lane->kind->source != NULL) {
         /* C3: what it receives lies there. */
-        if ((source = tnng_source_hold(lane->socket)) == NULL) {
+        if ((source = lane->kind->source(lane->socket)) == NULL) {
             return NNG_ECLOSED;
         }
         lane = source;
     }
     tnng_lock(&lane->lock);
     if ((code = begin(lane)) == 0) {
-        *fd = lane->ready->read_fd;
+        *fd = lane->ready->fd.read_fd;
         tnng_lane_settle(lane);
     }
     pthread_mutex_unlock(&lane->lock);
@@ -97,49 +65,44 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
 {
     int code = 0, nng_fd;
 
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     if (!(socket->traits & TRY_SEND) ||
         (socket->protocol_number == TNNG_PAIR0 && TNNG_FIX_IS_ON(L1))) { /* issue 1640 */
         return NNG_ENOTSUP;
     }
-    pthread_mutex_lock(&socket->lock);
-    if (socket->closing) {
+    pthread_mutex_lock(&socket->contexts->lock);
+    if (socket->contexts->closing) {
         code = NNG_ECLOSED;
-    } else if (socket->send_fd < 0 &&
-        (code = nng_socket_get_int(socket->nng, NNG_OPT_SENDFD, &nng_fd)) == 0) {
-        socket->send_fd = fcntl(nng_fd, F_DUPFD_CLOEXEC, 0);
-        code = socket->send_fd < 0 ? NNG_ENOFILES : 0;
+    } else if (socket->pollfds->send_fd < 0 &&
+               (code = nng_socket_get_int(socket->nng, NNG_OPT_SENDFD, &nng_fd)) == 0) {
+        socket->pollfds->send_fd = fcntl(nng_fd, F_DUPFD_CLOEXEC, 0);
+        code = socket->pollfds->send_fd < 0 ? NNG_ENOFILES : 0;
     }
-    *fd = socket->send_fd;
-    pthread_mutex_unlock(&socket->lock);
+    *fd = socket->pollfds->send_fd;
+    pthread_mutex_unlock(&socket->contexts->lock);
     return code;
 }
 
 /* [job] nng_close has closed its end. That of a pipe is readable by that; an eventfd is not. */
 void tnng_ready_end(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->lock);
-    if (socket->send_fd >= 0) {
-        set(&(tnng_ready){.write_fd = socket->send_fd});
+    pthread_mutex_lock(&socket->contexts->lock);
+    if (socket->pollfds->send_fd >= 0) {
+        tnng_wakeup_fd_notify(&(tnng_wakeup_fd){-1, socket->pollfds->send_fd});
     }
-    pthread_mutex_unlock(&socket->lock);
+    pthread_mutex_unlock(&socket->contexts->lock);
 }
 
 /* [any] Nobody has the socket any more. */
 void tnng_ready_free(tnng_socket *socket)
 {
-    tnng_ready *ready = socket->ready;
+    tnng_ready *ready = socket->pollfds->ready;
 
     if (ready != NULL) {
-        close(ready->read_fd);
-        if (ready->write_fd != ready->read_fd) {
-            close(ready->write_fd);
-        }
+        tnng_wakeup_fd_close(&ready->fd);
         free(ready);
     }
-    if (socket->send_fd >= 0) {
-        close(socket->send_fd);
+    if (socket->pollfds->send_fd >= 0) {
+        close(socket->pollfds->send_fd);
     }
 }

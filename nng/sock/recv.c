@@ -7,7 +7,7 @@
  * all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
 
-#include "sock/desk.h"
+#include "sock/sock.h"
 
 static void on_received(void *);
 
@@ -113,7 +113,7 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
     }
     lane->asked = false;
     if (home != NULL) {
-        tnng_source_adopt(home, lane->head);
+        lane->kind->hand_over(home, lane->head);
     } else if (*msg != NULL && (lane->traits & ANSWERS)) {
         lane->answerable = true;
         lane->asker = tnng_msg_pipe(*msg);
@@ -141,8 +141,8 @@ static int wanted_receives(tnng_lane *lane)
 {
     int kept = standing(lane);
 
-    if (lane->traits & SOURCE) {
-        return tnng_source_wanted(lane);
+    if (lane->kind != NULL && lane->kind->wanted != NULL) {
+        return lane->kind->wanted(lane);
     }
     return lane->waiters > kept ? lane->waiters : kept;
 }
@@ -153,13 +153,13 @@ static void settle(tnng_lane *lane)
     nng_msg *msg = NULL;
     tnng_op *op;
 
-    if (lane->traits & SOURCE) {
-        tnng_source_feed(lane);
+    if (lane->kind != NULL && lane->kind->feed != NULL) {
+        lane->kind->feed(lane);
     }
     while (tnng_lane_ready(lane) && (op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;
-        code = tnng_lane_hand_out(lane, &msg, op->home);
+        code = tnng_lane_hand_out(lane, &msg, ((tnng_lane_op *) op)->home);
         tnng_op_finish(op, code, msg);
     }
     int wanted = wanted_receives(lane);
@@ -176,11 +176,26 @@ static void settle(tnng_lane *lane)
     }
 }
 
+/* [any] Nearly always no descriptor was asked for. */
+static void tell(tnng_lane *lane)
+{
+    tnng_ready *ready = lane->ready;
+
+    if (ready == NULL) {
+        return;
+    }
+    bool now = lane->closed || (lane->waiting.first == NULL && tnng_lane_ready(lane));
+    if (now != ready->told) {
+        ready->told = now;
+        (now ? tnng_wakeup_fd_notify : tnng_wakeup_fd_clear)(&ready->fd);
+    }
+}
+
 /* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
 void tnng_lane_settle(tnng_lane *lane)
 {
     settle(lane);
-    tnng_ready_tell(lane);
+    tell(lane);
 }
 
 /* [any] A message that came too late may have served a call for which another receive was posted.
@@ -251,13 +266,13 @@ void tnng_lane_cancel_surplus(tnng_lane *lane)
     }
 }
 
-/* [caller] lane->lock held, op->stage is OP_WAITING. */
-int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
+/* [caller] op->op.stage is OP_WAITING. */
+int tnng_lane_leave(tnng_lane *lane, tnng_lane_op *op)
 {
-    tnng_ops_remove(&lane->waiting, op);
+    tnng_ops_remove(&lane->waiting, &op->op);
     lane->waiters--;
     if (op->home != NULL) {
-        tnng_source_unreserve(op->home);
+        lane->kind->call_left(op->home);
     }
     /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
@@ -269,11 +284,11 @@ int tnng_lane_leave(tnng_lane *lane, tnng_op *op)
     return TNNG_LEFT;
 }
 
-void tnng_lane_wait(tnng_lane *lane, tnng_op *op)
+void tnng_lane_wait(tnng_lane *lane, tnng_lane_op *op)
 {
-    op->stage = OP_WAITING;
+    op->op.stage = OP_WAITING;
     lane->answerable = false;
-    tnng_ops_append(&lane->waiting, op);
+    tnng_ops_append(&lane->waiting, &op->op);
     lane->waiters++;
     tnng_lane_settle(lane);
 }
@@ -282,20 +297,15 @@ void tnng_lane_wait(tnng_lane *lane, tnng_op *op)
  * away. */
 void tnng_lane_supersede(tnng_lane *lane)
 {
-    tnng_op *op;
-
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         slot->unwanted = slot->superseded = true;
         tnng_slot_set_useful(lane, slot, false);
     }
-    while ((op = lane->waiting.first) != NULL) {
-        tnng_ops_remove(&lane->waiting, op);
-        lane->waiters--;
-        tnng_op_finish(op, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED, NULL);
-    }
+    tnng_ops_finish(&lane->waiting, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED);
+    lane->waiters = 0;
     lane->asked = false;
     tnng_lane_ready(lane);
-    tnng_ready_tell(lane);
+    tell(lane);
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
@@ -314,9 +324,9 @@ int tnng_lane_try_receive(tnng_lane *lane, nng_msg **msg)
     if (lane->spare == NULL && (lane->spare = new_slot(lane)) == NULL) {
         return NNG_ENOMEM; /* a message that is given back needs a place */
     }
-    tnng_wakes_may_wait(lane, false);
+    tnng_wakes_may_wait(lane->is_context ? NULL : &lane->stream, false);
     tnng_submit_receive(lane, lane->try_receive);
-    tnng_wakes_wait(lane, true);
+    tnng_wakes_wait(NULL, true);
     *msg = nng_aio_get_msg(lane->try_receive);
     nng_aio_set_msg(lane->try_receive, NULL);
     return *msg != NULL ? 0 : nng_aio_result(lane->try_receive);
@@ -375,6 +385,27 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     }
     tnng_slot_set_useful(lane, slot, true);
     lane->answerable = false;
-    tnng_ready_tell(lane);
+    tell(lane);
     return slot;
+}
+
+/* [nng] C10 */
+void tnng_lanes_stand(tnng_socket *socket, bool stand)
+{
+    pthread_mutex_lock(&socket->contexts->lock);
+    for (tnng_lane *lane = socket->contexts->first; lane != NULL; lane = lane->next) {
+        bool stands = false;
+        tnng_lock(&lane->lock);
+        lane->parting = stand;
+        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+            stands |= slot->pending && !slot->unwanted;
+        }
+        if (stand && !stands && !lane->closed) {
+            tnng_lane_post(lane);
+        } else if (!stand && !lane->closed) {
+            tnng_lane_cancel_surplus(lane);
+        }
+        pthread_mutex_unlock(&lane->lock);
+    }
+    pthread_mutex_unlock(&socket->contexts->lock);
 }

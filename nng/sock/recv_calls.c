@@ -1,6 +1,6 @@
 /* The calls that receive: what they look at, when they wait, and what they give back. The ring they
  * look at is in sock/recv.c. */
-#include "internal.h"
+#include "sock/sock.h"
 
 /* [caller] A call that does not wait on a lane that asks. Nothing has been posted since the request
  * when no call has waited, so what nng has is looked at: on Req0 a zero-timeout receive changes
@@ -22,43 +22,48 @@ static int poll_answer(tnng_lane *lane, nng_msg **msg)
 }
 
 /* Whether a call answers at once: without a port, or by a thread that gave it no time. */
-static bool is_poll(tnng_port *port)
+static bool is_poll(const tnng_port *port)
 {
-    return port == NULL || (port->waiter != NULL && port->waiter->patience == 0);
+    return port == NULL || tnng_waiter_is_impatient(port);
 }
 
-static int wait_for_message(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
+static int recv_cancel(tnng_op *op)
 {
-    tnng_op *op;
+    tnng_lane *lane = ((tnng_lane_op *) op)->lane;
+    int outcome = TNNG_LATE;
 
-    if (!tnng_owner_enter(lane->socket, port)) {
-        return NNG_EBUSY;
+    tnng_lock(&lane->lock);
+    if (op->stage != OP_FINISHED) {
+        outcome = tnng_lane_leave(lane, (tnng_lane_op *) op);
     }
-    if ((op = tnng_op_new(lane, NULL, port, tag)) == NULL) {
-        tnng_owner_leave(lane->socket);
-        return NNG_ENOMEM;
-    }
-    tnng_park(op, result);
-    tnng_lane_wait(lane, op);
-    return TNNG_PARKED;
+    pthread_mutex_unlock(&lane->lock);
+    return outcome;
 }
+
+/* [caller] The next call gets the message. */
+void tnng_recv_reclaim(tnng_op *op)
+{
+    const tnng_lane_op *of = (tnng_lane_op *) op;
+
+    tnng_give_back(of->home != NULL ? of->home : of->lane, op->msg);
+}
+
+const tnng_op_kind tnng_recv_kind = {
+    .cancel = recv_cancel, .reclaim = tnng_recv_reclaim, .free = tnng_lane_op_free};
 
 /* [caller] `ask_nng`: the call does not wait, and wants the best answer there is. */
-static int receive(
-    tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result, bool ask_nng)
+static int receive(tnng_lane *lane, const tnng_call *call, bool ask_nng)
 {
     nng_msg *msg = NULL;
+    tnng_lane_op *op;
     int code;
 
-    if (tnng_forked()) {
-        return tnng_answer(result, TNNG_FORKED, NULL);
-    }
+    TNNG_GUARD_FORK(tnng_answer(call->result, TNNG_FORKED, NULL));
     if (!(lane->traits & CAN_RECEIVE)) {
-        return tnng_answer(result, NNG_ENOTSUP, NULL);
+        return tnng_answer(call->result, NNG_ENOTSUP, NULL);
     }
     if (lane->traits & SPARE_CONTEXTS) {
-        code = tnng_source_receive(lane, port, tag, result);
-        return tnng_submitted(port, lane, code);
+        return tnng_submitted(call->port, &lane->origin, lane->kind->receive(lane, call));
     }
     tnng_lock(&lane->lock);
     if (lane->closed) {
@@ -75,22 +80,24 @@ static int receive(
         code = poll_answer(lane, &msg);
     }
     if (code == NNG_ETIMEDOUT && !lane->ended) {
-        if (port == NULL) {
+        if (call->port == NULL) {
             code = NNG_EAGAIN;
-        } else if (!ask_nng) {
-            code = wait_for_message(lane, port, tag, result);
+        } else if (!ask_nng &&
+                   (op = tnng_lane_op_new(lane, &tnng_recv_kind, call, &code)) != NULL) {
+            code = tnng_park(&op->op, call->result);
+            tnng_lane_wait(lane, op);
         }
     }
     pthread_mutex_unlock(&lane->lock);
     if (code != TNNG_PARKED) {
-        tnng_answer(result, code, msg);
+        tnng_answer(call->result, code, msg);
     }
-    return tnng_submitted(port, lane, code);
+    return tnng_submitted(call->port, &lane->origin, code);
 }
 
 int tnng_receive(tnng_lane *lane, tnng_port *port, uint64_t tag, tnng_result *result)
 {
-    return receive(lane, port, tag, result, is_poll(port));
+    return receive(lane, &(tnng_call){port, tag, result}, is_poll(port));
 }
 
 /* [caller] The fast path of calls that wait when this finds nothing. They do not ask nng for an
@@ -99,15 +106,13 @@ nng_msg *tnng_take(tnng_lane *lane)
 {
     tnng_result result;
 
-    return receive(lane, NULL, 0, &result, false) == 0 ? result.msg : NULL;
+    return receive(lane, &(tnng_call){.result = &result}, false) == 0 ? result.msg : NULL;
 }
 
 /* [caller] Time is up. Cancelling a receive ends the survey inside nng. */
 void tnng_end_survey(tnng_lane *lane)
 {
-    if (tnng_forked()) {
-        return;
-    }
+    TNNG_GUARD_FORK();
     tnng_lock(&lane->lock);
     lane->keep = 0;
     lane->ended = true;
@@ -124,11 +129,9 @@ void tnng_end_survey(tnng_lane *lane)
 /* [caller] Puts a message back to the front: the next call gets it. */
 void tnng_give_back(tnng_lane *lane, nng_msg *msg)
 {
-    if (tnng_forked()) {
-        return;
-    }
-    if (lane->traits & SPARE_CONTEXTS) {
-        tnng_source_give_back(lane, msg);
+    TNNG_GUARD_FORK();
+    if (lane->kind != NULL && lane->kind->give_back != NULL) {
+        lane->kind->give_back(lane, msg);
         return;
     }
     tnng_lock(&lane->lock);
@@ -140,11 +143,15 @@ void tnng_give_back(tnng_lane *lane, nng_msg *msg)
     pthread_mutex_unlock(&lane->lock);
 }
 
+/* [caller] */
+void tnng_lane_give_back(tnng_origin *origin, nng_msg *msg)
+{
+    tnng_give_back((tnng_lane *) origin, msg);
+}
+
 int tnng_lane_keep(tnng_lane *lane, int messages)
 {
-    if (tnng_forked()) {
-        return TNNG_FORKED;
-    }
+    TNNG_GUARD_FORK(TNNG_FORKED);
     tnng_lock(&lane->lock);
     int before = lane->keep;
     lane->keep = messages;

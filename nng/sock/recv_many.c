@@ -3,7 +3,7 @@
  * out. */
 #include <string.h>
 
-#include "internal.h"
+#include "sock/sock.h"
 
 /* [caller] */
 int tnng_receive_many(
@@ -13,9 +13,7 @@ int tnng_receive_many(
     int count = 0;
     nng_msg *msg = NULL;
 
-    if (tnng_forked()) {
-        return 0;
-    }
+    TNNG_GUARD_FORK(0);
     tnng_lock(&lane->lock);
     while (count < max && !lane->closed) {
         size_t room = count == 0 ? SIZE_MAX : capacity - used;
@@ -49,4 +47,25 @@ void tnng_give_back_many(tnng_lane *lane, nng_msg **batch, int count)
     while (count > 0) {
         tnng_give_back(lane, batch[--count]);
     }
+}
+
+int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
+{
+    size_t used = 0;
+    nng_msg *msg = NULL;
+
+    if (tnng_forked() || !tnng_waiter_make_room(waiter, &lane->origin)) {
+        return 0;
+    }
+    tnng_lock(&lane->lock);
+    while (waiter->count < max && waiter->count < TNNG_BATCH && !lane->closed &&
+           tnng_lane_receive_now(lane, TNNG_BATCH_BYTES - used, &msg) == 0 && msg != NULL) {
+        size_t size = nng_msg_len(msg);
+        memcpy(waiter->packed + used, nng_msg_body(msg), size);
+        used += size;
+        waiter->sizes[waiter->count] = (uint32_t) size;
+        waiter->batch[waiter->count++] = msg;
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return waiter->count;
 }

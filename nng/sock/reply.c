@@ -10,7 +10,7 @@
  * message and the result decide here too; to wait only makes sure that nng is done with the aio. */
 #include <time.h>
 
-#include "internal.h"
+#include "sock/sock.h"
 
 /* So many replies in a row must have been taken at once before the next goes without a callback. */
 enum { CALM = 64 };
@@ -33,14 +33,14 @@ static void wait_for_end(nng_aio *aio)
 /* [job] Waits for a reply that met a busy connection, then does what a callback would do. */
 static void *await_reply(void *arg)
 {
-    tnng_op *op = arg;
+    tnng_lane_op *op = arg;
     tnng_socket *socket = op->lane->socket;
     nng_aio *aio = op->lane->try_send;
 
     tnng_socket_hold(socket);
     wait_for_end(aio);
     tnng_sent(op);
-    atomic_store(&socket->reply_waits, false);
+    atomic_store(&socket->sends->reply_waits, false);
     tnng_socket_release(socket);
     return NULL;
 }
@@ -48,17 +48,17 @@ static void *await_reply(void *arg)
 /* [caller] Whether the next reply goes without a callback. */
 bool tnng_reply_is_quick(tnng_lane *lane)
 {
-    return (lane->traits & ANSWERS) && atomic_load(&lane->socket->busy_replies) <= 0 &&
-           !atomic_load(&lane->socket->reply_waits);
+    return (lane->traits & ANSWERS) && atomic_load(&lane->socket->sends->busy_replies) <= 0 &&
+           !atomic_load(&lane->socket->sends->reply_waits);
 }
 
 /* [caller] What became of a reply when it was submitted: it had to wait, or it was taken. */
 void tnng_reply_noted(tnng_socket *socket, bool waits)
 {
     if (waits) {
-        atomic_store(&socket->busy_replies, CALM);
-    } else if (atomic_load(&socket->busy_replies) > 0) {
-        atomic_fetch_sub(&socket->busy_replies, 1);
+        atomic_store(&socket->sends->busy_replies, CALM);
+    } else if (atomic_load(&socket->sends->busy_replies) > 0) {
+        atomic_fetch_sub(&socket->sends->busy_replies, 1);
     }
 }
 
@@ -71,12 +71,11 @@ static int take_back(nng_aio *aio)
     return taken ? 0 : nng_aio_result(aio);
 }
 
-/* [caller] lane->lock held. Submits a reply without a callback: 0 when nng has it, or TNNG_PARKED
- * and the op that waits. */
-int tnng_reply_quickly(
-    tnng_lane *lane, nng_msg *msg, tnng_port *port, uint64_t tag, tnng_op **parked)
+/* [caller] lane->lock held. Submits a reply without a callback: 0 when nng has it, or
+ * TNNG_PARKED. */
+int tnng_reply_quickly(tnng_lane *lane, nng_msg *msg, const tnng_call *call)
 {
-    tnng_op *op;
+    tnng_lane_op *op;
     size_t size = nng_msg_len(msg);
     int code = 0;
 
@@ -96,20 +95,19 @@ int tnng_reply_quickly(
         return take_back(lane->try_send);
     }
     tnng_reply_noted(lane->socket, true);
-    if ((op = tnng_send_op(lane, port, tag, false, &code)) != NULL) {
-        op->stage = OP_SENDING;
+    if ((op = tnng_send_op(lane, call, false, &code)) != NULL) {
+        op->op.stage = OP_SENDING;
         op->quick = true;
         op->size = size;
         lane->sending++;
         tnng_lane_hold(lane);
-        atomic_store(&lane->socket->reply_waits, true);
+        atomic_store(&lane->socket->sends->reply_waits, true);
         if (tnng_run_thread(await_reply, op)) {
-            *parked = op;
-            return TNNG_PARKED;
+            return tnng_park(&op->op, call->result);
         }
-        atomic_store(&lane->socket->reply_waits, false);
+        atomic_store(&lane->socket->sends->reply_waits, false);
         lane->sending--;
-        tnng_send_op_drop(op);
+        tnng_lane_op_drop(op);
         code = NNG_ENOMEM;
     }
     /* Nobody can wait for it: it is taken back, unless it went in the last moment. */

@@ -15,47 +15,32 @@ enum {
     LARGE = 16 * 1024 * 1024,
 };
 
-/* [caller] Before the first endpoint, so that no survey is ever unread. */
-int tnng_source_open(tnng_socket *socket)
-{
-    int code = tnng_lane_open(&socket->source, socket, false);
-
-    if (code == 0) {
-        tnng_lock(&socket->source->lock);
-        socket->source->traits = CAN_RECEIVE | STANDING | SOURCE;
-        socket->source->keep = STANDING_CONTEXTS;
-        tnng_lane_settle(socket->source);
-        pthread_mutex_unlock(&socket->source->lock);
-    }
-    return code;
-}
-
 /* [job] nng_close has ended all its contexts. */
-void tnng_source_close(tnng_socket *socket)
+static void source_close(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    tnng_lane *source = socket->source;
-    socket->source = NULL;
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_lock(&socket->owner.lock);
+    tnng_lane *source = socket->contexts->source;
+    socket->contexts->source = NULL;
+    pthread_mutex_unlock(&socket->owner.lock);
     if (source != NULL) {
         tnng_lane_release(source);
     }
 }
 
 /* [any] A counted reference, or NULL when the socket has closed. */
-tnng_lane *tnng_source_hold(tnng_socket *socket)
+static tnng_lane *source_hold(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->owner_lock);
-    tnng_lane *source = socket->source;
+    pthread_mutex_lock(&socket->owner.lock);
+    tnng_lane *source = socket->contexts->source;
     if (source != NULL) {
         tnng_lane_hold(source);
     }
-    pthread_mutex_unlock(&socket->owner_lock);
+    pthread_mutex_unlock(&socket->owner.lock);
     return source;
 }
 
 /* [any] source->lock held, the head is about to be taken for `home`: they change contexts. */
-void tnng_source_adopt(tnng_lane *home, tnng_slot *slot)
+static void source_adopt(tnng_lane *home, tnng_slot *slot)
 {
     nng_ctx previous;
 
@@ -72,7 +57,7 @@ void tnng_source_adopt(tnng_lane *home, tnng_slot *slot)
 }
 
 /* [any] source->lock held: how many receives there must be, whatever state they are in. */
-int tnng_source_wanted(tnng_lane *source)
+static int source_wanted(tnng_lane *source)
 {
     int unread = 0;
     size_t bytes = 0;
@@ -88,7 +73,7 @@ int tnng_source_wanted(tnng_lane *source)
         if (slot->msg != NULL && !slot->superseded) {
             slot->superseded = true;
             tnng_slot_set_useful(source, slot, false);
-            atomic_fetch_add(&source->socket->dropped, 1);
+            atomic_fetch_add(&source->socket->traffic.dropped, 1);
             unread--;
             bytes -= nng_msg_len(slot->msg);
         }
@@ -97,9 +82,9 @@ int tnng_source_wanted(tnng_lane *source)
 }
 
 /* [caller] The lane closes: its call, if one waits, is over. */
-void tnng_source_forget(tnng_lane *home)
+static void source_forget(tnng_lane *home)
 {
-    tnng_lane *source = tnng_source_hold(home->socket);
+    tnng_lane *source = source_hold(home->socket);
 
     if (source == NULL) {
         return;
@@ -107,7 +92,7 @@ void tnng_source_forget(tnng_lane *home)
     tnng_lock(&source->lock);
     for (tnng_op *next, *op = source->waiting.first; op != NULL; op = next) {
         next = op->next;
-        if (op->home == home) {
+        if (((tnng_lane_op *) op)->home == home) {
             tnng_ops_remove(&source->waiting, op);
             source->waiters--;
             tnng_op_finish(op, NNG_ECLOSED, NULL);
@@ -115,6 +100,14 @@ void tnng_source_forget(tnng_lane *home)
     }
     pthread_mutex_unlock(&source->lock);
     tnng_lane_release(source);
+}
+
+/* [any] The lane asks for nothing any more. */
+static void source_unreserve(tnng_lane *home)
+{
+    tnng_lock(&home->lock);
+    home->waiters = 0;
+    pthread_mutex_unlock(&home->lock);
 }
 
 static int reserve(tnng_lane *home)
@@ -133,42 +126,38 @@ static int reserve(tnng_lane *home)
     return code;
 }
 
-static int park(
-    tnng_lane *source, tnng_lane *home, tnng_port *port, uint64_t tag, tnng_result *result)
+static int park(tnng_lane *source, tnng_lane *home, const tnng_call *call)
 {
-    tnng_op *op;
+    tnng_lane_op *op;
+    int code;
 
-    if (port == NULL) {
+    if (call->port == NULL) {
         return NNG_EAGAIN;
     }
-    if (!tnng_owner_enter(source->socket, port)) {
-        return NNG_EBUSY;
-    }
-    if ((op = tnng_op_new(source, NULL, port, tag)) == NULL) {
-        tnng_owner_leave(source->socket);
-        return NNG_ENOMEM;
+    if ((op = tnng_lane_op_new(source, &tnng_recv_kind, call, &code)) == NULL) {
+        return code;
     }
     tnng_lock(&home->lock);
     home->answerable = false;
     pthread_mutex_unlock(&home->lock);
     tnng_lane_hold(home);
     op->home = home;
-    tnng_park(op, result);
+    code = tnng_park(&op->op, call->result);
     tnng_lane_wait(source, op);
-    return TNNG_PARKED;
+    return code;
 }
 
-int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_result *result)
+static int source_receive(tnng_lane *home, const tnng_call *call)
 {
     tnng_lane *source;
     nng_msg *msg = NULL;
     int code = reserve(home);
 
     if (code != 0) {
-        return tnng_answer(result, code, NULL);
+        return tnng_answer(call->result, code, NULL);
     }
-    if ((source = tnng_source_hold(home->socket)) == NULL) {
-        return tnng_answer(result, NNG_ECLOSED, NULL);
+    if ((source = source_hold(home->socket)) == NULL) {
+        return tnng_answer(call->result, NNG_ECLOSED, NULL);
     }
     tnng_lock(&source->lock);
     tnng_lock(&home->lock);
@@ -180,28 +169,20 @@ int tnng_source_receive(tnng_lane *home, tnng_port *port, uint64_t tag, tnng_res
         code = tnng_lane_hand_out(source, &msg, home);
         tnng_lane_settle(source);
     } else {
-        code = park(source, home, port, tag, result);
+        code = park(source, home, call);
     }
     pthread_mutex_unlock(&source->lock);
     if (code != TNNG_PARKED && msg == NULL) {
-        tnng_source_unreserve(home);
+        source_unreserve(home);
     }
     tnng_lane_release(source);
-    return code == TNNG_PARKED ? code : tnng_answer(result, code, msg);
-}
-
-/* [any] The lane asks for nothing any more. */
-void tnng_source_unreserve(tnng_lane *home)
-{
-    tnng_lock(&home->lock);
-    home->waiters = 0;
-    pthread_mutex_unlock(&home->lock);
+    return code == TNNG_PARKED ? code : tnng_answer(call->result, code, msg);
 }
 
 /* [caller] The survey goes back to the front, and its context with it. */
-void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
+static void source_give_back(tnng_lane *home, nng_msg *msg)
 {
-    tnng_lane *source = tnng_source_hold(home->socket);
+    tnng_lane *source = source_hold(home->socket);
     tnng_slot *slot;
     nng_ctx empty;
 
@@ -229,12 +210,12 @@ void tnng_source_give_back(tnng_lane *home, nng_msg *msg)
 }
 
 /* [any] source->lock held: what is ready goes to the service, if there is one. */
-void tnng_source_feed(tnng_lane *source)
+static void source_feed(tnng_lane *source)
 {
-    tnng_lane *desk = source->socket->service;
+    tnng_lane *desk = source->socket->contexts->service;
 
     while (desk != NULL && tnng_lane_ready(source) && source->head->msg != NULL &&
-           tnng_desk_adopt(desk, source->head)) {
+           desk->kind->adopt(desk, source->head)) {
         tnng_lane_pop(source);
     }
 }
@@ -243,15 +224,15 @@ void tnng_source_feed(tnng_lane *source)
  * forgets, until it ends. */
 int tnng_source_attach(tnng_lane *desk, tnng_lane **out)
 {
-    tnng_lane *source = tnng_source_hold(desk->socket);
+    tnng_lane *source = source_hold(desk->socket);
 
     if (source == NULL) {
         return NNG_ECLOSED;
     }
     tnng_lock(&source->lock);
-    bool taken = desk->socket->service != NULL;
+    bool taken = desk->socket->contexts->service != NULL;
     if (!taken) {
-        desk->socket->service = desk;
+        desk->socket->contexts->service = desk;
         tnng_lane_settle(source);
     }
     pthread_mutex_unlock(&source->lock);
@@ -267,7 +248,36 @@ int tnng_source_attach(tnng_lane *desk, tnng_lane **out)
 void tnng_source_detach(tnng_lane *source)
 {
     tnng_lock(&source->lock);
-    source->socket->service = NULL;
+    source->socket->contexts->service = NULL;
     pthread_mutex_unlock(&source->lock);
     tnng_lane_release(source);
+}
+
+static const tnng_lane_kind source_kind = {.wanted = source_wanted,
+    .feed = source_feed,
+    .hand_over = source_adopt,
+    .call_left = source_unreserve};
+
+static const tnng_lane_kind respond_kind = {.receive = source_receive,
+    .give_back = source_give_back,
+    .source = source_hold,
+    .shut = source_forget,
+    .socket_closed = source_close};
+
+/* [caller] Before the first endpoint, so that no survey is ever unread. */
+int tnng_source_open(tnng_socket *socket)
+{
+    int code = tnng_lane_open(&socket->contexts->source, socket, false);
+    tnng_lane *source = socket->contexts->source;
+
+    if (code == 0) {
+        tnng_lock(&source->lock);
+        source->kind = &source_kind;
+        source->traits = CAN_RECEIVE | STANDING | SOURCE;
+        source->keep = STANDING_CONTEXTS;
+        tnng_lane_settle(source);
+        pthread_mutex_unlock(&source->lock);
+        socket->contexts->kind = &respond_kind;
+    }
+    return code;
 }

@@ -151,7 +151,7 @@ static void drop_oldest(tnng_lane *lane)
 
     desk->ready_count--;
     desk->abandoned++;
-    atomic_fetch_add(&lane->socket->dropped, 1);
+    atomic_fetch_add(&lane->socket->traffic.dropped, 1);
     nng_msg_free(seat->msg);
     seat->msg = NULL;
     tnng_reader_answered(desk, seat);
@@ -220,6 +220,9 @@ bool tnng_desk_drained(tnng_desk *desk)
            desk->parked_count == 0;
 }
 
+/* [any] lane->lock held: connections were closed, and no worker has been told. */
+bool tnng_desk_has_news(tnng_desk *desk) { return desk->slow_untold > 0 && !desk->slow_telling; }
+
 static tnng_op *first_waiting(tnng_lane *lane, bool youngest)
 {
     tnng_op *op = youngest ? lane->waiting.last : lane->waiting.first;
@@ -239,7 +242,7 @@ void tnng_desk_settle(tnng_lane *lane)
     tnng_op *op;
 
     while (desk->ready_count > 0 && (op = first_waiting(lane, true)) != NULL) {
-        tnng_op_finish(op, 0, tnng_desk_take_ready(desk, op->wanted));
+        tnng_op_finish(op, 0, tnng_desk_take_ready(desk, ((tnng_lane_op *) op)->worker));
     }
     int wanted = desk->adopts ? 0 : desk->workers - desk->taken_count - desk->ready_count;
     while (!lane->closed && !desk->draining && desk->posted < wanted && post(lane)) {

@@ -9,22 +9,22 @@
  * F1 says what a connection was given, so the rest of what it is due waits, or was dropped. Without
  * F1 what tcp, ipc and tls have written serves, while the connections of the process are few; where
  * nothing is known, surveys go in small groups with a pause between them. */
-#include "internal.h"
+#include "sock/sock.h"
 
 enum { QUEUE = 8 }; /* of nng, in all 1.x */
 
 #define PATIENCE INT64_C(500000000) /* nanoseconds */
 #define PAUSE    INT64_C(2000000)
 
-/* With pipes_lock held. */
+/* With pipes->lock held. */
 static uint64_t waiting_for(tnng_socket *socket, tnng_pipe *pipe)
 {
-    uint64_t due = atomic_load(&socket->accepted) - pipe->before - pipe->missed;
-    uint64_t gone = pipe->written + 1; /* the one that is being written does not wait */
+    uint64_t due = atomic_load(&socket->traffic.accepted) - pipe->before - pipe->missed;
+    uint64_t gone = pipe->tx.written + 1; /* the one that is being written does not wait */
 
     if (pipe->counts_given) {
-        tnng_tx_read(pipe);
-        gone = pipe->given;
+        tnng_tx_read(pipe->info.id, &pipe->tx);
+        gone = pipe->tx.given;
     } else if (!pipe->counts_written || tnng_tx_is_counted()) {
         return 0;
     }
@@ -38,10 +38,10 @@ static uint64_t waiting_for(tnng_socket *socket, tnng_pipe *pipe)
     return due - gone;
 }
 
-/* With pipes_lock held: whether to wait for a connection without room. */
+/* With pipes->lock held: whether to wait for a connection without room. */
 static bool is_worth_waiting(tnng_pipe *pipe, int64_t now)
 {
-    uint64_t gone = pipe->counts_given ? pipe->given : pipe->written;
+    uint64_t gone = pipe->counts_given ? pipe->tx.given : pipe->tx.written;
 
     if (pipe->full_since == 0 || gone - pipe->full_at >= QUEUE) {
         pipe->full_since = now;
@@ -57,8 +57,8 @@ static int room(tnng_socket *socket)
     int64_t now = tnng_now();
     bool unknown = false;
 
-    pthread_mutex_lock(&socket->pipes_lock);
-    for (tnng_pipe *pipe = socket->pipes; pipe != NULL; pipe = pipe->next) {
+    pthread_mutex_lock(&socket->pipes->lock);
+    for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
         uint64_t waiting = waiting_for(socket, pipe);
         unknown |= !pipe->counts_given;
         if (waiting == 0) {
@@ -67,29 +67,29 @@ static int room(tnng_socket *socket)
             most = waiting > most ? waiting : most;
         }
     }
-    pthread_mutex_unlock(&socket->pipes_lock);
-    if (unknown && now - socket->surveyed_at < PAUSE) {
+    pthread_mutex_unlock(&socket->pipes->lock);
+    if (unknown && now - socket->sends->surveyed_at < PAUSE) {
         return 0;
     }
-    socket->surveyed_at = now;
+    socket->sends->surveyed_at = now;
     return QUEUE - (int) most;
 }
 
 /* [caller] lane->lock held. True: a survey may be sent now, and tnng_survey_end must follow. */
 bool tnng_survey_begin(tnng_socket *socket)
 {
-    tnng_lock(&socket->survey_lock);
-    if (socket->survey_room == 0) {
+    tnng_lock(&socket->sends->survey_lock);
+    if (socket->sends->survey_room == 0) {
         tnng_flush_note(socket);
-        socket->survey_room = room(socket);
+        socket->sends->survey_room = room(socket);
     }
-    if (socket->survey_room == 0) {
-        pthread_mutex_unlock(&socket->survey_lock);
+    if (socket->sends->survey_room == 0) {
+        pthread_mutex_unlock(&socket->sends->survey_lock);
         return false;
     }
-    socket->survey_room--;
+    socket->sends->survey_room--;
     return true;
 }
 
 /* [caller] It has been sent, and counted, or it has failed. */
-void tnng_survey_end(tnng_socket *socket) { pthread_mutex_unlock(&socket->survey_lock); }
+void tnng_survey_end(tnng_socket *socket) { pthread_mutex_unlock(&socket->sends->survey_lock); }

@@ -1,5 +1,7 @@
 /* Where cancels landed: the proof that a storm of them reached every place. */
-#include "internal.h"
+#include <stdatomic.h>
+
+#include "testing/testing.h"
 
 static atomic_uint_fast64_t before_submit, pending, completed, taken;
 

@@ -4,8 +4,16 @@
 #define TNNG_TESTING_H
 
 #include <stdbool.h>
+#include <stdint.h>
+
+#include "api/testing.h"
+
+/* cancel_counts.c: one more cancel that landed here */
+void tnng_count_cancel_pending(void);
+void tnng_count_cancel_completed(void);
 
 #ifdef TNNG_TESTING
+extern void (*tnng_before_pause)(void); /* or NULL; what has to be done before a thread stops */
 void tnng_pause(const char *point);
 bool tnng_without(const char *hazard);
 bool tnng_simulate(const char *hazard);

@@ -38,7 +38,7 @@ def read_fixes() -> list[FixState]:
 def read_build() -> NativeBuild:
     out = ffi.new("tnng_build *")
     lib.tnng_build_read(out)
-    return NativeBuild(text(out.link), text(out.library), text(out.headers), out.wakeups)
+    return NativeBuild(text(out.link), text(out.library), text(out.headers), lib.tnng_wakes_exist())
 
 
 def nng_is(minor: int) -> bool:

@@ -1,0 +1,246 @@
+/* Operations and how they are waited for, helper threads, messages, and what every part of the
+ * shim has to know of a socket.
+ *
+ * The folders of nng/ are layers: testing, core, fixes and perf, conn, sock, from the bottom up. A
+ * file includes the header of its own folder, and those of folders below; what has to be called
+ * the other way round is a function in a table (tnng_op_kind, tnng_socket_hooks ...). No two files
+ * call each other, directly or through others (tests/unit/test_layout_c.py).
+ *
+ * Who runs a function stands first in its comment: [caller] a thread of the program, without the
+ * GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
+ *
+ * Locks, outermost first: the lock of a socket's contexts, lane->lock, then the leaves (those of
+ * the pipes and of the owner, port->lock). nng may be called under lane->lock: a callback of ours
+ * never runs on the thread that submits or cancels, and nng holds none of its locks while one
+ * runs. */
+#ifndef TNNG_CORE_H
+#define TNNG_CORE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <nng/nng.h>
+
+#include "testing/testing.h"
+
+#include "api/completion_queue.h"
+#include "api/waiter.h"
+#include "api/message.h"
+#include "api/protocols.h"
+
+#include "core/list.h"
+
+/* Leaves with `value`, or nothing, in a forked child: nng aborts a child that uses it, so nothing
+ * of it is touched there. */
+#define TNNG_GUARD_FORK(value)                                                                     \
+    if (tnng_forked()) {                                                                           \
+        return value;                                                                              \
+    }
+
+/* util.c */
+void tnng_forks_watch(void);
+/* What perf/ has to do before a call is waited for; NULL: nothing. Set once, before nng is used. */
+extern void (*tnng_before_wait)(void);
+
+/* platform.c */
+int64_t tnng_now(void); /* nanoseconds */
+void tnng_cond_init(pthread_cond_t *);
+/* False when that time has come; negative is for ever. */
+bool tnng_cond_wait(pthread_cond_t *, pthread_mutex_t *, int64_t until);
+/* A descriptor that is readable from notify to clear: an eventfd, or two ends of a socket pair. */
+typedef struct {
+    int read_fd, write_fd; /* -1: there is none */
+} tnng_wakeup_fd;
+int tnng_wakeup_fd_open(tnng_wakeup_fd *);
+void tnng_wakeup_fd_notify(const tnng_wakeup_fd *);
+void tnng_wakeup_fd_clear(const tnng_wakeup_fd *);
+void tnng_wakeup_fd_close(tnng_wakeup_fd *);
+
+/* threads.c */
+bool tnng_run_thread(void *(*)(void *), void *);
+void tnng_name_thread(const char *);
+bool tnng_threads_can_be_made(int);
+
+typedef struct {
+    tnng_op *first, *last;
+} tnng_ops;
+
+typedef struct tnng_lane tnng_lane;
+
+/* completion_queue.c */
+struct tnng_port {
+    atomic_int refs;
+    pthread_mutex_t lock;
+    tnng_ops done;       /* finished calls that wait to be taken; under lock */
+    tnng_wakeup_fd bell; /* under lock */
+    int polled_fd;       /* a pipe that a thread polls just now, else -1; under lock */
+    tnng_waiter *waiter; /* the thread it belongs to; only that thread follows it */
+    bool exclusive;
+    uint64_t token;      /* under lock; 0 when there is a descriptor, or when closed */
+    bool alarm;          /* token bell: rung, Python not yet called; under lock */
+    pthread_cond_t rung; /* for waiting threads; under lock */
+};
+tnng_port *tnng_port_new(void);
+void tnng_port_hold(tnng_port *);
+void tnng_port_release(tnng_port *);
+void tnng_port_post(tnng_port *, tnng_op *);
+bool tnng_port_unpost(tnng_port *, tnng_op *);
+int tnng_port_collect(tnng_port *, int max, tnng_op **first);
+
+typedef enum {
+    OP_SENDING,  /* its aio is with nng */
+    OP_WAITING,  /* in the list of what it waits for */
+    OP_RUNNING,  /* in job->waiting */
+    OP_FINISHED, /* in port->done, with its result */
+} tnng_stage;
+
+/* What the calls of a kind do when they end otherwise than by themselves: op.c asks these, as nng
+ * asks the cancel_fn of an aio. Each takes the locks it needs. */
+typedef struct {
+    int (*cancel)(tnng_op *);   /* answers TNNG_LEFT, TNNG_ASKED or TNNG_LATE */
+    bool (*detach)(tnng_op *);  /* or NULL; true: its end, which comes later, frees the op */
+    void (*reclaim)(tnng_op *); /* or NULL; takes a message that was received for a caller gone */
+    void (*free)(tnng_op *);
+} tnng_op_kind;
+
+/* The start of every call that waits. */
+struct tnng_op {
+    tnng_op *next, *previous; /* the one list it is in; under that list's lock */
+    const tnng_op_kind *kind;
+    tnng_port *port;     /* a counted reference; NULL when no caller waits */
+    tnng_socket *socket; /* counts it as parked; alive as long as the op, which the kind sees to */
+    uint64_t tag;
+    tnng_stage stage; /* under the lock of what it waits for */
+    int code;
+    nng_msg *msg;
+};
+
+/* Where a call is to be answered. */
+typedef struct {
+    tnng_port *port; /* NULL: it may not park */
+    uint64_t tag;
+    tnng_result *result;
+} tnng_call;
+
+/* op.c */
+void tnng_op_init(tnng_op *, const tnng_op_kind *, tnng_socket *, const tnng_call *);
+void tnng_op_free(tnng_op *);
+void tnng_op_forget_caller(tnng_op *);
+void tnng_op_finish(tnng_op *, int code, nng_msg *);
+int tnng_answer(tnng_result *, int code, nng_msg *);
+int tnng_park(tnng_op *, tnng_result *);
+void tnng_ops_append(tnng_ops *, tnng_op *);
+void tnng_ops_remove(tnng_ops *, tnng_op *);
+void tnng_ops_finish(tnng_ops *, int code);
+
+/* Which event loop waits on a socket, and how many of its calls are parked. */
+typedef struct {
+    pthread_mutex_t lock;
+    tnng_port *port; /* compared, never followed; NULL: threads, any number of them */
+    int parked;
+} tnng_owner;
+bool tnng_owner_is_another(tnng_socket *, tnng_port *);
+bool tnng_owner_is_there(tnng_socket *);
+bool tnng_owner_enter(tnng_socket *, tnng_port *);
+void tnng_owner_add(tnng_socket *);
+void tnng_owner_leave(tnng_socket *);
+
+/* The start of whatever messages are received from, and go back to: a lane. */
+typedef struct tnng_socket_hooks tnng_socket_hooks;
+struct tnng_origin {
+    atomic_int refs;
+    const tnng_socket_hooks *hooks;
+};
+void tnng_origin_ref(tnng_origin *);
+void tnng_origin_unref(tnng_origin *);
+
+/* waiter.c: [caller] the last thing every submit does, without a lock. `home`, or NULL, is where a
+ * message received by this call would go back to. */
+int tnng_submitted(tnng_port *, tnng_origin *home, int code);
+/* The same for a call that is over at once, with this code. */
+int tnng_call_over(const tnng_call *, int code);
+/* Whether a call by this thread answers at once. */
+bool tnng_waiter_is_impatient(const tnng_port *);
+bool tnng_waiter_make_room(tnng_waiter *, tnng_origin *home);
+
+/* worker.c: what a helper thread does; part of the socket, dialer or listener it belongs to. All
+ * but the constants and `reserve` under worker.c's lock. */
+typedef struct tnng_job tnng_job;
+typedef struct {
+    int (*run)(tnng_job *);        /* answers the code */
+    void (*interrupt)(tnng_job *); /* or NULL; the last call that waited for it has left */
+    void (*ref)(void *owner);      /* the owner is held while the job is queued or runs */
+    void (*unref)(void *owner);
+    bool slow; /* it may take minutes */
+    bool once; /* when it has been done there is no more to do */
+    bool anew; /* a call that comes while it runs waits for the next run */
+} tnng_job_kind;
+struct tnng_job {
+    tnng_job *next, *previous; /* in a queue, or among those that run */
+    const tnng_job_kind *kind; /* changes only while it is idle */
+    tnng_socket *socket;       /* a constant, as the next: where its calls count as parked, */
+    void *owner;               /* and what it is part of */
+    enum { JOB_IDLE, JOB_QUEUED, JOB_RUNNING, JOB_DONE } stage;
+    int code;
+    int64_t since;              /* when it was queued, or has begun */
+    tnng_job *then;             /* what to do next */
+    tnng_ops waiting, early;    /* for this run, and for the next one */
+    _Atomic(tnng_op *) reserve; /* memory for the first op that waits for it, or NULL */
+};
+/* [caller] Before nng is used, which makes so many threads then: 0, or why it cannot be. */
+int tnng_begin(int threads_needed);
+void tnng_job_init(tnng_job *, const tnng_job_kind *, tnng_socket *, void *owner);
+bool tnng_job_make_reserve(tnng_job *);
+void tnng_job_free_reserve(tnng_job *);
+int tnng_job_begin(tnng_job *, const tnng_call *);
+int tnng_job_queue(tnng_job *, bool even_without_thread);
+int tnng_job_wait(tnng_job *, int milliseconds);
+void tnng_job_follow(tnng_job *, tnng_job *then);
+
+/* What layers below ask of those above. */
+struct tnng_socket_hooks {
+    void (*free)(tnng_socket *);                 /* its last reference is gone */
+    void (*free_origin)(tnng_origin *);          /* the same */
+    void (*give_back)(tnng_origin *, nng_msg *); /* it is the next message again */
+    void (*pipe_leaves)(tnng_socket *);          /* [nng] nng is about to forget a pipe */
+    /* [nng] On every lane a receive stands, though no call waits, or does no more (C10). */
+    void (*receives_stand)(tnng_socket *, bool);
+    void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
+};
+
+/* What has passed through a socket; stats.c of sock/. */
+typedef struct {
+    atomic_uint_fast64_t accepted;   /* messages nng took from us */
+    atomic_uint_fast64_t given_late; /* so many of them to connections that had ended */
+    atomic_uint_fast64_t accepted_bytes;
+    atomic_uint_fast64_t received; /* messages handed to a call */
+    atomic_uint_fast64_t received_bytes;
+    atomic_uint_fast64_t dropped; /* C3: surveys that were not asked for in time */
+} tnng_traffic;
+
+/* A socket. Its parts belong to the files that define them, and live as long as it does. */
+struct tnng_socket {
+    atomic_int refs;
+    const tnng_socket_hooks *hooks;
+    nng_socket nng;
+    unsigned traits;     /* sock/sock.h */
+    int protocol_number; /* TNNG_PAIR0 ... */
+    int peer_number;     /* nng's number of the protocol its peers speak */
+    tnng_owner owner;
+    tnng_traffic traffic;
+    bool causes_gone;                 /* fixes/causes.c, under its lock */
+    struct tnng_endpoints *endpoints; /* conn/endpoint.c */
+    struct tnng_pipe_table *pipes;    /* conn/pipes.c */
+    struct tnng_contexts *contexts;   /* sock/context.c */
+    struct tnng_sends *sends;         /* sock/reply.c, sock/survey.c, sock/flush.c */
+    struct tnng_pollfds *pollfds;     /* sock/pollfd.c */
+};
+
+/* util.c */
+void tnng_socket_hold(tnng_socket *);
+void tnng_socket_release(tnng_socket *);
+
+#endif

@@ -1,0 +1,35 @@
+/* The one list: doubly linked through `next` and `previous` of its items, with `first` and `last`
+ * of whatever holds it. The lock is the holder's. */
+#ifndef TNNG_LIST_H
+#define TNNG_LIST_H
+
+#include <stddef.h>
+
+#define TNNG_LIST_APPEND(list, item)                                                               \
+    do {                                                                                           \
+        (item)->next = NULL;                                                                       \
+        (item)->previous = (list)->last;                                                           \
+        if ((list)->last == NULL) {                                                                \
+            (list)->first = (item);                                                                \
+        } else {                                                                                   \
+            (list)->last->next = (item);                                                           \
+        }                                                                                          \
+        (list)->last = (item);                                                                     \
+    } while (0)
+
+#define TNNG_LIST_REMOVE(list, item)                                                               \
+    do {                                                                                           \
+        if ((item)->previous == NULL) {                                                            \
+            (list)->first = (item)->next;                                                          \
+        } else {                                                                                   \
+            (item)->previous->next = (item)->next;                                                 \
+        }                                                                                          \
+        if ((item)->next == NULL) {                                                                \
+            (list)->last = (item)->previous;                                                       \
+        } else {                                                                                   \
+            (item)->next->previous = (item)->previous;                                             \
+        }                                                                                          \
+        (item)->next = (item)->previous = NULL;                                                    \
+    } while (0)
+
+#endif

@@ -1,0 +1,79 @@
+/* What the fixes of libnng's errors offer to the layers above; README.md is the table of them. Each
+ * function works, and does nothing or what nng does, where its fix is off. */
+#ifndef TNNG_FIXES_H
+#define TNNG_FIXES_H
+
+#include "core/core.h"
+
+#include "api/build.h"
+#include "api/address.h"
+
+#include "fixes/compat.h"
+#include "fixes/table.h"
+#include "fixes/wrap.h"
+
+/* send_refused.c: L2 */
+void tnng_gives(nng_aio *);
+
+/* ws_unsent.c: L6 */
+void tnng_ws_marks(nng_aio *);
+void tnng_ws_gives_up(nng_aio *);
+
+/* ws_peer_gone.c: L5 */
+void tnng_ws_end_receive(nng_stream *, nng_aio *);
+
+/* pair_peer_gone.c: C10 */
+void tnng_pair_parts(tnng_socket *);
+void tnng_pair_joins(tnng_socket *);
+
+/* push_pipe_freed.c: C9 */
+void tnng_push_parts(tnng_socket *, uint32_t pipe);
+void tnng_push_closed(tnng_socket *);
+
+/* epipe.c: S2 */
+bool tnng_path_is_taken(const char *path);
+
+/* listener_names.c: L4 */
+void tnng_names_starting(const tnng_socket *, uint32_t listener);
+int tnng_names_close(int fd);
+void tnng_names_wait(const tnng_socket *, uint32_t listener);
+
+/* addresses.c: M7 */
+void tnng_addresses_new(const nng_aio *);
+void tnng_addresses_want(int which);
+int tnng_addresses_count(uint32_t dialer);
+
+/* strangers.c: S4 */
+void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote);
+
+/* causes.c. An attempt of a dialer failed in the background; a peer did not get through the
+ * handshake of a listener. */
+typedef struct {
+    void (*dial_failed)(uint32_t dialer, int code);
+    void (*handshake_failed)(tnng_socket *, uint32_t listener, int code);
+} tnng_causes_hooks;
+typedef struct {
+    int peer; /* the number of its protocol; 0 is not known */
+    bool oversize;
+} tnng_cause;
+void tnng_causes_begin(const tnng_causes_hooks *);
+void tnng_causes_expect(void);
+void tnng_causes_made(nng_aio *);
+int tnng_cause_of_end(nng_aio *, int code);
+void tnng_causes_of(tnng_socket *, uint32_t id, bool listens);
+/* 0: all of the socket. */
+void tnng_causes_forget(tnng_socket *, uint32_t id, bool listens);
+tnng_cause tnng_cause_take(uint32_t pipe, bool gone);
+int tnng_causes_count(void);
+
+/* tx_counts.c: F1. What a connection was given, and has written, as the last look saw it. */
+typedef struct {
+    uint64_t given, written, written_bytes;
+} tnng_tx;
+bool tnng_tx_is_counted(void);
+bool tnng_tx_begin(tnng_socket *, uint32_t pipe);
+void tnng_tx_read(uint32_t pipe, tnng_tx *);
+void tnng_tx_end(uint32_t pipe, tnng_tx *);
+void tnng_tx_submits(nng_aio *);
+
+#endif
