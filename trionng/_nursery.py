@@ -5,9 +5,9 @@ in the nursery it is given, so that a handler's exception is an exception of tha
 has a nursery of its own. How a service is made is in `_service_spec`, how the workers share the
 work in `_services`.
 
-What a service takes by name is one TypedDict for each kind; the defaults are those of
-`ServiceOptions`. Two more for each kind say what goes together: a handler of bytes, or one of
-`Message` with `messages=True`.
+What a service takes by name is one TypedDict for each kind; the defaults are in
+`_core.service_options`. Two more for each kind say what goes together: a handler of bytes, or one
+of `Message` with `messages=True`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overloa
 
 import trio
 
+from trionng._core.service_options import ServeOptions, Takes
 from trionng._services.requests import DeskInbox, LaneInbox
 from trionng._services.spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
@@ -26,10 +27,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Required, Unpack
 
-    from trionng._core.admission import Admission
-    from trionng._core.tls import TLSConfig
+    from trionng._core.service_options import Topics
     from trionng._services.service import Service
-    from trionng._services.spec import AnyHandler, Topics, Urls
+    from trionng._services.spec import AnyHandler, AnyOnError
     from trionng._trio.pipes import Message
 
     # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
@@ -41,17 +41,6 @@ if TYPE_CHECKING:
     ErrorReply = Callable[[Exception, T], Reply | Awaitable[Reply | None] | None] | None
     ErrorHandle = Callable[[Exception, T], object] | None
     Started = trio.TaskStatus[Service]
-
-
-class ServeOptions(TypedDict, total=False):
-    """What all `serve_*` and `run_*` take."""
-
-    listen: Urls
-    dial: Urls
-    tls_config: TLSConfig | None
-    accept: Admission | None
-    recv_max_size: int | None
-    workers: int
 
 
 class RepOptions(ServeOptions, total=False):
@@ -80,6 +69,13 @@ class SubOptions(ServeOptions, total=False):
 
     socket: Sub0 | None
     topics: Topics
+
+
+class HandlerOptions(TypedDict, total=False):
+    """What the handler gets, and what answers for it."""
+
+    messages: bool
+    on_error: AnyOnError
 
 
 if TYPE_CHECKING:
@@ -120,7 +116,7 @@ if TYPE_CHECKING:
 _REP = ServiceSpec(
     "serve_rep",
     Rep0,
-    RepOptions,
+    Takes(RepOptions, HandlerOptions),
     lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_rep"),
     must_reply=True,
     may_reply=True,
@@ -128,12 +124,22 @@ _REP = ServiceSpec(
 _RESPONDENT = ServiceSpec(
     "serve_respondent",
     Respondent0,
-    RespondentOptions,
+    Takes(RespondentOptions, HandlerOptions),
     lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_respondent"),
     may_reply=True,
 )
-_PULL = ServiceSpec("serve_pull", Pull0, PullOptions, lambda s, _: LaneInbox(s, "serve_pull"))
-_SUB = ServiceSpec("serve_sub", Sub0, SubOptions, lambda s, _: LaneInbox(s, "serve_sub"), workers=1)
+_PULL = ServiceSpec(
+    "serve_pull",
+    Pull0,
+    Takes(PullOptions, HandlerOptions),
+    lambda socket, _: LaneInbox(socket, "serve_pull"),
+)
+_SUB = ServiceSpec(
+    "serve_sub",
+    Sub0,
+    Takes(SubOptions, HandlerOptions, workers=1),
+    lambda socket, _: LaneInbox(socket, "serve_sub"),
+)
 
 
 def reply_error(exc: Exception, request: bytes | Message) -> bytes:
@@ -160,7 +166,7 @@ async def serve_rep(
 ) -> Service: ...
 
 
-@_REP.shows_options
+@_REP.takes.shows
 async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Answer requests with a handler, several at a time (Rep0).
 
@@ -232,7 +238,7 @@ async def run_rep(
 ) -> NoReturn: ...
 
 
-@_REP.shows_options
+@_REP.takes.shows
 async def run_rep(
     handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
@@ -259,7 +265,7 @@ async def serve_respondent(
 ) -> Service: ...
 
 
-@_RESPONDENT.shows_options
+@_RESPONDENT.takes.shows
 async def serve_respondent(
     nursery: trio.Nursery, handler: AnyHandler, **options: object
 ) -> Service:
@@ -295,7 +301,7 @@ async def run_respondent(
 ) -> NoReturn: ...
 
 
-@_RESPONDENT.shows_options
+@_RESPONDENT.takes.shows
 async def run_respondent(
     handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
@@ -315,7 +321,7 @@ async def serve_pull(
 ) -> Service: ...
 
 
-@_PULL.shows_options
+@_PULL.takes.shows
 async def serve_pull(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle the messages of Push0 sockets, several at a time (Pull0).
 
@@ -349,7 +355,7 @@ async def run_pull(
 ) -> NoReturn: ...
 
 
-@_PULL.shows_options
+@_PULL.takes.shows
 async def run_pull(
     handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:
@@ -369,7 +375,7 @@ async def serve_sub(
 ) -> Service: ...
 
 
-@_SUB.shows_options
+@_SUB.takes.shows
 async def serve_sub(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle what is published, in order by default (Sub0).
 
@@ -401,7 +407,7 @@ async def run_sub(
 ) -> NoReturn: ...
 
 
-@_SUB.shows_options
+@_SUB.takes.shows
 async def run_sub(
     handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
 ) -> NoReturn:

@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING
 
 from trionng import _ffi
 from trionng._base.callables import check_result_is_sync, check_sync
-from trionng._base.errors import Closed, InvalidOperation, OutOfThreads, Timeout, error_for
+from trionng._base.errors import Closed, OutOfThreads, Timeout, error_for
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
+from trionng._core.service_options import ServeOptions, Takes
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._sync.protocols import Rep0
 from trionng._sync.wait import borrow, give_up, run, thread as this_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer, Self, Unpack
 
-    from trionng._core.admission import Admission
-    from trionng._core.tls import TLSConfig
     from trionng._sync.socket import Listener
     from trionng._sync.wait import Submit
 
@@ -205,18 +204,18 @@ class Service(Sealed):
         self.close()
 
 
-def serve_rep(
-    handler: Callable[[bytes], Buffer],
-    *,
-    listen: str | bytes | Iterable[str | bytes] | None = None,
-    dial: str | bytes | Iterable[str | bytes] | None = None,
-    socket: Rep0 | None = None,
-    tls_config: TLSConfig | None = None,
-    accept: Admission | None = None,
-    recv_max_size: int | None = None,
-    workers: int = 8,
-    max_unread: int = 64,
-) -> Service:
+class RepOptions(ServeOptions, total=False):
+    """What `serve_rep` takes."""
+
+    socket: Rep0 | None
+    max_unread: int
+
+
+_TAKES = Takes(RepOptions)
+
+
+@_TAKES.shows
+def serve_rep(handler: Callable[[bytes], Buffer], **options: Unpack[RepOptions]) -> Service:
     """Answer requests in threads, several at a time: the twin of Trio's `serve_rep`.
 
     Returns once it listens. An exception in a handler ends that worker, and is raised by `wait` or
@@ -241,27 +240,20 @@ def serve_rep(
         with blocking.serve_rep(bytes.upper, listen="tcp://127.0.0.1:5555") as service:
             service.wait()
     """
+    given = _TAKES.read("serve_rep", options)
     check_sync(_NAME, handler, _TWIN)
-    for option, number in (("workers", workers), ("max_unread", max_unread)):
-        if isinstance(number, bool) or not isinstance(number, int):
-            raise TypeError(f"serve_rep: {option} is a number, not {type(number).__name__}")
-        if number < 1:
-            raise InvalidOperation(f"serve_rep: {option}={number} is not at least 1")
+    socket = given.check("serve_rep", Rep0)
     own = socket is None
     if socket is None:
-        if listen is None and dial is None:
-            raise TypeError("serve_rep: say where: listen=, dial= or socket=")
         socket = Rep0(
-            listen=listen,
-            dial=dial,
-            tls_config=tls_config,
-            accept=accept,
-            recv_max_size=recv_max_size,
+            listen=given.listen,
+            dial=given.dial,
+            tls_config=given.tls_config,
+            accept=given.accept,
+            recv_max_size=given.recv_max_size,
         )
-    elif any(each is not None for each in (listen, dial, tls_config, accept, recv_max_size)):
-        raise TypeError("serve_rep: socket= has its own endpoints and options: give no others")
     try:
-        return Service(socket, handler, workers, max_unread, own=own)
+        return Service(socket, handler, given.workers, given.max_unread, own=own)
     except BaseException:
         if own:
             socket.close()
