@@ -13,20 +13,20 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 from trionng import _ffi
 from trionng._base.util import check_buffer
 from trionng._core.protocols import (
-    Bus0Core,
-    Exchange,
-    Pair0Core,
-    Pair1Core,
-    Pub0Core,
-    Pull0Core,
-    Push0Core,
-    Rep0Core,
-    Req0Core,
-    ReqContextCore,
-    Sub0Core,
-    SubContextCore,
+    Bus0Base,
+    Pair0Base,
+    Pair1Base,
+    Pub0Base,
+    Pull0Base,
+    Push0Base,
+    Rep0Base,
+    Req0Base,
+    ReqContextBase,
+    RequestOp,
+    Sub0Base,
+    SubContextBase,
 )
-from trionng._trio.io import ManyReceiving, NowaitSending, ReceiveOnly, SendOnly
+from trionng._trio.io import BatchReceive, ReceiveOnly, SendOnly, TrySend
 from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import enable_ki_protection, wait_for
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
 
-class _Channel(ManyReceiving):
+class _Channel(BatchReceive):
     """Receives as Trio's channels do."""
 
     async def receive(self) -> bytes:
@@ -43,12 +43,12 @@ class _Channel(ManyReceiving):
 
 
 @final
-class Pair0(_Channel, NowaitSending, Pair0Core[Dialer, Listener], Socket, Channel[bytes]):
+class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener], Socket, Channel[bytes]):
     """One peer, both directions, in any order."""
 
 
 @final
-class Pair1(_Channel, NowaitSending, Pair1Core[Dialer, Listener], Socket, Channel[bytes]):
+class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener], Socket, Channel[bytes]):
     """One peer, both directions; polyamorous: any number of peers.
 
     Args:
@@ -63,7 +63,7 @@ class Pair1(_Channel, NowaitSending, Pair1Core[Dialer, Listener], Socket, Channe
 
 
 @final
-class Bus0(_Channel, NowaitSending, Bus0Core[Dialer, Listener], Socket, Channel[bytes]):
+class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener], Socket, Channel[bytes]):
     """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
 
     Sending never waits for a slow peer: that one misses messages.
@@ -78,12 +78,12 @@ class Bus0(_Channel, NowaitSending, Bus0Core[Dialer, Listener], Socket, Channel[
 
 
 @final
-class Push0(SendOnly, NowaitSending, Push0Core[Dialer, Listener], Socket, SendChannel[bytes]):
+class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener], Socket, SendChannel[bytes]):
     """Hands each message to one of the connected Pull0 sockets; waits when none can take it."""
 
 
 @final
-class Pull0(ReceiveOnly, _Channel, Pull0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener], Socket, ReceiveChannel[bytes]):
     """Takes the messages of the connected Push0 sockets, fairly.
 
     `recv_buffer_size` messages at most, and half of them at least, are taken before a task asks for
@@ -92,7 +92,7 @@ class Pull0(ReceiveOnly, _Channel, Pull0Core[Dialer, Listener], Socket, ReceiveC
 
 
 @final
-class Pub0(SendOnly, NowaitSending, Pub0Core[Dialer, Listener], Socket, SendChannel[bytes]):
+class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener], Socket, SendChannel[bytes]):
     """Sends each message to every connected Sub0; a slow one misses the oldest.
 
     Sending never waits.
@@ -100,7 +100,7 @@ class Pub0(SendOnly, NowaitSending, Pub0Core[Dialer, Listener], Socket, SendChan
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener], Socket, ReceiveChannel[bytes]):
     """Receives what the connected Pub0 sockets send, as far as it starts with one of its topics.
 
     Args:
@@ -119,12 +119,12 @@ class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket, ReceiveCha
 
 
 @final
-class SubContext(ReceiveOnly, _Channel, SubContextCore, Context, ReceiveChannel[bytes]):
+class SubContext(ReceiveOnly, _Channel, SubContextBase, Context, ReceiveChannel[bytes]):
     """A subscriber of its own on the connections of a Sub0 socket."""
 
 
 @final
-class Req0(Req0Core[Dialer, Listener], Socket):
+class Req0(Req0Base[Dialer, Listener], Socket):
     """Asks, and gets the answer to what it asked.
 
     `request` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
@@ -159,7 +159,7 @@ class Req0(Req0Core[Dialer, Listener], Socket):
             TypeError: `data` is a str, or has no bytes.
         """
         check_buffer(data)
-        call = Exchange(self, data)
+        call = RequestOp(self, data)
         try:
             code, msg = await wait_for(call, _ffi.drop)
         finally:
@@ -170,12 +170,12 @@ class Req0(Req0Core[Dialer, Listener], Socket):
 
 
 @final
-class ReqContext(ReqContextCore, Context):
+class ReqContext(ReqContextBase, Context):
     """One request in flight on a Req0 socket."""
 
 
 @final
-class Rep0(Rep0Core[Dialer, Listener], Socket):
+class Rep0(Rep0Base[Dialer, Listener], Socket):
     """Answers: each request is received, and answered with one `send`.
 
     The socket has one request at a time; contexts have one each. Receiving again gives up the

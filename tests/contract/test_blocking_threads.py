@@ -16,7 +16,7 @@ import trio
 import trionng
 from tests.support.helpers import run_apart, url_of
 from trionng import _ffi, blocking
-from trionng._sync.wait import borrow, give_up, run
+from trionng._sync.wait import acquire_waiter, rollback, run
 
 THREADS = 16
 
@@ -145,7 +145,7 @@ def test_thread_that_waits_on_a_socket_of_a_trio_run_gets_busy() -> None:
     busy = 4
 
     code, op = lane.receive(loop, 1)
-    waiter = borrow()
+    waiter = acquire_waiter()
     assert code == _ffi.PARKED
     assert run(waiter, lane.receive, time.monotonic() + 5) == busy
     assert _ffi.cancel(op) == _ffi.LEFT
@@ -157,7 +157,7 @@ def test_thread_that_waits_on_a_socket_of_a_trio_run_gets_busy() -> None:
     assert lane.receive(other, 0)[0] == _ffi.PARKED
     assert lane.receive(loop, 2)[0] == busy
     for each in (waiter, other):
-        give_up(each)
+        rollback(each)
     native.close(None, 0)
     loop.close()
 

@@ -52,7 +52,7 @@ def close_socket_in_finally_of_generator():
             try:
                 await pull.aclose()  # closes, then raises that it was cancelled
             finally:
-                print("closed" if pull._gone else "open")
+                print("closed" if pull._close_done else "open")
 
     async def main():
         main.keep = messages()

@@ -87,8 +87,8 @@ def test_mistake_with_a_socket_is_answered_in_words(case):
     with getattr(blocking, name)() as socket:
         with pytest.raises(error, match=words) as caught:
             do(socket)
-    assert "Core" not in str(caught.value)
-    assert "Messaging" not in str(caught.value)
+    assert "Base" not in str(caught.value)
+    assert "AsyncIO" not in str(caught.value)
 
 
 UNDER_TRIO: dict[str, tuple[str, Callable, type[Exception], str]] = {
@@ -157,7 +157,7 @@ def test_mistake_without_a_socket_is_answered_in_words(case):
     do, error, words = WITHOUT_A_SOCKET[case]
     with pytest.raises(error, match=words) as caught:
         do()
-    assert "Core" not in str(caught.value)
+    assert "Base" not in str(caught.value)
 
 
 def test_message_is_sent_by_send_msg_and_send_says_so_where_it_has_no_buffer():

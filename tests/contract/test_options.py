@@ -468,7 +468,7 @@ def test_constructor_with_an_url_by_position_asks_what_it_is_for(flavour, kind):
     text = str(caught.value)
     assert f"{kind}(listen='tcp://127.0.0.1:5555')" in text
     assert f"{kind}(dial='tcp://127.0.0.1:5555')" in text
-    assert "Core" not in text
+    assert "Base" not in text
 
 
 @pytest.mark.parametrize("flavour", [trionng, blocking])

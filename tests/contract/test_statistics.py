@@ -19,7 +19,7 @@ import trionng
 from tests.support.helpers import connected, run_apart, url_of
 from tests.support.sp import RawPeer, raw_peer
 from trionng import _ffi, blocking
-from trionng._sync.wait import borrow, give_up, run
+from trionng._sync.wait import acquire_waiter, rollback, run
 
 SURVEYOR0 = 0x62
 MAX_UNREAD = 1024  # of nng/sock/respond.c
@@ -298,14 +298,14 @@ def test_batch_a_thread_gives_back_is_counted_once():
         pull.recv_buffer_size = 8
         open_blocking(pull, push)
         push.send_many([b"1", b"22", b"333"], timeout=10)
-        waiter = borrow()
+        waiter = acquire_waiter()
         assert run(waiter, pull._lane.receive, time.monotonic() + 10) == 0
         until = time.monotonic() + 10
         while received(pull) != (3, 6) and time.monotonic() < until:
             waiter.receive_many(pull._lane, 2)
         assert received(pull) == (3, 6)
 
-        give_up(waiter)
+        rollback(waiter)
 
         assert received(pull) == (3, 6)
         assert [pull.recv(timeout=10) for _ in range(3)] == [b"1", b"22", b"333"]

@@ -209,7 +209,7 @@ async def test_url_that_cannot_be_used_is_refused_in_words(flavour, case: str) -
         text = str(caught.value)
         assert text.startswith(operation)
         assert text.isprintable()
-        assert "Core" not in text
+        assert "Base" not in text
         if isinstance(url, str) and kind is not TypeError:
             assert caught.value.url is not None  # type: ignore[attr-defined]
 

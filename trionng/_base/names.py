@@ -1,6 +1,6 @@
 """Names as users know them (floor 1): Python's own errors are not to name private classes.
 
-"Core.listen() got an unexpected keyword argument" and "coroutine 'Messaging.send' was never
+"SocketBase.listen() got an unexpected keyword argument" and "coroutine 'AsyncIO.send' was never
 awaited" come from a function's qualified name. Methods that public classes inherit from private
 ones get the name of the public one here.
 """

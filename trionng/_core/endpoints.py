@@ -30,10 +30,10 @@ from trionng._core.options import (
 )
 from trionng._core.tls import (
     NO_AUTH,
-    Applied,
+    EndpointTLS,
     TLSConfig,
     TLSOption,
-    apply,
+    configure_endpoint,
     handshake_reason,
     has_tls,
 )
@@ -42,13 +42,13 @@ from trionng._core.urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url,
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trionng._core.socket import AnyCore
+    from trionng._core.socket import AnySocket
 
 
 def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:
     """Refuse an option of an endpoint whose transport would take it and do nothing."""
-    if isinstance(obj, Endpoint) and not has(obj._where):
-        url, scheme = obj._where.text, obj._where.scheme
+    if isinstance(obj, Endpoint) and not has(obj._parsed_url):
+        url, scheme = obj._parsed_url.text, obj._parsed_url.scheme
         kind = NotSupported if attempted.startswith("get ") else InvalidOperation
         raise kind(f"{attempted} {url}: {scheme} has no such option; {others}", url=url)
 
@@ -91,15 +91,15 @@ class Endpoint(Sealed):
     tcp_keepalive: BoolOption = _TCPFlag("tcp-keepalive")
     tls_config: TLSOption = TLSOption()
 
-    def __init__(self, socket: AnyCore, number: int, where: Url) -> None:
+    def __init__(self, socket: AnySocket, number: int, where: Url) -> None:
         self._socket = weakref.ref(socket)
         self._number = number
-        self._where = where
+        self._parsed_url = where
         self._url = where.text
         self._closed = False
         self._header_room = socket._header_room
         # All it ever had: nng's accept and dial read the pointer without a lock.
-        self._tls: list[Applied] = []
+        self._tls: list[EndpointTLS] = []
         _all[self._on, number] = self
 
     @property
@@ -113,7 +113,7 @@ class Endpoint(Sealed):
         return self._url
 
     @property
-    def socket(self) -> AnyCore | None:
+    def socket(self) -> AnySocket | None:
         """The socket it belongs to."""
         return self._socket()
 
@@ -139,11 +139,11 @@ class Endpoint(Sealed):
             )
         if has_tls(self._url):
             config = of_socket if tls_config is None else tls_config
-            self._tls.append(apply(config, on, number, self._url))
+            self._tls.append(configure_endpoint(config, on, number, self._url))
         elif tls_config is not None:
             raise InvalidOperation(
-                f"{self._verb} {self._url}: tls_config is given, and {self._where.scheme} has no "
-                "TLS; tls+tcp and wss have",
+                f"{self._verb} {self._url}: tls_config is given, and "
+                f"{self._parsed_url.scheme} has no TLS; tls+tcp and wss have",
                 url=self._url,
             )
         if scheme_of(self._url).startswith("ws"):
@@ -167,23 +167,23 @@ class Endpoint(Sealed):
                 "listen again",
                 url=self._url,
             )
-        self._tls.append(apply(config, on, number, self._url))
+        self._tls.append(configure_endpoint(config, on, number, self._url))
 
     @property
     def _verifies(self) -> bool:
         """Whether a peer's certificate is looked at: Mbed TLS 2 calls verified what it skipped."""
-        return bool(self._tls) and all(each.recipe.auth_mode != NO_AUTH for each in self._tls)
+        return bool(self._tls) and all(each.settings.auth_mode != NO_AUTH for each in self._tls)
 
     def _start_error(self, code: int, operation: str) -> NNGException:
         tls = self._tls[-1] if self._tls else None
         socket = self._socket()
         if code == _EPROTO and operation == "dial" and tls is None and socket is not None:
-            _, ours, _, theirs = socket._speaks
+            _, ours, _, theirs = socket._protocol_ids
             reason = (
                 f"the peer refused the connection, or is no {theirs}: a {ours} talks to no other"
             )
             return error_for(code, operation, self._url, reason)
-        return endpoint_error(code, operation, self._where, tls)
+        return endpoint_error(code, operation, self._parsed_url, tls)
 
     @property
     def local_address(self) -> SockAddr:
@@ -199,22 +199,22 @@ class Endpoint(Sealed):
         state = " (closed)" if self._closed else ""
         return f"<{type(self).__name__} {shown(self._url)}{state}>"
 
-    def _close_failed(self, socket: AnyCore, code: int) -> Exception:
+    def _close_failed(self, socket: AnySocket, code: int) -> Exception:
         """Be an open endpoint again: its close did not begin, and can be repeated."""
         self._rejoin_socket(socket)
         return error_for(code, f"close {type(self).__name__}", self._url)
 
-    def _leave_socket(self) -> AnyCore | None:
+    def _leave_socket(self) -> AnySocket | None:
         raise NotImplementedError
 
-    def _rejoin_socket(self, socket: AnyCore) -> None:
+    def _rejoin_socket(self, socket: AnySocket) -> None:
         raise NotImplementedError
 
-    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         raise NotImplementedError
 
 
-class DialerCore(Endpoint):
+class DialerBase(Endpoint):
     """Makes one connection at a time, and makes it again when it is lost (`nng_dialer`)."""
 
     _on: ClassVar[int] = _ffi.ON_DIALER
@@ -247,7 +247,7 @@ class DialerCore(Endpoint):
             state = f"{state}: {cause}"
         return shown(f"<{type(self).__name__} {self._url} ({state})>")
 
-    def _leave_socket(self) -> AnyCore | None:
+    def _leave_socket(self) -> AnySocket | None:
         socket = self._socket()
         self._closed = True
         if socket is not None:
@@ -255,22 +255,22 @@ class DialerCore(Endpoint):
             socket._closed_endpoints.append(self)
         return socket
 
-    def _rejoin_socket(self, socket: AnyCore) -> None:
+    def _rejoin_socket(self, socket: AnySocket) -> None:
         self._closed = False
         socket._dialers[self._number] = self
 
-    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         return socket._native.close_dialer(self._number, port, tag)
 
 
-class ListenerCore(Endpoint):
+class ListenerBase(Endpoint):
     """Accepts connections (`nng_listener`)."""
 
     _asks_certificates = False
     _on: ClassVar[int] = _ffi.ON_LISTENER
     _verb: ClassVar[str] = "listen"
 
-    def _leave_socket(self) -> AnyCore | None:
+    def _leave_socket(self) -> AnySocket | None:
         socket = self._socket()
         self._closed = True
         if socket is not None:
@@ -278,11 +278,11 @@ class ListenerCore(Endpoint):
             socket._closed_endpoints.append(self)
         return socket
 
-    def _rejoin_socket(self, socket: AnyCore) -> None:
+    def _rejoin_socket(self, socket: AnySocket) -> None:
         self._closed = False
         socket._listeners[self._number] = self
 
-    def _close_native(self, socket: AnyCore, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         return socket._native.close_listener(self._number, port, tag)
 
     def _admit(self, rule: Admission | None) -> None:
@@ -302,7 +302,7 @@ class ListenerCore(Endpoint):
         self._asks_certificates = rule.tls_verified
 
     def _take_tls_config(self, config: TLSConfig) -> None:
-        if self._asks_certificates and config._recipe.auth_mode == NO_AUTH:
+        if self._asks_certificates and config._settings.auth_mode == NO_AUTH:
             raise InvalidOperation(
                 f"set tls_config {self._url}: its `accept` demands tls_verified, and this asks "
                 "peers for no certificate",
@@ -313,9 +313,10 @@ class ListenerCore(Endpoint):
     def _permit(self, mode: int) -> None:
         """Set before the start who may open the socket's file."""
         attempted, url = "listen: ipc_permissions", self._url
-        if self._where.scheme not in FILES:
+        if self._parsed_url.scheme not in FILES:
             raise InvalidOperation(
-                f"{attempted} {url}: {self._where.scheme} has no file; only ipc has permissions",
+                f"{attempted} {url}: {self._parsed_url.scheme} has no file; only ipc has "
+                "permissions",
                 url=url,
             )
         if isinstance(mode, bool) or not isinstance(mode, int):
@@ -333,14 +334,14 @@ class ListenerCore(Endpoint):
 
     def _resolve(self) -> None:
         """Learn what the system chose: the port, the address of "every host", an abstract name."""
-        if not self._where.wants_name:
+        if not self._parsed_url.wants_name:
             return
         address = self.local_address
         if isinstance(address, (InAddr, In6Addr)):
-            self._where = self._where.at(address.port, address.host)
+            self._parsed_url = self._parsed_url.at(address.port, address.host)
         elif isinstance(address, AbstractAddr):
-            self._where = read_url("listen", str(address), listens=True)
-        self._url = self._where.text
+            self._parsed_url = read_url("listen", str(address), listens=True)
+        self._url = self._parsed_url.text
 
 
 _ETIMEDOUT = 5
@@ -381,7 +382,7 @@ def old_ws_server(url: str) -> str:
 
 
 def endpoint_error(
-    code: int, operation: str, where: Url, tls: Applied | None = None
+    code: int, operation: str, where: Url, tls: EndpointTLS | None = None
 ) -> NNGException:
     """Make the exception for an endpoint that could not be made or started."""
     if code in _OWN_CODES:

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng._core.message import AnyMessage
-    from trionng._core.pipes import PipeCore
-    from trionng._core.socket import AnyCore
+    from trionng._core.pipes import PipeBase
+    from trionng._core.socket import AnySocket
     from trionng._core.topics import Topics
 
-C = TypeVar("C", bound="Calls")
+C = TypeVar("C", bound="BaseIO")
 
 ETIMEDOUT: Final = 5
 _ECLOSED: Final = 7
@@ -42,7 +42,7 @@ _NO_TRY: Final = (
 )
 
 
-class Calls(Sealed):
+class BaseIO(Sealed):
     """The calls of a socket or context on its lane."""
 
     _lane: _ffi.Lane
@@ -58,15 +58,15 @@ class Calls(Sealed):
     # Whether a receive waits for as long as its timeout says; a survey's ends with the survey.
     _never_ends = True
 
-    def _socket_core(self) -> AnyCore:
+    def _get_socket(self) -> AnySocket:
         raise NotImplementedError
 
     def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
         raise NotImplementedError
 
     def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
-        socket = self._socket_core()
-        where = socket._where()
+        socket = self._get_socket()
+        where = socket._urls()
         if code == _ESTATE and reason is None:
             reason = socket._wrong_order.get("send" if operation.startswith("send") else "recv")
         elif code == _ECLOSED and reason is None:
@@ -91,16 +91,16 @@ class Calls(Sealed):
                 return msg
             _ffi.drop(msg)
 
-    def _send_now(self, operation: str, answer: _ffi.Answer, put_back: _ffi.PutBack) -> None:
+    def _send_now(self, operation: str, answer: _ffi.Answer, reclaim: _ffi.PutBack) -> None:
         code, msg = answer
         if msg and code != 0:
-            put_back(msg)
+            reclaim(msg)
         if code != 0:
             raise self._failed(code, operation)
 
     def _received(self, msg: _ffi.Msg) -> AnyMessage:
         """Make a `Message`; when that fails what nng gave us is still the caller's."""
-        message = Message._empty(self._socket_core()._pipe(_ffi.pipe_of(msg)))
+        message = Message._empty(self._get_socket()._pipe(_ffi.pipe_of(msg)))
         message._handle.own(msg)
         return message
 
@@ -136,7 +136,7 @@ class Calls(Sealed):
         missing(self, "send_msg_nowait", _NO_TRY)
 
 
-class NowaitSendCalls(Calls):
+class TrySendBase(BaseIO):
     """Sends that never wait, for the protocols where trying is honest."""
 
     _can_try_sends = True
@@ -158,8 +158,8 @@ class NowaitSendCalls(Calls):
             MessageStateError: it has been sent already.
             TryAgain, Closed: as `send_nowait`.
         """
-        submit = SendMessage(self._socket_core(), self._lane, msg)
-        self._send_now("send_msg_nowait", submit(None, 0), submit.put_back)
+        submit = SendMessageOp(self._get_socket(), self._lane, msg)
+        self._send_now("send_msg_nowait", submit(None, 0), submit.reclaim)
 
 
 def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
@@ -179,15 +179,15 @@ def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
     return chunk[: max(1, bisect.bisect_right(ends, _BYTES_AT_ONCE))]
 
 
-class SendMessage:
+class SendMessageOp:
     """Takes the message from its owner only at the moment it is submitted."""
 
     def __init__(
-        self, core: AnyCore, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeCore | None = None
+        self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeBase | None = None
     ) -> None:
         if type(msg) is not Message:
             raise TypeError(f"send_msg takes a Message, not {type(msg).__name__}; send takes bytes")
-        self._core = core
+        self._socket = socket
         self._lane = lane
         self._pipe = pipe or msg.pipe
         self._handle = msg._handle
@@ -195,15 +195,15 @@ class SendMessage:
     def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         # Only what was addressed to a connection of this very socket goes there.
         pipe = self._pipe
-        number = pipe.id if pipe is not None and pipe.socket is self._core else 0
+        number = pipe.id if pipe is not None and pipe.socket is self._socket else 0
         return self._lane.send_message(self._handle, number, port, tag)
 
-    def put_back(self, msg: _ffi.Msg) -> None:
+    def reclaim(self, msg: _ffi.Msg) -> None:
         """Give the message back to its owner: it was not sent."""
         self._handle.put_back(msg)
 
 
-def missing(instance: Calls, operation: str, why: str) -> NoReturn:
+def missing(instance: BaseIO, operation: str, why: str) -> NoReturn:
     """Refuse a direction the protocol does not have."""
     raise instance._failed(_ENOTSUP, operation, why)
 

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
-    from trionng._core.pipes import PipeCore
+    from trionng._core.pipes import PipeBase
 
-    P = TypeVar("P", bound=PipeCore, covariant=True)
+    P = TypeVar("P", bound=PipeBase, covariant=True)
 else:
     P = TypeVar("P", covariant=True)
 
@@ -123,4 +123,4 @@ class Message(Uncopied, Generic[P]):
 
 if TYPE_CHECKING:
     # What can be sent: it may come from a socket of the other API.
-    AnyMessage = Message[PipeCore]
+    AnyMessage = Message[PipeBase]

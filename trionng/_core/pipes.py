@@ -16,22 +16,22 @@ from trionng._base.sealed import Sealed
 from trionng._core.addresses import SockAddr, from_native
 
 if TYPE_CHECKING:
-    from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore
-    from trionng._core.socket import AnyCore
+    from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase
+    from trionng._core.socket import AnySocket
 
 DEFAULT_CAPACITY: Final = 4096
 _ECLOSED = 7
 
 
-class PipeCore(Sealed):
+class PipeBase(Sealed):
     """The colourless part of every connection."""
 
-    __slots__ = ("__weakref__", "_endpoint", "_native", "_socket", "_speaks")
+    __slots__ = ("__weakref__", "_endpoint", "_native", "_protocol_ids", "_socket")
 
-    def __init__(self, socket: AnyCore, native: _ffi.NativePipe) -> None:
+    def __init__(self, socket: AnySocket, native: _ffi.NativePipe) -> None:
         self._socket = weakref.ref(socket)
         self._native = native
-        self._speaks = socket._speaks
+        self._protocol_ids = socket._protocol_ids
         self._endpoint: Endpoint | None = None
         self._find_endpoint()
 
@@ -54,18 +54,18 @@ class PipeCore(Sealed):
         return self._native.id
 
     @property
-    def socket(self) -> AnyCore | None:
+    def socket(self) -> AnySocket | None:
         """The socket it belongs to."""
         return self._socket()
 
     @property
-    def dialer(self) -> DialerCore | None:
+    def dialer(self) -> DialerBase | None:
         """The dialer that made it, if one did; it may have been closed since."""
         endpoint = self._find_endpoint() if self._native.dialer else None
         return endpoint  # type: ignore[return-value]  # a dialer's id is looked up among dialers
 
     @property
-    def listener(self) -> ListenerCore | None:
+    def listener(self) -> ListenerBase | None:
         """The listener that accepted it, if one did; it may have been closed since."""
         endpoint = None if self._native.dialer else self._find_endpoint()
         return endpoint  # type: ignore[return-value]
@@ -89,22 +89,22 @@ class PipeCore(Sealed):
     @property
     def protocol(self) -> int:
         """The number of our protocol."""
-        return self._speaks[0]
+        return self._protocol_ids[0]
 
     @property
     def protocol_name(self) -> str:
         """The name of our protocol."""
-        return self._speaks[1]
+        return self._protocol_ids[1]
 
     @property
     def peer(self) -> int:
         """The number of the protocol that the peer must speak."""
-        return self._speaks[2]
+        return self._protocol_ids[2]
 
     @property
     def peer_name(self) -> str:
         """The name of the protocol that the peer must speak."""
-        return self._speaks[3]
+        return self._protocol_ids[3]
 
     def _lacks(self, what: str) -> NoReturn:
         raise NotSupported(
@@ -178,7 +178,7 @@ class PipeCore(Sealed):
         """Drop the connection (`nng_pipe_close`), in the background. A dialer makes a new one."""
         self._native.close()
 
-    def _may_send(self, operation: str) -> AnyCore:
+    def _may_send(self, operation: str) -> AnySocket:
         """Return the socket, if a message can be sent to this very connection."""
         attempted = f"Pipe.{operation}"
         socket = self._socket()
@@ -195,7 +195,7 @@ class PipeCore(Sealed):
         return socket
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, PipeCore):
+        if not isinstance(other, PipeBase):
             return NotImplemented
         return self._native.serial == other._native.serial
 
@@ -207,8 +207,8 @@ class PipeCore(Sealed):
         return f"<Pipe {self.id:#x} to {self.remote_address}{state}>"
 
 
-P = TypeVar("P", bound=PipeCore)
-Q = TypeVar("Q", bound=PipeCore, covariant=True)
+P = TypeVar("P", bound=PipeBase)
+Q = TypeVar("Q", bound=PipeBase, covariant=True)
 
 PipeEventKind = Literal["connected", "disconnected", "rejected"]
 _KINDS: Final[dict[int, PipeEventKind]] = {
@@ -256,10 +256,10 @@ class PipeEvent(Generic[Q]):
     reason: PipeEventReason | None = None
 
 
-class PipeEventsCore(Sealed, Generic[P]):
+class PipeEventsBase(Sealed, Generic[P]):
     """The colourless part of a subscription."""
 
-    def __init__(self, socket: AnyCore, pipe_type: type[P], capacity: int) -> None:
+    def __init__(self, socket: AnySocket, pipe_type: type[P], capacity: int) -> None:
         self._socket = socket
         self._pipe_type = pipe_type
         if socket._closed:
@@ -283,7 +283,7 @@ class PipeEventsCore(Sealed, Generic[P]):
     def _failed(self, code: int) -> Exception:
         reason = "this subscription is closed" if code == _ECLOSED else None
         name = f"{type(self._socket).__name__}.pipe_events"
-        return error_for(code, name, self._socket._where(), reason)
+        return error_for(code, name, self._socket._urls(), reason)
 
     def close(self) -> None:
         """Take no more events; whoever waits for one gets `Closed`."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from trionng import _ffi
 from trionng._base.errors import error_for
 from trionng._base.util import as_topics, check_bool
-from trionng._core.endpoints import DialerCore, ListenerCore
-from trionng._core.io import ETIMEDOUT, Calls
+from trionng._core.endpoints import DialerBase, ListenerBase
+from trionng._core.io import ETIMEDOUT, BaseIO
 from trionng._core.options import (
     INT_MAX,
     BoolOption,
@@ -25,7 +25,7 @@ from trionng._core.options import (
     seconds,
     set_int,
 )
-from trionng._core.socket import ContextCore, Core
+from trionng._core.socket import ContextBase, SocketBase
 from trionng._core.topics import Topics
 
 if TYPE_CHECKING:
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Unpack
 
-    from trionng._core.socket import AnyCore, SocketOptions
+    from trionng._core.socket import AnySocket, SocketOptions
 
-D = TypeVar("D", bound=DialerCore, covariant=True)
-L = TypeVar("L", bound=ListenerCore, covariant=True)
+D = TypeVar("D", bound=DialerBase, covariant=True)
+L = TypeVar("L", bound=ListenerBase, covariant=True)
 
 _MAX_BUFFER = 8192
 # nng 1.6 gave Bus0 queues of its own, which hold at least one message.
@@ -45,11 +45,11 @@ _MAX_HOPS = 15
 # Contexts kept for the next requests; more than these are closed when their request is over.
 _IDLE_LANES = 256
 # So many requests one idle context is left alone, then it is another one's turn.
-_REST = 256
+_TIMER_HOLDBACK = 256
 _DEFAULT_SURVEY_TIME = 1000
 
 
-class Pair0Core(Core[D, L]):
+class Pair0Base(SocketBase[D, L]):
     """One peer, both directions."""
 
     _protocol: ClassVar[int] = _ffi.PAIR0
@@ -60,7 +60,7 @@ class Pair0Core(Core[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
-class Pair1Core(Core[D, L]):
+class Pair1Base(SocketBase[D, L]):
     """One peer or, polyamorous, several."""
 
     _protocol: ClassVar[int] = _ffi.PAIR1
@@ -85,7 +85,7 @@ class Pair1Core(Core[D, L]):
         return self._polyamorous
 
 
-class Bus0Core(Core[D, L]):
+class Bus0Base(SocketBase[D, L]):
     """Every peer, both directions.
 
     Its buffers are 16 messages each way; before nng 1.6, 1 to receive and none to send.
@@ -100,7 +100,7 @@ class Bus0Core(Core[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", _BUS_MIN_BUFFER, _MAX_BUFFER)
 
 
-class Push0Core(Core[D, L]):
+class Push0Base(SocketBase[D, L]):
     """Work for one of the peers."""
 
     _protocol: ClassVar[int] = _ffi.PUSH0
@@ -109,29 +109,29 @@ class Push0Core(Core[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
-class Pull0Core(Core[D, L]):
+class Pull0Base(SocketBase[D, L]):
     """Work from all peers."""
 
     _protocol: ClassVar[int] = _ffi.PULL0
-    _ahead = 1
+    _prefetch = 1
 
     recv_fd: RecvFd = RecvFd()
 
     @property
     def recv_buffer_size(self) -> int:
         """How many messages may be taken ahead, in order; 1 is none. nng has no such option."""
-        return self._ahead
+        return self._prefetch
 
     @recv_buffer_size.setter
     def recv_buffer_size(self, value: int) -> None:
-        ahead = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
-        code = self._lane.keep(ahead if ahead > 1 else 0)
+        prefetch = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
+        code = self._lane.keep(prefetch if prefetch > 1 else 0)
         if code != 0:
-            raise error_for(code, "set recv_buffer_size", self._where())
-        self._ahead = ahead
+            raise error_for(code, "set recv_buffer_size", self._urls())
+        self._prefetch = prefetch
 
 
-class Pub0Core(Core[D, L]):
+class Pub0Base(SocketBase[D, L]):
     """News for everybody."""
 
     _protocol: ClassVar[int] = _ffi.PUB0
@@ -140,7 +140,7 @@ class Pub0Core(Core[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 1, _MAX_BUFFER)
 
 
-class Subscriber(Calls):
+class Subscriber(BaseIO):
     """What Sub0 and its contexts have: topics."""
 
     _topics: Topics
@@ -166,7 +166,7 @@ class Subscriber(Calls):
         self._topics.remove(topic)
 
 
-class Sub0Core(Subscriber, Core[D, L]):
+class Sub0Base(Subscriber, SocketBase[D, L]):
     """News that starts with one of its topics."""
 
     _protocol: ClassVar[int] = _ffi.SUB0
@@ -186,7 +186,7 @@ class Sub0Core(Subscriber, Core[D, L]):
         self._prefer_new = prefer_new
         super().__init__(**options)
 
-    def _more_options(self) -> Mapping[str, object]:
+    def _protocol_options(self) -> Mapping[str, object]:
         # Before the first endpoint, so that no message is missed.
         self._topics = Topics(_ffi.ON_SOCKET, self._native.id, raw=self._is_raw)
         for topic in self._wanted:
@@ -194,17 +194,17 @@ class Sub0Core(Subscriber, Core[D, L]):
         return {"prefer_new": self._prefer_new}
 
 
-class SubContextCore(Subscriber, ContextCore):
+class SubContextBase(Subscriber, ContextBase):
     """A subscriber of its own."""
 
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
 
-    def __init__(self, socket: AnyCore, lane: _ffi.Lane) -> None:
+    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
         super().__init__(socket, lane)
         self._topics = Topics(_ffi.ON_CONTEXT, lane.id)
 
 
-class Req0Core(Core[D, L]):
+class Req0Base(SocketBase[D, L]):
     """Questions."""
 
     _protocol: ClassVar[int] = _ffi.REQ0
@@ -222,14 +222,14 @@ class Req0Core(Core[D, L]):
         self._next_request = itertools.count(1).__next__
         super().__init__(**options)
 
-    def _more_options(self) -> Mapping[str, object]:
+    def _protocol_options(self) -> Mapping[str, object]:
         return {"resend_time": self._resend_time}
 
 
-class Exchange:
+class RequestOp:
     """One request: borrows a lane when it is submitted, and returns it when it is over."""
 
-    def __init__(self, socket: Req0Core[DialerCore, ListenerCore], data: Buffer) -> None:
+    def __init__(self, socket: Req0Base[DialerBase, ListenerBase], data: Buffer) -> None:
         self._socket = socket
         self._data = data
         self.lane: _ffi.Lane | None = None
@@ -242,7 +242,7 @@ class Exchange:
             # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
             # the first to end. So one lane rests, and its timer, which is older, ends first.
             try:
-                lane = idle.pop(-1 if number % _REST else 0)
+                lane = idle.pop(-1 if number % _TIMER_HOLDBACK else 0)
             except IndexError:
                 pass  # other threads were faster
         if lane is None:
@@ -262,13 +262,13 @@ class Exchange:
             self.lane.close()
 
 
-class ReqContextCore(ContextCore):
+class ReqContextBase(ContextBase):
     """One request in flight."""
 
     resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
 
 
-class Rep0Core(Core[D, L]):
+class Rep0Base(SocketBase[D, L]):
     """Answers."""
 
     _protocol: ClassVar[int] = _ffi.REP0
@@ -284,7 +284,7 @@ class Rep0Core(Core[D, L]):
 FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.005
 
 
-class Surveying(Calls):
+class SurveyBase(BaseIO):
     """When a survey ends, on a socket or context.
 
     nng's own survey timer is kept from firing (C7); the flavour's clock decides.
@@ -328,7 +328,7 @@ class Surveying(Calls):
         return "the survey is over" if over else super()._why(code, timeout)
 
 
-class Surveyor0Core(Surveying, Core[D, L]):
+class Surveyor0Base(SurveyBase, SocketBase[D, L]):
     """Questions to everybody."""
 
     _protocol: ClassVar[int] = _ffi.SURVEYOR0
@@ -343,11 +343,11 @@ class Surveyor0Core(Surveying, Core[D, L]):
         self._given_time = survey_time
         super().__init__(**options)
 
-    def _more_options(self) -> Mapping[str, object]:
+    def _protocol_options(self) -> Mapping[str, object]:
         return {"survey_time": self._given_time}
 
 
-class SurveyorContextCore(Surveying, ContextCore):
+class SurveyorContextBase(SurveyBase, ContextBase):
     """A survey of its own."""
 
     def _last(self, timeout: float | None) -> None:
@@ -356,7 +356,7 @@ class SurveyorContextCore(Surveying, ContextCore):
             self.survey_time = INT_MAX if timeout == math.inf else round(timeout * 1000)
 
 
-class Respondent0Core(Core[D, L]):
+class Respondent0Base(SocketBase[D, L]):
     """Answers to surveys."""
 
     _protocol: ClassVar[int] = _ffi.RESPONDENT0

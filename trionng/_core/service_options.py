@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from trionng._core.admission import Admission
-    from trionng._core.socket import AnyCore
+    from trionng._core.socket import AnySocket
     from trionng._core.tls import TLSConfig
 
     Urls = str | bytes | Iterable[str | bytes] | None
     Topics = str | bytes | Iterable[str | bytes] | None
 
 F = TypeVar("F")
-S = TypeVar("S", bound="AnyCore")
+S = TypeVar("S", bound="AnySocket")
 
 # No more tasks or threads than this are worth having for the messages of one socket.
 _MOST_WORKERS: Final = 65536
@@ -49,7 +49,7 @@ class ServiceOptions:
 
     listen: Urls = None
     dial: Urls = None
-    socket: AnyCore | None = None
+    socket: AnySocket | None = None
     tls_config: TLSConfig | None = None
     accept: Admission | None = None
     recv_max_size: int | None = None

@@ -1,8 +1,8 @@
 """What a socket is whatever way one waits on it (floor 4): options, endpoints, pipes, topics.
 
-Nothing here waits, except `listen`, which may look up a name. A Core owns the native socket;
+Nothing here waits, except `listen`, which may look up a name. A SocketBase owns the native socket;
 dialers, listeners and pipes only refer to it. Closing is the flavour's business, because it waits;
-a Core that is dropped without it closes in the background and says so.
+A SocketBase that is dropped without it closes in the background and says so.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from trionng._base.util import check_bool, warn_once
 from trionng._core.arguments import TakesNames, suggests
 from trionng._core.build import missing_fixes
 from trionng._core.endpoints import (
-    DialerCore,
-    ListenerCore,
+    DialerBase,
+    ListenerBase,
     endpoint_error,
     old_ws_server,
 )
-from trionng._core.io import Calls
+from trionng._core.io import BaseIO
 from trionng._core.options import (
     BoolOption,
     IntOption,
@@ -35,7 +35,7 @@ from trionng._core.options import (
     SizeLimit,
     TextOption,
 )
-from trionng._core.pipes import PipeCore
+from trionng._core.pipes import PipeBase
 from trionng._core.reports import log
 from trionng._core.statistics import SocketStatistics, statistics_of
 from trionng._core.tls import TLSConfig, TLSOption
@@ -60,8 +60,8 @@ _PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.TAKEN)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
 
-D = TypeVar("D", bound=DialerCore, covariant=True)
-L = TypeVar("L", bound=ListenerCore, covariant=True)
+D = TypeVar("D", bound=DialerBase, covariant=True)
+L = TypeVar("L", bound=ListenerBase, covariant=True)
 
 
 class SocketOptions(TypedDict, total=False):
@@ -85,7 +85,7 @@ class SocketOptions(TypedDict, total=False):
     raw: bool
 
 
-class Core(Calls, TakesNames, Generic[D, L]):
+class SocketBase(BaseIO, TakesNames, Generic[D, L]):
     """The colourless part of every socket.
 
     Times are integer milliseconds as in nng. Options of endpoints that are set here
@@ -95,7 +95,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
     _protocol: ClassVar[int]
     _dialer_type: type[D]
     _listener_type: type[L]
-    _pipe_type: type[PipeCore] = PipeCore
+    _pipe_type: type[PipeBase] = PipeBase
     _linger: float = 0
     # What BadState means on this protocol, for sending and receiving.
     _wrong_order: ClassVar[dict[str, str]] = {}
@@ -134,7 +134,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
         accept: Admission | None = None,
         raw: bool = False,
     ) -> None:
-        self._closed = self._gone = True
+        self._closed = self._close_done = True
         if not hasattr(type(self), "_protocol"):
             raise TypeError(
                 "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
@@ -156,13 +156,13 @@ class Core(Calls, TakesNames, Generic[D, L]):
                     "tcp_keepalive": tcp_keepalive,
                     "name": name,
                     "tls_config": tls_config,
-                    **self._more_options(),
+                    **self._protocol_options(),
                 }
             )
             for url in as_urls(f"{type(self).__name__}: listen", listen):
                 self.listen(url)
             for url in as_urls(f"{type(self).__name__}: dial", dial):
-                self._dial_at_once(url)
+                self._dial_from_constructor(url)
         except BaseException:
             if hasattr(self, "_native"):
                 self._abort()
@@ -177,37 +177,37 @@ class Core(Calls, TakesNames, Generic[D, L]):
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
         # Those somebody holds: of a connection there is one object, and none that keeps it.
-        self._pipes: WeakValueDictionary[int, PipeCore] = WeakValueDictionary()
+        self._pipes: WeakValueDictionary[int, PipeBase] = WeakValueDictionary()
         self._endpoints: WeakValueDictionary[tuple[int, int], D | L] = WeakValueDictionary()
         # What a late message or event is asked about: where its connection came from.
-        self._closed_endpoints: deque[DialerCore | ListenerCore] = deque(maxlen=_REMEMBERED)
+        self._closed_endpoints: deque[DialerBase | ListenerBase] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
             attempted = f"open {type(self).__name__}{' raw' if raw else ''}"
             raise error_for(code, attempted, None, _ffi.why_not_begun(code))
         self._native = native
-        self._closed = self._gone = False
+        self._closed = self._close_done = False
         code, lane = native.open_lane(context=False)
         if lane is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._lane = lane
-        self._speaks = (self.protocol, self.protocol_name, self.peer, self.peer_name)
+        self._protocol_ids = (self.protocol, self.protocol_name, self.peer, self.peer_name)
 
-    def _more_options(self) -> Mapping[str, object]:
+    def _protocol_options(self) -> Mapping[str, object]:
         """Return what a protocol's own constructor arguments set."""
         return {}
 
     def _abort(self) -> None:
         """Close in the background: a socket that was never handed to anybody."""
-        self._has_gone()
+        self._mark_closed()
         self._native.close(None, 0)
 
-    def _has_gone(self) -> None:
-        self._closed = self._gone = True
+    def _mark_closed(self) -> None:
+        self._closed = self._close_done = True
         self._dialers.clear()
         self._listeners.clear()
 
-    def _dial_at_once(self, url: str | bytes) -> None:
+    def _dial_from_constructor(self, url: str | bytes) -> None:
         """Do what the constructor's `dial=` means in this flavour."""
         raise NotImplementedError
 
@@ -235,12 +235,12 @@ class Core(Calls, TakesNames, Generic[D, L]):
         if not getattr(self, "_closed", True) and not _finalizing() and not _forked():
             _warn(f"{self!r} was never closed", _warning, 2, self)
 
-    def _where(self) -> str | None:
+    def _urls(self) -> str | None:
         """Return the URLs this socket uses, for error messages."""
         urls = [end.url for end in (*self._listeners.values(), *self._dialers.values())]
         return ", ".join(urls) or None
 
-    def _socket_core(self) -> AnyCore:
+    def _get_socket(self) -> AnySocket:
         return self
 
     def _open_context(self) -> _ffi.Lane:
@@ -263,7 +263,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
     def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
         if self._closed:
             raise Closed(f"{attempted}: the socket is closed")
-        return _ffi.ON_SOCKET, self._native.id, self._where()
+        return _ffi.ON_SOCKET, self._native.id, self._urls()
 
     def _set_options(self, options: Mapping[str, object]) -> None:
         """Set what was given; None is nng's or our own default."""
@@ -374,11 +374,11 @@ class Core(Calls, TakesNames, Generic[D, L]):
             raise
         return dialer
 
-    def _drop_dialer(self, dialer: DialerCore) -> None:
+    def _drop_dialer(self, dialer: DialerBase) -> None:
         dialer._leave_socket()
         self._native.close_dialer(dialer.id, None, 0)
 
-    def _dialled(self, dialer: DialerCore, code: int, *, block: bool | None) -> None:
+    def _dialled(self, dialer: DialerBase, code: int, *, block: bool | None) -> None:
         """Decide what an attempt to connect that has ended means for its caller."""
         url = dialer.url
         if code == 0:
@@ -394,7 +394,7 @@ class Core(Calls, TakesNames, Generic[D, L]):
         # A peer that refuses has been connected to: nng is trying again already.
         self._native.start_dialer(dialer.id)
 
-    def _dial_in_background(self, dialer: DialerCore) -> None:
+    def _dial_in_background(self, dialer: DialerBase) -> None:
         code = self._native.start_dialer(dialer.id)
         if code != 0:
             self._drop_dialer(dialer)
@@ -411,19 +411,19 @@ class Core(Calls, TakesNames, Generic[D, L]):
         return tuple(self._listeners.values())
 
     @property
-    def pipes(self) -> tuple[PipeCore, ...]:
+    def pipes(self) -> tuple[PipeBase, ...]:
         """The connections there are now."""
         natives = () if self._closed else self._native.pipes()
         return tuple(self._known_pipe(each) for each in natives)
 
-    def _known_pipe(self, native: _ffi.NativePipe) -> PipeCore:
+    def _known_pipe(self, native: _ffi.NativePipe) -> PipeBase:
         """Return the one object there is of a connection."""
         pipe = self._pipes.get(native.serial)
         if pipe is None:
             pipe = self._pipes.setdefault(native.serial, self._pipe_type(self, native))
         return pipe
 
-    def _pipe(self, number: int) -> PipeCore | None:
+    def _pipe(self, number: int) -> PipeBase | None:
         """Return the connection a message came through, as far as it is remembered."""
         pipe = self._pipes.get(self._native.pipe_serial(number))
         if pipe is None:
@@ -457,37 +457,37 @@ class Core(Calls, TakesNames, Generic[D, L]):
         raise Ambiguous(f"local_address: {len(self._listeners)} listeners, {len(pipes)} pipes")
 
     def __repr__(self) -> str:
-        state = "closed" if self._closed else self._where() or "not connected"
+        state = "closed" if self._closed else self._urls() or "not connected"
         return f"<{type(self).__name__} {shown(state)}>"
 
 
-AnyCore = Core[DialerCore, ListenerCore]
+AnySocket = SocketBase[DialerBase, ListenerBase]
 
 
 class FlushWatch:
     """Decides when everything a socket accepted has been handed to the operating system."""
 
-    def __init__(self, core: AnyCore) -> None:
-        self._core = core
+    def __init__(self, socket: AnySocket) -> None:
+        self._socket = socket
         self._seen = -1
         self._began = self._quiet_since = time.monotonic()
         self._pause = 0.0005
 
-    def look(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         """Start a look at nng's counters; its code is for `is_flushed`."""
-        core = self._core
-        if core._closed:
-            raise Closed(f"{type(core).__name__}.flush: the socket is closed", url=core._where())
+        socket = self._socket
+        if socket._closed:
+            raise Closed(f"{type(socket).__name__}.flush: the socket is closed", url=socket._urls())
         self._began = time.monotonic()
-        return core._native.look_at_pipes(port, tag)
+        return socket._native.look_at_pipes(port, tag)
 
     def is_flushed(self, code: int) -> bool:
         """Judge what the look saw. Time is real time: nng's threads know no other."""
-        core = self._core
+        socket = self._socket
         if code != 0:
-            raise core._failed(code, "flush")
+            raise socket._failed(code, "flush")
         now = time.monotonic()
-        unsent, progress, exact = core._native.unflushed()
+        unsent, progress, exact = socket._native.unflushed()
         if progress != self._seen:
             self._seen, self._quiet_since = progress, now
         # A look that takes long is not taken often.
@@ -505,12 +505,12 @@ class FlushWatch:
         return pause
 
 
-class ContextCore(Calls):
+class ContextBase(BaseIO):
     """The colourless part of every context."""
 
-    _socket: AnyCore
+    _socket: AnySocket
 
-    def __init__(self, socket: AnyCore, lane: _ffi.Lane) -> None:
+    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
         self._socket = socket
         self._lane = lane
         self._closed = False
@@ -520,14 +520,14 @@ class ContextCore(Calls):
         if socket.send_timeout != self.send_timeout:
             self.send_timeout = socket.send_timeout
 
-    def _socket_core(self) -> AnyCore:
+    def _get_socket(self) -> AnySocket:
         return self._socket
 
     def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
         if self._closed or self._socket._closed:
             what = "context" if self._closed else "socket"
-            raise Closed(f"{attempted}: the {what} is closed", url=self._socket._where())
-        return _ffi.ON_CONTEXT, self._lane.id, self._socket._where()
+            raise Closed(f"{attempted}: the {what} is closed", url=self._socket._urls())
+        return _ffi.ON_CONTEXT, self._lane.id, self._socket._urls()
 
     def _close_lane(self) -> None:
         if not self._closed:

@@ -14,7 +14,7 @@ from trionng import _ffi
 from trionng._base.errors import shown
 
 if TYPE_CHECKING:
-    from trionng._core.socket import AnyCore
+    from trionng._core.socket import AnySocket
 
 _logger: Final = logging.getLogger("trionng")
 
@@ -66,11 +66,11 @@ class SocketStatistics:
     dropped: int | None
 
 
-def statistics_of(core: AnyCore) -> SocketStatistics:
+def statistics_of(socket: AnySocket) -> SocketStatistics:
     """Read the counters of a socket, open or closed."""
-    code, counts = core._native.counts()
+    code, counts = socket._native.counts()
     if code != 0:
-        raise core._failed(code, "statistics")
+        raise socket._failed(code, "statistics")
     return SocketStatistics(
         messages_sent=counts.sent,
         bytes_sent=counts.sent_bytes,
@@ -80,13 +80,13 @@ def statistics_of(core: AnyCore) -> SocketStatistics:
         rejected=counts.rejected,
         oversize=counts.oversize if _ffi.causes_are_known() else None,
         tasks_waiting=counts.waiting,
-        dropped=counts.dropped if _knows_drops(core) else None,
+        dropped=counts.dropped if _knows_drops(socket) else None,
     )
 
 
-def _knows_drops(core: AnyCore) -> bool:
-    protocol = core._choose_protocol()
-    if core._is_raw:
+def _knows_drops(socket: AnySocket) -> bool:
+    protocol = socket._choose_protocol()
+    if socket._is_raw:
         return protocol in _PUSH_BACK
     return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.RESPONDENT0}
 
@@ -124,15 +124,15 @@ def rep_statistics(counts: _ffi.DeskCounts) -> ServiceStatistics:
     )
 
 
-def warn_of_slow(core: AnyCore, service: str, pipes: list[int], max_unread: int) -> None:
+def warn_of_slow(socket: AnySocket, service: str, pipes: list[int], max_unread: int) -> None:
     """Log the connections that a service has closed because they do not read."""
     for number in pipes:
-        pipe = core._pipe(number)
+        pipe = socket._pipe(number)
         _logger.warning(
             "%s %s: closed %s: slow: it does not read its replies, and asks for more than "
             "max_unread=%d",
             service,
-            shown(core._where() or "without an endpoint"),
+            shown(socket._urls() or "without an endpoint"),
             "a connection" if pipe is None else repr(pipe),
             max_unread,
         )

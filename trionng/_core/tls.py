@@ -49,7 +49,7 @@ ALIEN: Final = "the key does not belong to the certificate"
 
 
 @frozen(repr=False)
-class _Recipe:
+class TLSSettings:
     """What a TLSConfig says at one moment; two that are equal make equal configurations."""
 
     mode: int
@@ -119,12 +119,12 @@ class TLSConfig(Sealed):
             raise InvalidOperation("TLSConfig: give own_cert_string or cert_key_file, not both")
         if passwd is not None and own_key_string is None and cert_key_file is None:
             raise InvalidOperation("TLSConfig: passwd is for own_key_string or cert_key_file")
-        self._recipe = _Recipe(
+        self._settings = TLSSettings(
             mode=mode,
             auth_mode=_REQUIRED if mode == _CLIENT else _NONE,
             check_hostname=check_hostname,
         )
-        self._try("TLSConfig")
+        self._new_native("TLSConfig")
         if server_name is not None:
             self.set_server_name(server_name)
         if ca_string is not None:
@@ -218,14 +218,14 @@ class TLSConfig(Sealed):
         None goes back to the default, the host of the URL that is dialled.
         """
         if server_name is None:
-            self._recipe = evolve(self._recipe, server_name=None)
+            self._settings = evolve(self._settings, server_name=None)
             return
         if not isinstance(server_name, str):
             raise TypeError(f"server_name is a str, not {type(server_name).__name__}")
-        if not self._recipe.check_hostname:
+        if not self._settings.check_hostname:
             raise InvalidOperation("server_name with check_hostname=False: shall it be checked?")
         _check_name("server_name", server_name)
-        self._recipe = evolve(self._recipe, server_name=server_name)
+        self._settings = evolve(self._settings, server_name=server_name)
 
     def set_ca_chain(self, chain: str | bytes, crl: str | bytes | None = None) -> None:
         """Trust the authorities in `chain`, PEM (`nng_tls_config_ca_chain`).
@@ -263,7 +263,7 @@ class TLSConfig(Sealed):
         """Set what is asked of the peer: an `AUTH_MODE_...` (`nng_tls_config_auth_mode`)."""
         if isinstance(mode, bool) or mode not in (_NONE, _OPTIONAL, _REQUIRED):
             raise InvalidOperation(f"set_auth_mode: there is no AUTH_MODE_ {mode!r}")
-        self._recipe = evolve(self._recipe, auth_mode=mode)
+        self._settings = evolve(self._settings, auth_mode=mode)
 
     def _add_ca_file(self, operation: str, path: str | os.PathLike[str]) -> None:
         chain = read_file(operation, path)
@@ -271,13 +271,13 @@ class TLSConfig(Sealed):
         self._add_chain(f"{operation} {os.fsdecode(path)}", chain, revoked)
 
     def _add_chain(self, operation: str, chain: bytes, crl: bytes | None) -> None:
-        recipe = evolve(self._recipe, chains=(*self._recipe.chains, (chain, crl)))
-        code = self._try(operation).add_ca_chain(chain, crl)
+        settings = evolve(self._settings, chains=(*self._settings.chains, (chain, crl)))
+        code = self._new_native(operation).add_ca_chain(chain, crl)
         if code != 0:
             raise error_for(
                 code, operation, reason=why_no_chain(chain, crl) if code == _ECRYPTO else None
             )
-        self._recipe = recipe
+        self._settings = settings
 
     def _add_cert_key_file(
         self, operation: str, path: str | os.PathLike[str], passwd: str | bytes | None
@@ -287,28 +287,28 @@ class TLSConfig(Sealed):
 
     def _add_own(self, operation: str, cert: bytes, key: bytes, passwd: str | bytes | None) -> None:
         password = (None if passwd is None else as_bytes("passwd", passwd)) or None
-        recipe = evolve(self._recipe, own=(*self._recipe.own, (cert, key, password)))
-        code = self._try(operation).add_own_cert(cert, key, password)
+        settings = evolve(self._settings, own=(*self._settings.own, (cert, key, password)))
+        code = self._new_native(operation).add_own_cert(cert, key, password)
         if code != 0:
             why = why_no_own(cert, key, password) if code == _ECRYPTO else None
             raise error_for(code, operation, reason=why)
         if fit(cert, key, password) == "alien":  # every handshake would fail
             raise error_for(_ECRYPTO, operation, reason=ALIEN)
-        self._recipe = recipe
+        self._settings = settings
 
-    def _try(self, operation: str) -> _ffi.NativeTLS:
+    def _new_native(self, operation: str) -> _ffi.NativeTLS:
         """Make a configuration for a moment: what cannot work shall not wait for an endpoint."""
-        return _new(self._recipe.mode, operation)
+        return _open_native(self._settings.mode, operation)
 
     def __repr__(self) -> str:
         # Keys and passwords are nobody's business.
-        recipe = self._recipe
-        mode = "server" if recipe.mode == _SERVER else "client"
-        auth = ("none", "optional", "required")[recipe.auth_mode]
-        parts = [mode, f"auth {auth}", f"{len(recipe.chains)} ca", f"{len(recipe.own)} own"]
-        if recipe.server_name is not None:
-            parts.append(f"server_name {recipe.server_name!r}")
-        if not recipe.check_hostname:
+        settings = self._settings
+        mode = "server" if settings.mode == _SERVER else "client"
+        auth = ("none", "optional", "required")[settings.auth_mode]
+        parts = [mode, f"auth {auth}", f"{len(settings.chains)} ca", f"{len(settings.own)} own"]
+        if settings.server_name is not None:
+            parts.append(f"server_name {settings.server_name!r}")
+        if not settings.check_hostname:
             parts.append("check_hostname=False")
         return f"<TLSConfig {', '.join(parts)}>"
 
@@ -320,7 +320,7 @@ def _check_name(what: str, name: str) -> None:
         raise InvalidOperation(f"{what}: {name!r} is no name of a host, such as example.org")
 
 
-def _new(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
+def _open_native(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
     native = _ffi.NativeTLS(server=mode == _SERVER)
     if native.code != 0:
         raise error_for(native.code, operation, url, NO_TLS if native.code == _ENOTSUP else None)
@@ -331,17 +331,17 @@ def _new(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
 
 
 @frozen(eq=False)
-class Applied:
+class EndpointTLS:
     """A configuration of nng on an endpoint, which keeps it as long as it lives."""
 
     native: _ffi.NativeTLS
-    recipe: _Recipe = field(repr=False)
+    settings: TLSSettings = field(repr=False)
     checked_name: str | None
 
 
 # Listeners on one wss port share one server in nng, with one configuration: the last that is put
 # there. Who comes second may only bring the same, lest it opens the door of the first.
-_servers: weakref.WeakSet[Applied] = weakref.WeakSet()
+_servers: weakref.WeakSet[EndpointTLS] = weakref.WeakSet()
 _servers_lock = threading.Lock()
 
 
@@ -350,35 +350,37 @@ def has_tls(url: str) -> bool:
     return url.startswith(("tls+", "wss"))
 
 
-def apply(config: TLSConfig | None, on: int, number: int, url: str) -> Applied:
+def configure_endpoint(config: TLSConfig | None, on: int, number: int, url: str) -> EndpointTLS:
     """Give a dialer or listener of an encrypted transport its configuration."""
     listens = on == _ffi.ON_LISTENER
     operation = "listen" if listens else "dial"
-    recipe = _suitable(config, listens, operation, url)
+    settings = _check_settings(config, listens, operation, url)
     checked = None
-    if not listens and recipe.auth_mode != _NONE and recipe.check_hostname:
-        checked = recipe.server_name or _host(operation, url)
-    name = checked if listens else checked or _sent_name(recipe, url)
+    if not listens and settings.auth_mode != _NONE and settings.check_hostname:
+        checked = settings.server_name or _host(operation, url)
+    name = checked if listens else checked or _sent_name(settings, url)
     with _servers_lock:
         for other in list(_servers) if listens and url.startswith("wss") else ():
             if other.native.is_on(on, number):
-                if other.recipe == recipe:
+                if other.settings == settings:
                     return other
                 raise AddressInUse(
                     f"{operation} {url}: a listener with another tls_config has this port; "
                     "listeners on one wss port share theirs",
                     url=url,
                 )
-        applied = Applied(_cook(recipe, name, operation, url), recipe, checked)
-        code = applied.native.put(on, number)
+        endpoint_tls = EndpointTLS(build_native(settings, name, operation, url), settings, checked)
+        code = endpoint_tls.native.put(on, number)
         if code != 0:
             raise error_for(code, f"{operation}: set tls_config", url)
         if listens:
-            _servers.add(applied)
-    return applied
+            _servers.add(endpoint_tls)
+    return endpoint_tls
 
 
-def _suitable(config: TLSConfig | None, listens: bool, operation: str, url: str) -> _Recipe:
+def _check_settings(
+    config: TLSConfig | None, listens: bool, operation: str, url: str
+) -> TLSSettings:
     """Refuse a configuration with which every handshake would fail."""
 
     def refuse(why: str) -> NoReturn:
@@ -389,14 +391,14 @@ def _suitable(config: TLSConfig | None, listens: bool, operation: str, url: str)
         raise NoArgument(
             f"{operation} {url}: it takes a tls_config, such as TLSConfig.{side}(...)", url=url
         )
-    recipe = config._recipe
-    if recipe.mode != (_SERVER if listens else _CLIENT):
+    settings = config._settings
+    if settings.mode != (_SERVER if listens else _CLIENT):
         refuse(f"its tls_config is for {'dialling' if listens else 'listening'}: {config!r}")
-    if listens and not recipe.own:
+    if listens and not settings.own:
         refuse("a server needs a certificate: own_cert_string and own_key_string, or cert_key_file")
-    if recipe.auth_mode == _REQUIRED and not recipe.chains:
+    if settings.auth_mode == _REQUIRED and not settings.chains:
         refuse("its tls_config trusts nobody: give it ca_string or ca_files")
-    return recipe
+    return settings
 
 
 def _host_of(url: str) -> str:
@@ -425,21 +427,23 @@ def _host(operation: str, url: str) -> str:
     )
 
 
-def _sent_name(recipe: _Recipe, url: str) -> str | None:
+def _sent_name(settings: TLSSettings, url: str) -> str | None:
     """Return the name to tell the server (SNI) which is not checked; servers of many names ask."""
     host = _host_of(url)
-    name = recipe.server_name or ("" if _is_address(host) or len(host) > _MAX_NAME else host)
-    if recipe.auth_mode == _NONE:
+    name = settings.server_name or ("" if _is_address(host) or len(host) > _MAX_NAME else host)
+    if settings.auth_mode == _NONE:
         return name or None
     # nng has one name for both, and Mbed TLS from 3.6.3 on wants to be told of none, too.
     return _UNCHECKED + name if _ffi.can_send_unchecked_name() else None
 
 
-def _cook(recipe: _Recipe, name: str | None, operation: str, url: str) -> _ffi.NativeTLS:
-    native = _new(recipe.mode, operation, url)
-    codes = [native.set_auth_mode(recipe.auth_mode)]
-    codes += [native.add_ca_chain(*chain) for chain in recipe.chains]
-    codes += [native.add_own_cert(*own) for own in recipe.own]
+def build_native(
+    settings: TLSSettings, name: str | None, operation: str, url: str
+) -> _ffi.NativeTLS:
+    native = _open_native(settings.mode, operation, url)
+    codes = [native.set_auth_mode(settings.auth_mode)]
+    codes += [native.add_ca_chain(*chain) for chain in settings.chains]
+    codes += [native.add_own_cert(*own) for own in settings.own]
     if name is not None:
         codes.append(native.set_server_name(name.encode()))
     for code in codes:
@@ -448,20 +452,20 @@ def _cook(recipe: _Recipe, name: str | None, operation: str, url: str) -> _ffi.N
     return native
 
 
-def handshake_reason(applied: Applied) -> str:
+def handshake_reason(endpoint_tls: EndpointTLS) -> str:
     """Say what it can mean that a handshake failed: nng does not tell."""
     may = []
-    if applied.recipe.auth_mode == _REQUIRED:
+    if endpoint_tls.settings.auth_mode == _REQUIRED:
         may.append("the peer's certificate is not signed by an authority that tls_config trusts")
         may.append("it has expired or is not valid yet")
-        if applied.checked_name is not None:
-            may.append(f"it is not for the name {applied.checked_name!r}")
-        elif not applied.recipe.check_hostname and not _ffi.can_send_unchecked_name():
+        if endpoint_tls.checked_name is not None:
+            may.append(f"it is not for the name {endpoint_tls.checked_name!r}")
+        elif not endpoint_tls.settings.check_hostname and not _ffi.can_send_unchecked_name():
             may.append(
                 "with Mbed TLS 3.6.3 or later and a libnng that is a library of its own, "
                 "check_hostname=False is not possible: give a server_name"
             )
-    if applied.recipe.own:
+    if endpoint_tls.settings.own:
         may.append("the peer does not trust our certificate")
     else:
         may.append("the peer wants a certificate of ours, and tls_config has none")

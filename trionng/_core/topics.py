@@ -33,7 +33,7 @@ class Topics:
         self._topics: set[bytes] = set()
         self._count_of_length: Counter[int] = Counter()
         self._lengths: tuple[int, ...] = ()  # replaced, never changed: read without the lock
-        self.narrowed = False
+        self.has_unsubscribed = False
 
     def add(self, topic: str | bytes) -> None:
         wanted = as_topic(topic)
@@ -54,7 +54,7 @@ class Topics:
             if code != 0:
                 reason = "there is no such subscription" if code == _ENOENT else None
                 raise error_for(code, f"unsubscribe {unwanted!r}", None, reason)
-            self.narrowed = True
+            self.has_unsubscribed = True
             if unwanted in self._topics:
                 self._topics.remove(unwanted)
                 self._count(len(unwanted), -1)
@@ -74,14 +74,14 @@ class Topics:
 
     def filter(self, batch: list[bytes]) -> list[bytes]:
         """Return those of the messages taken before that may still be delivered."""
-        if not self.narrowed:
+        if not self.has_unsubscribed:
             return batch
         lengths = self._lengths
         return [data for data in batch if self._match(data, lengths)]
 
     def want(self, msg: _ffi.Msg) -> bool:
         """Say whether a message taken before may still be delivered."""
-        if not self.narrowed:
+        if not self.has_unsubscribed:
             return True
         lengths = self._lengths
         return self._match(_ffi.head_of(msg, max(lengths, default=0)), lengths)

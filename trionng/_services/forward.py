@@ -129,11 +129,11 @@ class Forwarder(Sealed):
         while True:
             code, msg = await wait_for(lane.receive, lane.give_back)
             if code != 0:
-                raise error_for(code, "forward: receive", source._where())
+                raise error_for(code, "forward: receive", source._urls())
             try:
                 size = _ffi.size_of(msg)
                 content = _ffi.copy_of(msg) if self._capture is not None else b""
-                onward = _Onward(lane, target._lane)
+                onward = ForwardOp(lane, target._lane)
             except BaseException:
                 lane.give_back(msg)
                 raise
@@ -142,7 +142,7 @@ class Forwarder(Sealed):
                 self._dropped += 1
                 continue
             if code != 0:
-                raise error_for(code, "forward: send", target._where())
+                raise error_for(code, "forward: send", target._urls())
             self._messages[direction] += 1
             self._bytes[direction] += size
             path, count = (source, target), self._messages[direction]
@@ -159,7 +159,7 @@ class Forwarder(Sealed):
                     self._uncaptured += 1
 
 
-class _Onward:
+class ForwardOp:
     """A message between its receive and its send."""
 
     def __init__(self, source: _ffi.Lane, target: _ffi.Lane) -> None:

@@ -60,7 +60,7 @@ class DeskInbox:
     def __init__(self, socket: Socket, workers: int, max_unread: int, operation: str) -> None:
         code, desk = socket._native.open_desk(workers, max_unread)
         if desk is None:
-            raise error_for(code, operation, socket._where())
+            raise error_for(code, operation, socket._urls())
         self._socket = socket
         self._operation = operation
         self._desk = desk
@@ -79,8 +79,8 @@ class DeskInbox:
             return await self.next(worker)
         self._replies += 1
         submit = partial(self._desk.reply, worker, data)
-        rest = self._replies % _IN_A_ROW == 0
-        code, msg = await wait_for(submit, self._give_backs[worker], rest=rest)
+        schedule = self._replies % _IN_A_ROW == 0
+        code, msg = await wait_for(submit, self._give_backs[worker], schedule=schedule)
         return msg if code == 0 else await self._try_on(worker, code)
 
     async def _try_on(self, worker: int, code: int) -> _ffi.Msg | None:
@@ -93,7 +93,7 @@ class DeskInbox:
         if code == _ffi.DRAINED:
             return None
         if code != 0:
-            raise error_for(code, self._operation, self._socket._where())
+            raise error_for(code, self._operation, self._socket._urls())
         return msg
 
     async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
@@ -102,7 +102,7 @@ class DeskInbox:
         else:
             code = self._desk.reply_only(worker, data)
         if code != 0:
-            raise error_for(code, self._operation, self._socket._where())
+            raise error_for(code, self._operation, self._socket._urls())
         await checkpoint()
 
     def give_back(self, worker: int, msg: _ffi.Msg) -> None:
@@ -149,7 +149,7 @@ class LaneInbox:
             if code == _ffi.AGAIN:
                 break  # drained
             if code != 0:
-                raise error_for(code, self._operation, self._socket._where())
+                raise error_for(code, self._operation, self._socket._urls())
             if topics is not None and not topics.want(msg):
                 _ffi.drop(msg)
                 continue

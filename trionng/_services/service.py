@@ -137,14 +137,14 @@ class Service(Sealed):
     async def _write_replies(self) -> None:
         watch = FlushWatch(self._socket)
         while True:
-            code, _ = await wait_for(watch.look)
+            code, _ = await wait_for(watch.submit)
             if watch.is_flushed(code):
                 return
             if watch.is_stuck(_UNREAD_FOR):
                 _log.warning(
                     "%s %s: drained, but some clients have not read their replies",
                     self._name,
-                    shown(self._where()),
+                    shown(self._urls()),
                 )
                 return
             await sleep_in_real_time(watch.pause())
@@ -198,7 +198,7 @@ class Service(Sealed):
         await self.aclose()
 
     def __repr__(self) -> str:
-        state = "ended" if self._ended.is_set() else self._socket._where() or "no endpoint"
+        state = "ended" if self._ended.is_set() else self._socket._urls() or "no endpoint"
         return f"<{self._name} {shown(state)}>"
 
     # -- the tasks
@@ -306,14 +306,14 @@ class Service(Sealed):
                     self._inbox.abandon(worker)
                     return None
         except Exception as exc:
-            add_note(exc, f"while {self._name} {self._where()} handled {self._peer(pipe)}")
+            add_note(exc, f"while {self._name} {self._urls()} handled {self._peer(pipe)}")
             raise
         if reply is None:
             self._inbox.done(worker)
         return reply
 
-    def _where(self) -> str:
-        return self._socket._where() or "without an endpoint"
+    def _urls(self) -> str:
+        return self._socket._urls() or "without an endpoint"
 
     def _peer(self, number: int) -> str:
         pipe = self._socket._pipe(number)
@@ -346,5 +346,5 @@ def only_url(socket: Socket) -> str:
     """Return the URL of the only listener."""
     listeners = socket.listeners
     if len(listeners) != 1:
-        raise error_for(_AMBIGUOUS, f"url: {len(listeners)} listeners", socket._where())
+        raise error_for(_AMBIGUOUS, f"url: {len(listeners)} listeners", socket._urls())
     return listeners[0].url

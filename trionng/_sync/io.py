@@ -16,9 +16,9 @@ from trionng._core.io import (
     ETIMEDOUT,
     RECEIVES,
     SENDS,
-    Calls,
-    NowaitSendCalls,
-    SendMessage,
+    BaseIO,
+    SendMessageOp,
+    TrySendBase,
     as_batch,
     missing,
     next_chunk,
@@ -26,7 +26,7 @@ from trionng._core.io import (
 )
 from trionng._core.options import INT_MAX, check_int
 from trionng._sync.pipes import Message
-from trionng._sync.wait import borrow, deadline, give_up, run, thread
+from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,17 +34,17 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Never, Self
 
     from trionng._core.message import AnyMessage
-    from trionng._core.pipes import PipeCore
+    from trionng._core.pipes import PipeBase
     from trionng._sync.wait import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
 
 
-class Messaging(Calls):
+class SyncIO(BaseIO):
     """The calls of a socket or context that a thread waits for."""
 
     # Kept, so that it is not made and dropped with every message: Ctrl-C in a finaliser is lost.
-    _latest_pipe: PipeCore | None = None
+    _latest_pipe: PipeBase | None = None
 
     def _check(self, call: str, twin: str | None = None) -> None:
         check_may_block(type(self), call, twin or call)
@@ -82,10 +82,10 @@ class Messaging(Calls):
         operation: str,
         submit: Submit,
         timeout: float | None,
-        put_back: _ffi.PutBack = _ffi.drop,
+        reclaim: _ffi.PutBack = _ffi.drop,
     ) -> None:
         self._check(operation)
-        waiter = borrow()
+        waiter = acquire_waiter()
         try:
             code = run(waiter, submit, deadline(timeout, self._send_timeout_ms))
             if code != 0:
@@ -94,7 +94,7 @@ class Messaging(Calls):
                 )
             waiter.keep(thread)
         except BaseException:
-            give_up(waiter, put_back)
+            rollback(waiter, reclaim)
             raise
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
@@ -114,8 +114,8 @@ class Messaging(Calls):
             msg: unless it was sent, it is yours again.
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
-        submit = SendMessage(self._socket_core(), self._lane, msg)
-        self._send("send_msg", submit, timeout, submit.put_back)
+        submit = SendMessageOp(self._get_socket(), self._lane, msg)
+        self._send("send_msg", submit, timeout, submit.reclaim)
 
     def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
         """Receive one message and return its content: the twin of `trionng.Socket.recv`.
@@ -126,13 +126,13 @@ class Messaging(Calls):
             block: False raises `TryAgain` instead of waiting.
             timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
         """
-        waiter = borrow()
+        waiter = acquire_waiter()
         try:
             self._receive(waiter, "recv", block=block, timeout=timeout)
             data = waiter.copy()
             waiter.keep(thread)
         except BaseException:
-            give_up(waiter)
+            rollback(waiter)
             raise
         return data
 
@@ -143,14 +143,14 @@ class Messaging(Calls):
             block: False raises `TryAgain` instead of waiting.
             timeout: seconds; None is `recv_timeout`; when they are over, `Timeout` is raised.
         """
-        waiter = borrow()
+        waiter = acquire_waiter()
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
-            self._latest_pipe = pipe = self._socket_core()._pipe(waiter.pipe_id)
+            self._latest_pipe = pipe = self._get_socket()._pipe(waiter.pipe_id)
             message: Message = Message._empty(pipe)  # type: ignore[arg-type]  # ours
             waiter.hand_over(thread, message._handle)
         except BaseException:
-            give_up(waiter)
+            rollback(waiter)
             raise
         return message
 
@@ -174,7 +174,7 @@ class Messaging(Calls):
         return self.recv()
 
 
-class ManyReceiving(Messaging):
+class BatchReceive(SyncIO):
     """Receives in batches, for the protocols where taking more than one is honest."""
 
     def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
@@ -187,7 +187,7 @@ class ManyReceiving(Messaging):
         self._check("recv_many")
         check_int(f"{type(self).__name__}.recv_many", max_messages, 1, INT_MAX)
         until = deadline(timeout, self._recv_timeout_ms)
-        waiter = borrow()
+        waiter = acquire_waiter()
         try:
             batch: list[bytes] = []
             while not batch:
@@ -204,12 +204,12 @@ class ManyReceiving(Messaging):
                     waiter.refuse()
             waiter.keep(thread)
         except BaseException:
-            give_up(waiter)
+            rollback(waiter)
             raise
         return batch
 
 
-class NowaitSending(NowaitSendCalls, Messaging):
+class TrySend(TrySendBase, SyncIO):
     """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
 
     def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> int:
@@ -237,7 +237,7 @@ class NowaitSending(NowaitSendCalls, Messaging):
 
 
 @refuses("this protocol only receives", *SENDS)
-class ReceiveOnly(Messaging):
+class ReceiveOnly(SyncIO):
     """A protocol without a sending side."""
 
     if TYPE_CHECKING:
@@ -256,7 +256,7 @@ class ReceiveOnly(Messaging):
 
 
 @refuses("this protocol only sends", *RECEIVES)
-class SendOnly(Messaging):
+class SendOnly(SyncIO):
     """A protocol without a receiving side."""
 
     if TYPE_CHECKING:

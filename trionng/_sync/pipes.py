@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core import message
-from trionng._core.io import SendMessage
-from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
+from trionng._core.io import SendMessageOp
+from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
 from trionng._sync.wait import wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, TypeVar
 
     from trionng._core.message import AnyMessage
-    from trionng._sync.io import Messaging
+    from trionng._sync.io import SyncIO
     from trionng._sync.socket import Dialer, Listener, Socket
 
 
 @final
-class Pipe(PipeCore):
+class Pipe(PipeBase):
     """One connection with one peer: the twin of `trionng.Pipe`."""
 
     __slots__ = ()
@@ -56,13 +56,13 @@ class Pipe(PipeCore):
 
     def _send_to_peer(self, operation: str, msg: AnyMessage, timeout: float | None) -> None:
         socket = self._may_send(operation)
-        submit = SendMessage(socket, socket._lane, msg, self)
-        messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
-        messaging._send(f"pipe.{operation}", submit, timeout, submit.put_back)
+        submit = SendMessageOp(socket, socket._lane, msg, self)
+        messaging: SyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
+        messaging._send(f"pipe.{operation}", submit, timeout, submit.reclaim)
 
 
 if TYPE_CHECKING:
-    P = TypeVar("P", bound=PipeCore, covariant=True, default=Pipe)
+    P = TypeVar("P", bound=PipeBase, covariant=True, default=Pipe)
 
     @final
     class Message(message.Message[P]):
@@ -73,7 +73,7 @@ else:
 
 
 @final
-class PipeEvents(PipeEventsCore[Pipe]):
+class PipeEvents(PipeEventsBase[Pipe]):
     """What happens to a socket's connections, in order: the twin of `trionng.PipeEvents`."""
 
     def __iter__(self) -> Self:

@@ -14,31 +14,31 @@ from trionng._core.io import ETIMEDOUT
 from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    Bus0Core,
-    Exchange,
-    Pair0Core,
-    Pair1Core,
-    Pub0Core,
-    Pull0Core,
-    Push0Core,
-    Rep0Core,
-    Req0Core,
-    ReqContextCore,
-    Respondent0Core,
-    Sub0Core,
-    SubContextCore,
-    Surveying,
-    Surveyor0Core,
-    SurveyorContextCore,
+    Bus0Base,
+    Pair0Base,
+    Pair1Base,
+    Pub0Base,
+    Pull0Base,
+    Push0Base,
+    Rep0Base,
+    Req0Base,
+    ReqContextBase,
+    RequestOp,
+    Respondent0Base,
+    Sub0Base,
+    SubContextBase,
+    SurveyBase,
+    Surveyor0Base,
+    SurveyorContextBase,
 )
 from trionng._sync.io import (
-    ManyReceiving,
-    NowaitSending,
+    BatchReceive,
     ReceiveOnly,
     SendOnly,
+    TrySend,
 )
 from trionng._sync.socket import Context, Dialer, Listener, Socket
-from trionng._sync.wait import borrow, deadline, give_up, run, thread
+from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from trionng._sync.wait import Submit
 
 
-class _Channel(ManyReceiving):
+class _Channel(BatchReceive):
     """Receives as a channel does."""
 
     def receive(self, *, timeout: float | None = None) -> bytes:
@@ -62,37 +62,37 @@ class _Channel(ManyReceiving):
 
 
 @final
-class Pair0(_Channel, NowaitSending, Pair0Core[Dialer, Listener], Socket):
+class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener], Socket):
     """One peer, both directions, in any order: the twin of `trionng.Pair0`."""
 
 
 @final
-class Pair1(_Channel, NowaitSending, Pair1Core[Dialer, Listener], Socket):
+class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener], Socket):
     """One peer; polyamorous: any number of peers. The twin of `trionng.Pair1`."""
 
 
 @final
-class Bus0(_Channel, NowaitSending, Bus0Core[Dialer, Listener], Socket):
+class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener], Socket):
     """Sends to every peer, and receives from every one: the twin of `trionng.Bus0`."""
 
 
 @final
-class Push0(SendOnly, NowaitSending, Push0Core[Dialer, Listener], Socket):
+class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener], Socket):
     """Hands each message to one of the Pull0 sockets: the twin of `trionng.Push0`."""
 
 
 @final
-class Pull0(ReceiveOnly, _Channel, Pull0Core[Dialer, Listener], Socket):
+class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener], Socket):
     """Takes the messages of the Push0 sockets, fairly: the twin of `trionng.Pull0`."""
 
 
 @final
-class Pub0(SendOnly, NowaitSending, Pub0Core[Dialer, Listener], Socket):
+class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener], Socket):
     """Sends each message to every Sub0: the twin of `trionng.Pub0`."""
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket):
+class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener], Socket):
     """Receives what starts with one of its topics: the twin of `trionng.Sub0`."""
 
     def new_context(self) -> SubContext:
@@ -101,12 +101,12 @@ class Sub0(ReceiveOnly, _Channel, Sub0Core[Dialer, Listener], Socket):
 
 
 @final
-class SubContext(ReceiveOnly, _Channel, SubContextCore, Context):
+class SubContext(ReceiveOnly, _Channel, SubContextBase, Context):
     """A subscriber of its own: the twin of `trionng.SubContext`."""
 
 
 @final
-class Req0(Req0Core[Dialer, Listener], Socket):
+class Req0(Req0Base[Dialer, Listener], Socket):
     """Asks, and gets the answer to what it asked: the twin of `trionng.Req0`."""
 
     def new_context(self) -> ReqContext:
@@ -123,8 +123,8 @@ class Req0(Req0Core[Dialer, Listener], Socket):
         """
         check_buffer(data)
         self._check("request")
-        call = Exchange(self, data)
-        waiter = borrow()
+        call = RequestOp(self, data)
+        waiter = acquire_waiter()
         try:
             code = run(waiter, call, deadline(timeout, -1))
             if code != 0:
@@ -133,23 +133,23 @@ class Req0(Req0Core[Dialer, Listener], Socket):
             call.end()
             waiter.keep(thread)
         except BaseException:
-            give_up(waiter)
+            rollback(waiter)
             call.end()
             raise
         return answer
 
 
 @final
-class ReqContext(ReqContextCore, Context):
+class ReqContext(ReqContextBase, Context):
     """One request in flight on a Req0 socket: the twin of `trionng.ReqContext`."""
 
 
 @final
-class Rep0(Rep0Core[Dialer, Listener], Socket):
+class Rep0(Rep0Base[Dialer, Listener], Socket):
     """Answers: each request is received, and answered: the twin of `trionng.Rep0`."""
 
 
-class _Surveying(ManyReceiving, Surveying):
+class SurveyIO(BatchReceive, SurveyBase):
     """A survey and its replies, on a socket or context."""
 
     def _now(self) -> float:
@@ -160,14 +160,14 @@ class _Surveying(ManyReceiving, Surveying):
         operation: str,
         submit: Submit,
         timeout: float | None,
-        put_back: _ffi.PutBack = _ffi.drop,
+        reclaim: _ffi.PutBack = _ffi.drop,
     ) -> None:
         """Send when all connections have room: nng drops a survey for one that has none."""
         until = deadline(timeout, self._send_timeout_ms)
         pause = FIRST_PAUSE
         while True:
             try:
-                super()._send(operation, submit, timeout, put_back)
+                super()._send(operation, submit, timeout, reclaim)
             except TryAgain:
                 if until is not None and time.monotonic() >= until:
                     why = self._over(ETIMEDOUT, timeout, self._send_timeout_ms)
@@ -210,7 +210,7 @@ class _Surveying(ManyReceiving, Surveying):
 
 
 @final
-class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
+class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener], Socket):
     """Asks everybody, and receives the answers in time: the twin of `trionng.Surveyor0`."""
 
     def new_context(self) -> SurveyorContext:
@@ -232,7 +232,7 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
 
 
 @final
-class SurveyorContext(_Surveying, SurveyorContextCore, Context):
+class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own: the twin of `trionng.SurveyorContext`."""
 
     def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
@@ -268,5 +268,5 @@ class Replies(Sealed):
 
 
 @final
-class Respondent0(Respondent0Core[Dialer, Listener], Socket):
+class Respondent0(Respondent0Base[Dialer, Listener], Socket):
     """Answers surveys: the twin of `trionng.Respondent0`."""

@@ -16,7 +16,7 @@ from trionng._base.util import check_buffer
 from trionng._core.service_options import ServeOptions, Takes
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._sync.protocols import Rep0
-from trionng._sync.wait import borrow, give_up, run, thread as this_thread
+from trionng._sync.wait import acquire_waiter, rollback, run, thread as this_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,7 @@ class Service(Sealed):
     ) -> None:
         code, desk = socket._native.open_desk(workers, max_unread)
         if desk is None:
-            raise error_for(code, _NAME, socket._where())
+            raise error_for(code, _NAME, socket._urls())
         self._socket = socket
         self._desk = desk
         self._handler = handler
@@ -101,7 +101,7 @@ class Service(Sealed):
 
     def _next(self, worker: int, submit: Submit) -> bytes | None:
         """Wait for the next request; None when there will be none."""
-        waiter = borrow()
+        waiter = acquire_waiter()
         try:
             code = run(waiter, submit)
             while code == _ffi.SLOW:
@@ -111,11 +111,11 @@ class Service(Sealed):
                 waiter.keep(this_thread)
                 return None
             if code != 0:
-                raise error_for(code, _NAME, self._socket._where())
+                raise error_for(code, _NAME, self._socket._urls())
             data = waiter.copy()
             waiter.keep(this_thread)
         except BaseException:
-            give_up(waiter)
+            rollback(waiter)
             raise
         return data
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, final
 from trionng._base.errors import Closed, NNGException, Timeout, error_for
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests
-from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore, close_failed
+from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
-from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._sync.io import Messaging
+from trionng._core.socket import CLOSE_WITHIN, ContextBase, FlushWatch, SocketBase
+from trionng._sync.io import SyncIO
 from trionng._sync.pipes import Pipe, PipeEvents
 from trionng._sync.wait import deadline, wait_for
 
@@ -63,16 +63,16 @@ class _Endpoint(Endpoint):
 
 
 @final
-class Dialer(_Endpoint, DialerCore):
+class Dialer(_Endpoint, DialerBase):
     """Makes a connection, and makes it again when it is lost: the twin of `trionng.Dialer`."""
 
 
 @final
-class Listener(_Endpoint, ListenerCore):
+class Listener(_Endpoint, ListenerBase):
     """Accepts connections: the twin of `trionng.Listener`."""
 
 
-class Socket(Messaging, Core[Dialer, Listener]):
+class Socket(SyncIO, SocketBase[Dialer, Listener]):
     """A socket for scripts and threads; use one of the protocol classes.
 
     The twin of `trionng.Socket`, with the same arguments. Any number of threads may use it. `dial=`
@@ -83,7 +83,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
     _listener_type: type[Listener] = Listener
     _pipe_type: type[Pipe] = Pipe
 
-    def _dial_at_once(self, url: str | bytes) -> None:
+    def _dial_from_constructor(self, url: str | bytes) -> None:
         self.dial(url)
 
     @suggests
@@ -177,7 +177,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         self._check("flush")
         until = deadline(timeout, _FOR_EVER)
         watch = FlushWatch(self)
-        while not watch.is_flushed(wait_for(watch.look)):
+        while not watch.is_flushed(wait_for(watch.submit)):
             if until is not None and time.monotonic() >= until:
                 raise self._failed(ETIMEDOUT, "flush", self._over(ETIMEDOUT, timeout, _FOR_EVER))
             time.sleep(watch.pause())
@@ -194,7 +194,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             OutOfThreads: it could not begin; its endpoints are still open, and it can be closed
                 again.
         """
-        if self._gone:
+        if self._close_done:
             return
         within = CLOSE_WITHIN if timeout is None else timeout
         try:
@@ -208,11 +208,11 @@ class Socket(Messaging, Core[Dialer, Listener]):
             code = wait_for(self._native.close, within, must_end=True)
         except BaseException:
             self._abort()
-            self._has_gone()
+            self._mark_closed()
             raise
         if close_failed(code):
-            raise error_for(code, f"close {type(self).__name__}", self._where())
-        self._has_gone()
+            raise error_for(code, f"close {type(self).__name__}", self._urls())
+        self._mark_closed()
         if code == ETIMEDOUT:
             # What hangs then is nng's one reaper: what closes later may wait as well.
             warnings.warn(
@@ -235,7 +235,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         return Context(self, self._open_context())
 
 
-class Context(Messaging, ContextCore):
+class Context(SyncIO, ContextBase):
     """A conversation of its own on the connections of a socket: the twin of `trionng.Context`."""
 
     _socket: Socket

@@ -31,8 +31,8 @@ Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
 ETIMEDOUT: Final = 5
 ENOFILES: Final = 21
-MOMENT: Final = 0.001
-STEP: Final = 0.02
+SPIN_LIMIT: Final = 0.001
+RETRY_INTERVAL: Final = 0.02
 
 
 class _Thread(threading.local):
@@ -47,7 +47,7 @@ class _Thread(threading.local):
 thread = _Thread()
 
 
-def borrow() -> _ffi.Waiter:
+def acquire_waiter() -> _ffi.Waiter:
     """Take the thread's waiter, or another one for a call from inside a signal handler."""
     waiter = thread.idle
     if waiter is None:
@@ -56,11 +56,11 @@ def borrow() -> _ffi.Waiter:
     return waiter
 
 
-def give_up(waiter: _ffi.Waiter, put_back: _ffi.PutBack = _ffi.drop) -> None:
+def rollback(waiter: _ffi.Waiter, reclaim: _ffi.PutBack = _ffi.drop) -> None:
     """Undo a call that did not come to its end."""
     msg = waiter.undo()
     if msg:
-        put_back(msg)
+        reclaim(msg)
     thread.idle = waiter
 
 
@@ -146,7 +146,7 @@ def _wait_in_main_thread(waiter: _ffi.Waiter, until: float | None, *, must_end: 
         return _wait_with_signals(waiter, until)
     except OutOfFiles:
         if must_end:
-            step = time.monotonic() + STEP
+            step = time.monotonic() + RETRY_INTERVAL
             return waiter.wait(step if until is None else min(until, step))
         code = waiter.leave()
         return ENOFILES if code == ETIMEDOUT else code
@@ -175,11 +175,11 @@ def run(
 
 def wait_for(submit: Submit, timeout: float | None = None, *, must_end: bool = False) -> int:
     """Run an operation that moves no message; None waits for ever."""
-    waiter = borrow()
+    waiter = acquire_waiter()
     try:
         code = run(waiter, submit, deadline(timeout, -1), must_end=must_end)
         waiter.keep(thread)
     except BaseException:
-        give_up(waiter)
+        rollback(waiter)
         raise
     return code

@@ -17,9 +17,9 @@ from trionng._core.io import (
     ETIMEDOUT,
     RECEIVES,
     SENDS,
-    Calls,
-    NowaitSendCalls,
-    SendMessage,
+    BaseIO,
+    SendMessageOp,
+    TrySendBase,
     as_batch,
     missing,
     next_chunk,
@@ -29,9 +29,9 @@ from trionng._core.options import INT_MAX, check_int, seconds
 from trionng._trio.wait import (
     cancel_shielded_checkpoint,
     checkpoint,
+    checkpoint_if_cancelled,
     enable_ki_protection,
-    look_at,
-    look_first,
+    run_nowait,
     wait_for,
     wait_for_many,
     with_timeout,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class Messaging(Calls):
+class AsyncIO(BaseIO):
     """The calls of a socket or context that a Trio task waits for.
 
     `send` and `recv` try first, in as few steps as there are: what is done at once is most of what
@@ -79,23 +79,23 @@ class Messaging(Calls):
         lane = self._lane
         while True:
             if poll:
-                code, msg = await look_at(partial(lane.receive, None, 0))
+                code, msg = await run_nowait(partial(lane.receive, None, 0))
             else:
                 code, msg = await wait_for(lane.receive, lane.give_back)
             if code != 0 or self._topics is None or self._topics.want(msg):
                 return code, msg
             _ffi.drop(msg)
 
-    async def _send(self, operation: str, submit: Submit, put_back: _ffi.PutBack) -> None:
+    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.PutBack) -> None:
         timeout = self._send_timeout_ms
         if timeout < 0:
-            code, msg = await wait_for(submit, put_back)
+            code, msg = await wait_for(submit, reclaim)
         else:
-            call = partial(wait_for, submit, put_back, poll=timeout == 0)
+            call = partial(wait_for, submit, reclaim, poll=timeout == 0)
             code, msg = await self._within(timeout, call, _ffi.NULL)
         if code != 0:
             if msg:
-                put_back(msg)
+                reclaim(msg)
             raise self._failed(code, operation, self._why(code, timeout))
 
     @enable_ki_protection
@@ -116,7 +116,7 @@ class Messaging(Calls):
             TypeError: `data` is a str, or has no bytes.
         """
         if type(data) is bytes and self._can_try_sends and self._send_timeout_ms < 0:
-            await look_first()
+            await checkpoint_if_cancelled()
             if self._lane.send_now(data) == 0:
                 await cancel_shielded_checkpoint()
                 return
@@ -135,8 +135,8 @@ class Messaging(Calls):
             MessageStateError: it has been sent already.
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
-        submit = SendMessage(self._socket_core(), self._lane, msg)
-        await self._send("send_msg", submit, submit.put_back)
+        submit = SendMessageOp(self._get_socket(), self._lane, msg)
+        await self._send("send_msg", submit, submit.reclaim)
 
     @enable_ki_protection
     async def recv(self) -> bytes:
@@ -158,7 +158,7 @@ class Messaging(Calls):
         """
         if self._recv_timeout_ms < 0 and self._never_ends:
             # In few frames and variables: they cost time and, while a task waits, memory.
-            await look_first()
+            await checkpoint_if_cancelled()
             if msg := self._lane.take():
                 if self._topics is None or self._topics.want(msg):
                     data = _ffi.take_bytes(msg, self._lane)
@@ -166,7 +166,9 @@ class Messaging(Calls):
                     return data
             else:
                 del msg
-                code, msg = await wait_for(self._lane.receive, self._lane.give_back, look=False)
+                code, msg = await wait_for(
+                    self._lane.receive, self._lane.give_back, check_cancelled=False
+                )
                 if code != 0:
                     raise self._failed(code, "recv")
                 if self._topics is None or self._topics.want(msg):
@@ -221,7 +223,7 @@ class Messaging(Calls):
         return await self.recv()
 
 
-class ManyReceiving(Messaging):
+class BatchReceive(AsyncIO):
     """Receives in batches, for the protocols where taking more than one is honest."""
 
     @enable_ki_protection
@@ -236,7 +238,7 @@ class ManyReceiving(Messaging):
         return await self._receive_many(max_messages)
 
 
-class NowaitSending(NowaitSendCalls, Messaging):
+class TrySend(TrySendBase, AsyncIO):
     """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
 
     async def send_many(self, messages: Iterable[Buffer]) -> int:
@@ -271,7 +273,7 @@ class NowaitSending(NowaitSendCalls, Messaging):
 
 
 @refuses("this protocol only receives", *SENDS)
-class ReceiveOnly(Messaging):
+class ReceiveOnly(AsyncIO):
     """A protocol without a sending side."""
 
     if TYPE_CHECKING:
@@ -286,7 +288,7 @@ class ReceiveOnly(Messaging):
 
 
 @refuses("this protocol only sends", *RECEIVES)
-class SendOnly(Messaging):
+class SendOnly(AsyncIO):
     """A protocol without a receiving side."""
 
     if TYPE_CHECKING:

@@ -6,20 +6,20 @@ from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer
 from trionng._core import message
-from trionng._core.io import SendMessage
-from trionng._core.pipes import PipeCore, PipeEvent, PipeEventsCore
-from trionng._trio.wait import checkpoint, look_first, wait_for
+from trionng._core.io import SendMessageOp
+from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
+from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, wait_for
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, TypeVar
 
     from trionng._core.message import AnyMessage
-    from trionng._trio.io import Messaging
+    from trionng._trio.io import AsyncIO
     from trionng._trio.socket import Dialer, Listener, Socket
 
 
 @final
-class Pipe(PipeCore):
+class Pipe(PipeBase):
     """One connection with one peer (`nng_pipe`).
 
     What it tells was read when the connection was made, and stays readable when it has gone.
@@ -68,15 +68,15 @@ class Pipe(PipeCore):
         await self._send_to_peer("send_msg", msg)
 
     async def _send_to_peer(self, operation: str, msg: AnyMessage) -> None:
-        await look_first()
+        await checkpoint_if_cancelled()
         socket = self._may_send(operation)
-        submit = SendMessage(socket, socket._lane, msg, self)
-        messaging: Messaging = socket  # type: ignore[assignment]  # a pipe of this flavour
-        await messaging._send(f"pipe.{operation}", submit, submit.put_back)
+        submit = SendMessageOp(socket, socket._lane, msg, self)
+        messaging: AsyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
+        await messaging._send(f"pipe.{operation}", submit, submit.reclaim)
 
 
 if TYPE_CHECKING:
-    P = TypeVar("P", bound=PipeCore, covariant=True, default=Pipe)
+    P = TypeVar("P", bound=PipeBase, covariant=True, default=Pipe)
 
     @final
     class Message(message.Message[P]):
@@ -87,7 +87,7 @@ else:
 
 
 @final
-class PipeEvents(PipeEventsCore[Pipe]):
+class PipeEvents(PipeEventsBase[Pipe]):
     """What happens to a socket's connections, in order; made by `Socket.pipe_events`.
 
     Iterating ends by itself when the socket is closed and what happened before was read. Leaving

@@ -12,19 +12,19 @@ import trio
 from trionng._base.errors import NNGException, error_for
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests
-from trionng._core.endpoints import DialerCore, Endpoint, ListenerCore, close_failed
+from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
-from trionng._core.socket import CLOSE_WITHIN, ContextCore, Core, FlushWatch
-from trionng._trio.io import Messaging
+from trionng._core.socket import CLOSE_WITHIN, ContextBase, FlushWatch, SocketBase
+from trionng._trio.io import AsyncIO
 from trionng._trio.pipes import Pipe, PipeEvents
 from trionng._trio.wait import (
     checkpoint,
+    checkpoint_if_cancelled,
     enable_ki_protection,
-    finish,
-    look_first,
     real_time_limit,
+    run_shielded,
     sleep_in_real_time,
     wait_for,
 )
@@ -61,7 +61,7 @@ class _Endpoint(Endpoint):
             await checkpoint()
             return
         try:
-            code = await finish(partial(self._close_native, socket), CLOSE_WITHIN)
+            code = await run_shielded(partial(self._close_native, socket), CLOSE_WITHIN)
         except NNGException:
             self._rejoin_socket(socket)
             raise
@@ -78,16 +78,16 @@ class _Endpoint(Endpoint):
 
 
 @final
-class Dialer(_Endpoint, DialerCore):
+class Dialer(_Endpoint, DialerBase):
     """Makes a connection, and makes it again when it is lost (`nng_dialer`)."""
 
 
 @final
-class Listener(_Endpoint, ListenerCore):
+class Listener(_Endpoint, ListenerBase):
     """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
 
 
-class Socket(Messaging, Core[Dialer, Listener]):
+class Socket(AsyncIO, SocketBase[Dialer, Listener]):
     """A socket for Trio; use one of the protocol classes.
 
     It may be made outside a Trio run, and belongs to the run whose tasks wait on it. Constructing
@@ -113,7 +113,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
     _listener_type: type[Listener] = Listener
     _pipe_type: type[Pipe] = Pipe
 
-    def _dial_at_once(self, url: str | bytes) -> None:
+    def _dial_from_constructor(self, url: str | bytes) -> None:
         self._dial_in_background(self._make_dialer(url, {}))
 
     @enable_ki_protection
@@ -166,7 +166,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         }
         if block is not None:
             check_bool("dial: block", block)
-        await look_first()
+        await checkpoint_if_cancelled()
         dialer = self._make_dialer(url, options, tls_config)
         try:
             if block is False:
@@ -237,7 +237,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         """
         watch = FlushWatch(self)
         while True:
-            code, _ = await wait_for(watch.look)
+            code, _ = await wait_for(watch.submit)
             if watch.is_flushed(code):
                 return
             await sleep_in_real_time(watch.pause())
@@ -254,7 +254,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
             OutOfThreads, OutOfFiles: it could not begin; its endpoints are still open, and it can
                 be closed again.
         """
-        if self._gone:
+        if self._close_done:
             await checkpoint()
             return
         try:
@@ -273,16 +273,16 @@ class Socket(Messaging, Core[Dialer, Listener]):
     async def _close(self) -> None:
         was_closed, self._closed = self._closed, True
         try:
-            code = await finish(self._native.close, CLOSE_WITHIN)
+            code = await run_shielded(self._native.close, CLOSE_WITHIN)
         except NNGException:  # it did not begin
             self._closed = was_closed
             raise
         except BaseException:
-            self._has_gone()
+            self._mark_closed()
             raise
         if close_failed(code):
-            raise error_for(code, f"close {type(self).__name__}", self._where())
-        self._has_gone()
+            raise error_for(code, f"close {type(self).__name__}", self._urls())
+        self._mark_closed()
         if code == ETIMEDOUT:
             # What hangs then is nng's one reaper: what closes later may wait as well.
             warnings.warn(
@@ -318,7 +318,7 @@ class Socket(Messaging, Core[Dialer, Listener]):
         return Context(self, self._open_context())
 
 
-class Context(Messaging, ContextCore):
+class Context(AsyncIO, ContextBase):
     """A conversation of its own on the connections of a socket (`nng_ctx`).
 
     Req0 contexts have one request each in flight, Rep0 contexts one request each to answer, Sub0

@@ -19,14 +19,14 @@ from trionng._core.options import seconds
 from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
-    Respondent0Core,
-    Surveying,
-    Surveyor0Core,
-    SurveyorContextCore,
+    Respondent0Base,
+    SurveyBase,
+    Surveyor0Base,
+    SurveyorContextBase,
 )
-from trionng._trio.io import ManyReceiving
+from trionng._trio.io import BatchReceive
 from trionng._trio.socket import Context, Dialer, Listener, Socket
-from trionng._trio.wait import checkpoint, look_first, sleep_in_real_time, with_timeout
+from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, sleep_in_real_time, with_timeout
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class _Surveying(ManyReceiving, Surveying):
+class SurveyIO(BatchReceive, SurveyBase):
     """A survey and its replies, on a socket or context."""
 
     def _now(self) -> float:
@@ -49,11 +49,11 @@ class _Surveying(ManyReceiving, Surveying):
     # Surveys that wait for room go in order, and one of them asks.
     _turn: trio.Lock
 
-    async def _send(self, operation: str, submit: Submit, put_back: _ffi.PutBack) -> None:
+    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.PutBack) -> None:
         """Send when all connections have room: nng drops a survey for one that has none."""
         if not self._turn.locked():
             try:
-                await super()._send(operation, submit, put_back)
+                await super()._send(operation, submit, reclaim)
             except TryAgain:
                 pass
             else:
@@ -63,7 +63,7 @@ class _Surveying(ManyReceiving, Surveying):
         async with self._turn:
             while True:
                 try:
-                    await super()._send(operation, submit, put_back)
+                    await super()._send(operation, submit, reclaim)
                 except TryAgain:
                     if time.monotonic() >= over:
                         why = self._why(ETIMEDOUT, self._send_timeout_ms)
@@ -123,7 +123,7 @@ class _Surveying(ManyReceiving, Surveying):
 
 
 @final
-class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
+class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener], Socket):
     """Asks everybody, and receives the answers that come in time.
 
     `survey` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
@@ -161,7 +161,7 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
                 async for reply in replies:
                     print(reply)
         """
-        await look_first()
+        await checkpoint_if_cancelled()
         async with self.new_context() as context:
             context._last(timeout)
             await context.send(data)
@@ -169,7 +169,7 @@ class Surveyor0(_Surveying, Surveyor0Core[Dialer, Listener], Socket):
 
 
 @final
-class SurveyorContext(_Surveying, SurveyorContextCore, Context):
+class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own on the connections of a Surveyor0 socket."""
 
     def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
@@ -204,7 +204,7 @@ class Replies(Sealed):
 
 
 @final
-class Respondent0(Respondent0Core[Dialer, Listener], Socket):
+class Respondent0(Respondent0Base[Dialer, Listener], Socket):
     """Answers surveys: each is received, and may be answered with one `send`.
 
     The socket has one survey at a time; contexts have one each. Receiving again gives up the survey

@@ -38,7 +38,7 @@ from trio.lowlevel import (
     Task as Task,
     cancel_shielded_checkpoint as cancel_shielded_checkpoint,
     checkpoint as _checkpoint,
-    checkpoint_if_cancelled,
+    checkpoint_if_cancelled as _checkpoint_if_cancelled,
     current_clock,
     current_task as current_task,
     current_trio_token,
@@ -107,12 +107,12 @@ class _Port:
         # Nobody tells a port that its run is over; a system task does, and where Trio takes none
         # any more, the port lives for as long as somebody waits.
         try:
-            spawn_system_task(self._stay_until_the_run_ends, name="trionng port")
+            spawn_system_task(self._close_at_run_end, name="trionng port")
             self._leaving = False
         except RuntimeError:
             self._leaving = True
 
-    async def _stay_until_the_run_ends(self) -> None:
+    async def _close_at_run_end(self) -> None:
         try:
             await trio.sleep_forever()
         finally:
@@ -152,30 +152,30 @@ class _Port:
     async def run(
         self,
         submit: Submit,
-        put_back: _ffi.PutBack,
+        reclaim: _ffi.PutBack,
         *,
         poll: bool = False,
-        look: bool = True,
-        rest: bool = True,
+        check_cancelled: bool = True,
+        schedule: bool = True,
     ) -> _ffi.Done:
         """See `wait_for`; `look=False` submits whether the task is cancelled or not.
 
         One coroutine and not several, as a waiting task has its memory for as long as it waits.
         """
-        if look:
-            await look_first()
+        if check_cancelled:
+            await checkpoint_if_cancelled()
         tag = self.next_tag()
         code, op = submit(self.native, tag)
         del submit
         if code != _ffi.PARKED:
-            if rest:
+            if schedule:
                 await cancel_shielded_checkpoint()
             if code != 0:
-                await _prefer_cancelled(op, put_back)
+                await _raise_if_cancelled(op, reclaim)
             return code, op
         if poll and _ffi.cancel(op) == _ffi.LEFT:
             await cancel_shielded_checkpoint()
-            await _prefer_cancelled(_ffi.NULL, put_back)
+            await _raise_if_cancelled(_ffi.NULL, reclaim)
             return _ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
@@ -187,7 +187,7 @@ class _Port:
                 done = await wait_task_rescheduled(parked)
                 raise_cancel = parked.raise_cancel
             if done is None:
-                done = await self._lead(op, tag, put_back)
+                done = await self._lead(op, tag, reclaim)
                 raise_cancel = None  # looked at there
             elif raise_cancel is None and count_taken:
                 self._count_cancel_taken()
@@ -202,9 +202,9 @@ class _Port:
         if code != 0:
             if raise_cancel is not None:
                 if op:
-                    put_back(op)
+                    reclaim(op)
                 raise_cancel()
-            await _prefer_cancelled(op, put_back)
+            await _raise_if_cancelled(op, reclaim)
             if poll and code == _CANCELED:
                 code = _ETIMEDOUT
         return code, op
@@ -213,7 +213,7 @@ class _Port:
         if trio.current_effective_deadline() == -math.inf:
             _ffi.count_cancel_taken()
 
-    async def _lead(self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack) -> _ffi.Done:
+    async def _lead(self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack) -> _ffi.Done:
         """Wait for the bell itself, and collect for everybody."""
         self._leader = self._waiting[tag]
         try:
@@ -222,7 +222,7 @@ class _Port:
                 try:
                     await wait_readable(self.native.fd)
                 except BaseException as exc:
-                    return await self._leave(op, tag, put_back, exc)
+                    return await self._cancel_leader(op, tag, reclaim, exc)
                 done = self._collect(tag)
             return done
         except BaseException:
@@ -232,17 +232,17 @@ class _Port:
             raise
         finally:
             self._leader = None
-            self._hand_on()
+            self._elect_leader()
 
-    def _hand_on(self) -> None:
+    def _elect_leader(self) -> None:
         """Make the task that has waited longest the leader."""
         for task in self._waiting.values():
             self._leader = task
             reschedule(task, Value(None))
             break
 
-    async def _leave(
-        self, op: _ffi.Op, tag: int, put_back: _ffi.PutBack, exc: BaseException
+    async def _cancel_leader(
+        self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack, exc: BaseException
     ) -> _ffi.Done:
         """Decide what Cancelled or Ctrl-C at the bell means for the leader's operation."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
@@ -265,7 +265,7 @@ class _Port:
             return done
         # Ctrl-C was taken from Trio already, so it is raised, even when the operation happened.
         if msg:
-            put_back(msg)
+            reclaim(msg)
         raise exc
 
 
@@ -302,12 +302,12 @@ def _refuse_other_loops() -> NoReturn:
     )
 
 
-async def look_first() -> None:
+async def checkpoint_if_cancelled() -> None:
     """Raise the cancellation, or the Ctrl-C, that is there already."""
     if _sniffio.name != "trio":
         _refuse_other_loops()
     try:
-        await checkpoint_if_cancelled()
+        await _checkpoint_if_cancelled()
     except trio.Cancelled:
         _ffi.count_cancel_before_submit()
         raise
@@ -320,34 +320,34 @@ async def checkpoint() -> None:
     await _checkpoint()
 
 
-async def _prefer_cancelled(msg: _ffi.Msg, put_back: _ffi.PutBack) -> None:
+async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.PutBack) -> None:
     """Raise the cancellation that came after the operation had failed, in the same pass."""
     try:
-        await checkpoint_if_cancelled()
+        await _checkpoint_if_cancelled()
     except BaseException:
         if msg:
-            put_back(msg)
+            reclaim(msg)
         raise
 
 
 @enable_ki_protection
-async def look_at(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
+async def run_nowait(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
     """Make a call that never parks, as a checkpoint; ETIMEDOUT when there is nothing."""
-    await look_first()
+    await checkpoint_if_cancelled()
     code, msg = call()
     await cancel_shielded_checkpoint()
     if code != 0:
-        await _prefer_cancelled(msg, _ffi.drop)
+        await _raise_if_cancelled(msg, _ffi.drop)
     return (_ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
 
 def wait_for(
     submit: Submit,
-    put_back: _ffi.PutBack = _ffi.drop,
+    reclaim: _ffi.PutBack = _ffi.drop,
     *,
     poll: bool = False,
-    look: bool = True,
-    rest: bool = True,
+    check_cancelled: bool = True,
+    schedule: bool = True,
 ) -> Awaitable[_ffi.Done]:
     """Run one operation: submit it, wait for it if it parks, take what it came to.
 
@@ -362,7 +362,9 @@ def wait_for(
         look: look at cancellation first. Who says no has just done so.
         rest: let other tasks run even when it finishes at once. Who says no does so now and then.
     """
-    return _current_port().run(submit, put_back, poll=poll, look=look, rest=rest)
+    return _current_port().run(
+        submit, reclaim, poll=poll, check_cancelled=check_cancelled, schedule=schedule
+    )
 
 
 @enable_ki_protection
@@ -373,13 +375,13 @@ async def wait_for_many(
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
     """
-    await look_first()
+    await checkpoint_if_cancelled()
     taken = lane.receive_many(max_messages)
     if taken:
         await cancel_shielded_checkpoint()
         return 0, taken
     if poll:
-        code, msg = await look_at(partial(lane.receive, None, 0))
+        code, msg = await run_nowait(partial(lane.receive, None, 0))
     else:
         code, msg = await wait_for(lane.receive, lane.give_back)
     if code != 0:
@@ -448,7 +450,7 @@ def _call_later(seconds: float, call: Callable[[], object]) -> threading.Timer:
 
 
 @enable_ki_protection
-async def finish(submit: Submit, within: float) -> int:
+async def run_shielded(submit: Submit, within: float) -> int:
     """Run an operation that must go on whatever happens to the task; its code.
 
     It starts before cancellation is looked at, and a cancelled task still waits for it, at most
@@ -458,11 +460,11 @@ async def finish(submit: Submit, within: float) -> int:
     if _sniffio.name != "trio":
         _refuse_other_loops()
     with real_time_limit(within, shield=True) as scope:
-        code, _ = await _current_port().run(submit, _ffi.drop, look=False)
+        code, _ = await _current_port().run(submit, _ffi.drop, check_cancelled=False)
     if scope.cancelled_caught:
         code = _ETIMEDOUT
     if code in (0, _ETIMEDOUT, _ffi.FORKED):
-        await checkpoint_if_cancelled()
+        await _checkpoint_if_cancelled()
     return code
 
 
