@@ -240,7 +240,10 @@ async def run_rep(
 
 @_REP.takes.shows
 async def run_rep(
-    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
+    handler: AnyHandler,
+    *,
+    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    **options: object,
 ) -> NoReturn:
     """Run `serve_rep` in a nursery of its own, for `await nursery.start(...)`.
 
@@ -303,7 +306,10 @@ async def run_respondent(
 
 @_RESPONDENT.takes.shows
 async def run_respondent(
-    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
+    handler: AnyHandler,
+    *,
+    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    **options: object,
 ) -> NoReturn:
     """Run `serve_respondent` in a nursery of its own, as `run_rep`."""
     await _RESPONDENT.run(handler, task_status, options)
@@ -357,7 +363,10 @@ async def run_pull(
 
 @_PULL.takes.shows
 async def run_pull(
-    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
+    handler: AnyHandler,
+    *,
+    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    **options: object,
 ) -> NoReturn:
     """Run `serve_pull` in a nursery of its own, as `run_rep`."""
     await _PULL.run(handler, task_status, options)
@@ -409,7 +418,10 @@ async def run_sub(
 
 @_SUB.takes.shows
 async def run_sub(
-    handler: AnyHandler, *, task_status: Started = trio.TASK_STATUS_IGNORED, **options: object
+    handler: AnyHandler,
+    *,
+    task_status: trio.TaskStatus[Service] = trio.TASK_STATUS_IGNORED,
+    **options: object,
 ) -> NoReturn:
     """Run `serve_sub` in a nursery of its own, as `run_rep`."""
     await _SUB.run(handler, task_status, options)

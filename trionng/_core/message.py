@@ -121,6 +121,8 @@ class Message(Uncopied, Generic[P]):
         return "<Message sent>" if size is None else f"<Message {size} bytes>"
 
 
+# What can be sent: it may come from a socket of the other API.
 if TYPE_CHECKING:
-    # What can be sent: it may come from a socket of the other API.
     AnyMessage = Message[PipeBase]
+else:
+    AnyMessage = Message

@@ -7,6 +7,7 @@ they are. `Takes` reads them, and lets `help` and `inspect.signature` show them 
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
 
 import attrs
@@ -15,14 +16,15 @@ from trionng._base.errors import InvalidOperation
 from trionng._base.util import meant
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from trionng._core.admission import Admission
     from trionng._core.socket import AnySocket
     from trionng._core.tls import TLSConfig
 
-    Urls = str | bytes | Iterable[str | bytes] | None
-    Topics = str | bytes | Iterable[str | bytes] | None
+
+Urls = str | bytes | Iterable[str | bytes] | None
+Topics = str | bytes | Iterable[str | bytes] | None
 
 F = TypeVar("F")
 S = TypeVar("S", bound="AnySocket")
@@ -113,6 +115,8 @@ class Takes:
             for name, text in self._types.items()
         ]
         vars(function)["__signature__"] = signature.replace(parameters=[*own, *options])
+        del function.__annotations__["options"]
+        function.__annotations__.update(self._types)
         return function
 
     def read(self, function: str, given: Mapping[str, object]) -> ServiceOptions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
@@ -21,16 +22,15 @@ from trionng._trio.pipes import Message
 from trionng._trio.wait import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
     from trionng._core.service_options import ServiceOptions, Takes
     from trionng._services.requests import Inbox
     from trionng._trio.socket import Socket
 
-    AnyHandler = Callable[[bytes], Awaitable[object]] | Callable[[Message], Awaitable[object]]
-    AnyOnError = (
-        Callable[[Exception, bytes], object] | Callable[[Exception, Message], object] | None
-    )
+
+AnyHandler = Callable[[bytes], Awaitable[object]] | Callable[[Message], Awaitable[object]]
+AnyOnError = Callable[[Exception, bytes], object] | Callable[[Exception, Message], object] | None
 
 
 @attrs.frozen

@@ -1,0 +1,124 @@
+"""What a maintainer and an IDE see of the public names: help, signatures, types, pickles."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import pydoc
+import re
+from typing import TYPE_CHECKING, get_type_hints
+
+import pytest
+import trio
+
+import trionng
+from trionng import blocking, exceptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FACES = {"trionng": trionng, "trionng.blocking": blocking}
+PUBLIC = {
+    f"{path}.{name}": vars(face)[name]
+    for path, face in FACES.items()
+    for name in face.__all__
+    if callable(vars(face)[name])
+}
+SPECIAL = ("__init__", "__enter__", "__exit__", "__iter__", "__next__", "__aenter__", "__aiter__")
+
+
+def callables(thing: object) -> Iterator[Callable[..., object]]:
+    """Yield a function, or the public methods and properties of a class that are ours."""
+    if inspect.isfunction(thing):
+        yield thing
+    elif inspect.isclass(thing):
+        for name in dir(thing):
+            member = inspect.getattr_static(thing, name)
+            member = getattr(member, "fget", None) or getattr(member, "__func__", member)
+            if (name[0] != "_" or name in SPECIAL) and inspect.isfunction(member):
+                if inspect.unwrap(member).__module__.startswith("trionng"):
+                    yield member
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_object_explains_itself(name):
+    """It has help, a signature without `**options`, and types that can be evaluated."""
+    thing = PUBLIC[name]
+    assert inspect.getdoc(thing)
+    text = pydoc.render_doc(thing, renderer=pydoc.plaintext)
+    assert thing.__name__ in text
+    assert thing.__module__ in FACES
+    if inspect.isclass(thing) and issubclass(thing, Exception):
+        return  # their signature is that of NNGException
+
+    for function in (thing, *callables(thing)):
+        shown = inspect.signature(function).parameters.values()
+        if function.__name__ != "__init__":  # the class itself shows what it takes
+            assert not [each for each in shown if each.kind is each.VAR_KEYWORD]
+        if inspect.isfunction(function):
+            hints = get_type_hints(function)
+            assert not [each for each in hints.values() if isinstance(each, str)]
+
+
+@pytest.mark.parametrize("name", exceptions.__all__)
+def test_exception_survives_pickle_and_copy(name):
+    """A process that gets it from another sees the class, the text, the number and the URL."""
+    error = getattr(trionng, name)("dial tcp://x: no", url="tcp://x")
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is type(error)
+        assert (str(twin), repr(twin)) == (str(error), repr(error))
+        assert (twin.code, twin.errno, twin.url) == (error.code, error.errno, "tcp://x")
+
+
+SERVES = ["serve_rep", "run_rep", "serve_respondent", "run_respondent"]
+SERVES += ["serve_pull", "run_pull", "serve_sub", "run_sub"]
+
+
+@pytest.mark.parametrize("name", SERVES)
+def test_service_shows_each_option_with_its_default(name):
+    """As a socket's class does; and the types are those of the option."""
+    function = getattr(trionng, name)
+    shown = inspect.signature(function).parameters
+    hints = get_type_hints(function)
+    kind = {"rep": "Rep0", "respondent": "Respondent0", "pull": "Pull0", "sub": "Sub0"}
+
+    assert shown["workers"].default == (1 if name.endswith("sub") else 8)
+    assert shown["recv_max_size"].annotation == "int | None"
+    assert hints["socket"] == getattr(trionng, kind[name.partition("_")[2]]) | None
+    assert hints["accept"] == trionng.Admission | None
+    assert ("max_unread" in shown) == name.endswith(("rep", "respondent"))
+    assert ("cancel_on_disconnect" in shown) == name.endswith("rep")
+    assert ("topics" in shown) == name.endswith("sub")
+
+
+@pytest.mark.parametrize("name", SERVES)
+async def test_service_refuses_an_unknown_option_by_name(name):
+    """The error is Python's, names the function, and the option that was meant."""
+
+    async def handler(message: bytes) -> bytes:
+        return message
+
+    said = rf"^{name}\(\) got an unexpected keyword argument 'wokers'; did you mean 'workers'\?$"
+    async with trio.open_nursery() as nursery:
+        first = [nursery] if name.startswith("serve") else []
+        with pytest.raises(TypeError, match=said):
+            await getattr(trionng, name)(*first, handler, listen="inproc://unused", wokers=3)
+
+
+def test_blocking_service_refuses_an_unknown_option_by_name():
+    """So does the sync API."""
+    said = re.escape("serve_rep() got an unexpected keyword argument 'messages'")
+    with pytest.raises(TypeError, match=said):
+        blocking.serve_rep(bytes.upper, listen="inproc://unused", messages=True)
+
+
+@pytest.mark.parametrize("face", [trionng, blocking])
+def test_missing_direction_says_so_in_help(face):
+    """The calls of a direction that a protocol lacks keep their signature and say what they do."""
+    for missing, of, lacks in (("send", face.Sub0, "receives"), ("recv", face.Pub0, "sends")):
+        for suffix in ("", "_msg", "_many", "_nowait", "_msg_nowait"):
+            name = missing + suffix
+            call, there = getattr(of, name), getattr(face.Socket, name)
+            assert inspect.getdoc(call) == f"Raise NotSupported: this protocol only {lacks}."
+            assert inspect.signature(call) == inspect.signature(there)
