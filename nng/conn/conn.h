@@ -53,8 +53,9 @@ void tnng_endpoints_open(tnng_socket *, struct tnng_endpoints *);
 void tnng_endpoints_free(tnng_socket *);
 tnng_endpoint *tnng_endpoint_new(
     tnng_socket *, const tnng_job_kind *work, const tnng_job_kind *close);
-void tnng_endpoint_hold(tnng_endpoint *);
-void tnng_endpoint_release(tnng_endpoint *);
+/* Of a `tnng_endpoint *`, as a tnng_job_kind has them. */
+void tnng_endpoint_hold(void *);
+void tnng_endpoint_release(void *);
 void tnng_endpoint_unlink(tnng_endpoint *);
 tnng_endpoint *tnng_endpoint_find(tnng_socket *, uint32_t id, bool is_dialer);
 int tnng_endpoint_close(tnng_socket *, uint32_t id, bool is_dialer, const tnng_call *);
@@ -62,9 +63,6 @@ int tnng_endpoint_code(int code);
 bool tnng_url_has_name(const char *url);
 void tnng_endpoint_note_name(tnng_endpoint *, const char *url);
 bool tnng_names_are_looked_up(void);
-/* The owner of a job, as a tnng_job_kind has it. */
-void tnng_endpoint_ref_owner(void *);
-void tnng_endpoint_unref_owner(void *);
 
 /* dial_attempts.c */
 int tnng_attempts(tnng_endpoint *dialer);

@@ -171,13 +171,11 @@ void tnng_refuse_dial(tnng_socket *socket, uint32_t dialer, int code)
 
 static const tnng_job_kind dial_job = {.run = run_dial,
     .interrupt = interrupt_dial,
-    .ref = tnng_endpoint_ref_owner,
-    .unref = tnng_endpoint_unref_owner,
+    .ref = tnng_endpoint_hold,
+    .unref = tnng_endpoint_release,
     .slow = true};
-static const tnng_job_kind close_job = {.run = run_close,
-    .ref = tnng_endpoint_ref_owner,
-    .unref = tnng_endpoint_unref_owner,
-    .once = true};
+static const tnng_job_kind close_job = {
+    .run = run_close, .ref = tnng_endpoint_hold, .unref = tnng_endpoint_release, .once = true};
 
 int tnng_dialer_create(tnng_socket *socket, const char *url, uint32_t *id)
 {

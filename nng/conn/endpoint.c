@@ -56,28 +56,15 @@ tnng_endpoint *tnng_endpoint_new(
     return endpoint;
 }
 
-void tnng_endpoint_hold(tnng_endpoint *endpoint) { atomic_fetch_add(&endpoint->refs, 1); }
-
-/* [any] A job holds the socket too. */
-void tnng_endpoint_ref_owner(void *owner)
+void tnng_endpoint_hold(void *endpoint)
 {
-    tnng_endpoint *endpoint = owner;
-
-    tnng_socket_hold(endpoint->close.socket);
-    tnng_endpoint_hold(endpoint);
+    atomic_fetch_add(&((tnng_endpoint *) endpoint)->refs, 1);
 }
 
-void tnng_endpoint_unref_owner(void *owner)
+void tnng_endpoint_release(void *of)
 {
-    tnng_endpoint *endpoint = owner;
-    tnng_socket *socket = endpoint->close.socket;
+    tnng_endpoint *endpoint = of;
 
-    tnng_endpoint_release(endpoint);
-    tnng_socket_release(socket);
-}
-
-void tnng_endpoint_release(tnng_endpoint *endpoint)
-{
     if (atomic_fetch_sub(&endpoint->refs, 1) == 1) {
         atomic_fetch_sub(&names, endpoint->has_name);
         tnng_job_free_reserve(&endpoint->work);

@@ -60,18 +60,12 @@ static int run_start(tnng_job *job)
     return tnng_endpoint_code(code);
 }
 
-static const tnng_job_kind create_job = {.run = run_create,
-    .ref = tnng_endpoint_ref_owner,
-    .unref = tnng_endpoint_unref_owner,
-    .slow = true};
-static const tnng_job_kind start_job = {.run = run_start,
-    .ref = tnng_endpoint_ref_owner,
-    .unref = tnng_endpoint_unref_owner,
-    .slow = true};
-static const tnng_job_kind close_job = {.run = run_close,
-    .ref = tnng_endpoint_ref_owner,
-    .unref = tnng_endpoint_unref_owner,
-    .once = true};
+static const tnng_job_kind create_job = {
+    .run = run_create, .ref = tnng_endpoint_hold, .unref = tnng_endpoint_release, .slow = true};
+static const tnng_job_kind start_job = {
+    .run = run_start, .ref = tnng_endpoint_hold, .unref = tnng_endpoint_release, .slow = true};
+static const tnng_job_kind close_job = {
+    .run = run_close, .ref = tnng_endpoint_hold, .unref = tnng_endpoint_release, .once = true};
 
 /* [caller] The answer, or NNG_EAGAIN, and then `pending` is waited for. */
 static int begin(tnng_endpoint *listener, bool is_quick, tnng_endpoint **pending)

@@ -142,8 +142,8 @@ typedef struct {
     tnng_port *port; /* compared, never followed; NULL: threads, any number of them */
     int parked;
 } tnng_owner;
-bool tnng_owner_is_another(tnng_socket *, tnng_port *);
-bool tnng_owner_is_there(tnng_socket *);
+/* With NULL: any loop does. */
+bool tnng_owner_is_another(tnng_socket *, const tnng_port *);
 bool tnng_owner_enter(tnng_socket *, tnng_port *);
 void tnng_owner_add(tnng_socket *);
 void tnng_owner_leave(tnng_socket *);
@@ -172,8 +172,8 @@ typedef struct tnng_job tnng_job;
 typedef struct {
     int (*run)(tnng_job *);        /* answers the code */
     void (*interrupt)(tnng_job *); /* or NULL; the last call that waited for it has left */
-    void (*ref)(void *owner);      /* the owner is held while the job is queued or runs */
-    void (*unref)(void *owner);
+    void (*ref)(void *owner);      /* or NULL; the owner is held, as the socket is, while the job */
+    void (*unref)(void *owner);    /* is queued or runs */
     bool slow; /* it may take minutes */
     bool once; /* when it has been done there is no more to do */
     bool anew; /* a call that comes while it runs waits for the next run */
@@ -182,7 +182,7 @@ struct tnng_job {
     tnng_job *next, *previous; /* in a queue, or among those that run */
     const tnng_job_kind *kind; /* changes only while it is idle */
     tnng_socket *socket;       /* a constant, as the next: where its calls count as parked, */
-    void *owner;               /* and what it is part of */
+    void *owner;               /* and what of the socket it is part of, or NULL */
     enum { JOB_IDLE, JOB_QUEUED, JOB_RUNNING, JOB_DONE } stage;
     int code;
     int64_t since;              /* when it was queued, or has begun */

@@ -21,7 +21,9 @@ void tnng_ops_finish(tnng_ops *list, int code)
 /* Threads share a socket with each other, and a loop shares with no other. */
 static bool is_for_us(const tnng_owner *owner, const tnng_port *port)
 {
-    return owner->parked == 0 || owner->port == (port->exclusive ? port : NULL);
+    bool exclusive = port != NULL && port->exclusive;
+
+    return owner->parked == 0 || owner->port == (exclusive ? port : NULL);
 }
 
 /* [caller] A socket belongs to the loop that waits on it: false when another loop does. */
@@ -48,21 +50,12 @@ void tnng_owner_add(tnng_socket *socket)
 }
 
 /* [caller] The same question as that of tnng_owner_enter without moving in. */
-bool tnng_owner_is_another(tnng_socket *socket, tnng_port *port)
+bool tnng_owner_is_another(tnng_socket *socket, const tnng_port *port)
 {
     pthread_mutex_lock(&socket->owner.lock);
     bool another = !is_for_us(&socket->owner, port);
     pthread_mutex_unlock(&socket->owner.lock);
     return another;
-}
-
-/* [caller] The same without a port to compare. */
-bool tnng_owner_is_there(tnng_socket *socket)
-{
-    pthread_mutex_lock(&socket->owner.lock);
-    bool there = socket->owner.parked > 0 && socket->owner.port != NULL;
-    pthread_mutex_unlock(&socket->owner.lock);
-    return there;
 }
 
 void tnng_owner_leave(tnng_socket *socket)

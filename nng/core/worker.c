@@ -150,6 +150,22 @@ static void end_running(tnng_job *job, int code)
     }
 }
 
+static void ref_owner(tnng_job *job)
+{
+    tnng_socket_hold(job->socket);
+    if (job->kind->ref != NULL) {
+        job->kind->ref(job->owner);
+    }
+}
+
+static void unref_owner(const tnng_job_kind *kind, tnng_socket *socket, void *owner)
+{
+    if (kind->unref != NULL) {
+        kind->unref(owner);
+    }
+    tnng_socket_release(socket);
+}
+
 /* [job] */
 static void *work(void *unused)
 {
@@ -167,8 +183,9 @@ static void *work(void *unused)
             tnng_cond_wait(&job_queued, &lock, until);
             continue;
         }
+        const tnng_job_kind *kind = job->kind;
+        tnng_socket *socket = job->socket;
         void *owner = job->owner;
-        void (*unref)(void *) = job->kind->unref;
         begin_running(job);
         if (--idle <= slow_queued) {
             add_thread(); /* without one, what comes now waits until this job has ended */
@@ -177,12 +194,12 @@ static void *work(void *unused)
             pthread_cond_signal(&job_queued);
         }
         pthread_mutex_unlock(&lock);
-        int code = job->kind->run(job);
+        int code = kind->run(job);
         pthread_mutex_lock(&lock);
         end_running(job, code);
         idle++;
         pthread_mutex_unlock(&lock);
-        unref(owner);
+        unref_owner(kind, socket, owner);
         pthread_mutex_lock(&lock);
     }
     threads--;
@@ -194,7 +211,7 @@ static void *work(void *unused)
 /* With the lock held. */
 static void enqueue(tnng_job *job)
 {
-    job->kind->ref(job->owner);
+    ref_owner(job);
     job->stage = JOB_QUEUED;
     job->since = tnng_now();
     append(job);
@@ -228,6 +245,7 @@ static int job_cancel(tnng_op *op)
     }
     tnng_job *job = ((job_op *) op)->job;
     const tnng_job_kind *kind = job->kind;
+    tnng_socket *socket = job->socket;
     void *owner = job->owner;
     if (job->stage == JOB_QUEUED && (kind->slow || !has_thread_for(job))) {
         take(job);
@@ -239,17 +257,17 @@ static int job_cancel(tnng_op *op)
         outcome = TNNG_LATE;
     } else {
         TNNG_LIST_REMOVE(((job_op *) op)->among, op);
-        kind->ref(owner);
+        ref_owner(job);
     }
     pthread_mutex_unlock(&lock);
     if (unqueued) {
-        kind->unref(owner);
+        unref_owner(kind, socket, owner);
     }
     if (outcome == TNNG_LEFT) {
         if (kind->interrupt != NULL && !unqueued) {
             kind->interrupt(job);
         }
-        kind->unref(owner);
+        unref_owner(kind, socket, owner);
     }
     return outcome;
 }

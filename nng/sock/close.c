@@ -68,12 +68,7 @@ static int run_close(tnng_job *job)
     return 0;
 }
 
-static void ref_owner(void *socket) { tnng_socket_hold(socket); }
-
-static void unref_owner(void *socket) { tnng_socket_release(socket); }
-
-const tnng_job_kind tnng_close_job = {
-    .run = run_close, .ref = ref_owner, .unref = unref_owner, .once = true};
+const tnng_job_kind tnng_close_job = {.run = run_close, .once = true};
 
 /* [caller] Closes every gate and wakes every waiting call at once; nng_close itself is a job. It
  * may be called by a loop that does not own the socket, so it parks without asking for it. */

@@ -182,14 +182,8 @@ static int run_look(tnng_job *job)
     return code;
 }
 
-static void ref_owner(void *socket) { tnng_socket_hold(socket); }
-
-static void unref_owner(void *socket) { tnng_socket_release(socket); }
-
-const tnng_job_kind tnng_flush_job = {.run = run_look,
-    .ref = ref_owner,
-    .unref = unref_owner,
-    .anew = true /* one that runs may have looked already */};
+/* One that runs may have looked already. */
+const tnng_job_kind tnng_flush_job = {.run = run_look, .anew = true};
 
 int tnng_flush_look(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_result *result)
 {
@@ -208,10 +202,8 @@ int tnng_flush_look(tnng_socket *socket, tnng_port *port, uint64_t tag, tnng_res
 /* [caller] */
 void tnng_flush_read(tnng_socket *socket, tnng_flush_state *state)
 {
-    if (tnng_forked()) {
-        *state = (tnng_flush_state){0};
-        return;
-    }
+    *state = (tnng_flush_state){0};
+    TNNG_GUARD_FORK();
     pthread_mutex_lock(&socket->pipes->lock);
     *state = socket->sends->flushed;
     pthread_mutex_unlock(&socket->pipes->lock);

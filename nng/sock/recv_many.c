@@ -5,32 +5,57 @@
 
 #include "sock/sock.h"
 
-/* [caller] */
-int tnng_receive_many(
-    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **batch)
-{
-    size_t used = 0;
-    int count = 0;
-    nng_msg *msg = NULL;
+/* Where a batch goes. */
+typedef struct {
+    char *packed;
+    size_t used, capacity;
+    uint32_t *sizes;
+    nng_msg **messages;
+    int count, max;
+    bool takes_large; /* one that does not fit into an empty buffer comes alone and unpacked */
+} batch_room;
 
-    TNNG_GUARD_FORK(0);
+/* [caller] */
+static int fill(tnng_lane *lane, batch_room *to)
+{
+    nng_msg *msg = NULL;
+    size_t size = 0;
+
     tnng_lock(&lane->lock);
-    while (count < max && !lane->closed) {
-        size_t room = count == 0 ? SIZE_MAX : capacity - used;
+    while (to->count < to->max && size <= to->capacity && !lane->closed) {
+        bool any = to->takes_large && to->count == 0;
+        size_t room = any ? SIZE_MAX : to->capacity - to->used;
         if (tnng_lane_receive_now(lane, room, &msg) != 0 || msg == NULL) {
             break;
         }
-        size_t size = nng_msg_len(msg);
-        batch[count] = msg;
-        sizes[count++] = (uint32_t) size;
-        if (size > capacity) {
-            break;
+        size = nng_msg_len(msg);
+        to->messages[to->count] = msg;
+        to->sizes[to->count++] = (uint32_t) size;
+        if (size <= to->capacity) {
+            memcpy(to->packed + to->used, nng_msg_body(msg), size);
+            to->used += size;
         }
-        memcpy(buffer + used, nng_msg_body(msg), size);
-        used += size;
     }
     pthread_mutex_unlock(&lane->lock);
-    return count;
+    return to->count;
+}
+
+int tnng_receive_many(
+    tnng_lane *lane, char *buffer, size_t capacity, uint32_t *sizes, int max, nng_msg **batch)
+{
+    batch_room to = {buffer, 0, capacity, sizes, batch, 0, max, true};
+
+    return tnng_forked() ? 0 : fill(lane, &to);
+}
+
+int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
+{
+    if (tnng_forked() || !tnng_waiter_make_room(waiter, &lane->origin)) {
+        return 0;
+    }
+    batch_room to = {waiter->packed, 0, TNNG_BATCH_BYTES, waiter->sizes, waiter->batch,
+        waiter->count, max < TNNG_BATCH ? max : TNNG_BATCH, false};
+    return waiter->count = fill(lane, &to);
 }
 
 /* [caller] */
@@ -47,25 +72,4 @@ void tnng_give_back_many(tnng_lane *lane, nng_msg **batch, int count)
     while (count > 0) {
         tnng_give_back(lane, batch[--count]);
     }
-}
-
-int tnng_waiter_receive_many(tnng_waiter *waiter, tnng_lane *lane, int max)
-{
-    size_t used = 0;
-    nng_msg *msg = NULL;
-
-    if (tnng_forked() || !tnng_waiter_make_room(waiter, &lane->origin)) {
-        return 0;
-    }
-    tnng_lock(&lane->lock);
-    while (waiter->count < max && waiter->count < TNNG_BATCH && !lane->closed &&
-           tnng_lane_receive_now(lane, TNNG_BATCH_BYTES - used, &msg) == 0 && msg != NULL) {
-        size_t size = nng_msg_len(msg);
-        memcpy(waiter->packed + used, nng_msg_body(msg), size);
-        used += size;
-        waiter->sizes[waiter->count] = (uint32_t) size;
-        waiter->batch[waiter->count++] = msg;
-    }
-    pthread_mutex_unlock(&lane->lock);
-    return waiter->count;
 }

@@ -179,7 +179,7 @@ int tnng_send_bytes_now(tnng_lane *lane, const char *data, size_t size)
 {
     tnng_result result;
 
-    if (!tnng_forked() && tnng_owner_is_there(lane->socket)) {
+    if (!tnng_forked() && tnng_owner_is_another(lane->socket, NULL)) {
         return NNG_EAGAIN;
     }
     return run_bytes(lane, data, size, false, &(tnng_call){.result = &result});

@@ -74,8 +74,8 @@ static tnng_socket *new_socket(int protocol, bool raw)
     socket->sends = &memory->sends;
     socket->pollfds = &memory->pollfds;
     socket->pollfds->send_fd = -1;
-    tnng_job_init(&socket->contexts->close, &tnng_close_job, socket, socket);
-    tnng_job_init(&socket->sends->look, &tnng_flush_job, socket, socket);
+    tnng_job_init(&socket->contexts->close, &tnng_close_job, socket, NULL);
+    tnng_job_init(&socket->sends->look, &tnng_flush_job, socket, NULL);
     pthread_mutex_init(&socket->contexts->lock, NULL);
     pthread_mutex_init(&socket->contexts->close_lock, NULL);
     pthread_mutex_init(&socket->sends->survey_lock, NULL);
