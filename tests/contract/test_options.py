@@ -49,6 +49,7 @@ OF_SOCKETS = {
     "Surveyor0": {**SURVEY, "ttl_max": TTL},
     "Respondent0": {"ttl_max": TTL},
 }
+NO_ARGUMENTS = {"ttl_max"}  # of no constructor
 OF_CONTEXTS = {
     "Sub0": {"recv_buffer_size": (128, 1, BUFFERED)},
     "Req0": RESEND,
@@ -307,7 +308,8 @@ def test_tls_config_is_write_only(flavour, kind):
 def test_constructor_given_options_has_them(flavour, protocol):
     """Every option a class can be given when it is made, it has; None is the default."""
     cls = getattr(FLAVOURS[flavour], protocol)
-    chosen = {name: value[1] for name, value in OF_SOCKETS[protocol].items() if name != "ttl_max"}
+    own = OF_SOCKETS[protocol].items()
+    chosen = {name: value[1] for name, value in own if name not in NO_ARGUMENTS}
     given = {**{name: 7 for name in EVERY_SOCKET}, **chosen, "tcp_nodelay": False, "name": "n"}
     socket = cls(**given)
     plain = cls(**dict.fromkeys(given))
