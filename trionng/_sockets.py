@@ -12,6 +12,7 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
 from trionng._base.util import check_buffer
+from trionng._core.operations import RequestOp
 from trionng._core.protocols import (
     Bus0Base,
     Pair0Base,
@@ -22,7 +23,6 @@ from trionng._core.protocols import (
     Rep0Base,
     Req0Base,
     ReqContextBase,
-    RequestOp,
     Sub0Base,
     SubContextBase,
 )
@@ -159,14 +159,14 @@ class Req0(Req0Base[Dialer, Listener], Socket):
             TypeError: `data` is a str, or has no bytes.
         """
         check_buffer(data)
-        call = RequestOp(self, data)
+        op = RequestOp(self, data)
         try:
-            code, msg = await wait_for(call, _ffi.drop)
+            code, msg = await wait_for(op.submit, _ffi.drop)
         finally:
-            call.end()
+            op.end()
         if code != 0:
             raise self._failed(code, "request")
-        return _ffi.take_bytes(msg, call.lane)
+        return _ffi.take_bytes(msg, op.lane)
 
 
 @final

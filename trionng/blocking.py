@@ -23,14 +23,10 @@ from trionng._sync.protocols import (
     Pull0 as Pull0,
     Push0 as Push0,
     Rep0 as Rep0,
-    Replies as Replies,
     Req0 as Req0,
     ReqContext as ReqContext,
-    Respondent0 as Respondent0,
     Sub0 as Sub0,
     SubContext as SubContext,
-    Surveyor0 as Surveyor0,
-    SurveyorContext as SurveyorContext,
 )
 from trionng._sync.serve import Service as Service, serve_rep as serve_rep
 from trionng._sync.socket import (
@@ -38,6 +34,12 @@ from trionng._sync.socket import (
     Dialer as Dialer,
     Listener as Listener,
     Socket as Socket,
+)
+from trionng._sync.surveys import (
+    Replies as Replies,
+    Respondent0 as Respondent0,
+    Surveyor0 as Surveyor0,
+    SurveyorContext as SurveyorContext,
 )
 
 _publish(__name__, globals())

@@ -180,14 +180,14 @@ async def test_cancelled_send_that_fails_gives_its_message_back():
     message = trionng.Message(b"mine")
     pair = trionng.Pair1(polyamorous=True)
     async with connected(pair, trionng.Pair1(), "inproc") as (ours, _):
-        submit = trionng._core.io.SendMessageOp(ours, ours._lane, message)
+        op = trionng._core.operations.SendMessageOp(ours, ours._lane, message)
 
         def refuse(_port: _ffi.Port, _tag: int) -> _ffi.Answer:
             scope.cancel()
-            return 19, submit._handle.take()[1]
+            return 19, op._handle.take()[1]
 
         with trio.CancelScope() as scope:
-            await trio_wait.wait_for(refuse, submit.reclaim)
+            await trio_wait.wait_for(refuse, op.reclaim)
         assert scope.cancelled_caught
         assert message.bytes == b"mine"
 

@@ -126,22 +126,3 @@ def build_info() -> BuildInfo:
         fixes=MappingProxyType(fixes),
         wakeups_coalesced=build.wakeups,
     )
-
-
-def missing_fixes() -> str | None:
-    """Say which errors of libnng stay, because their fixes need libnng to be linked in."""
-    if _ffi.read_build().link == "static":
-        return None
-    missing = [
-        state
-        for state in _ffi.read_fixes()
-        if state.needed and not state.active and "TNNG_WITHOUT" not in state.reason
-    ]
-    if not missing:
-        return None
-    errors = "; ".join(f"{state.error} ({state.code})" for state in missing)
-    return (
-        f"trionng uses libnng {_ffi.nng_version} as it is, because {missing[0].reason}: {errors}. "
-        "trionng.build_info() says more. Build trionng where libnng's static library is, without "
-        "TRIONNG_LINK=shared, and these errors are mended."
-    )

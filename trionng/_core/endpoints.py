@@ -373,14 +373,6 @@ _OWN_CODES: Final = {
 }
 
 
-def old_ws_server(url: str) -> str:
-    """Say that strangers can crash the WebSocket server of this libnng (S3)."""
-    return (
-        f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a request "
-        "can trigger; let only peers reach it that you trust, or use a later libnng"
-    )
-
-
 def endpoint_error(
     code: int, operation: str, where: Url, tls: EndpointTLS | None = None
 ) -> NNGException:

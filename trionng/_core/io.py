@@ -6,10 +6,8 @@ does not wait is here: the objects that submit, the calls that never park, timeo
 
 from __future__ import annotations
 
-import bisect
 import functools
 import inspect
-import itertools
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from trionng import _ffi
@@ -17,15 +15,15 @@ from trionng._base.errors import error_for
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
 from trionng._core.message import Message
+from trionng._core.operations import SendMessageOp
 from trionng._core.options import TimeoutOption
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from typing_extensions import Buffer
 
     from trionng._core.message import AnyMessage
-    from trionng._core.pipes import PipeBase
     from trionng._core.socket import AnySocket
     from trionng._core.topics import Topics
 
@@ -35,8 +33,6 @@ ETIMEDOUT: Final = 5
 _ECLOSED: Final = 7
 _ENOTSUP: Final = 9
 _ESTATE: Final = 11
-# What one submission of send_many takes: messages, and bytes unless one message is larger.
-_MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
 _NO_TRY: Final = (
     "on this protocol a send that would have to wait cannot be tried without harm; use send"
 )
@@ -158,49 +154,8 @@ class TrySendBase(BaseIO):
             MessageStateError: it has been sent already.
             TryAgain, Closed: as `send_nowait`.
         """
-        submit = SendMessageOp(self._get_socket(), self._lane, msg)
-        self._send_now("send_msg_nowait", submit(None, 0), submit.reclaim)
-
-
-def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
-    """Read all that is to be sent, before anything is sent."""
-    batch = list(messages)
-    if set(map(type, batch)) <= {bytes}:
-        return batch  # type: ignore[return-value]
-    for data in batch:
-        check_buffer(data)
-    return [data if isinstance(data, bytes) else bytes(memoryview(data)) for data in batch]
-
-
-def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
-    """Return what one submission takes of a batch, from `start` on."""
-    chunk = batch[start : start + _MESSAGES_AT_ONCE]
-    ends = list(itertools.accumulate(map(len, chunk)))
-    return chunk[: max(1, bisect.bisect_right(ends, _BYTES_AT_ONCE))]
-
-
-class SendMessageOp:
-    """Takes the message from its owner only at the moment it is submitted."""
-
-    def __init__(
-        self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeBase | None = None
-    ) -> None:
-        if type(msg) is not Message:
-            raise TypeError(f"send_msg takes a Message, not {type(msg).__name__}; send takes bytes")
-        self._socket = socket
-        self._lane = lane
-        self._pipe = pipe or msg.pipe
-        self._handle = msg._handle
-
-    def __call__(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        # Only what was addressed to a connection of this very socket goes there.
-        pipe = self._pipe
-        number = pipe.id if pipe is not None and pipe.socket is self._socket else 0
-        return self._lane.send_message(self._handle, number, port, tag)
-
-    def reclaim(self, msg: _ffi.Msg) -> None:
-        """Give the message back to its owner: it was not sent."""
-        self._handle.put_back(msg)
+        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        self._send_now("send_msg_nowait", op.submit(None, 0), op.reclaim)
 
 
 def missing(instance: BaseIO, operation: str, why: str) -> NoReturn:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 from trionng import _ffi
 from trionng._base.errors import error_for
 from trionng._base.util import as_topics, check_bool
+from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, ListenerBase
 from trionng._core.io import ETIMEDOUT, BaseIO
 from trionng._core.options import (
@@ -25,13 +26,13 @@ from trionng._core.options import (
     seconds,
     set_int,
 )
-from trionng._core.socket import ContextBase, SocketBase
+from trionng._core.socket import SocketBase
 from trionng._core.topics import Topics
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from typing_extensions import Buffer, Unpack
+    from typing_extensions import Unpack
 
     from trionng._core.socket import AnySocket, SocketOptions
 
@@ -42,10 +43,6 @@ _MAX_BUFFER = 8192
 # nng 1.6 gave Bus0 queues of its own, which hold at least one message.
 _BUS_MIN_BUFFER = 1 if _ffi.nng_is(6) else 0
 _MAX_HOPS = 15
-# Contexts kept for the next requests; more than these are closed when their request is over.
-_IDLE_LANES = 256
-# So many requests one idle context is left alone, then it is another one's turn.
-_TIMER_HOLDBACK = 256
 _DEFAULT_SURVEY_TIME = 1000
 
 
@@ -224,42 +221,6 @@ class Req0Base(SocketBase[D, L]):
 
     def _protocol_options(self) -> Mapping[str, object]:
         return {"resend_time": self._resend_time}
-
-
-class RequestOp:
-    """One request: borrows a lane when it is submitted, and returns it when it is over."""
-
-    def __init__(self, socket: Req0Base[DialerBase, ListenerBase], data: Buffer) -> None:
-        self._socket = socket
-        self._data = data
-        self.lane: _ffi.Lane | None = None
-
-    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
-        idle = self._socket._idle_lanes
-        number = self._socket._next_request()
-        lane = None
-        if len(idle) > 1:
-            # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
-            # the first to end. So one lane rests, and its timer, which is older, ends first.
-            try:
-                lane = idle.pop(-1 if number % _TIMER_HOLDBACK else 0)
-            except IndexError:
-                pass  # other threads were faster
-        if lane is None:
-            code, lane = self._socket._native.open_lane(context=True)
-            if lane is None:
-                return code, _ffi.NULL
-        self.lane = lane
-        return lane.exchange(self._data, port, tag)
-
-    def end(self) -> None:
-        # The next request on this lane gives up whatever is left of this one.
-        if self.lane is None or self._socket._closed:
-            return
-        if len(self._socket._idle_lanes) < _IDLE_LANES:
-            self._socket._idle_lanes.append(self.lane)
-        else:
-            self.lane.close()
 
 
 class ReqContextBase(ContextBase):

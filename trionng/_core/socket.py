@@ -8,7 +8,6 @@ A SocketBase that is dropped without it closes in the background and says so.
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections import deque
 from functools import partial
@@ -18,13 +17,12 @@ from weakref import WeakValueDictionary
 from trionng import _ffi
 from trionng._base.errors import Ambiguous, Closed, error_for, shown
 from trionng._base.util import check_bool, warn_once
+from trionng._core import old_libnng
 from trionng._core.arguments import TakesNames, suggests
-from trionng._core.build import missing_fixes
 from trionng._core.endpoints import (
     DialerBase,
     ListenerBase,
     endpoint_error,
-    old_ws_server,
 )
 from trionng._core.io import BaseIO
 from trionng._core.options import (
@@ -49,8 +47,6 @@ if TYPE_CHECKING:
 
 # nng can hang in a close (H1, where fixes/aio_stopped.c cannot mend it); who closes must not.
 CLOSE_WITHIN = 5.0
-# Where the counters of nng cannot add up, this long without a move counts as flushed.
-QUIET = 0.1
 
 _ECLOSED, _ENOTSUP, _ECANCELED = 7, 9, 20
 # No later attempt of a dial ends otherwise: EINVAL, ENOTSUP. Nor what the shim says of itself, but
@@ -169,7 +165,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
             raise
 
     def _open(self, *, raw: bool) -> None:
-        warn_once("fixes", missing_fixes)
+        warn_once("fixes", old_libnng.missing_fixes)
         self._had_endpoint = False
         self._is_raw = raw
         self._has_queues = self._has_queues or raw
@@ -322,7 +318,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
             text = where.text
             raise Closed(f"{type(self).__name__}.listen {text}: the socket is closed", url=text)
         if where.scheme in WEB and not _ffi.ws_is_hardened:
-            warn_once("ws", partial(old_ws_server, where.text))
+            warn_once("ws", partial(old_libnng.old_ws_server, where.text))
         self._had_endpoint = True
         code, number = self._native.create_listener(where.native)
         if code != 0:
@@ -462,74 +458,3 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
 
 
 AnySocket = SocketBase[DialerBase, ListenerBase]
-
-
-class FlushWatch:
-    """Decides when everything a socket accepted has been handed to the operating system."""
-
-    def __init__(self, socket: AnySocket) -> None:
-        self._socket = socket
-        self._seen = -1
-        self._began = self._quiet_since = time.monotonic()
-        self._pause = 0.0005
-
-    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
-        """Start a look at nng's counters; its code is for `is_flushed`."""
-        socket = self._socket
-        if socket._closed:
-            raise Closed(f"{type(socket).__name__}.flush: the socket is closed", url=socket._urls())
-        self._began = time.monotonic()
-        return socket._native.look_at_pipes(port, tag)
-
-    def is_flushed(self, code: int) -> bool:
-        """Judge what the look saw. Time is real time: nng's threads know no other."""
-        socket = self._socket
-        if code != 0:
-            raise socket._failed(code, "flush")
-        now = time.monotonic()
-        unsent, progress, exact = socket._native.unflushed()
-        if progress != self._seen:
-            self._seen, self._quiet_since = progress, now
-        # A look that takes long is not taken often.
-        self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
-        return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
-
-    def is_stuck(self, seconds: float) -> bool:
-        """Tell whether nothing has been written for so long, as far as was looked at."""
-        return time.monotonic() - self._quiet_since >= seconds
-
-    def pause(self) -> float:
-        """Return how many seconds to wait before looking again."""
-        pause = self._pause
-        self._pause = min(pause * 2, 0.01)
-        return pause
-
-
-class ContextBase(BaseIO):
-    """The colourless part of every context."""
-
-    _socket: AnySocket
-
-    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
-        self._socket = socket
-        self._lane = lane
-        self._closed = False
-        # An instance that has only what differs is smaller.
-        if socket.recv_timeout != self.recv_timeout:
-            self.recv_timeout = socket.recv_timeout
-        if socket.send_timeout != self.send_timeout:
-            self.send_timeout = socket.send_timeout
-
-    def _get_socket(self) -> AnySocket:
-        return self._socket
-
-    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
-        if self._closed or self._socket._closed:
-            what = "context" if self._closed else "socket"
-            raise Closed(f"{attempted}: the {what} is closed", url=self._socket._urls())
-        return _ffi.ON_CONTEXT, self._lane.id, self._socket._urls()
-
-    def _close_lane(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self._lane.close()

@@ -23,6 +23,7 @@ from attrs import evolve, frozen
 from trionng import _ffi
 from trionng._base.errors import AddressInvalid, shown
 from trionng._base.util import meant
+from trionng._core import old_libnng
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -279,24 +280,7 @@ def _resource(tail: str, refuse: _Refuse, *, listens: bool) -> tuple[str, str]:
     if any(letter in plain for letter in _NEVER_IN_PATH):
         refuse("nng cannot serve a path with %, ? or #, escaped or not")
     escaped = quote(plain, safe=_IN_PATH)
-    served = plain if _ffi.ws_is_hardened else _misread(escaped)
+    served = plain if _ffi.ws_is_hardened else old_libnng.misread_path(escaped)
     if served is None:
         refuse("libnng before 1.6 reads past the end of a path that ends with an escape")
     return escaped + query, served + query
-
-
-def _misread(path: str) -> str | None:
-    """Return what the HTTP server of libnng before 1.6 makes of the escapes in a path (M5).
-
-    It writes each character that was escaped twice, and leaves out the one that follows. None: it
-    would read on behind the end.
-    """
-    made, at = "", 0
-    while at < len(path):
-        if path[at] != "%":
-            made += path[at]
-            at += 1
-            continue
-        made += 2 * chr(int(path[at + 1 : at + 3], 16))
-        at += 4
-    return made if at == len(path) else None

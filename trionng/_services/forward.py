@@ -133,11 +133,11 @@ class Forwarder(Sealed):
             try:
                 size = _ffi.size_of(msg)
                 content = _ffi.copy_of(msg) if self._capture is not None else b""
-                onward = ForwardOp(lane, target._lane)
+                op = ForwardOp(lane, target._lane)
             except BaseException:
                 lane.give_back(msg)
                 raise
-            code = await onward.send(msg)
+            code = await op.send(msg)
             if code == _EPROTO:
                 self._dropped += 1
                 continue
@@ -168,7 +168,7 @@ class ForwardOp:
         self._target = target
         self._submitted = False
 
-    def __call__(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
         self._submitted = True
         return self._target.send_message(self._handle, _AS_IT_IS, port, tag)
 
@@ -176,7 +176,7 @@ class ForwardOp:
         """Send it; unless it goes, the source has it again, or the protocol has refused it."""
         self._handle.own(msg)
         try:
-            code, msg = await wait_for(self, self._source.give_back)
+            code, msg = await wait_for(self.submit, self._source.give_back)
         finally:
             if not self._submitted:
                 self._source.give_back(msg)

@@ -17,7 +17,7 @@ import trio
 from trionng import _ffi
 from trionng._base.errors import Closed, error_for, shown
 from trionng._base.sealed import Sealed
-from trionng._core.socket import FlushWatch
+from trionng._core.flush import FlushWatch
 from trionng._services.disconnects import Watch
 from trionng._trio.wait import checkpoint, current_task, sleep_in_real_time, wait_for
 

@@ -17,13 +17,11 @@ from trionng._core.io import (
     RECEIVES,
     SENDS,
     BaseIO,
-    SendMessageOp,
     TrySendBase,
-    as_batch,
     missing,
-    next_chunk,
     refuses,
 )
+from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int
 from trionng._sync.pipes import Message
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
@@ -114,8 +112,8 @@ class SyncIO(BaseIO):
             msg: unless it was sent, it is yours again.
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
-        submit = SendMessageOp(self._get_socket(), self._lane, msg)
-        self._send("send_msg", submit, timeout, submit.reclaim)
+        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        self._send("send_msg", op.submit, timeout, op.reclaim)
 
     def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
         """Receive one message and return its content: the twin of `trionng.Socket.recv`.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core import message
-from trionng._core.io import SendMessageOp
+from trionng._core.operations import SendMessageOp
 from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
 from trionng._sync.wait import wait_for
 
@@ -56,9 +56,9 @@ class Pipe(PipeBase):
 
     def _send_to_peer(self, operation: str, msg: AnyMessage, timeout: float | None) -> None:
         socket = self._may_send(operation)
-        submit = SendMessageOp(socket, socket._lane, msg, self)
+        op = SendMessageOp(socket, socket._lane, msg, self)
         messaging: SyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
-        messaging._send(f"pipe.{operation}", submit, timeout, submit.reclaim)
+        messaging._send(f"pipe.{operation}", op.submit, timeout, op.reclaim)
 
 
 if TYPE_CHECKING:

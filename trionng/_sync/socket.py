@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, final
 from trionng._base.errors import Closed, NNGException, Timeout, error_for
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests
+from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
+from trionng._core.flush import FlushWatch
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
-from trionng._core.socket import CLOSE_WITHIN, ContextBase, FlushWatch, SocketBase
+from trionng._core.socket import CLOSE_WITHIN, SocketBase
 from trionng._sync.io import SyncIO
 from trionng._sync.pipes import Pipe, PipeEvents
 from trionng._sync.wait import deadline, wait_for

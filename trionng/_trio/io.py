@@ -18,13 +18,11 @@ from trionng._core.io import (
     RECEIVES,
     SENDS,
     BaseIO,
-    SendMessageOp,
     TrySendBase,
-    as_batch,
     missing,
-    next_chunk,
     refuses,
 )
+from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int, seconds
 from trionng._trio.wait import (
     cancel_shielded_checkpoint,
@@ -135,8 +133,8 @@ class AsyncIO(BaseIO):
             MessageStateError: it has been sent already.
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
-        submit = SendMessageOp(self._get_socket(), self._lane, msg)
-        await self._send("send_msg", submit, submit.reclaim)
+        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        await self._send("send_msg", op.submit, op.reclaim)
 
     @enable_ki_protection
     async def recv(self) -> bytes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from trionng._base.util import check_buffer
 from trionng._core import message
-from trionng._core.io import SendMessageOp
+from trionng._core.operations import SendMessageOp
 from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
 from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, wait_for
 
@@ -70,9 +70,9 @@ class Pipe(PipeBase):
     async def _send_to_peer(self, operation: str, msg: AnyMessage) -> None:
         await checkpoint_if_cancelled()
         socket = self._may_send(operation)
-        submit = SendMessageOp(socket, socket._lane, msg, self)
+        op = SendMessageOp(socket, socket._lane, msg, self)
         messaging: AsyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
-        await messaging._send(f"pipe.{operation}", submit, submit.reclaim)
+        await messaging._send(f"pipe.{operation}", op.submit, op.reclaim)
 
 
 if TYPE_CHECKING:

@@ -12,11 +12,13 @@ import trio
 from trionng._base.errors import NNGException, error_for
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests
+from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
+from trionng._core.flush import FlushWatch
 from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
-from trionng._core.socket import CLOSE_WITHIN, ContextBase, FlushWatch, SocketBase
+from trionng._core.socket import CLOSE_WITHIN, SocketBase
 from trionng._trio.io import AsyncIO
 from trionng._trio.pipes import Pipe, PipeEvents
 from trionng._trio.wait import (

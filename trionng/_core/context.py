@@ -1,0 +1,42 @@
+"""What a context is in both APIs: a state of its own on the connections of a socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trionng import _ffi
+from trionng._base.errors import Closed
+from trionng._core.io import BaseIO
+
+if TYPE_CHECKING:
+    from trionng._core.socket import AnySocket
+
+
+class ContextBase(BaseIO):
+    """The colourless part of every context."""
+
+    _socket: AnySocket
+
+    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
+        self._socket = socket
+        self._lane = lane
+        self._closed = False
+        # An instance that has only what differs is smaller.
+        if socket.recv_timeout != self.recv_timeout:
+            self.recv_timeout = socket.recv_timeout
+        if socket.send_timeout != self.send_timeout:
+            self.send_timeout = socket.send_timeout
+
+    def _get_socket(self) -> AnySocket:
+        return self._socket
+
+    def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
+        if self._closed or self._socket._closed:
+            what = "context" if self._closed else "socket"
+            raise Closed(f"{attempted}: the {what} is closed", url=self._socket._urls())
+        return _ffi.ON_CONTEXT, self._lane.id, self._socket._urls()
+
+    def _close_lane(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self._lane.close()

@@ -1,0 +1,56 @@
+"""When everything that a socket accepted has been handed to the operating system."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from trionng._base.errors import Closed
+
+if TYPE_CHECKING:
+    from trionng import _ffi
+    from trionng._core.socket import AnySocket
+
+# Where the counters of nng cannot add up, this long without a move counts as flushed.
+QUIET = 0.1
+
+
+class FlushWatch:
+    """Decides when everything a socket accepted has been handed to the operating system."""
+
+    def __init__(self, socket: AnySocket) -> None:
+        self._socket = socket
+        self._seen = -1
+        self._began = self._quiet_since = time.monotonic()
+        self._pause = 0.0005
+
+    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+        """Start a look at nng's counters; its code is for `is_flushed`."""
+        socket = self._socket
+        if socket._closed:
+            raise Closed(f"{type(socket).__name__}.flush: the socket is closed", url=socket._urls())
+        self._began = time.monotonic()
+        return socket._native.look_at_pipes(port, tag)
+
+    def is_flushed(self, code: int) -> bool:
+        """Judge what the look saw. Time is real time: nng's threads know no other."""
+        socket = self._socket
+        if code != 0:
+            raise socket._failed(code, "flush")
+        now = time.monotonic()
+        unsent, progress, exact = socket._native.unflushed()
+        if progress != self._seen:
+            self._seen, self._quiet_since = progress, now
+        # A look that takes long is not taken often.
+        self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
+        return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
+
+    def is_stuck(self, seconds: float) -> bool:
+        """Tell whether nothing has been written for so long, as far as was looked at."""
+        return time.monotonic() - self._quiet_since >= seconds
+
+    def pause(self) -> float:
+        """Return how many seconds to wait before looking again."""
+        pause = self._pause
+        self._pause = min(pause * 2, 0.01)
+        return pause
