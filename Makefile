@@ -2,7 +2,7 @@
 #   make demo           two processes talk to each other, a few seconds
 #   make test           the tests, at most five minutes
 #   make test-coverage  the tests, and the lines of Python that none of them runs
-#   make test-slow      storms and order runs of full size
+#   make test-slow      stress tests and order runs of full size
 #   make test-shared    a part of the tests, with libnng as a shared library
 #   make test-hazards   errors of libnng that show themselves by chance, with the fixes left out
 #   make check          format, lint, spelling, types, warnings of the C compiler

@@ -12,7 +12,7 @@ sleep = asyncio.sleep
 event = asyncio.Event
 
 
-async def settle() -> None:
+async def wait_all_blocked() -> None:
     for _ in range(20):
         await asyncio.sleep(0)
 

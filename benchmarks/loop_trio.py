@@ -12,7 +12,7 @@ Task = Callable[[], Awaitable[None]]
 
 sleep = trio.sleep
 event = trio.Event
-settle = trio.testing.wait_all_tasks_blocked
+wait_all_blocked = trio.testing.wait_all_tasks_blocked
 
 
 async def together(*tasks: Task) -> None:

@@ -32,7 +32,7 @@ class Loop(Protocol):
 
     def event(self) -> Any: ...
 
-    async def settle(self) -> None:
+    async def wait_all_blocked(self) -> None:
         """Let every task that was started come to wait."""
 
 
@@ -253,7 +253,7 @@ async def idle(job: Job, loop: Loop, new_waiter: Callable[[], Receive]) -> None:
             before = resident_bytes()
 
             async def measure(count: int = count, before: int = before) -> None:
-                await loop.settle()
+                await loop.wait_all_blocked()
                 job.result(before, resident_bytes(), count)
 
             bound = job.mode == "tasks"

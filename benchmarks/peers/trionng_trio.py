@@ -72,7 +72,7 @@ async def _serve(job: Job, options: dict[str, Any]) -> None:
             await finished.wait()
             end = now()
             # The last reply must be gone before the next line is read, which blocks the loop.
-            await loop.settle()
+            await loop.wait_all_blocked()
             job.result(start, end, tally.done)
         nursery.cancel_scope.cancel()
 
