@@ -39,11 +39,11 @@ demo: runtime
 	$(BIN)/python -m trionng demo
 
 test: tools
-	$(PYTEST) -m "not slow and not by_chance" $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not probabilistic" $(PYTEST_ARGS)
 
 test-coverage: tools
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(PYTEST) -m "not slow and not by_chance" --cov --cov-report= $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow and not probabilistic" --cov --cov-report= $(PYTEST_ARGS)
 	$(BIN)/coverage report
 
 test-slow: tools
@@ -60,10 +60,10 @@ test-shared: tools
 	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=. $(abspath $(BIN))/python build_ffi.py --testing
 	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=$(abspath $(SHARED)) \
 		$(abspath $(BIN))/python -m pytest -n $(WORKERS) --dist worksteal \
-		-m "not slow and not by_chance" $(SHARED_TESTS) $(PYTEST_ARGS)
+		-m "not slow and not probabilistic" $(SHARED_TESTS) $(PYTEST_ARGS)
 
 test-hazards: tools
-	$(PYTEST) -m by_chance -o faulthandler_timeout=900 $(PYTEST_ARGS)
+	$(PYTEST) -m probabilistic -o faulthandler_timeout=900 $(PYTEST_ARGS)
 
 check: tools
 	$(BIN)/ruff format --check .

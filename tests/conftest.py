@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.apis import SyncApi, TrioApi
+
 if TYPE_CHECKING:
     from collections.abc import Generator
+
+
+@pytest.fixture(params=[TrioApi(), SyncApi()], ids=["trio", "blocking"])
+def api(request: pytest.FixtureRequest) -> TrioApi | SyncApi:
+    """Both APIs, one after the other."""
+    return request.param
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

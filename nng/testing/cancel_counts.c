@@ -1,4 +1,4 @@
-/* Where cancels landed: the proof that a storm of them reached every place. */
+/* Where cancels landed: the proof that a stress run reached every place. */
 #include <stdatomic.h>
 
 #include "testing/testing.h"

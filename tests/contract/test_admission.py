@@ -14,7 +14,7 @@ from wsproto.utilities import LocalProtocolError
 
 import trionng
 from tests.support.certificates import TRUSTED, client, identity, server
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from tests.support.sp import PUSH0, greeting
 from tests.support.websocket import Ended, browser
 from trionng import Admission, blocking
@@ -112,7 +112,7 @@ async def test_peer_that_is_refused_disturbs_no_other():
             assert not pipe.closed
 
 
-async def test_rule_of_the_constructor_holds_for_every_listen_without_one():
+async def test_rule_of_constructor_holds_for_listens_without_one():
     """`accept=` of a socket is what its listeners have that get none of their own."""
     with trio.fail_after(SECONDS):
         async with (
@@ -145,7 +145,7 @@ async def test_dial_to_a_listener_that_refuses_raises():
 
 
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])
-async def test_peer_of_a_listed_user_is_admitted_and_of_another_refused(transport, tmp_path):
+async def test_peer_of_a_listed_user_is_admitted_another_refused(transport, tmp_path):
     """On local transports the system says which user the peer is."""
     with trio.fail_after(SECONDS):
         mine, other = Admission(uids=[os.getuid()]), Admission(uids=os.getuid() + 1)
@@ -161,7 +161,7 @@ async def test_peer_of_a_listed_user_is_admitted_and_of_another_refused(transpor
 
 
 @pytest.mark.parametrize("scheme", ["tls+tcp", "wss"])
-async def test_peer_without_a_certificate_is_refused_where_it_must_be_verified(scheme):
+async def test_peer_without_certificate_under_verified_rule_is_refused(scheme):
     """A listener that only asks for a certificate admits with `tls_verified` who has a good one."""
     with trio.fail_after(SECONDS):
         config = server(trust=TRUSTED)
@@ -180,7 +180,7 @@ async def test_peer_without_a_certificate_is_refused_where_it_must_be_verified(s
                 assert pull.pipes[0].tls_verified
 
 
-async def test_tls_config_that_asks_for_no_certificate_is_refused_under_such_a_rule():
+async def test_tls_config_without_client_auth_under_the_rule_is_refused():
     """What a rule depends on cannot be taken away from its listener."""
     async with trionng.Pull0() as pull:
         rule = Admission(tls_verified=True)
@@ -262,11 +262,11 @@ async def test_demands_of_one_rule_must_all_hold():
         ("ws://127.0.0.1:0/x", {"uids": 0}, "uids"),
     ],
 )
-@pytest.mark.parametrize("flavour", [trionng, blocking], ids=["trio", "blocking"])
-def test_listen_refuses_a_rule_that_nobody_can_meet(flavour, url, demands, word):
+@pytest.mark.parametrize("api", [trionng, blocking], ids=["trio", "blocking"])
+def test_listen_with_a_rule_no_peer_can_meet_raises(api, url, demands, word):
     """A rule that can never match its URL is a mistake, and is said at once."""
     with pytest.raises(trionng.InvalidOperation, match=word) as caught:
-        flavour.Rep0(listen=url, accept=Admission(**demands))
+        api.Rep0(listen=url, accept=Admission(**demands))
 
     assert url in str(caught.value)
     assert caught.value.url == url

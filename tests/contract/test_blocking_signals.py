@@ -15,7 +15,8 @@ import time
 import pytest
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 from trionng._ffi import testing
 
@@ -122,7 +123,7 @@ def interrupt_close() -> None:
 )
 def test_ctrl_c_in_a_wait_of_the_main_thread_raises_at_once(case) -> None:
     """Ctrl-C ends every wait of the main thread with KeyboardInterrupt, and nothing is lost."""
-    done = run_apart(case, TRIONNG_NATIVE="testing")
+    done = run_in_subprocess(case, TRIONNG_NATIVE="testing")
 
     assert done.clean, done
 
@@ -153,7 +154,7 @@ def handle_other_signals() -> None:
 
 def test_other_signals_run_their_handlers_and_the_wait_goes_on() -> None:
     """A handler runs while a call waits, may block itself, and the wait ends with its message."""
-    done = run_apart(handle_other_signals)
+    done = run_in_subprocess(handle_other_signals)
 
     assert done.clean, done
 
@@ -182,9 +183,9 @@ def keep_the_wakeup_descriptor() -> None:
     assert signal.set_wakeup_fd(-1) == write_fd
 
 
-def test_wakeup_descriptor_of_somebody_else_is_put_back_and_rung() -> None:
+def test_wakeup_descriptor_of_the_program_is_kept_and_written() -> None:
     """An event loop's wake-up descriptor is there again after a wait, and heard of the signal."""
-    done = run_apart(keep_the_wakeup_descriptor)
+    done = run_in_subprocess(keep_the_wakeup_descriptor)
 
     assert done.clean, done
 
@@ -259,6 +260,6 @@ def rain_signals(seconds: str) -> None:
 @pytest.mark.parametrize("seconds", ["1", pytest.param("20", marks=pytest.mark.slow)])
 def test_rain_of_interrupts_ends_every_wait_and_loses_no_message(seconds) -> None:
     """SIGINT at random moments: every wait ends, and the numbered messages stay complete."""
-    done = run_apart(rain_signals, seconds, seconds=float(seconds) + 40)
+    done = run_in_subprocess(rain_signals, seconds, seconds=float(seconds) + 40)
 
     assert done.clean, done

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 
 PACKAGE = str(Path(trionng.__file__).parent)
@@ -198,7 +199,7 @@ def test_send_msg_interrupted_at_any_step_knows_whether_it_went():
                 went(step)
 
 
-def test_request_interrupted_at_any_step_leaves_the_socket_usable():
+def test_request_interrupted_anywhere_leaves_the_socket_usable():
     """Ctrl-C at any step of request() abandons that request; the next one gets its own answer."""
     url = url_of("inproc", "")
     with blocking.serve_rep(bytes.upper, listen=url, workers=2):
@@ -222,7 +223,7 @@ def sweep(prepare, call, check, pause_in=""):
         check(step, interrupter.run(call))
 
 
-def test_rep_and_req_interrupted_at_any_step_keep_request_and_answer():
+def test_rep_and_req_interrupted_anywhere_keep_their_messages():
     """Ctrl-C in a receive of Rep0 leaves the request answerable; in one of Req0, the answer."""
     url = url_of("inproc", "")
     with blocking.Rep0(listen=url) as rep, blocking.Req0(dial=url) as req:
@@ -267,7 +268,7 @@ def test_sub_interrupted_at_any_step_keeps_the_message(narrowed):
             sweep(lambda step: pub.send(b"%d" % step), call, check)
 
 
-def test_survey_interrupted_at_any_step_keeps_question_and_answer():
+def test_survey_interrupted_anywhere_keeps_its_messages():
     """Ctrl-C loses neither a survey in Respondent0 nor an answer in Surveyor0."""
     url = url_of("inproc", "")
     with blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor:
@@ -371,8 +372,8 @@ def interrupt_close() -> None:
 
 
 @pytest.mark.parametrize("case", [interrupt_dial, interrupt_listen, interrupt_close])
-def test_opening_and_closing_interrupted_at_any_step_leave_nothing_behind(case):
+def test_open_and_close_interrupted_anywhere_leave_nothing(case):
     """Ctrl-C at any step of dial, listen or close crashes nothing, and leaves nothing half open."""
-    done = run_apart(case)
+    done = run_in_subprocess(case)
 
     assert done.clean, done

@@ -14,7 +14,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._sync.wait import acquire_waiter, rollback, run
 
@@ -75,7 +76,7 @@ def share_sockets(seconds: str) -> None:
 @pytest.mark.parametrize("seconds", ["0.5", pytest.param("10", marks=pytest.mark.slow)])
 def test_sockets_shared_by_many_threads_lose_nothing(seconds) -> None:
     """16 threads share a Pair1, a Push0 and a Req0: nothing is lost, nothing comes twice."""
-    done = run_apart(share_sockets, seconds, seconds=float(seconds) + 60)
+    done = run_in_subprocess(share_sockets, seconds, seconds=float(seconds) + 60)
 
     assert done.clean, done
 
@@ -112,7 +113,7 @@ def misuse_rep() -> None:
 
 def test_rep_misused_by_ten_threads_raises_busy() -> None:
     """Ten threads in one Rep0 without contexts get Busy, and never crash."""
-    done = run_apart(misuse_rep)
+    done = run_in_subprocess(misuse_rep)
 
     assert done.clean, done
 
@@ -243,7 +244,7 @@ def use_in_a_child(how: str) -> None:
 @pytest.mark.parametrize("how", ["fork", "multiprocessing"])
 def test_socket_in_a_forked_child_raises_used_after_fork(how) -> None:
     """Using, closing and collecting an inherited socket in a child is safe; the parent goes on."""
-    done = run_apart(use_in_a_child, how)
+    done = run_in_subprocess(use_in_a_child, how)
 
     assert done.code == 0, done
     assert "Fatal" not in done.errors
@@ -270,9 +271,9 @@ def leave_with_open_sockets() -> None:
 
 
 @pytest.mark.parametrize("dev", ["", "1"])
-def test_interpreter_that_ends_with_open_sockets_keeps_its_exit_code(dev) -> None:
+def test_interpreter_ending_with_open_sockets_keeps_exit_code(dev) -> None:
     """Open sockets, blocked daemon threads and live callbacks do not change how a script ends."""
-    done = run_apart(leave_with_open_sockets, PYTHONDEVMODE=dev)
+    done = run_in_subprocess(leave_with_open_sockets, PYTHONDEVMODE=dev)
 
     assert done.code == 7, done
     assert "Fatal" not in done.errors

@@ -10,7 +10,7 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import connected, url_of
+from tests.support.sockets import connected, url_of
 from trionng import _ffi
 from trionng._trio import wait as trio_wait
 
@@ -118,7 +118,7 @@ async def fail_when_told(told: trio.Event) -> None:
 
 @pytest.mark.parametrize("why", ["cancel", "deadline", "sibling"])
 @pytest.mark.parametrize("call", CALLS)
-async def test_task_that_is_cancelled_while_its_socket_closes_gets_cancelled(call: str, why: str):
+async def test_task_cancelled_while_its_socket_closes_gets_cancelled(call: str, why: str):
     """Leaving socket and nursery by a cancellation raises nothing else, in the leader or others."""
     make, run = CALLS[call]
     told = trio.Event()
@@ -146,7 +146,7 @@ async def test_task_that_is_cancelled_while_its_socket_closes_gets_cancelled(cal
 
 
 @pytest.mark.parametrize("call", CALLS)
-async def test_task_whose_socket_closes_first_in_the_same_pass_gets_cancelled(call: str):
+async def test_task_cancelled_after_close_in_one_pass_gets_cancelled(call: str):
     """The order within one pass makes no difference: close then cancel is Cancelled, too."""
     make, run = CALLS[call]
     with trio.fail_after(20):
@@ -168,7 +168,7 @@ def fails_at_once(scope: trio.CancelScope, code: int) -> Callable[[object, int],
 
 
 @pytest.mark.parametrize("code", [7, 11, 19, 31, 6, 2, _ffi.SUPERSEDED, -5])
-async def test_cancellation_that_comes_with_an_error_is_what_the_task_gets(code: int):
+async def test_cancel_together_with_an_error_raises_cancelled(code: int):
     """Whatever nng says of an operation that did not happen, Cancelled wins."""
     with trio.CancelScope() as scope:
         await trio_wait.wait_for(fails_at_once(scope, code))

@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import TRANSPORTS, connected
+from tests.support.sockets import TRANSPORTS, connected
 from trionng import exceptions
 
 
@@ -86,7 +86,7 @@ async def test_cancelled_scope_neither_sends_nor_receives():
                 pull.recv_nowait()
 
 
-async def test_cancelled_request_sends_nothing_and_leaves_the_socket_usable():
+async def test_request_cancelled_at_once_leaves_the_socket_usable():
     """A request in a cancelled scope never reaches the server; the next one is answered."""
     with trio.fail_after(10):
         async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, req):
@@ -215,7 +215,7 @@ async def test_timeout_of_a_receive_loses_nothing():
             assert await b.recv() == b"late"
 
 
-async def test_every_public_call_is_a_checkpoint_when_it_finishes_at_once():
+async def test_public_call_that_completes_at_once_is_a_checkpoint():
     """Each awaited call is a checkpoint though it need not wait."""
     with trio.fail_after(20):
         async with (

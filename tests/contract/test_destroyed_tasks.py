@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import run_apart
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 
 
@@ -40,6 +40,6 @@ def receive_after_a_crash() -> None:
 
 def test_message_for_a_task_that_was_destroyed_is_received_in_the_next_run() -> None:
     """When Trio crashes, the receives of its tasks go with them, and messages stay in order."""
-    finished = run_apart(receive_after_a_crash)
+    finished = run_in_subprocess(receive_after_a_crash)
 
     assert finished.code == 0, finished

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected
+from tests.support.sockets import connected
 from trionng import blocking
 
 SECONDS = 20

@@ -12,10 +12,12 @@ import trio
 import trio.testing
 
 import trionng
-from tests.contract.test_contract import BlockingFlavour, TrioFlavour
+from tests.support.apis import SyncApi
 from tests.support.certificates import client, server
-from tests.support.helpers import ALL_TRANSPORTS, needs_fix, run_apart, url_of
+from tests.support.fixes import needs_fix
+from tests.support.sockets import ALL_TRANSPORTS, url_of
 from tests.support.sp import PULL0, raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi import testing
 from trionng._trio.wait import wait_for
 
@@ -40,13 +42,8 @@ counted = needs_fix("F1")
 on_every_transport = pytest.mark.parametrize("transport", ALL)
 
 
-@pytest.fixture(params=[TrioFlavour(), BlockingFlavour()], ids=["trio", "blocking"])
-def flavour(request):
-    return request.param
-
-
 @contextlib.asynccontextmanager
-async def linked(flavour, listening, dialing, transport, directory):
+async def linked(api, listening, dialing, transport, directory):
     """Connect two sockets of any transport for the time of a block."""
     url = {"tls+tcp": "tls+tcp4://localhost:0", "wss": "wss4://localhost:0/x"}.get(transport)
     secure = url is not None
@@ -54,19 +51,19 @@ async def linked(flavour, listening, dialing, transport, directory):
         listener = listening.listen(
             url or url_of(transport, directory), tls_config=server() if secure else None
         )
-        await flavour.call(
+        await api.call(
             dialing.dial, listener.url, block=True, tls_config=client() if secure else None
         )
-        await flavour.call(listening.wait_connected)
-        await flavour.call(dialing.wait_connected)
+        await api.call(listening.wait_connected)
+        await api.call(dialing.wait_connected)
         yield
     finally:
-        await flavour.close(dialing)
-        await flavour.close(listening)
+        await api.close(dialing)
+        await api.close(listening)
 
 
 @on_every_transport
-async def test_flush_of_every_protocol_returns(flavour, transport, tmp_path):
+async def test_flush_of_every_protocol_returns(api, transport, tmp_path):
     """What was sent is written soon, and then `flush` returns, whoever listens."""
 
     # nng gives a WebSocket handshake a second or two, with TLS in it.
@@ -78,21 +75,21 @@ async def test_flush_of_every_protocol_returns(flavour, transport, tmp_path):
 
     async def use_now(name, listens):
         sender, receiver, options = PAIRS[name]
-        ours = getattr(flavour.module, sender)(**options)
-        theirs = getattr(flavour.module, receiver)(**options)
+        ours = getattr(api.module, sender)(**options)
+        theirs = getattr(api.module, receiver)(**options)
         if receiver == "Sub0" and not options:
             theirs.subscribe(b"")
         ends = (ours, theirs) if listens else (theirs, ours)
-        async with linked(flavour, *ends, transport, tmp_path):
-            await flavour.call(ours.flush)
-            await flavour.call(ours.send, b"x" * 1000)
-            await flavour.call(ours.flush)
-            assert await flavour.call(theirs.recv) == b"x" * 1000
+        async with linked(api, *ends, transport, tmp_path):
+            await api.call(ours.flush)
+            await api.call(ours.send, b"x" * 1000)
+            await api.call(ours.flush)
+            assert await api.call(theirs.recv) == b"x" * 1000
             if receiver in ("Rep0", "Respondent0"):
-                await flavour.call(theirs.send, b"answer")
-                await flavour.call(theirs.flush)
-                assert await flavour.call(ours.recv) == b"answer"
-            await flavour.call(ours.flush)
+                await api.call(theirs.send, b"answer")
+                await api.call(theirs.flush)
+                assert await api.call(ours.recv) == b"answer"
+            await api.call(ours.flush)
 
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
@@ -125,23 +122,23 @@ async def test_drain_of_a_service_with_nothing_to_do_returns(transport, tmp_path
 @pytest.mark.parametrize(
     "transport", [each if "ws" not in each else pytest.param(each, marks=counted) for each in ALL]
 )
-async def test_linger_delivers_what_a_slow_reader_has_not_read(flavour, transport, tmp_path):
+async def test_linger_delivers_what_a_slow_reader_has_not_read(api, transport, tmp_path):
     """Closing with `linger` loses nothing, on any transport, as long as the peer reads."""
-    push = flavour.module.Push0(send_buffer_size=100, linger=20)
-    pull = flavour.module.Pull0()
+    push = api.module.Push0(send_buffer_size=100, linger=20)
+    pull = api.module.Pull0()
     received = []
 
     async def read():
         for _ in range(60):
-            received.append(await flavour.call(pull.recv))
+            received.append(await api.call(pull.recv))
 
     with trio.fail_after(20):
-        async with linked(flavour, pull, push, transport, tmp_path):
+        async with linked(api, pull, push, transport, tmp_path):
             for number in range(60):
-                await flavour.call(push.send, bytes([number]) * 40_000)
+                await api.call(push.send, bytes([number]) * 40_000)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(read)
-                nursery.start_soon(flavour.close, push)
+                nursery.start_soon(api.close, push)
     assert [data[0] for data in received] == list(range(60))
 
 
@@ -152,47 +149,45 @@ async def test_linger_delivers_what_a_slow_reader_has_not_read(flavour, transpor
         for each in ALL
     ],
 )
-async def test_flush_to_a_peer_that_does_not_read_waits_as_long_as_its_caller(
-    flavour, transport, tmp_path
-):
+async def test_flush_to_a_peer_not_reading_waits_until_the_timeout(api, transport, tmp_path):
     """What is not written keeps `flush` waiting; the caller decides how long."""
-    push = flavour.module.Push0(send_buffer_size=100, recv_max_size=0)
-    pull = flavour.module.Pull0(recv_max_size=0)
+    push = api.module.Push0(send_buffer_size=100, recv_max_size=0)
+    pull = api.module.Pull0(recv_max_size=0)
     with trio.fail_after(20):
-        async with linked(flavour, pull, push, transport, tmp_path):
+        async with linked(api, pull, push, transport, tmp_path):
             for _ in range(20):
-                await flavour.call(push.send, b"x" * 1_000_000)
+                await api.call(push.send, b"x" * 1_000_000)
             began = time.monotonic()
             with trio.move_on_after(0.4), contextlib.suppress(trionng.Timeout):
-                if isinstance(flavour, BlockingFlavour):
-                    await flavour.call(push.flush, timeout=0.4)
+                if isinstance(api, SyncApi):
+                    await api.call(push.flush, timeout=0.4)
                 else:
                     await push.flush()
                 pytest.fail("flushed what nobody reads")
             assert time.monotonic() - began >= 0.3
             for _ in range(20):
-                await flavour.call(pull.recv)
-            await flavour.call(push.flush)
+                await api.call(pull.recv)
+            await api.call(push.flush)
 
 
-async def test_flush_ends_when_the_peer_leaves_meanwhile(flavour):
+async def test_flush_ends_when_the_peer_leaves_meanwhile(api):
     """A peer that takes messages with it does not hold `flush` up."""
     with trio.fail_after(20):
-        pair = flavour.module.Pair0(send_buffer_size=20, listen="tcp://127.0.0.1:0")
+        pair = api.module.Pair0(send_buffer_size=20, listen="tcp://127.0.0.1:0")
         async with raw_peer(pair.listeners[0].url) as peer:
             await peer.greet(0x10)
-            await flavour.call(pair.wait_connected)
+            await api.call(pair.wait_connected)
             for _ in range(10):
-                await flavour.call(pair.send, b"x" * 900_000)
+                await api.call(pair.send, b"x" * 900_000)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(flavour.call, pair.flush)
+                nursery.start_soon(api.call, pair.flush)
                 await trio.sleep(0.05)  # so long at least it waits
                 await peer.close()
-        await flavour.close(pair)
+        await api.close(pair)
 
 
 @counted
-async def test_flush_of_push0_after_a_worker_left_still_waits_for_the_others():
+async def test_flush_of_push0_after_a_peer_left_waits_for_the_others():
     """What went down with one connection is known, so the others are still waited for."""
     with trio.fail_after(20):
         async with trionng.Push0(send_buffer_size=20, listen="tcp://127.0.0.1:0") as push:
@@ -244,9 +239,11 @@ async def flush_after_a_peer_nng_was_late_to_report():
 
 
 @counted
-def test_flush_after_a_peer_that_took_messages_and_left_at_once_returns():
+def test_flush_after_a_peer_took_messages_and_left_returns():
     """What a connection took is known, also when nng never said that it came."""
-    finished = run_apart(flush_after_a_peer_nng_was_late_to_report, TRIONNG_NATIVE="testing")
+    finished = run_in_subprocess(
+        flush_after_a_peer_nng_was_late_to_report, TRIONNG_NATIVE="testing"
+    )
 
     assert finished.clean, finished
     assert finished.output.split() == ["rejected", "flushed"]
@@ -291,7 +288,9 @@ async def look_while_another_one_ends():
 
 def test_look_sees_all_that_was_sent_before_it():
     """It never ends with a look that began before it, which may have seen less."""
-    finished = run_apart(look_while_another_one_ends, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
+    finished = run_in_subprocess(
+        look_while_another_one_ends, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1"
+    )
 
     assert finished.clean, finished
     assert finished.output.strip() == "1"
@@ -320,7 +319,7 @@ async def cost_of_a_look(without: str) -> None:
 @pytest.mark.parametrize("without", ["", "F1"], ids=["counted", "statistics"])
 def test_look_at_thousands_of_connections_stands_no_loop(without):
     """What a flush costs its caller grows with the connections, not with their square."""
-    done = run_apart(
+    done = run_in_subprocess(
         cost_of_a_look, without, seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
     )
     assert done.output.startswith("fine"), done

@@ -24,7 +24,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trionng
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi
 from trionng._ffi import testing
 from trionng._trio import wait as trio_wait
@@ -279,7 +280,7 @@ async def run_in_mode(
 
 def check(scenario: Callable[..., Awaitable[None]], *kinds: str) -> None:
     """Run a scenario apart, over kinds and modes."""
-    done = run_apart(
+    done = run_in_subprocess(
         run_scenario,
         scenario.__name__,
         *kinds,
@@ -315,7 +316,7 @@ async def receive_met_by_its_message_around_the_submit(kind: str) -> None:
             side.socket.recv_nowait()
 
 
-def test_receive_whose_message_comes_around_the_submit_delivers_it_once():
+def test_receive_with_message_around_submit_delivers_once():
     """It happened: a message that comes before nng knows the receive, or before we do, is there."""
     check(receive_met_by_its_message_around_the_submit, *RECEIVING)
 
@@ -365,7 +366,7 @@ async def receive_cancelled_during_its_callback(kind: str) -> None:
         assert await side.socket.recv() == b"second"
 
 
-def test_receive_cancelled_during_its_callback_leaves_the_message_to_the_next():
+def test_receive_cancelled_in_its_callback_leaves_the_message():
     """We asked, too late for nng: the task leaves at once; nothing is lost, the order is kept."""
     check(receive_cancelled_during_its_callback, *RECEIVING)
 
@@ -385,7 +386,7 @@ async def receive_cancelled_after_its_callback(kind: str, rings: TokenRings | No
         assert testing.cancel_counts().completed == before + 1
 
 
-def test_receive_cancelled_after_its_callback_delivers_all_the_same():
+def test_receive_cancelled_after_its_callback_delivers():
     """We asked, too late for everybody: what happened is returned, even to a cancelled task."""
     check(receive_cancelled_after_its_callback, *RECEIVING)
 
@@ -737,7 +738,7 @@ async def request_cancelled_with_its_answer_there() -> None:
         await works(req, rep)
 
 
-def test_request_cancelled_with_its_answer_there_leaves_it_to_nobody():
+def test_request_cancelled_with_its_answer_there_discards_it():
     """We asked: the answer nng was about to hand over is not taken for that of the next request."""
     check(request_cancelled_with_its_answer_there)
 

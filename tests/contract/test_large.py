@@ -9,7 +9,7 @@ import trio
 import trio.lowlevel
 
 import trionng
-from tests.support.helpers import TRANSPORTS, connected
+from tests.support.sockets import TRANSPORTS, connected
 
 KIB = 1024
 SIZES = [1024, 700, 64, 63, 1024, 1023, 3000, 5000, 1024, 100, 1024]
@@ -32,7 +32,7 @@ async def test_large_messages_of_changing_size_arrive_unchanged(transport):
         nursery.cancel_scope.cancel()
 
 
-async def test_large_message_goes_to_nobody_the_earlier_one_came_from():
+async def test_large_message_never_goes_back_where_the_last_came_from():
     """The memory of a received message brings neither its sender nor its header along."""
     first = trionng.Pair1(polyamorous=True)
     third = trionng.Pair1()

@@ -17,7 +17,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import exceptions
 
 # --- generators ---------------------------------------------------------------------------------
@@ -90,7 +91,7 @@ def first_use_in_finally_of_generator():
 )
 def test_unfinished_generator_with_a_socket_lets_the_run_return(function, output):
     """`trio.run` returns though an async generator that uses a socket was never finished."""
-    finished = run_apart(function)
+    finished = run_in_subprocess(function)
     assert finished.clean, finished
     assert finished.output.split() == output.split()
 
@@ -278,9 +279,9 @@ def close_while_dialling_a_silent_host():
     trio.run(main)
 
 
-def test_aclose_while_dials_to_a_silent_host_are_pending_ends_them():
+def test_aclose_during_dials_to_a_silent_host_ends_them():
     """Closing wakes dials that wait for a host which never answers."""
-    finished = run_apart(close_while_dialling_a_silent_host)
+    finished = run_in_subprocess(close_while_dialling_a_silent_host)
     assert finished.clean, finished
     assert finished.output.split() == ["woken"] * 20 + ["closed"]
 
@@ -324,9 +325,9 @@ def collect_cycles():
         gc.collect()
 
 
-def test_cycles_of_sockets_and_contexts_are_collected_in_any_order():
+def test_cycles_of_sockets_and_contexts_are_collected():
     """Finalisers in a collected cycle may still use sockets, and touch no freed memory."""
-    finished = run_apart(collect_cycles, MALLOC_PERTURB_="165")
+    finished = run_in_subprocess(collect_cycles, MALLOC_PERTURB_="165")
     assert finished.clean, finished
 
 
@@ -366,9 +367,9 @@ def churn_sockets():
     trio.run(main)
 
 
-def test_churn_of_sockets_leaves_descriptors_threads_and_memory_flat():
+def test_churn_of_sockets_leaves_resources_flat():
     """After hundreds of sockets everything is where it was after the first ones."""
-    finished = run_apart(churn_sockets, seconds=90)
+    finished = run_in_subprocess(churn_sockets, seconds=90)
     assert finished.clean, finished
 
 
@@ -423,9 +424,9 @@ def use_inherited_sockets_in_forked_child():
     trio.run(main)
 
 
-def test_forked_child_gets_used_after_fork_and_the_parent_goes_on():
+def test_forked_child_gets_used_after_fork_parent_goes_on():
     """What a forked child does with inherited sockets raises UsedAfterFork or does nothing."""
-    finished = run_apart(use_inherited_sockets_in_forked_child)
+    finished = run_in_subprocess(use_inherited_sockets_in_forked_child)
     assert finished.clean, finished
     assert finished.output.split() == ["child", "0", "parent"]
 
@@ -449,7 +450,7 @@ def exit_with_open_sockets():
 @pytest.mark.parametrize("dev", ["", "1"])
 def test_interpreter_exit_with_open_sockets_keeps_its_exit_code(dev):
     """A program that ends with open sockets ends with its own exit code."""
-    finished = run_apart(exit_with_open_sockets, PYTHONDEVMODE=dev)
+    finished = run_in_subprocess(exit_with_open_sockets, PYTHONDEVMODE=dev)
     assert finished.code == 7, finished
     assert "Fatal" not in finished.errors
 
@@ -487,12 +488,12 @@ def interrupt_parked_receive(who):
 @pytest.mark.parametrize("who", ["leader", "follower"])
 def test_ctrl_c_during_a_parked_receive_raises_and_loses_nothing(who):
     """Ctrl-C ends a waiting receive at once; what arrives later is received by the next."""
-    finished = run_apart(interrupt_parked_receive, who)
+    finished = run_in_subprocess(interrupt_parked_receive, who)
     assert finished.clean, finished
     assert finished.output.split() == ["later"]
 
 
-async def test_listener_and_dialer_aclose_twice_and_as_context_managers(tmp_path):
+async def test_endpoint_closed_twice_or_as_context_manager_is_closed(tmp_path):
     """Endpoints close by themselves, once, and free their address."""
     with trio.fail_after(10):
         async with trionng.Pair0() as a, trionng.Pair0() as b:

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from trionng import Admission, Message, blocking
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def test_mistake_without_a_socket_is_answered_in_words(case):
     assert "Base" not in str(caught.value)
 
 
-def test_message_is_sent_by_send_msg_and_send_says_so_where_it_has_no_buffer():
+def test_message_given_to_send_is_refused_naming_send_msg():
     """Before Python 3.12 a Message is no buffer; later `send` takes its bytes."""
     with blocking.Pair0(send_buffer_size=1) as pair:
         try:
@@ -179,7 +179,7 @@ async def test_blocking_socket_in_a_task_names_the_call_that_blocks():
             pair.recv()
 
 
-async def test_coroutine_that_nobody_awaits_has_the_name_of_the_public_class():
+async def test_coroutine_never_awaited_has_the_public_class_name():
     """Python's warning names Socket.send."""
     async with trionng.Pair0() as pair:
         coroutine = pair.send(b"x")
@@ -187,7 +187,7 @@ async def test_coroutine_that_nobody_awaits_has_the_name_of_the_public_class():
         coroutine.close()
 
 
-async def test_service_on_a_socket_of_the_other_flavour_says_which():
+async def test_service_on_a_socket_of_the_other_api_names_it():
     """Two classes of one name are told apart."""
     with blocking.Rep0() as rep:
         async with trio.open_nursery() as nursery:
@@ -222,7 +222,7 @@ async def test_service_without_a_nursery_says_what_comes_first(serve):
         await trionng.serve_pipes("x", None, echo)
 
 
-async def test_peer_of_another_protocol_is_named_with_the_one_that_is_needed():
+async def test_peer_of_another_protocol_is_named_in_the_error():
     """A pair that dials a rep reads which protocol it talks to."""
     with trio.fail_after(SECONDS):
         async with trionng.Rep0(listen="tcp://127.0.0.1:0") as rep, trionng.Push0() as push:

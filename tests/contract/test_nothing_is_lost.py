@@ -16,7 +16,8 @@ import trio.testing
 
 import trionng
 from tests.contract.test_blocking_steps import Interrupter
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._ffi import _message, _socket, _waiter
 from trionng._sync import wait as sync_wait
@@ -243,9 +244,9 @@ def interrupt_what_owns_descriptors() -> None:
     PAIR.pop().close()
 
 
-def test_making_what_owns_a_descriptor_can_be_interrupted_at_any_step():
+def test_owner_of_a_descriptor_interrupted_anywhere_closes_it():
     """Ctrl-C while a port, a waiter, its pipe or a `recv_fd` is made leaves no descriptor open."""
-    done = run_apart(interrupt_what_owns_descriptors, seconds=60)
+    done = run_in_subprocess(interrupt_what_owns_descriptors, seconds=60)
 
     assert done.clean, str(done)
 
@@ -271,7 +272,7 @@ def count_after_interrupted_ports() -> None:
 
 def test_making_the_port_of_a_run_can_be_interrupted_at_any_step():
     """Ctrl-C while the port of a Trio run is made leaves nothing behind when the run has ended."""
-    done = run_apart(count_after_interrupted_ports, seconds=60)
+    done = run_in_subprocess(count_after_interrupted_ports, seconds=60)
 
     assert done.clean, str(done)
 
@@ -295,8 +296,8 @@ def interrupt_first_calls() -> None:
     assert descriptors() <= before
 
 
-def test_ctrl_c_at_the_first_call_of_a_run_leaves_no_descriptor_open():
+def test_ctrl_c_at_first_call_of_a_run_leaves_no_descriptor():
     """Interrupted at any moment, a run closes the descriptor its calls waited with."""
-    done = run_apart(interrupt_first_calls, seconds=60)
+    done = run_in_subprocess(interrupt_first_calls, seconds=60)
 
     assert done.clean, str(done)

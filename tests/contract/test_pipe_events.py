@@ -11,8 +11,9 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import TRANSPORTS, connected, run_apart, url_of
+from tests.support.sockets import TRANSPORTS, connected, url_of
 from tests.support.sp import PAIR0, PUSH0, RawPeer, raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi import testing
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ async def test_connection_that_comes_and_goes_is_reported_in_order(transport, tm
     assert second.pipe.url == url
 
 
-async def test_subscription_begins_with_those_who_are_connected():
+async def test_subscription_begins_with_the_connected_peers():
     """A new subscription starts with one connected event for each connection of that moment."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as one, trionng.Push0() as other:
@@ -128,7 +129,7 @@ async def test_reader_that_waits_when_the_socket_closes_ends():
             await ended.wait()
 
 
-async def test_reader_that_waits_when_its_subscription_ends_gets_closed():
+async def test_reader_waiting_when_its_subscription_ends_gets_closed():
     """Leaving the block of a subscription wakes another task that reads it, with Closed."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trio.open_nursery() as nursery:
@@ -144,7 +145,7 @@ async def test_reader_that_waits_when_its_subscription_ends_gets_closed():
                 await anext(events)
 
 
-async def test_reader_that_falls_behind_reads_what_was_kept_and_is_told():
+async def test_reader_that_falls_behind_reads_the_kept_and_the_count():
     """Beyond its capacity a subscription says EventsLost after what it kept, and says it again."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events(capacity=3) as events:
@@ -303,7 +304,7 @@ def test_callbacks_in_an_unlucky_order_give_events_in_order(scenario, output):
 
     A snapshot has no gap.
     """
-    finished = run_apart(scenario, TRIONNG_NATIVE="testing")
+    finished = run_in_subprocess(scenario, TRIONNG_NATIVE="testing")
 
     assert finished.clean, finished
     assert finished.output.split() == output.split()

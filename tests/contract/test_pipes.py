@@ -12,7 +12,8 @@ import trio.lowlevel
 
 import trionng
 from tests.support.certificates import client, server
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 
 SECONDS = 30
 FACTS = ("id", "url", "local_address", "remote_address", "protocol", "protocol_name", "peer")
@@ -66,7 +67,7 @@ async def test_peer_of_an_ipc_pipe_is_known():
                     getattr(rep.pipes[0], name)
 
 
-async def test_tls_verified_is_true_only_for_a_certificate_that_was_looked_at():
+async def test_tls_verified_is_true_only_for_a_checked_certificate():
     """The client has verified the server; the server, which asks for none, has verified nobody."""
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
@@ -138,7 +139,7 @@ async def test_message_of_a_connection_that_went_names_a_closed_pipe():
             assert pull.pipes == ()
 
 
-async def test_pipe_object_goes_when_nobody_holds_it():
+async def test_pipe_object_without_references_is_freed():
     """The socket keeps no object of a connection; while one is held, it is the only one."""
     with trio.fail_after(SECONDS):
         async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, _):
@@ -180,7 +181,7 @@ def churn(rounds: str) -> None:
 def test_connections_that_come_and_go_leave_memory_flat():
     """After many connects and disconnects the process is as large as after the first of them."""
     # One arena: how many the allocator makes depends on which threads meet in it.
-    finished = run_apart(churn, "500", seconds=60, MALLOC_ARENA_MAX="1")
+    finished = run_in_subprocess(churn, "500", seconds=60, MALLOC_ARENA_MAX="1")
 
     assert finished.clean, finished
     grown, kept = map(int, finished.output.split())

@@ -11,7 +11,8 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import connected, fix_state
+from tests.support.fixes import fix_state
+from tests.support.sockets import connected
 from trionng import blocking
 
 RECEIVING = {
@@ -190,7 +191,7 @@ async def test_recv_fd_held_message_is_what_recv_returns(protocol):
 
 
 @receiving
-async def test_recv_fd_of_a_closed_socket_wakes_who_waits(protocol):
+async def test_recv_fd_of_a_closed_socket_is_readable(protocol):
     """Closing makes it readable, the receive says Closed, and there is no new descriptor."""
     async with feeding(protocol) as feed:
         descriptor = feed.receiver.recv_fd
@@ -206,7 +207,7 @@ async def test_recv_fd_of_a_closed_socket_wakes_who_waits(protocol):
 
 
 @pytest.mark.parametrize("protocol", ANSWERING)
-async def test_recv_fd_held_request_is_answered_to_who_asked(protocol):
+async def test_recv_fd_held_request_is_answered_to_its_sender(protocol):
     """Watching a server's descriptor loses no request and mixes up no answers."""
     async with feeding(protocol) as feed:
         first, second = feed.sender.new_context(), feed.sender.new_context()
@@ -288,14 +289,14 @@ async def test_send_fd_tells_whether_a_send_would_wait(protocol, room):
 
 
 @pytest.mark.parametrize("protocol", ["Pub0", "Bus0"])
-async def test_send_fd_of_who_never_waits_is_readable(protocol):
+async def test_send_fd_of_protocol_that_never_waits_is_readable(protocol):
     """Pub0 and Bus0 can always send."""
     async with getattr(trionng, protocol)() as sender:
         assert is_readable(sender.send_fd)
 
 
 @pytest.mark.parametrize("protocol", ["Push0", "Pair1", "Pub0", "Bus0"])
-async def test_send_fd_of_a_closed_socket_wakes_who_waits(protocol):
+async def test_send_fd_of_a_closed_socket_is_readable(protocol):
     """Closing makes it readable, and the send says Closed."""
     with trio.fail_after(20):
         sender = getattr(trionng, protocol)()

@@ -10,7 +10,7 @@ import trio
 import trio.abc
 
 import trionng
-from tests.support.helpers import fix_state
+from tests.support.fixes import fix_state
 from trionng import exceptions
 
 
@@ -114,7 +114,7 @@ async def test_missing_direction_raises_not_supported():
             pull.new_context()
 
 
-async def test_calls_a_protocol_has_no_honest_form_of_raise_not_supported():
+async def test_call_a_protocol_cannot_do_honestly_is_not_supported():
     """Trying to send, and batches, exist where they are honest, and say so elsewhere."""
     async with trionng.Rep0() as rep, trionng.Pull0() as pull, trionng.Push0() as push:
         for socket in (rep, pull, trionng.Req0):
@@ -330,7 +330,7 @@ async def test_rep_without_request_raises_bad_state():
                 await req.recv()
 
 
-async def test_req_without_resend_raises_connection_reset_when_the_peer_goes():
+async def test_req_without_resend_whose_peer_goes_raises_reset():
     """With `resend_time=-1` a lost peer ends the request with ConnectionReset."""
     with trio.fail_after(5):
         async with trionng.Req0(resend_time=-1) as req:
@@ -492,7 +492,7 @@ async def test_linger_delivers_everything_accepted_before_aclose(transport, tmp_
                             await push.aclose()
 
 
-async def test_flush_waits_while_nobody_takes_the_messages():
+async def test_flush_while_no_peer_takes_the_messages_waits():
     """`flush` does not return while accepted messages wait for a peer."""
     with trio.fail_after(10):
         async with trionng.Push0(send_buffer_size=4) as push:
@@ -506,7 +506,7 @@ async def test_flush_waits_while_nobody_takes_the_messages():
                 await push.flush()
 
 
-async def test_wait_connected_counts_peers_and_returns_at_once_when_they_are_there():
+async def test_wait_connected_with_enough_peers_returns_at_once():
     """`wait_connected(n)` returns when n peers are connected now."""
     with trio.fail_after(5):
         async with trionng.Pub0() as pub, trionng.Sub0() as one, trionng.Sub0() as two:

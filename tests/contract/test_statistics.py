@@ -16,8 +16,9 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
 from tests.support.sp import RawPeer, raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._sync.wait import acquire_waiter, rollback, run
 
@@ -65,7 +66,7 @@ def wait_until_held(socket, count: int) -> None:
         time.sleep(0.001)
 
 
-# --- messages and bytes, each protocol, both flavours
+# --- messages and bytes, each protocol, both APIs
 
 
 @pytest.mark.parametrize(("sender", "receiver"), ONE_WAY)
@@ -82,7 +83,7 @@ async def test_message_one_way_is_counted_on_either_side(sender, receiver):
 
 @pytest.mark.parametrize(("sender", "receiver"), ONE_WAY)
 def test_message_one_way_is_counted_in_threads(sender, receiver):
-    """The blocking twins count the same."""
+    """The sync counterparts count the same."""
     with make(blocking, receiver) as there, make(blocking, sender) as here:
         open_blocking(there, here)
         for size in SIZES:
@@ -110,7 +111,7 @@ async def test_question_and_answer_are_counted_without_headers(asking, answering
 
 @pytest.mark.parametrize(("asking", "answering"), ASKING)
 def test_question_and_answer_are_counted_in_threads(asking, answering):
-    """The blocking twins count the same."""
+    """The sync counterparts count the same."""
     with make(blocking, answering) as b, make(blocking, asking) as a:
         open_blocking(b, a)
         for size in SIZES:
@@ -151,7 +152,7 @@ async def test_contexts_requests_and_services_count_for_their_socket():
         await asked.aclose()
 
 
-async def test_calls_that_never_wait_and_messages_count_like_the_others():
+async def test_nowait_calls_and_message_calls_are_counted():
     """`send_nowait`, `send_msg`, `recv_msg` and `recv_nowait` are counted too."""
     pull = trionng.Pull0(recv_buffer_size=8)
     async with connected(pull, trionng.Push0(send_buffer_size=8), "inproc") as (_, push):
@@ -312,7 +313,7 @@ def test_batch_a_thread_gives_back_is_counted_once():
         assert received(pull) == (3, 6)
 
 
-async def test_storm_of_cancels_leaves_the_numbers_exact_and_never_lower():
+async def test_statistics_under_many_cancels_stay_exact():
     """Whatever is cancelled, the numbers only grow, and at the end are what tasks got."""
     messages = [b"x" * (number % 50) for number in range(1500)]
     got: list[bytes] = []
@@ -440,7 +441,7 @@ async def test_dropped_is_a_number_only_where_it_is_known(module):
     assert dropped("Pair1", polyamorous=True) is None
 
 
-async def test_surveys_nobody_received_in_time_are_dropped_and_counted():
+async def test_surveys_not_received_in_time_are_dropped_and_counted():
     """A Respondent0 that does not receive keeps 1024 surveys, and counts those it threw away."""
     async with trionng.Respondent0(listen="tcp://127.0.0.1:0") as respondent:
         async with raw_peer(respondent.listeners[0].url) as peer:
@@ -495,7 +496,7 @@ def read_statistics_in_a_forked_child() -> None:
 
 def test_statistics_in_a_forked_child_are_refused():
     """A forked child has no numbers: it gets UsedAfterFork, and its parent goes on."""
-    finished = run_apart(read_statistics_in_a_forked_child)
+    finished = run_in_subprocess(read_statistics_in_a_forked_child)
 
     assert finished.clean, str(finished)
     assert finished.output == "0 0\n"

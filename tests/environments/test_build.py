@@ -17,7 +17,10 @@ import trio
 
 import trionng
 import trionng.blocking
-from tests.support.helpers import LINK, environment, fix_state, run_apart, url_of
+from tests.support.fixes import LINK, fix_state
+from tests.support.processes import environment
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi import _load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -123,7 +126,7 @@ def use_beside_libnng() -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_use_of_sockets_changes_nothing_of_another_libnng():
     """The functions that a libnng.so.1 in the process calls are those it called before."""
-    finished = run_apart(use_beside_libnng)
+    finished = run_in_subprocess(use_beside_libnng)
 
     assert finished.clean, finished
 
@@ -146,7 +149,7 @@ def test_other_user_of_libnng_runs_as_without_us(tmp_path):
     source = Path(__file__).with_name("other_user.c")
     tool("gcc", "-shared", "-fPIC", "-pthread", "-o", library, source, "-l:libnng.so.1")
 
-    finished = run_apart(wait_in_callbacks, str(library))
+    finished = run_in_subprocess(wait_in_callbacks, str(library))
 
     assert finished.code == 0, finished
 
@@ -169,7 +172,7 @@ def test_pynng_in_the_same_process_works_beside_us():
     """Two copies of nng in one process do not know of each other."""
     pytest.importorskip("pynng", reason="pynng is not installed")
 
-    finished = run_apart(talk_to_pynng)
+    finished = run_in_subprocess(talk_to_pynng)
 
     assert finished.code == 0, finished
 
@@ -186,7 +189,7 @@ def load_both_builds() -> None:
 
 def test_test_build_beside_the_shipped_one_is_another_nng():
     """Both modules may be loaded in one process."""
-    finished = run_apart(load_both_builds, TRIONNG_NATIVE="shipped")
+    finished = run_in_subprocess(load_both_builds, TRIONNG_NATIVE="shipped")
 
     assert finished.code == 0, finished
 
@@ -234,9 +237,9 @@ def show_state(*codes: str) -> None:
     print(info.wakeups_coalesced)
 
 
-def test_build_info_of_the_test_build_names_what_was_switched_off():
+def test_build_info_of_the_test_build_names_fixes_left_out():
     """`TNNG_WITHOUT` leaves out fixes, of libnng's calls too, and nothing else."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         show_state, "C9", "C5", "C2", TRIONNG_NATIVE="testing", TNNG_WITHOUT="C9,WAKES,C5"
     )
 
@@ -259,7 +262,7 @@ def ask_in_a_child() -> None:
 @pytest.mark.skipif(sys.version_info >= (3, 15), reason="os.fork warns of threads")
 def test_build_info_in_a_forked_child_is_refused():
     """nng cannot be asked there."""
-    finished = run_apart(ask_in_a_child)
+    finished = run_in_subprocess(ask_in_a_child)
 
     assert finished.code == 0, finished
 
@@ -280,7 +283,7 @@ def count_warnings() -> None:
 
 def test_first_socket_warns_once_where_fixes_are_missing():
     """One RuntimeWarning names the errors, at the caller's line; silence where libnng is inside."""
-    finished = run_apart(count_warnings)
+    finished = run_in_subprocess(count_warnings)
 
     if LINK == "static":
         assert finished.output == "\n"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.helpers import url_of
 from tests.support.processes import PYTHON, OtherProcess, other_process
+from tests.support.sockets import url_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager

@@ -14,7 +14,7 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from trionng import blocking
 from trionng._trio import wait as trio_wait
 
@@ -53,7 +53,7 @@ def pair():
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_call_in_an_asyncio_program_says_that_a_socket_needs_trio(pair, call: str):
+def test_call_under_asyncio_says_that_a_socket_needs_trio(pair, call: str):
     """A socket awaited under asyncio names Trio and trionng.blocking, in one sentence."""
 
     async def main() -> None:
@@ -73,7 +73,7 @@ def as_trio_asyncio_does(coroutine: Any) -> object:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_call_in_asyncio_code_of_trio_asyncio_leaves_the_run_alone(pair, call: str):
+def test_call_in_trio_asyncio_code_leaves_the_run_alone(pair, call: str):
     """Nothing is submitted, taken or parked for a task that is not Trio's to wake."""
 
     async def main() -> None:
@@ -110,7 +110,7 @@ def test_close_under_a_clock_that_jumps_warns_of_nothing():
         trio.run(main, clock=clock)
 
 
-def test_linger_and_flush_under_a_clock_that_jumps_write_everything():
+def test_linger_and_flush_under_an_autojump_clock_write_all():
     """`linger` and `flush` bound nng, so they are real time, too."""
 
     async def main() -> None:
@@ -149,7 +149,7 @@ def test_bound_on_nng_is_real_time_and_holds(clock: trio.testing.MockClock | Non
     trio.run(main, clock=clock)
 
 
-def test_close_that_hangs_is_left_after_real_seconds_under_a_clock_that_stands(monkeypatch):
+def test_close_that_hangs_under_a_mock_clock_ends_in_real_time(monkeypatch):
     """A MockClock that never moves does not make a close wait for ever: it warns, as ever."""
     monkeypatch.setattr("trionng._trio.socket.CLOSE_WITHIN", 0.05)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from tests.support.helpers import LINK
+from tests.support.fixes import LINK
 from tests.support.processes import PYTHON, other_process
 
 ROOT = Path(__file__).parents[2]

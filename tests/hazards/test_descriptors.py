@@ -1,7 +1,7 @@
 """Whatever moment a socket, a dialer or a listener is closed in: its descriptors come back.
 
 C11: a connection that has just shaken hands when its endpoint closes is forgotten by nng, with its
-descriptor and all of the endpoint. Each scene closes many of them at moments of all kinds.
+descriptor and all of the endpoint. Each scenario closes many of them at moments of all kinds.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ import trio
 
 import trionng
 from tests.support.certificates import TRUSTED, client, server
-from tests.support.helpers import has_error, needs_fix, run_apart, url_of
+from tests.support.fixes import has_error, needs_fix
+from tests.support.sockets import url_of
 from tests.support.sp import REQ0, greeting
+from tests.support.subprocesses import run_in_subprocess
 from tests.transports.test_hostile_peers import plain
 from trionng import blocking
 from trionng._ffi import testing
@@ -168,16 +170,16 @@ async def close_with_connections_that_wait(transport: str, seconds: str = "8") -
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_descriptors_of_sockets_closed_while_they_connect_come_back(transport: str) -> None:
+def test_descriptors_of_sockets_closed_connecting_return(transport: str) -> None:
     """A socket that is closed while it connects leaves nothing open."""
-    finished = run_apart(close_dialers, transport, "150")
+    finished = run_in_subprocess(close_dialers, transport, "150")
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
 
-def test_descriptors_of_blocking_sockets_closed_while_they_connect_come_back() -> None:
+def test_descriptors_of_sync_sockets_closed_connecting_return() -> None:
     """A blocking socket that is closed while it connects leaves nothing open."""
-    finished = run_apart(close_blocking_dialers, "150")
+    finished = run_in_subprocess(close_blocking_dialers, "150")
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
@@ -185,27 +187,27 @@ def test_descriptors_of_blocking_sockets_closed_while_they_connect_come_back() -
 @pytest.mark.parametrize(
     ("transport", "what"), [("tcp", "listener"), ("ipc", "socket"), ("tls+tcp", "listener")]
 )
-def test_descriptors_of_listeners_closed_while_they_are_dialled_come_back(
-    transport: str, what: str
-) -> None:
+def test_descriptors_of_listeners_closed_while_dialled_return(transport: str, what: str) -> None:
     """A listener that is closed while clients connect leaves neither them nor itself open."""
-    finished = run_apart(close_listeners, transport, what, "25")
+    finished = run_in_subprocess(close_listeners, transport, what, "25")
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-def test_descriptors_of_connections_that_wait_for_their_listener_come_back(transport: str) -> None:
+def test_descriptors_of_connections_that_wait_return(transport: str) -> None:
     """Connections that nobody has taken when their listener closes are closed with it."""
-    finished = run_apart(close_with_connections_that_wait, transport, TRIONNG_NATIVE="testing")
+    finished = run_in_subprocess(
+        close_with_connections_that_wait, transport, TRIONNG_NATIVE="testing"
+    )
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
 
 @has_error("C11")
-def test_descriptors_of_connections_that_wait_are_lost_without_the_fix() -> None:
+def test_descriptors_of_waiting_connections_without_fix_are_lost() -> None:
     """C11: nng forgets connections that have shaken hands when their endpoint closes."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         close_with_connections_that_wait, "tcp", "1", TRIONNG_NATIVE="testing", TNNG_WITHOUT="C11"
     )
 

@@ -2,7 +2,7 @@
 
 Every scenario runs in a process of its own on the test build. `TNNG_WITHOUT=<hazard>` leaves a
 workaround out, `TNNG_SIMULATE=N2` lets the shim see results as nng 1.12 rewrites them. Where it
-takes luck to meet a hazard, its broken half is a test of its own, marked `by_chance`.
+takes luck to meet a hazard, its broken half is a test of its own, marked `probabilistic`.
 
 Three hazards cannot be shown on nng 1.5.2 by leaving something out; their tests hold on to what
 keeps them out of reach:
@@ -31,16 +31,10 @@ import trio.testing
 
 import trionng
 import trionng.blocking
-from tests.support.helpers import (
-    Finished,
-    connected,
-    fix_state,
-    has_error,
-    needs_fix,
-    run_apart,
-    url_of,
-)
+from tests.support.fixes import fix_state, has_error, needs_fix
+from tests.support.sockets import connected, url_of
 from tests.support.sp import PUSH0, raw_peer
+from tests.support.subprocesses import Finished, run_in_subprocess
 from tests.transports.test_hostile_peers import (
     dial_one_who_hangs_up,
     fin_then_reset,
@@ -58,11 +52,11 @@ WITHIN = 10_000  # milliseconds until a pause point must have been reached
 EBUSY, ECLOSED, EAGAIN = 4, 7, 8
 
 
-def apart(
+def run_test_build(
     scenario, *arguments: str, without: str = "", simulate: str = "", seconds: float = 30
 ) -> Finished:
     """Run a scenario on the test build, with workarounds switched off."""
-    return run_apart(
+    return run_in_subprocess(
         scenario,
         *arguments,
         seconds=seconds,
@@ -133,7 +127,7 @@ def reached(point: str) -> None:
 # C1
 
 
-def storm_of_sub_cancels(seconds: str) -> None:
+def flood_of_sub_cancels(seconds: str) -> None:
     """Cancel the receives of many contexts while nng hands the same message to each."""
     publisher, subscriber = connect(_ffi.PUB0, _ffi.SUB0)
     publishing = lane_of(publisher)
@@ -166,15 +160,15 @@ def storm_of_sub_cancels(seconds: str) -> None:
 
 def test_sub_receive_cancelled_in_a_flood_loses_nothing():
     """C1: a cancelled Sub0 receive stays posted in nng, which would corrupt memory."""
-    safe = apart(storm_of_sub_cancels, "2")
+    safe = run_test_build(flood_of_sub_cancels, "2")
     assert safe.clean, str(safe)
 
 
 @has_error("C1")
-@pytest.mark.by_chance
-def test_sub_receive_cancelled_in_a_flood_crashes_without_the_workaround():
+@pytest.mark.probabilistic
+def test_sub_receive_cancelled_in_a_flood_without_fix_crashes():
     """C1: nng follows a receive that has gone."""
-    broken = apart(storm_of_sub_cancels, "20", without="C1", seconds=40)
+    broken = run_test_build(flood_of_sub_cancels, "20", without="C1", seconds=40)
     assert broken.code in (-signal.SIGSEGV, -signal.SIGABRT, 1), str(broken)
     assert broken.errors, str(broken)
 
@@ -197,10 +191,10 @@ def receive_beside_a_waiting_request() -> None:
 
 def test_req_receive_beside_a_waiting_send_is_busy():
     """C2: no receive is posted before its request was sent; nng asserts that there is none."""
-    safe = apart(receive_beside_a_waiting_request)
+    safe = run_test_build(receive_beside_a_waiting_request)
     assert (safe.clean, safe.output) == (True, f"{EBUSY} [20]\n"), str(safe)
 
-    broken = apart(receive_beside_a_waiting_request, without="C2")
+    broken = run_test_build(receive_beside_a_waiting_request, without="C2")
     assert broken.code == -signal.SIGABRT, str(broken)
     assert "recv_aio == NULL" in broken.errors, str(broken)
 
@@ -229,10 +223,10 @@ def many_messages_of_64_bytes() -> None:
 
 def test_message_made_of_64_bytes_keeps_the_heap_whole():
     """C4: messages are made in one copy; nng_msg_insert writes past the end of its memory."""
-    safe = apart(many_messages_of_64_bytes)
+    safe = run_test_build(many_messages_of_64_bytes)
     assert safe.clean, str(safe)
 
-    broken = apart(many_messages_of_64_bytes, without="C4")
+    broken = run_test_build(many_messages_of_64_bytes, without="C4")
     if _ffi.nng_is(10):  # mended there; the shim's way is the faster one and stays
         assert broken.clean, str(broken)
         return
@@ -264,10 +258,10 @@ def receive_while_the_socket_closes() -> None:
 
 def test_receive_on_a_queue_socket_that_closes_is_refused():
     """C5: the gate is shut before nng_close; nng would forget the receive, and free under it."""
-    safe = apart(receive_while_the_socket_closes)
+    safe = run_test_build(receive_while_the_socket_closes)
     assert (safe.clean, safe.output) == (True, f"{ECLOSED}\n"), str(safe)
 
-    broken = apart(receive_while_the_socket_closes, without="C5")
+    broken = run_test_build(receive_while_the_socket_closes, without="C5")
     assert broken.output == "orphaned\n", str(broken)
     assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
 
@@ -304,14 +298,14 @@ def survey_time_of_a_socket_and_a_context() -> None:
 
 def test_surveys_sent_while_others_are_out_never_lock_up():
     """C7: surveys never expire in nng, whose timer would wait for the sender that waits for it."""
-    safe = apart(surveys_one_after_the_other, "2")
+    safe = run_test_build(surveys_one_after_the_other, "2")
     assert safe.clean, str(safe)
 
 
-@pytest.mark.by_chance
-def test_surveys_sent_while_others_are_out_lock_up_without_the_workaround():
+@pytest.mark.probabilistic
+def test_surveys_sent_while_others_run_without_fix_lock_up():
     """C7: the timer waits for the sender, and the sender for the timer."""
-    broken = apart(surveys_one_after_the_other, "20", without="C7")
+    broken = run_test_build(surveys_one_after_the_other, "20", without="C7")
     assert "Timeout" in broken.errors, str(broken)
     assert "in send" in broken.errors, str(broken)
 
@@ -320,8 +314,8 @@ def test_survey_time_of_nng_is_its_longest():
     """C7: sockets, and contexts after them, get the longest survey time there is."""
     longest, default = f"{(0, 2**31 - 1)}\n", f"{(0, 1000)}\n"
     safe = longest if fix_state("C7").active else default
-    assert apart(survey_time_of_a_socket_and_a_context).output == safe * 2
-    assert apart(survey_time_of_a_socket_and_a_context, without="C7").output == default * 2
+    assert run_test_build(survey_time_of_a_socket_and_a_context).output == safe * 2
+    assert run_test_build(survey_time_of_a_socket_and_a_context, without="C7").output == default * 2
 
 
 # S1
@@ -341,13 +335,13 @@ async def peer_that_announces_too_much() -> None:
             print((await pull.recv()).decode())
 
 
-def test_message_announced_with_an_absurd_length_drops_its_peer_only():
+def test_message_of_absurd_length_drops_its_peer_only():
     """S1: every socket has a size limit from the start; without one a peer can end the process."""
-    safe = apart(peer_that_announces_too_much)
+    safe = run_test_build(peer_that_announces_too_much)
     assert (safe.clean, safe.output) == (True, "honest\n"), str(safe)
 
     if tuple(map(int, trionng.nng_version.split(".")[:3])) < (1, 12, 1):  # mended there
-        broken = apart(peer_that_announces_too_much, without="S1")
+        broken = run_test_build(peer_that_announces_too_much, without="S1")
         assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
 
 
@@ -369,32 +363,32 @@ async def newcomers_after_hangups(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_listener_hung_up_on_serves_newcomers(transport: str):
     """S2: a write that fails because the peer has gone is no reason to stop; nng 1.5 stops."""
-    safe = apart(newcomers_after_hangups, transport)
+    safe = run_test_build(newcomers_after_hangups, transport)
     assert (safe.clean, safe.output) == (True, "served\n"), str(safe)
 
 
 @has_error("S2")
-@pytest.mark.by_chance
+@pytest.mark.probabilistic
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_listener_hung_up_on_is_deaf_without_the_workaround(transport: str):
     """S2: and the loop that accepts is over."""
-    broken = apart(newcomers_after_hangups, transport, without="S2")
+    broken = run_test_build(newcomers_after_hangups, transport, without="S2")
     assert broken.output == "deaf\n", str(broken)
 
 
 @has_error("S2")
-@pytest.mark.by_chance
+@pytest.mark.probabilistic
 def test_dialer_hung_up_on_gives_up_without_the_workaround():
     """S2: the same for dialers in the background; test_hostile_peers has the safe half."""
-    broken = apart(dial_one_who_hangs_up, "2", without="S2")
+    broken = run_test_build(dial_one_who_hangs_up, "2", without="S2")
     assert broken.output == "in vain\n", str(broken)
 
 
 @has_error("S2")
-@pytest.mark.by_chance
-def test_listen_on_a_path_in_use_ends_its_listener_without_the_workaround(tmp_path: Path):
+@pytest.mark.probabilistic
+def test_listen_on_a_path_in_use_without_fix_ends_its_listener(tmp_path: Path):
     """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""
-    broken = apart(listen_beside_nngcat, url_of("ipc", tmp_path), "2000", without="S2")
+    broken = run_test_build(listen_beside_nngcat, url_of("ipc", tmp_path), "2000", without="S2")
     assert broken.output == "refused, and it is deaf\n", str(broken)
 
 
@@ -442,20 +436,20 @@ async def send_cancelled_too_late() -> None:
 def test_result_rewritten_by_a_late_cancel_loses_no_message():
     """N2: a receive that has a message has received, whatever its result says."""
     for simulate in ("", "N2"):
-        safe = apart(receive_cancelled_too_late, simulate=simulate)
+        safe = run_test_build(receive_cancelled_too_late, simulate=simulate)
         assert (safe.clean, safe.output) == (True, "first\n"), str(safe)
 
-    broken = apart(receive_cancelled_too_late, simulate="N2", without="N2")
+    broken = run_test_build(receive_cancelled_too_late, simulate="N2", without="N2")
     assert broken.output == "second\n", str(broken)
 
 
 def test_result_rewritten_by_a_late_cancel_denies_no_send():
     """N2: a send whose message has gone has sent, so nobody sends it twice."""
     for simulate in ("", "N2"):
-        safe = apart(send_cancelled_too_late, simulate=simulate)
+        safe = run_test_build(send_cancelled_too_late, simulate=simulate)
         assert (safe.clean, safe.output) == (True, "sent message\n"), str(safe)
 
-    broken = apart(send_cancelled_too_late, simulate="N2", without="N2")
+    broken = run_test_build(send_cancelled_too_late, simulate="N2", without="N2")
     assert broken.output == "cancelled message\n", str(broken)
 
 
@@ -488,10 +482,10 @@ async def request_cancelled_between_its_stages() -> None:
 
 def test_request_cancelled_between_its_stages_ends():
     """A chain looks at its cancel before the second stage: one that came between has no aio."""
-    safe = apart(request_cancelled_between_its_stages)
+    safe = run_test_build(request_cancelled_between_its_stages)
     assert (safe.clean, safe.output) == (True, "cancelled\nended\n"), str(safe)
 
-    broken = apart(request_cancelled_between_its_stages, without="CHAIN")
+    broken = run_test_build(request_cancelled_between_its_stages, without="CHAIN")
     assert broken.output == "cancelled\n", str(broken)
     assert "Timeout" in broken.errors, str(broken)
 
@@ -525,10 +519,10 @@ async def pairs_opened_and_closed(seconds: str = "10") -> None:
 
 def test_pair_opened_and_closed_leaves_no_descriptor():
     """L1: fifty Pair0 sockets leave no descriptor behind, because nng is not asked for one."""
-    safe = apart(pairs_opened_and_closed)
+    safe = run_test_build(pairs_opened_and_closed)
     assert safe.clean, str(safe)
 
-    broken = apart(pairs_opened_and_closed, "1", without="L1")
+    broken = run_test_build(pairs_opened_and_closed, "1", without="L1")
     assert ("TooSlowError" in broken.errors) == fix_state("L1").needed, str(broken)
     assert "NNG_OPT_RECVFD" not in c_code()
 
@@ -587,7 +581,7 @@ def surveyor_asked_for_what_is_here() -> None:
 def test_surveyor_is_never_tried_with_a_zero_timeout():
     """N3: asking a Surveyor0 for what is here never gets as far as nng, which may block."""
     traits = re.search(r"\[TNNG_SURVEYOR0\] = \{([^}]*)\}", c_code())
-    done = apart(surveyor_asked_for_what_is_here)
+    done = run_test_build(surveyor_asked_for_what_is_here)
 
     assert traits is not None
     assert "CAN_RECEIVE" in traits[1]

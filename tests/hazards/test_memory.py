@@ -13,8 +13,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import needs_fix, run_apart, url_of
+from tests.support.fixes import needs_fix
+from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi._load import lib
 
 SUB0 = 0x21
@@ -74,7 +76,7 @@ async def measure(transport: str, directory: str) -> None:
 
 
 def run(transport, directory, without=""):
-    finished = run_apart(
+    finished = run_in_subprocess(
         measure, transport, str(directory), TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
     )
     assert finished.clean, finished
@@ -97,7 +99,7 @@ def test_messages_that_connections_cannot_send_are_freed(code, transport, tmp_pa
         pytest.skip(f"{code}: no peer left at that moment in 20 s")
 
 
-@pytest.mark.by_chance
+@pytest.mark.probabilistic
 @pytest.mark.parametrize(
     ("code", "transport"),
     [
@@ -105,7 +107,7 @@ def test_messages_that_connections_cannot_send_are_freed(code, transport, tmp_pa
         pytest.param("L6", "ws", marks=needs_fix("L6")),
     ],
 )
-def test_messages_that_connections_cannot_send_stay_without_the_fix(code, transport, tmp_path):
+def test_messages_that_cannot_be_sent_without_fix_leak(code, transport, tmp_path):
     """Without the fix libnng keeps each of them."""
     unsent, kept = run(transport, tmp_path, without=code)
 

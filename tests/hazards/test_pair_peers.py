@@ -14,7 +14,8 @@ import trio
 import trio.lowlevel
 
 import trionng
-from tests.support.helpers import Finished, run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import Finished, run_in_subprocess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +57,7 @@ async def lose_peers(kind: str, transport: str, directory: str, rounds: str) -> 
 def run(
     kind: str, transport: str, directory: Path, rounds: int, without: str = "", seconds: float = 60
 ) -> Finished:
-    return run_apart(
+    return run_in_subprocess(
         lose_peers, kind, transport, str(directory), str(rounds),
         seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
     )  # fmt: skip
@@ -73,7 +74,7 @@ def test_pair_whose_peers_leave_while_they_send_goes_on(
     assert (finished.clean, finished.output) == (True, "300\n"), finished
 
 
-@pytest.mark.by_chance  # one run of five or so crashes
+@pytest.mark.probabilistic  # one run of five or so crashes
 def test_pair_whose_peers_leave_crashes_without_the_workaround(tmp_path: Path) -> None:
     """C10: a message of a connection that nng has forgotten."""
     codes = (run("pair0", "ipc", tmp_path, 1500, "C10", seconds=15).code for _ in range(40))

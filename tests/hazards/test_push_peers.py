@@ -12,8 +12,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import needs_fix, run_apart, url_of
+from tests.support.fixes import needs_fix
+from tests.support.sockets import url_of
 from tests.support.sp import PULL0, raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi._load import lib
 
 
@@ -64,7 +66,7 @@ async def push_to_peers_who_leave(transport, directory, rounds):
 
 def run(transport, directory, rounds, without="", **environ):
     # Where every send wakes nng's threads at once, it happens far more often.
-    return run_apart(
+    return run_in_subprocess(
         push_to_peers_who_leave, transport, str(directory), str(rounds),
         seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=f"WAKES,{without}", **environ,
     )  # fmt: skip
@@ -72,7 +74,7 @@ def run(transport, directory, rounds, without="", **environ):
 
 @needs_fix("C9")
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
-def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
+def test_push_to_peers_that_leave_while_it_sends_goes_on(transport, tmp_path):
     """The memory of a connection stays until nng has forgotten it; a flush waits for none."""
     finished = run(transport, tmp_path, 800)
 
@@ -80,8 +82,8 @@ def test_push_to_peers_who_leave_while_it_sends_goes_on(transport, tmp_path):
     assert int(finished.output) > 0, "nng forgot to forget none: nothing was tried"
 
 
-@pytest.mark.by_chance
-def test_push_to_peers_who_leave_crashes_without_the_workaround(tmp_path):
+@pytest.mark.probabilistic
+def test_push_to_peers_that_leave_without_fix_crashes(tmp_path):
     """C9: nng follows its list into memory it has freed."""
     # So that freed memory does not look as if it were none.
     environ = {"MALLOC_PERTURB_": "165"}

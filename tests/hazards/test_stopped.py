@@ -16,7 +16,9 @@ import trio
 
 import trionng
 from tests.support.certificates import client, server
-from tests.support.helpers import Finished, has_error, needs_fix, run_apart, url_of
+from tests.support.fixes import has_error, needs_fix
+from tests.support.sockets import url_of
+from tests.support.subprocesses import Finished, run_in_subprocess
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +69,7 @@ async def close_under_load(transport: str, directory: str, rounds: str) -> None:
 def run(
     transport: str, directory: Path, rounds: int, without: str = "", seconds: float = 60
 ) -> Finished:
-    return run_apart(
+    return run_in_subprocess(
         close_under_load, transport, str(directory), str(rounds),
         seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
     )  # fmt: skip
@@ -85,7 +87,7 @@ def test_close_while_messages_pass_ends(transport: str, rounds: int, tmp_path: P
 
 
 @has_error("H1")
-@pytest.mark.by_chance
+@pytest.mark.probabilistic
 def test_close_while_messages_pass_hangs_without_the_workaround(tmp_path: Path) -> None:
     """H1: a stopped step is never finished, and the reaper waits for it."""
     tries = (run("ipc", tmp_path, 10_000, without="H1", seconds=30) for _ in range(4))

@@ -21,7 +21,8 @@ import trio
 
 import trionng
 from tests.support.certificates import client, server
-from tests.support.helpers import has_error, needs_fix, run_apart
+from tests.support.fixes import has_error, needs_fix
+from tests.support.subprocesses import run_in_subprocess
 from tests.transports.test_hostile_peers import plain
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ async def count_dropped(transport: str, seconds: str) -> None:
 @pytest.mark.parametrize("transport", URLS)
 def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
     """Who does not become a peer within ten seconds is disconnected; a peer never notices."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         count_dropped, transport, "10", TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS=SHORT
     )
 
@@ -90,7 +91,7 @@ def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
 @has_error("S4")
 def test_strangers_that_say_nothing_stay_without_the_fix() -> None:
     """S4: nobody drops them."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         count_dropped,
         "ws",
         "0.3",
@@ -117,23 +118,25 @@ async def dial_a_silent_server() -> None:
 @needs_fix("S4")
 def test_dial_of_a_silent_tls_server_ends() -> None:
     """A server that says nothing is given up, and a background dial tries the next time."""
-    finished = run_apart(dial_a_silent_server, TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS=SHORT)
+    finished = run_in_subprocess(
+        dial_a_silent_server, TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS=SHORT
+    )
 
     assert (finished.clean, finished.output) == (True, "given up\n"), finished
 
 
-CROWD = """
+CLIENTS = """
 import socket, sys
-crowd = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(60)]
+connections = [socket.create_connection((sys.argv[1], int(sys.argv[2]))) for _ in range(60)]
 print("there", flush=True)
 sys.stdin.read()
 """
 
 
-def crowd_at(url: str) -> subprocess.Popen[bytes]:
+def clients_of(url: str) -> subprocess.Popen[bytes]:
     """Start a process that connects many times, says so, and stays until its input ends."""
     parts = urlsplit(url)
-    command = [sys.executable, "-c", CROWD, str(parts.hostname), str(parts.port)]
+    command = [sys.executable, "-c", CLIENTS, str(parts.hostname), str(parts.port)]
     return subprocess.Popen(command, stdin=PIPE, stdout=PIPE)
 
 
@@ -142,7 +145,7 @@ async def connect_among_strangers(transport: str) -> None:
     with_tls, trusting = tls_of(transport)
     async with trionng.Rep0() as rep, trionng.Req0() as req:
         url = rep.listen(URLS[transport], tls_config=with_tls).url
-        with crowd_at(url) as process:
+        with clients_of(url) as process:
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             limit = max(map(int, os.listdir("/proc/self/fd"))) + 20
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
@@ -158,7 +161,7 @@ async def connect_among_strangers(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ws", "tls+tcp"])
 def test_strangers_cannot_starve_a_listener(transport: str) -> None:
     """Strangers that hold all descriptors keep newcomers out for a while, not for good."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         connect_among_strangers, transport, TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS="1500"
     )
 
@@ -184,7 +187,7 @@ async def listen_without_descriptors() -> None:
 @needs_fix("S5")
 def test_ws_listener_without_descriptors_waits_for_some() -> None:
     """A listener that cannot accept does not spin, and goes on as soon as it can."""
-    finished = run_apart(listen_without_descriptors)
+    finished = run_in_subprocess(listen_without_descriptors)
 
     assert (finished.clean, finished.output) == (True, "idle\n"), finished
 
@@ -222,6 +225,6 @@ async def send_and_go(transport: str, protocol: str) -> None:
 )
 def test_ws_connections_end_when_their_peer_has_gone(transport: str, protocol: str) -> None:
     """Once what it sent has been received, a peer that has gone holds no place."""
-    finished = run_apart(send_and_go, transport, protocol)
+    finished = run_in_subprocess(send_and_go, transport, protocol)
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished

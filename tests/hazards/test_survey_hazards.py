@@ -11,9 +11,10 @@ import pytest
 import trio
 
 import trionng
-from tests.hazards.test_hazards import apart, expect_to_hang, is_off
-from tests.support.helpers import Finished, run_apart, url_of
+from tests.hazards.test_hazards import expect_to_hang, is_off, run_test_build
+from tests.support.sockets import url_of
 from tests.support.sp import SURVEYOR0, raw_peer
+from tests.support.subprocesses import Finished, run_in_subprocess
 from trionng import _ffi
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def under_valgrind(function, *, without: str, report: Path) -> tuple[Finished, l
 
     What it says of the interpreter itself is none of our business.
     """
-    finished = run_apart(
+    finished = run_in_subprocess(
         function,
         seconds=240,
         under=("valgrind", "--leak-check=no", "--xml=yes", f"--xml-file={report}"),
@@ -72,7 +73,7 @@ async def two_surveys_and_a_reset() -> None:
 def a_minute() -> Iterator[Future[Finished]]:
     """Let two contexts survey for a minute, while other tests run."""
     with ThreadPoolExecutor() as pool:
-        yield pool.submit(apart, two_contexts_surveying, "60", seconds=120)
+        yield pool.submit(run_test_build, two_contexts_surveying, "60", seconds=120)
 
 
 @pytest.mark.slow
@@ -141,9 +142,9 @@ def test_two_contexts_survey_for_a_minute_without_a_deadlock(a_minute: Future[Fi
     assert int(safe.output) > 1000, str(safe)
 
 
-@pytest.mark.by_chance
-def test_two_contexts_survey_into_a_deadlock_without_the_workaround():
+@pytest.mark.probabilistic
+def test_two_contexts_surveying_without_fix_deadlock():
     """C7: within a minute, mostly."""
-    broken = apart(two_contexts_surveying, "60", without="C7", seconds=120)
+    broken = run_test_build(two_contexts_surveying, "60", without="C7", seconds=120)
     assert "Timeout" in broken.errors, str(broken)
     assert "in send" in broken.errors, str(broken)

@@ -12,8 +12,9 @@ import trio
 
 import trionng
 import trionng.blocking
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
 from tests.support.sp import REP0, greeting
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi
 from trionng._ffi import testing
 
@@ -84,7 +85,7 @@ def end_in_a_stream() -> None:
 @coalesces
 def test_process_that_ends_in_a_stream_ends_well():
     """A wake-up that still waits holds up neither a close nor the end of the process."""
-    finished = run_apart(end_in_a_stream)
+    finished = run_in_subprocess(end_in_a_stream)
 
     assert finished.clean, str(finished)
 
@@ -113,7 +114,9 @@ def ask_without_fewer_wakes() -> None:
 
 def test_wakes_can_all_be_as_nng_has_them():
     """What the tests of hazards compare with: nothing is left out, and all works."""
-    finished = run_apart(ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES")
+    finished = run_in_subprocess(
+        ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES"
+    )
 
     assert finished.clean, str(finished)
 
@@ -152,6 +155,6 @@ def hold_up_a_thread() -> None:
 
 def test_thread_that_has_to_wait_wakes_others_first():
     """A thread of nng's that waits for a lock of a context leaves the next message to others."""
-    finished = run_apart(hold_up_a_thread, TRIONNG_NATIVE="testing")
+    finished = run_in_subprocess(hold_up_a_thread, TRIONNG_NATIVE="testing")
 
     assert finished.clean, str(finished)

@@ -16,7 +16,9 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import Finished, needs_fix, run_apart, url_of
+from tests.support.fixes import needs_fix
+from tests.support.sockets import url_of
+from tests.support.subprocesses import Finished, run_in_subprocess
 from tests.transports.test_hostile_peers import plain, upgrade
 
 if TYPE_CHECKING:
@@ -86,7 +88,7 @@ async def close_while_dialling(rounds: str) -> None:
 def run(
     function: Callable[..., object], rounds: int, without: str = "", seconds: float = 60
 ) -> Finished:
-    return run_apart(
+    return run_in_subprocess(
         function, str(rounds), seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
     )
 
@@ -101,15 +103,15 @@ def goes_wrong(function: Callable[..., object], without: str) -> bool:
 
 
 @needs_fix("H3")
-def test_listener_closed_while_clients_ask_for_an_upgrade_is_closed_at_once() -> None:
+def test_listener_closed_while_clients_upgrade_closes_at_once() -> None:
     """Whatever a client has got to, the listener closes and the reaper goes on."""
     finished = run(close_while_asked, 200)
 
     assert (finished.clean, finished.output) == (True, "200\n"), finished
 
 
-@pytest.mark.by_chance
-def test_listener_closed_while_clients_ask_hangs_without_the_workaround() -> None:
+@pytest.mark.probabilistic
+def test_listener_closed_while_clients_upgrade_without_fix_hangs() -> None:
     """H3: the close waits for the reaper, and the reaper for what the close holds."""
     assert goes_wrong(close_while_asked, without="H3")
 
@@ -122,13 +124,13 @@ def test_dialer_closed_while_it_connects_is_closed_at_once() -> None:
     assert (finished.clean, finished.output) == (True, "500\n"), finished
 
 
-@pytest.mark.by_chance
-def test_dialer_closed_while_it_connects_hangs_or_panics_without_the_workaround() -> None:
+@pytest.mark.probabilistic
+def test_dialer_closed_connecting_without_fix_hangs_or_panics() -> None:
     """H2: an attempt is finished twice, or never."""
     assert goes_wrong(close_while_dialling, without="H2")
 
 
-async def test_url_of_a_listener_that_was_closed_can_be_listened_on_again() -> None:
+async def test_url_of_a_closed_listener_can_be_listened_on_again() -> None:
     """When a close has returned the address is free, whoever is still connected."""
     url = "ws://127.0.0.1:0/path"
     with trio.fail_after(60):

@@ -9,8 +9,8 @@ import sys
 
 import pytest
 
-from tests.support.helpers import url_of
 from tests.support.processes import environment
+from tests.support.sockets import url_of
 from trionng import blocking
 
 PAIR = """

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from trionng import exceptions
 
 PAIRS = [
@@ -185,7 +185,7 @@ async def test_bus_sends_to_all_peers_and_forwards_nothing():
     ],
     ids=["bus", "polyamorous", "raw"],
 )
-async def test_buffer_sizes_of_queue_sockets_are_fixed_by_the_first_endpoint(make):
+async def test_buffer_size_after_the_first_endpoint_is_fixed(make):
     """C8: a buffer that nng would resize unsafely is fixed once there can be messages."""
     async with make(recv_buffer_size=8) as socket:
         socket.recv_buffer_size = 4

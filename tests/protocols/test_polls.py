@@ -10,41 +10,36 @@ import pytest
 import trio
 
 import trionng
-from tests.contract.test_contract import BlockingFlavour, TrioFlavour
-from tests.support.helpers import TRANSPORTS, url_of
+from tests.support.apis import SyncApi, TrioApi
+from tests.support.sockets import TRANSPORTS, url_of
 
 ASKING = {"Req0": "Rep0", "Surveyor0": "Respondent0"}
 asking = pytest.mark.parametrize("protocol", ASKING)
 
 
-@pytest.fixture(params=[TrioFlavour(), BlockingFlavour()], ids=["trio", "blocking"])
-def flavour(request):
-    return request.param
-
-
 @contextlib.asynccontextmanager
-async def asker_and_answerer(flavour, protocol, transport="inproc", directory="", **options):
+async def asker_and_answerer(api, protocol, transport="inproc", directory="", **options):
     """Connect a socket that asks to one that answers."""
-    asker = getattr(flavour.module, protocol)(**options)
-    answerer = getattr(flavour.module, ASKING[protocol])()
+    asker = getattr(api.module, protocol)(**options)
+    answerer = getattr(api.module, ASKING[protocol])()
     with trio.fail_after(20):
         try:
             url = answerer.listen(url_of(transport, directory)).url
-            await flavour.call(asker.dial, url, block=True)
-            await flavour.call(asker.wait_connected)
+            await api.call(asker.dial, url, block=True)
+            await api.call(asker.wait_connected)
             yield asker, answerer
         finally:
-            await flavour.close(asker)
-            await flavour.close(answerer)
+            await api.close(asker)
+            await api.close(answerer)
 
 
-def ways_to_poll(flavour, ends: Any) -> dict[str, Any]:
+def ways_to_poll(api, ends: Any) -> dict[str, Any]:
     """Return every call of a socket or context that receives without waiting, as functions."""
 
     async def option_of_zero():
         ends.recv_timeout = 0
         try:
-            return await flavour.call(ends.recv)
+            return await api.call(ends.recv)
         except trionng.Timeout as exc:
             if "0 ms" not in str(exc):
                 raise
@@ -53,7 +48,7 @@ def ways_to_poll(flavour, ends: Any) -> dict[str, Any]:
             ends.recv_timeout = -1
 
     async def message(call, *arguments):
-        return (await flavour.call(call, *arguments)).bytes
+        return (await api.call(call, *arguments)).bytes
 
     async def now(call):
         value = call()
@@ -64,8 +59,8 @@ def ways_to_poll(flavour, ends: Any) -> dict[str, Any]:
         "recv_msg_nowait": lambda: now(ends.recv_msg_nowait),
         "recv_timeout": option_of_zero,
     }
-    if isinstance(flavour, BlockingFlavour):
-        ways["recv"] = lambda: flavour.call(ends.recv, False)
+    if isinstance(api, SyncApi):
+        ways["recv"] = lambda: api.call(ends.recv, False)
         ways["recv_msg"] = lambda: message(ends.recv_msg, False)
     return ways
 
@@ -82,121 +77,121 @@ async def poll(way) -> bytes:
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @pytest.mark.parametrize("on", ["socket", "context"])
 @asking
-async def test_poll_of_who_asks_finds_the_answer(flavour, protocol, on, transport, tmp_path):
+async def test_poll_of_a_socket_that_asks_finds_the_answer(api, protocol, on, transport, tmp_path):
     """A loop of receives that never wait ends, in every spelling, round after round."""
-    async with asker_and_answerer(flavour, protocol, transport, tmp_path) as (asker, answerer):
+    async with asker_and_answerer(api, protocol, transport, tmp_path) as (asker, answerer):
         ends = asker if on == "socket" else asker.new_context()
-        for way in ways_to_poll(flavour, ends).values():
-            await flavour.call(ends.send, b"question")
+        for way in ways_to_poll(api, ends).values():
+            await api.call(ends.send, b"question")
             with pytest.raises(trionng.TryAgain):
                 await way()
-            await flavour.call(answerer.send, await flavour.call(answerer.recv) + b"!")
+            await api.call(answerer.send, await api.call(answerer.recv) + b"!")
             assert await poll(way) == b"question!"
-        assert asker.statistics().messages_received == len(ways_to_poll(flavour, ends))
+        assert asker.statistics().messages_received == len(ways_to_poll(api, ends))
 
 
 @asking
-async def test_poll_without_a_question_says_bad_state(flavour, protocol):
+async def test_poll_without_a_question_says_bad_state(api, protocol):
     """Nothing was asked, so nothing will come, as `recv` says too."""
-    async with asker_and_answerer(flavour, protocol) as (asker, _):
+    async with asker_and_answerer(api, protocol) as (asker, _):
         for ends in (asker, asker.new_context()):
-            for way in ways_to_poll(flavour, ends).values():
+            for way in ways_to_poll(api, ends).values():
                 with pytest.raises(trionng.BadState):
                     await way()
 
 
-async def test_poll_after_the_answer_was_taken_says_bad_state(flavour):
+async def test_poll_after_the_answer_was_taken_says_bad_state(api):
     """One answer for one request."""
-    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
-        await flavour.call(asker.send, b"question")
-        await flavour.call(answerer.send, await flavour.call(answerer.recv))
-        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"question"
-        for way in ways_to_poll(flavour, asker).values():
+    async with asker_and_answerer(api, "Req0") as (asker, answerer):
+        await api.call(asker.send, b"question")
+        await api.call(answerer.send, await api.call(answerer.recv))
+        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"question"
+        for way in ways_to_poll(api, asker).values():
             with pytest.raises(trionng.BadState):
                 await way()
 
 
-async def test_poll_leaves_the_request_alone(flavour):
+async def test_poll_leaves_the_request_alone(api):
     """Polls that find nothing do not give the request up: a receive that waits gets the answer."""
-    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
-        await flavour.call(asker.send, b"question")
-        for way in ways_to_poll(flavour, asker).values():
+    async with asker_and_answerer(api, "Req0") as (asker, answerer):
+        await api.call(asker.send, b"question")
+        for way in ways_to_poll(api, asker).values():
             for _ in range(50):
                 with pytest.raises(trionng.TryAgain):
                     await way()
-        await flavour.call(answerer.send, await flavour.call(answerer.recv))
-        assert await flavour.call(asker.recv) == b"question"
+        await api.call(answerer.send, await api.call(answerer.recv))
+        assert await api.call(asker.recv) == b"question"
 
 
-async def test_poll_finds_no_answer_to_a_request_given_up(flavour):
+async def test_poll_finds_no_answer_to_a_request_given_up(api):
     """After a new request the answer to the one before it is nowhere."""
-    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
-        await flavour.call(asker.send, b"old")
-        await flavour.call(answerer.send, await flavour.call(answerer.recv))
-        await flavour.call(asker.send, b"new")
-        await flavour.call(answerer.send, await flavour.call(answerer.recv))
-        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"new"
+    async with asker_and_answerer(api, "Req0") as (asker, answerer):
+        await api.call(asker.send, b"old")
+        await api.call(answerer.send, await api.call(answerer.recv))
+        await api.call(asker.send, b"new")
+        await api.call(answerer.send, await api.call(answerer.recv))
+        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"new"
 
 
 async def test_poll_after_a_cancelled_receive_finds_the_answer():
     """What a cancelled task waited for comes to the polls that follow."""
-    flavour = TrioFlavour()
-    async with asker_and_answerer(flavour, "Req0") as (asker, answerer):
+    api = TrioApi()
+    async with asker_and_answerer(api, "Req0") as (asker, answerer):
         await asker.send(b"question")
         with trio.move_on_after(0.01):
             await asker.recv()
         await answerer.send(await answerer.recv())
-        assert await poll(ways_to_poll(flavour, asker)["recv_nowait"]) == b"question"
+        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"question"
 
 
-async def test_poll_after_the_survey_says_timeout(flavour):
+async def test_poll_after_the_survey_says_timeout(api):
     """A survey that is over gives the replies that came in time, then Timeout, as `recv` does."""
-    async with asker_and_answerer(flavour, "Surveyor0", survey_time=50) as (asker, answerer):
+    async with asker_and_answerer(api, "Surveyor0", survey_time=50) as (asker, answerer):
         for ends in (asker, asker.new_context()):
-            await flavour.call(ends.send, b"question")
-            await flavour.call(answerer.send, await flavour.call(answerer.recv))
-            assert await flavour.call(ends.recv) == b"question"
+            await api.call(ends.send, b"question")
+            await api.call(answerer.send, await api.call(answerer.recv))
+            assert await api.call(ends.recv) == b"question"
             with pytest.raises(trionng.Timeout, match="survey is over"):
-                await flavour.call(ends.recv)
+                await api.call(ends.recv)
             for name in ("recv_nowait", "recv_msg_nowait"):
                 with pytest.raises(trionng.Timeout, match="survey is over"):
-                    await ways_to_poll(flavour, ends)[name]()
+                    await ways_to_poll(api, ends)[name]()
             ends.recv_timeout = 0
             with pytest.raises(trionng.Timeout, match="survey is over"):
-                await flavour.call(ends.recv)
-            if isinstance(flavour, BlockingFlavour):
+                await api.call(ends.recv)
+            if isinstance(api, SyncApi):
                 with pytest.raises(trionng.Timeout, match="survey is over"):
-                    await flavour.call(ends.recv, block=False)
+                    await api.call(ends.recv, block=False)
 
 
-async def test_poll_when_the_survey_just_ended_still_finds_its_replies(flavour):
+async def test_poll_when_the_survey_just_ended_still_finds_its_replies(api):
     """Replies that came in time are read by polls after the end, none is lost."""
-    async with asker_and_answerer(flavour, "Surveyor0", survey_time=100) as (asker, answerer):
-        await flavour.call(asker.send, b"question")
-        await flavour.call(answerer.send, await flavour.call(answerer.recv))
-        await flavour.call(answerer.flush)
+    async with asker_and_answerer(api, "Surveyor0", survey_time=100) as (asker, answerer):
+        await api.call(asker.send, b"question")
+        await api.call(answerer.send, await api.call(answerer.recv))
+        await api.call(answerer.flush)
         await trio.sleep(0.15)  # the time of the survey
         assert asker.recv_nowait() == b"question"
         with pytest.raises(trionng.Timeout, match="survey is over"):
             asker.recv_nowait()
 
 
-async def test_batch_with_a_timeout_of_0_is_a_poll(flavour):
+async def test_batch_with_a_timeout_of_0_is_a_poll(api):
     """`recv_many` with `recv_timeout=0` returns what is there, and raises Timeout else."""
     url = url_of("inproc", "")
-    pull = flavour.module.Pull0(recv_timeout=0, listen=url)
-    push = flavour.module.Push0(send_timeout=0)
+    pull = api.module.Pull0(recv_timeout=0, listen=url)
+    push = api.module.Push0(send_timeout=0)
     with pytest.raises(trionng.Timeout):
-        await flavour.call(push.send, b"no peer")
-    await flavour.call(push.dial, url, block=True)
+        await api.call(push.send, b"no peer")
+    await api.call(push.dial, url, block=True)
     with pytest.raises(trionng.Timeout):
-        await flavour.call(pull.recv_many, 5)
-    await flavour.call(push.send, b"x")
+        await api.call(pull.recv_many, 5)
+    await api.call(push.send, b"x")
     while True:
         try:
-            assert await flavour.call(pull.recv_many, 5) == [b"x"]
+            assert await api.call(pull.recv_many, 5) == [b"x"]
             break
         except trionng.Timeout:
             await trio.sleep(0.01)
-    await flavour.close(push)
-    await flavour.close(pull)
+    await api.close(push)
+    await api.close(pull)

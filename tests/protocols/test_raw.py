@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import TRANSPORTS, connected, url_of
+from tests.support.sockets import TRANSPORTS, connected, url_of
 
 A_NUMBER = b"\x80\0\0\1"  # of a request or survey, as it is on the wire
 HOPS = struct.Struct(">I")

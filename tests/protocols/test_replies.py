@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.helpers import connected
+from tests.support.sockets import connected
 from tests.support.sp import REQ0, RawPeer, raw_peer
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def test_reply_to_a_busy_connection_waits_and_then_goes():
         await sent.wait()
 
 
-async def test_reply_cancelled_while_its_connection_is_busy_was_not_sent():
+async def test_reply_cancelled_on_a_busy_connection_was_not_sent():
     """A cancelled reply ends at once, is the caller's again, and its socket answers on."""
     async with busy_connection() as (rep, context, peer):
         message = trionng.Message(b"second")
@@ -73,7 +73,7 @@ async def test_reply_cancelled_while_its_connection_is_busy_was_not_sent():
         assert rep.pipes
 
 
-async def test_reply_whose_context_closes_while_its_connection_is_busy_raises_closed():
+async def test_reply_on_a_busy_connection_after_close_raises_closed():
     """Closing the context ends a reply that waits."""
     async with busy_connection() as (_rep, context, _peer), trio.open_nursery() as nursery:
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,7 +44,7 @@ async def ask_at_once(url: str, resend_time: int | None) -> None:
     assert (counts.received, counts.answered, counts.abandoned) == (MANY, MANY, 0)
 
 
-async def test_10000_requests_in_flight_on_one_socket_are_each_answered() -> None:
+async def test_10000_requests_on_one_socket_are_each_answered() -> None:
     """One socket has 10 000 requests in flight, and each gets its own answer, once."""
     with trio.fail_after(WITHIN):
         await ask_at_once(f"inproc://{uuid.uuid4().hex}", None)
@@ -53,7 +53,7 @@ async def test_10000_requests_in_flight_on_one_socket_are_each_answered() -> Non
 @pytest.mark.slow
 @pytest.mark.parametrize("resend_time", [None, -1])
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_10000_requests_in_flight_are_each_answered_whatever_they_go_over(
+async def test_10000_requests_over_any_transport_are_each_answered(
     transport: str, resend_time: int | None, tmp_path: Path
 ) -> None:
     """The same between descriptors, and with requests that are never sent again."""
@@ -61,7 +61,7 @@ async def test_10000_requests_in_flight_are_each_answered_whatever_they_go_over(
         await ask_at_once(url_of(transport, tmp_path), resend_time)
 
 
-async def test_request_past_its_deadline_is_given_up_and_the_others_go_on() -> None:
+async def test_request_past_its_deadline_ends_and_the_others_go_on() -> None:
     """A cancel scope around a request is its deadline; those beside it do not notice."""
     answers: list[bytes] = []
 

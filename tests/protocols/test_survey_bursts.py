@@ -9,22 +9,19 @@ import pytest
 import trio
 
 import trionng
-from tests.contract.test_contract import BlockingFlavour, TrioFlavour
-from tests.support.helpers import TRANSPORTS, needs_fix, run_apart, url_of
+from tests.support.apis import SyncApi, TrioApi
+from tests.support.fixes import needs_fix
+from tests.support.sockets import TRANSPORTS, url_of
 from tests.support.sp import raw_peer
+from tests.support.subprocesses import run_in_subprocess
 
 RESPONDENT0 = 0x63
 # What nothing is known of without F1 goes slower there, and perhaps not all of it.
 COUNTED = ("inproc", "ws")
 
 
-@pytest.fixture(params=[TrioFlavour(), BlockingFlavour()], ids=["trio", "blocking"])
-def flavour(request):
-    return request.param
-
-
 @contextlib.asynccontextmanager
-async def answered(flavour, surveyor, url):
+async def answered(api, surveyor, url):
     """Answer every survey with itself, for the time of a block."""
     respondent = trionng.Respondent0()
 
@@ -34,7 +31,7 @@ async def answered(flavour, surveyor, url):
 
     async with respondent, trio.open_nursery() as nursery:
         await respondent.dial(url, block=True)
-        await flavour.call(surveyor.wait_connected)
+        await api.call(surveyor.wait_connected)
         nursery.start_soon(answer)
         yield
         nursery.cancel_scope.cancel()
@@ -48,17 +45,17 @@ async def answered(flavour, surveyor, url):
         for each in (*TRANSPORTS, "ws")
     ],
 )
-async def test_burst_of_surveys_is_answered_whole(flavour, transport, count, tmp_path):
+async def test_burst_of_surveys_is_answered_whole(api, transport, count, tmp_path):
     """Each of many surveys that go at once reaches the peer, and is answered."""
-    surveyor = flavour.module.Surveyor0(listen=url_of(transport, tmp_path), survey_time=20_000)
+    surveyor = api.module.Surveyor0(listen=url_of(transport, tmp_path), survey_time=20_000)
     with trio.fail_after(30):
-        async with answered(flavour, surveyor, surveyor.listeners[0].url):
+        async with answered(api, surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(count)]
             for number, context in enumerate(contexts):
-                await flavour.call(context.send, b"%d" % number)
+                await api.call(context.send, b"%d" % number)
             for number, context in enumerate(contexts):
-                assert await flavour.call(context.recv) == b"%d" % number
-        await flavour.close(surveyor)
+                assert await api.call(context.recv) == b"%d" % number
+        await api.close(surveyor)
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
@@ -75,7 +72,7 @@ async def test_surveys_of_many_tasks_are_answered(transport, tmp_path):
 
     with trio.fail_after(30):
         async with trionng.Surveyor0(listen=url_of(transport, tmp_path)) as surveyor:
-            async with answered(TrioFlavour(), surveyor, surveyor.listeners[0].url):
+            async with answered(TrioApi(), surveyor, surveyor.listeners[0].url):
                 async with trio.open_nursery() as nursery:
                     for number in range(300):
                         nursery.start_soon(ask, surveyor, number)
@@ -84,7 +81,7 @@ async def test_surveys_of_many_tasks_are_answered(transport, tmp_path):
 
 async def test_surveys_of_many_threads_are_answered():
     """The same from threads."""
-    flavour = BlockingFlavour()
+    api = SyncApi()
     surveyor = trionng.blocking.Surveyor0(listen="tcp://127.0.0.1:0")
     got = []
 
@@ -93,38 +90,38 @@ async def test_surveys_of_many_threads_are_answered():
             got.append(next(replies))
 
     with trio.fail_after(30):
-        async with answered(flavour, surveyor, surveyor.listeners[0].url):
+        async with answered(api, surveyor, surveyor.listeners[0].url):
             limit = trio.CapacityLimiter(50)
             async with trio.open_nursery() as nursery:
                 for number in range(100):
                     nursery.start_soon(
                         lambda n=number: trio.to_thread.run_sync(ask, n, limiter=limit)
                     )
-        await flavour.close(surveyor)
+        await api.close(surveyor)
     assert sorted(map(int, got)) == list(range(100))
 
 
-async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(flavour):
+async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
     """A stopped peer costs a burst a moment, once; the others have every survey."""
-    surveyor = flavour.module.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=20_000)
+    surveyor = api.module.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=20_000)
     url = surveyor.listeners[0].url
     with trio.fail_after(30):
         async with raw_peer(url) as stopped:
             await stopped.greet(RESPONDENT0)
-            async with answered(flavour, surveyor, url):
-                await flavour.call(surveyor.wait_connected, 2)
+            async with answered(api, surveyor, url):
+                await api.call(surveyor.wait_connected, 2)
                 contexts = [surveyor.new_context() for _ in range(60)]
                 data = b"x" * 300_000  # what the system keeps for the stopped one is soon full
                 began = time.monotonic()
                 for context in contexts:
-                    await flavour.call(context.send, data)
+                    await api.call(context.send, data)
                 assert time.monotonic() - began < 10
                 for context in contexts:
-                    assert await flavour.call(context.recv) == data
-        await flavour.close(surveyor)
+                    assert await api.call(context.recv) == data
+        await api.close(surveyor)
 
 
-async def test_survey_that_finds_no_room_obeys_send_timeout_and_cancellation():
+async def test_survey_without_room_obeys_timeout_and_cancellation():
     """A survey that waits for room can be left, and its message is the caller's again."""
     with trio.fail_after(20):
         async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", send_timeout=20) as surveyor:
@@ -149,14 +146,14 @@ async def test_survey_that_finds_no_room_obeys_send_timeout_and_cancellation():
 async def burst_without_counts() -> None:
     """Send 100 surveys over tcp, and print how many were answered."""
     async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=10_000) as surveyor:
-        async with answered(TrioFlavour(), surveyor, surveyor.listeners[0].url):
+        async with answered(TrioApi(), surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(100)]
             for context in contexts:
                 await context.send(b"?")
             print(len([await context.recv() for context in contexts]))
 
 
-def test_burst_is_answered_whole_where_only_the_statistics_of_nng_tell():
+def test_burst_counted_by_nng_statistics_is_answered_whole():
     """Without F1 surveys wait for what nng says it has written."""
-    done = run_apart(burst_without_counts, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
+    done = run_in_subprocess(burst_without_counts, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
     assert (done.code, done.output) == (0, "100\n"), done

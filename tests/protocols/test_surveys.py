@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
 from trionng import exceptions
 from trionng._trio.wait import wait_for
@@ -41,7 +41,7 @@ async def test_survey_yields_all_answers_and_ends_without_an_exception(transport
             nursery.cancel_scope.cancel()
 
 
-async def test_surveyor_reads_answers_that_came_in_time_then_raises_timeout():
+async def test_surveyor_reads_the_answers_in_time_then_times_out():
     """After `survey_time` what had arrived is still read; then Timeout, now and later."""
     with trio.fail_after(10):
         async with (
@@ -83,7 +83,7 @@ async def test_surveyor_late_answer_does_not_reach_the_next_survey():
             assert await surveyor.recv() == b"to new"
 
 
-async def test_surveyor_receive_overtaken_by_a_new_survey_raises_superseded():
+async def test_surveyor_receive_after_a_new_survey_raises_superseded():
     """A receive that waits for the old survey is told that a new one has begun."""
     with trio.fail_after(10):
         async with trionng.Surveyor0(survey_time=-1) as surveyor, trio.open_nursery() as nursery:
@@ -123,7 +123,7 @@ async def test_surveyor_without_survey_raises_bad_state():
                 await surveyor.recv()
 
 
-async def test_respondent_second_receiver_is_busy_and_contexts_are_independent():
+async def test_respondent_second_receiver_is_busy_contexts_are_not():
     """One task at a time per Respondent0; contexts each take and answer their own survey."""
     with trio.fail_after(10):
         async with (

@@ -8,7 +8,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected
+from tests.support.sockets import connected
 from trionng import _ffi
 from trionng._core.topics import Topics
 
@@ -50,7 +50,7 @@ def test_message_is_compared_with_each_length_once(monkeypatch):
 
 
 @pytest.mark.parametrize("on", ["socket", "context"])
-async def test_message_taken_before_is_delivered_only_for_topics_that_are_left(on):
+async def test_message_taken_before_unsubscribe_is_not_delivered(on):
     """Topics of several lengths, one in another, doubled and empty: what is given up is gone."""
     with trio.fail_after(10):
         async with connected(trionng.Pub0(), trionng.Sub0(), "inproc") as (pub, sub):

@@ -15,7 +15,8 @@ import time
 import pytest
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 
 
@@ -74,7 +75,7 @@ def stop_with_ctrl_c() -> None:
 
 def test_ctrl_c_stops_a_service_and_its_threads() -> None:
     """Ctrl-C ends `wait`, and leaving the block ends the workers."""
-    done = run_apart(stop_with_ctrl_c)
+    done = run_in_subprocess(stop_with_ctrl_c)
 
     assert (done.clean, done.output) == (True, "stopped\n"), done
 
@@ -125,7 +126,7 @@ def test_handler_that_threads_cannot_call_is_refused_at_once(handler: object) ->
         blocking.serve_rep(handler, listen=url_of("inproc", ""))  # type: ignore[arg-type]
 
 
-def test_handler_that_turns_out_to_be_async_ends_its_worker_and_says_so() -> None:
+def test_handler_that_turns_out_async_ends_its_worker() -> None:
     """`wait` raises a TypeError that names it; Python warns of no coroutine."""
     service = blocking.serve_rep(lambda r: async_handler(r), listen=url_of("inproc", ""), workers=1)  # type: ignore[arg-type, return-value]
     with blocking.Req0(dial=service.url) as req, service:
@@ -163,7 +164,7 @@ def close_in_handlers(workers: str, from_main: str) -> None:
 @pytest.mark.parametrize("from_main", [0, 1])
 def test_close_in_handlers_ends_the_service(workers: int, from_main: int) -> None:
     """Handlers that close the service wait for each other no more than the main thread for them."""
-    finished = run_apart(close_in_handlers, str(workers), str(from_main), seconds=20)
+    finished = run_in_subprocess(close_in_handlers, str(workers), str(from_main), seconds=20)
 
     assert finished.clean, finished
     assert finished.output.strip() == "closed"

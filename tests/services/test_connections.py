@@ -22,7 +22,7 @@ def inproc() -> str:
     return f"inproc://{uuid.uuid4().hex}"
 
 
-async def test_handler_that_does_not_receive_keeps_no_more_than_its_queue() -> None:
+async def test_handler_that_does_not_receive_keeps_its_queue_only() -> None:
     """What is beyond the queue waits at the sender; all of it is received later, in order."""
     may_receive = trio.Event()
     received: list[bytes] = []

@@ -13,7 +13,7 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.helpers import connected, url_of
+from tests.support.sockets import connected, url_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -143,7 +143,7 @@ async def test_forward_more_hops_than_ttl_max_drops_the_message(
     assert scope.cancelled_caught == (hops == 4)
 
 
-async def test_forward_cancelled_between_receive_and_send_keeps_the_message() -> None:
+async def test_forward_cancelled_before_its_send_keeps_the_message() -> None:
     """What was received and could not be sent is the next message of its socket, in order."""
     with trio.fail_after(WITHIN):
         async with connected(trionng.Pull0(raw=True), trionng.Push0(), "inproc") as (pull, push):
@@ -159,7 +159,7 @@ async def test_forward_cancelled_between_receive_and_send_keeps_the_message() ->
                 assert [await pull.recv() for _ in range(2)] == [b"1", b"2"]
 
 
-async def test_forward_storm_of_cancels_loses_nothing() -> None:
+async def test_forward_under_many_cancels_loses_nothing() -> None:
     """Cancelled at any moment, every message goes on once and in order."""
     count = 400
     got: list[bytes] = []
@@ -297,7 +297,7 @@ async def test_forward_ring_of_a_protocol_without_hop_count_is_refused(
             assert caught.group_contains(trionng.InvalidOperation, match="ring")
 
 
-async def test_forward_line_without_hop_count_passes_any_number_of_messages() -> None:
+async def test_forward_line_without_hop_count_passes_all_messages() -> None:
     """A line of Bus0 forwarders is no ring: it passes on more messages than are looked at."""
     with trio.fail_after(WITHIN):
         async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:

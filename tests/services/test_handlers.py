@@ -71,7 +71,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 # -- contexts
 
 
-async def test_context_of_a_handler_is_a_copy_of_the_servers_and_its_own(kind: Kind) -> None:
+async def test_context_of_a_handler_is_a_copy_of_the_servers(kind: Kind) -> None:
     """No call sees what another has set, one after the other or while the other waits."""
     seen: list[tuple[bytes, str, str]] = []
     login, release = trio.Event(), trio.Event()
@@ -117,7 +117,7 @@ async def test_context_of_a_handler_is_a_copy_of_the_servers_and_its_own(kind: K
     assert [name for _, _, name in seen].count("nobody") == 4
 
 
-async def test_context_of_a_handler_is_that_of_on_error_and_of_its_own_tasks() -> None:
+async def test_context_of_a_handler_is_that_of_on_error_and_its_tasks() -> None:
     """What the handler has set is seen by its child tasks, in its waits, and by `on_error`."""
     seen: list[str] = []
 
@@ -319,7 +319,7 @@ async def test_aclose_in_two_handlers_at_once_ends_the_service() -> None:
                     askers.cancel_scope.cancel()
 
 
-async def test_aclose_by_a_task_the_handler_started_elsewhere_waits_for_the_end() -> None:
+async def test_aclose_by_a_task_of_the_handler_waits_for_the_end() -> None:
     """A task that does not belong to the handler may wait for the whole service."""
     state: list[str] = []
 
@@ -447,7 +447,7 @@ async def test_drain_in_a_handler_obeys_a_deadline() -> None:
 # -- frames
 
 
-async def test_frames_of_a_waiting_handler_are_seen_by_trio_and_stackscope() -> None:
+async def test_frames_of_a_waiting_handler_are_seen_by_stackscope() -> None:
     """`Task.iter_await_frames` and stackscope show where in the handler a worker waits."""
     waiting = trio.Event()
 
@@ -605,7 +605,7 @@ async def test_handler_that_cannot_be_async_is_refused_at_once(kind: Kind, name:
             await trionng.serve_pipes(nursery, pair, NO_HANDLERS[name])  # type: ignore[arg-type]
 
 
-async def test_handler_that_was_called_is_refused_without_a_second_warning() -> None:
+async def test_handler_given_as_a_coroutine_is_refused_without_warning() -> None:
     """A coroutine object in place of the function is what the text says."""
     async with trio.open_nursery() as nursery:
         with pytest.raises(TypeError, match="without calling it"):
@@ -614,7 +614,7 @@ async def test_handler_that_was_called_is_refused_without_a_second_warning() -> 
             await trionng.serve_rep(nursery, echo, listen=inproc(), on_error=b"")  # type: ignore[call-overload]
 
 
-def test_handler_that_turns_out_not_to_be_async_ends_the_nursery_and_says_so(kind: Kind) -> None:
+def test_handler_that_turns_out_sync_ends_the_nursery(kind: Kind) -> None:
     """What no look at the function tells is told at its first call, past `on_error`."""
 
     def my_handler(message):

@@ -30,7 +30,7 @@ def inproc() -> str:
     return f"inproc://{uuid.uuid4().hex}"
 
 
-async def test_cancel_on_disconnect_ends_the_handler_with_its_asker() -> None:
+async def test_cancel_on_disconnect_ends_the_handler_with_its_peer() -> None:
     """A client that goes ends the handling of its request; others go on, and it is counted."""
     started = trio.Event()
     ended: list[str] = []
@@ -68,7 +68,7 @@ async def test_cancel_on_disconnect_ends_the_handler_with_its_asker() -> None:
     assert (counts.received, counts.answered, counts.abandoned) == (4, 3, 1)
 
 
-async def test_cancel_on_disconnect_asker_gone_before_the_handler_is_not_handled() -> None:
+async def test_cancel_on_disconnect_peer_gone_before_handler_is_skipped() -> None:
     """A request whose client left while it waited for a worker is never handled."""
     handled: list[bytes] = []
 
@@ -111,7 +111,7 @@ def wait_until(condition: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-async def test_cancel_on_disconnect_asker_that_leaves_before_the_watch_runs_is_noticed() -> None:
+async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:
     """Connections are watched from the start: what happens before the first turn is not missed."""
     with trio.fail_after(WITHIN):
         async with trionng.Rep0(listen=inproc()) as rep, trio.open_nursery() as nursery:
@@ -235,7 +235,7 @@ async def test_serve_pipes_handler_that_raises_ends_the_nursery() -> None:
 
 
 @pytest.mark.parametrize("protocol", [trionng.Pair1, trionng.Pair0, trionng.Bus0])
-async def test_serve_pipes_of_a_socket_that_is_not_polyamorous_is_refused(protocol) -> None:
+async def test_serve_pipes_without_polyamorous_is_refused(protocol) -> None:
     """Only a polyamorous Pair1 has peers to tell apart."""
     async with protocol() as socket, trio.open_nursery() as nursery:
         with pytest.raises(trionng.InvalidOperation, match="polyamorous"):

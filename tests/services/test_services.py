@@ -14,7 +14,8 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.helpers import TRANSPORTS, run_apart, url_of
+from tests.support.sockets import TRANSPORTS, url_of
+from tests.support.subprocesses import run_in_subprocess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,7 @@ async def test_serve_rep_that_never_runs_dry_lets_other_tasks_run() -> None:
     assert max(at_once) <= 16, "Trio may run it last in one pass and first in the next"
 
 
-async def test_serve_rep_handler_that_raises_ends_the_nursery_with_a_note() -> None:
+async def test_serve_rep_handler_that_raises_ends_nursery_with_a_note() -> None:
     """The exception is in the nursery's group, with a note that names service and peer."""
 
     async def handler(request: bytes) -> bytes:
@@ -516,7 +517,7 @@ async def test_service_calls_are_checkpoints() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rep", "respondent", "pull", "sub"])
-async def test_service_of_every_kind_is_run_drained_and_closed_with_checkpoints(kind: str) -> None:
+async def test_service_run_drain_and_aclose_are_checkpoints(kind: str) -> None:
     """serve_*, drain, aclose and run_* are checkpoints; run_* ends with Closed."""
     serve, run = getattr(trionng, f"serve_{kind}"), getattr(trionng, f"run_{kind}")
     ended = trio.Event()
@@ -600,7 +601,7 @@ def cancel_under_load(times: str, seed: str) -> None:
 
 
 def check_cancels(times: int, seconds: float) -> None:
-    finished = run_apart(
+    finished = run_in_subprocess(
         cancel_under_load, str(times), str(random.randrange(2**32)), seconds=seconds
     )
     assert finished.clean, finished
@@ -610,13 +611,13 @@ def check_cancels(times: int, seconds: float) -> None:
     assert abandoned
 
 
-def test_nursery_cancelled_under_load_ends_and_accounts_for_every_request() -> None:
+def test_nursery_cancelled_under_load_accounts_for_every_request() -> None:
     """Wherever the cancel lands, each request was answered, never taken, or is abandoned."""
     check_cancels(100, 30)
 
 
 @pytest.mark.slow
-def test_nursery_cancelled_2000_times_under_load_accounts_for_every_request() -> None:
+def test_nursery_cancelled_2000_times_accounts_for_every_request() -> None:
     """The same, 2 000 times."""
     check_cancels(2000, 120)
 

@@ -14,8 +14,8 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.helpers import url_of
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import url_of
 from tests.support.sp import REQ0, SURVEYOR0, raw_peer
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ async def test_silent_client_is_closed_and_the_others_do_not_notice(
     assert all("max_unread=64" in each and "127.0.0.1" in each for each in warnings)
 
 
-async def test_silent_client_within_its_limit_stays_and_gets_its_replies() -> None:
+async def test_silent_client_within_its_limit_gets_its_replies() -> None:
     """As many replies as `max_unread` may wait for as long as it likes; then they are read."""
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
@@ -116,7 +116,7 @@ async def test_silent_client_within_its_limit_stays_and_gets_its_replies() -> No
 @pytest.mark.parametrize("max_unread", [1, 2, 3, 64])
 @pytest.mark.parametrize("workers", [1, 8])
 @pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
-async def test_client_that_reads_more_slowly_than_it_asks_is_answered_in_full(
+async def test_client_that_reads_slowly_is_answered_in_full(
     max_unread: int, workers: int, transport: str, tmp_path: Path
 ) -> None:
     """Any number of requests in flight is answered, each once, in as much as the client reads."""
@@ -193,7 +193,7 @@ trio.run(main, sys.argv[1])
 
 
 @pytest.mark.parametrize(("transport", "workers"), [("tcp", 8), ("tcp", 400), ("ipc", 400)])
-async def test_stopped_client_with_300_requests_disturbs_no_other_and_may_come_back(
+async def test_stopped_client_with_300_requests_disturbs_no_other(
     transport: str, workers: int, tmp_path: Path
 ) -> None:
     """An ordinary client that is stopped is closed, and answered again when it goes on."""
@@ -258,7 +258,7 @@ async def test_service_ends_while_requests_are_held_back(end: str) -> None:
     assert counts.busy == 0
 
 
-async def test_client_that_floods_a_service_it_does_not_read_is_closed_at_once() -> None:
+async def test_client_that_floods_without_reading_is_closed_at_once() -> None:
     """Held back requests are bounded too: what one connection holds does not grow for a second."""
     most = 0
 
@@ -395,7 +395,7 @@ async def test_silent_surveyor_is_closed_and_the_others_do_not_notice(
     assert warnings[0].startswith("serve_respondent")
 
 
-async def test_surveys_without_an_answer_count_as_answered_and_hold_nothing() -> None:
+async def test_surveys_without_an_answer_count_as_answered() -> None:
     """A handler may return None; more surveys than workers are handled, the newest 128 at least."""
     handled = trio.Event()
     release = trio.Event()
@@ -426,7 +426,7 @@ async def test_surveys_without_an_answer_count_as_answered_and_hold_nothing() ->
     assert (counts.answered, counts.abandoned) == (129, 72)
 
 
-async def test_socket_of_a_service_of_surveys_has_one_service_and_is_free_afterwards() -> None:
+async def test_socket_of_serve_respondent_has_one_service_at_a_time() -> None:
     """A second service on it is refused; when the first has ended, the socket receives again."""
     with trio.fail_after(WITHIN):
         async with (
@@ -451,7 +451,7 @@ async def test_socket_of_a_service_of_surveys_has_one_service_and_is_free_afterw
             nursery.cancel_scope.cancel()
 
 
-async def test_surveyors_that_reset_their_connections_disturb_no_service() -> None:
+async def test_surveyors_that_reset_connections_disturb_no_service() -> None:
     """C3: none of their surveys lies unread in nng, also when all workers are busy."""
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:

@@ -12,7 +12,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import ALL_TRANSPORTS, connected, run_apart
+from tests.support.sockets import ALL_TRANSPORTS, connected
+from tests.support.subprocesses import run_in_subprocess
 
 DEPTHS = (1, 2, 64, 1024)
 NUMBER = struct.Struct("<I")
@@ -128,7 +129,7 @@ async def test_order_of_a_million_is_the_order_sent(depth):
         count = 250_000 if transport == "ws" or depth == 2 else 1_000_000
         arguments = ("pull", transport, str(depth), str(count))
         finished = await trio.to_thread.run_sync(
-            lambda: run_apart(receive_batches, *arguments, seconds=600)
+            lambda: run_in_subprocess(receive_batches, *arguments, seconds=600)
         )
         assert finished.clean, f"{transport}: {finished}"
 

@@ -19,7 +19,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._ffi import testing
 from trionng._ffi._load import lib
@@ -98,7 +99,7 @@ def first_socket_with_few_threads() -> None:
 @pytest.mark.skipif(os.getuid() != 0, reason="takes the rights to become another user")
 def test_first_socket_with_few_threads_raises_and_works_later():
     """Whatever number of threads is left, the first socket is made or raises OutOfThreads."""
-    finished = run_apart(first_socket_with_few_threads)
+    finished = run_in_subprocess(first_socket_with_few_threads)
 
     assert finished.clean, finished
     assert finished.output == "True\n" * 13 + "later\n"
@@ -116,7 +117,7 @@ def first_use_of_nng_without_threads() -> None:
 
 def test_first_use_of_nng_without_threads_raises_and_works_later():
     """Sockets of both APIs and TLS configurations ask for the threads of nng before they use it."""
-    finished = run_apart(first_use_of_nng_without_threads, **TEST_BUILD)
+    finished = run_in_subprocess(first_use_of_nng_without_threads, **TEST_BUILD)
 
     assert finished.clean, finished
 
@@ -156,9 +157,9 @@ async def everything_without_threads() -> None:
             assert not accepts(url)
 
 
-def test_everything_works_with_the_threads_made_for_the_first_socket():
+def test_all_calls_work_with_the_threads_of_the_first_socket():
     """Dials, listens, requests and closes need no thread that is not there already."""
-    finished = run_apart(everything_without_threads, **TEST_BUILD)
+    finished = run_in_subprocess(everything_without_threads, **TEST_BUILD)
 
     assert finished.clean, finished
 
@@ -223,7 +224,7 @@ def closes_of_threads_while_nothing_can_close() -> None:
 )
 def test_close_that_cannot_begin_raises_and_can_be_repeated(function):
     """When every helper hangs and none can be made, a close says so and changes nothing."""
-    finished = run_apart(function, PYTHONWARNINGS="ignore::ResourceWarning", **TEST_BUILD)
+    finished = run_in_subprocess(function, PYTHONWARNINGS="ignore::ResourceWarning", **TEST_BUILD)
 
     assert finished.code == 0, finished
 
@@ -245,7 +246,7 @@ async def closes_beside_those_that_hang() -> None:
 
 def test_close_beside_closes_that_hang_ends():
     """Helpers that hang, however many, keep no other close from ending."""
-    finished = run_apart(closes_beside_those_that_hang, **TEST_BUILD)
+    finished = run_in_subprocess(closes_beside_those_that_hang, **TEST_BUILD)
 
     assert finished.clean, finished
 
@@ -279,7 +280,7 @@ def dials_before_closes_that_hang() -> None:
 @linux
 def test_dial_beside_a_close_that_hangs_begins():
     """A close that takes the only helper beside the one that stands by leaves one for a dial."""
-    finished = run_apart(dials_before_closes_that_hang, **TEST_BUILD)
+    finished = run_in_subprocess(dials_before_closes_that_hang, **TEST_BUILD)
 
     assert finished.clean, finished
 
@@ -314,7 +315,7 @@ async def threads_after_sockets() -> None:
 @linux
 def test_helper_threads_are_two_named_and_deaf_to_signals():
     """Sockets that come and go leave two helper threads, which signals never meet."""
-    finished = run_apart(threads_after_sockets)
+    finished = run_in_subprocess(threads_after_sockets)
 
     assert finished.clean, finished
 
@@ -339,7 +340,7 @@ def service_without_threads() -> None:
 
 
 @linux
-def test_service_of_threads_that_cannot_start_raises_and_leaves_the_socket():
+def test_service_whose_threads_cannot_start_leaves_the_socket():
     """blocking.serve_rep without threads raises OutOfThreads, and works on the socket later."""
     service_without_threads()
 
@@ -473,9 +474,9 @@ def accepts_without_descriptor(listeners: tuple[trionng.Listener, ...]) -> bool:
         tasks_without_descriptors_or_threads,
     ],
 )
-def test_call_without_descriptors_raises_out_of_files_and_can_be_repeated(function):
+def test_call_without_descriptors_raises_and_can_be_repeated(function):
     """A call that finds no descriptor raises OutOfFiles, closes work, and all works later."""
-    finished = run_apart(function, **TEST_BUILD)
+    finished = run_in_subprocess(function, **TEST_BUILD)
 
     assert finished.clean, finished
 
@@ -589,9 +590,9 @@ def every_allocation_fails_once(transport: str, first: str, step: str) -> None:
 
 @linux
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
-def test_allocation_that_fails_raises_no_memory_and_all_works_later(transport):
+def test_allocation_that_fails_raises_no_memory_and_is_undone(transport):
     """Whichever allocation of the shim fails, a call says so, and nothing hangs, leaks, crashes."""
-    finished = run_apart(
+    finished = run_in_subprocess(
         every_allocation_fails_once, transport, "1", "11", seconds=60, **TEST_BUILD
     )
 
@@ -603,6 +604,8 @@ def test_allocation_that_fails_raises_no_memory_and_all_works_later(transport):
 @pytest.mark.parametrize("transport", ["inproc", "tcp", "ipc"])
 def test_every_allocation_that_fails_raises_no_memory(transport):
     """The same, for each of them."""
-    finished = run_apart(every_allocation_fails_once, transport, "1", "1", seconds=90, **TEST_BUILD)
+    finished = run_in_subprocess(
+        every_allocation_fails_once, transport, "1", "1", seconds=90, **TEST_BUILD
+    )
 
     assert finished.code == 0, finished

@@ -14,8 +14,10 @@ import trio
 
 import trionng
 from tests.support.certificates import client, identity, server
-from tests.support.helpers import LINK, run_apart, url_of
+from tests.support.fixes import LINK
+from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
+from tests.support.subprocesses import run_in_subprocess
 from trionng import Admission, blocking
 from trionng._ffi import testing
 from trionng._ffi._load import lib
@@ -148,7 +150,7 @@ def test_blocking_constructor_that_is_refused_logs_once(caplog):
             assert isinstance(push.dialers[0].last_error, trionng.ConnectionRefused)
 
 
-async def test_dial_that_is_not_refused_lasts_no_more_than_moments_longer():
+async def test_dial_that_is_not_refused_lasts_moments_longer():
     """What tells a refusal apart costs milliseconds on this machine."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull:
@@ -190,7 +192,7 @@ async def test_dial_in_the_background_that_is_refused_is_logged_once(way, tmp_pa
 
 @pytest.mark.parametrize("way", ["constructor", "False", "None"])
 @pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
-async def test_dial_in_the_background_where_nobody_listens_is_logged_once(way, transport, tmp_path):
+async def test_background_dial_without_a_listener_is_logged_once(way, transport, tmp_path):
     """A wrong port, path or name."""
     url = url_of(transport, tmp_path)
     if transport == "tcp":
@@ -208,7 +210,7 @@ async def test_dial_in_the_background_where_nobody_listens_is_logged_once(way, t
 
 
 @pytest.mark.parametrize("way", ["constructor", "False", "None"])
-async def test_dial_in_the_background_to_another_protocol_is_logged_on_both_sides(way):
+async def test_background_dial_to_another_protocol_is_logged_by_both(way):
     """Each side says so once, and counts all of them."""
     with trio.fail_after(SECONDS), logged() as log:
         async with trionng.Rep0(listen="tcp://127.0.0.1:0") as rep, rep.pipe_events() as events:
@@ -230,7 +232,7 @@ async def test_dial_in_the_background_to_another_protocol_is_logged_on_both_side
 
 
 @linked_in
-async def test_dial_in_the_background_to_an_unknown_host_is_logged_once():
+async def test_background_dial_to_an_unknown_host_is_logged_once():
     """A name that nobody knows."""
     url = "tcp://nowhere.invalid:5555"
     with trio.fail_after(SECONDS), logged() as log:
@@ -243,7 +245,7 @@ async def test_dial_in_the_background_to_an_unknown_host_is_logged_once():
 
 
 @pytest.mark.parametrize("way", ["constructor", "False", "None"])
-async def test_dial_in_the_background_with_a_bad_certificate_is_logged_once(way):
+async def test_background_dial_with_a_bad_certificate_is_logged_once(way):
     """A name that the certificate has not."""
     with trio.fail_after(SECONDS), logged() as log:
         async with trionng.Pull0() as pull:
@@ -299,7 +301,7 @@ async def test_connection_that_is_made_logs_nothing():
 
 @linked_in
 @pytest.mark.parametrize("transport", ["tcp", "ipc"])
-async def test_message_over_the_limit_is_counted_and_logged_on_both_sides(transport, tmp_path):
+async def test_message_over_the_limit_is_counted_and_logged_by_both(transport, tmp_path):
     """It ends its connection; the receiver names its limit, the sender hears that it is refused."""
     with trio.fail_after(SECONDS), logged() as log:
         async with (
@@ -356,7 +358,7 @@ async def fail_in_the_handshake(
 
 
 @linked_in
-async def test_stranger_that_fails_in_the_handshake_is_counted_and_logged_once():
+async def test_stranger_failing_in_the_handshake_is_logged_once():
     """Garbage instead of a greeting: an event, a count, and one line however many come."""
     with trio.fail_after(SECONDS), logged() as log:
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull, pull.pipe_events() as events:
@@ -373,7 +375,7 @@ async def test_stranger_that_fails_in_the_handshake_is_counted_and_logged_once()
 
 
 @linked_in
-async def test_strangers_that_fail_in_the_handshake_cost_newcomers_nothing():
+async def test_strangers_failing_in_the_handshake_cost_peers_nothing():
     """nng rests for 0.1 s after each; with so many of them that would be seconds."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull, pull.pipe_events() as events:
@@ -422,10 +424,10 @@ def fail_and_leave(directory: str) -> None:
         trionng.Push0(dial=f"ipc://{directory}/{number}")._abort()
 
 
-def test_interpreter_that_ends_while_failures_are_reported_ends_well(tmp_path):
+def test_interpreter_ending_during_reports_ends_well(tmp_path):
     """Reports wait for nobody, and nobody waits for them."""
     for _ in range(3):
-        done = run_apart(fail_and_leave, str(tmp_path))
+        done = run_in_subprocess(fail_and_leave, str(tmp_path))
         assert done.clean, done
 
 
@@ -440,7 +442,7 @@ def fail_once(directory: str) -> None:
 
 def test_failure_is_written_where_logging_is_not_set_up(tmp_path):
     """A program that never heard of logging sees the line on its standard error."""
-    done = run_apart(fail_once, str(tmp_path))
+    done = run_in_subprocess(fail_once, str(tmp_path))
 
     assert done.code == 0, done
     (line,) = done.errors.splitlines()
@@ -470,7 +472,7 @@ def open_while_the_socket_closes(what: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["dial", "listen"])
-def test_endpoint_made_while_its_socket_closes_leaves_no_record_behind(what):
+def test_endpoint_made_while_its_socket_closes_leaves_no_record(what):
     """What the shim knows of dialers and listeners goes with their socket, also in a race."""
-    done = run_apart(open_while_the_socket_closes, what, TRIONNG_NATIVE="testing")
+    done = run_in_subprocess(open_while_the_socket_closes, what, TRIONNG_NATIVE="testing")
     assert (done.clean, done.output) == (True, "['Closed'] 0\n"), str(done)

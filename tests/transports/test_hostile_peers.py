@@ -27,9 +27,11 @@ import trio.testing
 
 import trionng
 from tests.support.certificates import CA, client, server
-from tests.support.helpers import needs_fix, run_apart, url_of
+from tests.support.fixes import needs_fix
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import url_of
 from tests.support.sp import PUSH0, REQ0, greeting
+from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi
 
 if TYPE_CHECKING:
@@ -301,9 +303,9 @@ async def attack_everything(transport: str) -> None:
 
 @needs_fix("S2")
 @pytest.mark.parametrize("transport", ATTACKS)
-def test_strangers_misbehaving_disturb_nobody(transport: str) -> None:
+def test_strangers_that_misbehave_disturb_no_peer(transport: str) -> None:
     """Whatever a stranger does: a newcomer is served, and a connection made before stays."""
-    done = run_apart(attack_everything, transport, seconds=60)
+    done = run_in_subprocess(attack_everything, transport, seconds=60)
 
     assert done.output.split() == [attack.__name__ for attack in ATTACKS[transport]], str(done)
     assert done.clean, str(done)
@@ -323,9 +325,9 @@ async def leave_after_encrypting(rounds: str) -> None:
     print("served")
 
 
-def test_listener_left_by_those_it_encrypted_for_serves_newcomers() -> None:
+def test_listener_left_by_its_tls_peers_serves_newcomers() -> None:
     """H1: a step of a handshake that nng stops does not tell the listener that it was closed."""
-    done = run_apart(leave_after_encrypting, "3", seconds=60)
+    done = run_in_subprocess(leave_after_encrypting, "3", seconds=60)
 
     assert (done.clean, done.output) == (True, "served\n"), str(done)
 
@@ -359,7 +361,7 @@ async def hang_up_for_long(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 def test_thousand_hangups_leave_memory_and_descriptors_flat(transport: str) -> None:
     """A loop of connect-and-close costs nothing that stays, and ends no listener."""
-    done = run_apart(hang_up_for_long, transport, MALLOC_ARENA_MAX="1")
+    done = run_in_subprocess(hang_up_for_long, transport, MALLOC_ARENA_MAX="1")
 
     assert done.clean, str(done)
     descriptors, kibibytes = map(int, done.output.split())
@@ -370,7 +372,7 @@ def test_thousand_hangups_leave_memory_and_descriptors_flat(transport: str) -> N
 @needs_fix("S2")
 def test_hangups_leave_a_mock_clock_alone() -> None:
     """Nothing that keeps a listener alive runs on Trio's clock."""
-    done = run_apart(hang_up_under_a_mock_clock)
+    done = run_in_subprocess(hang_up_under_a_mock_clock)
 
     assert done.clean, str(done)
     assert done.output == "0.0\n"
@@ -421,7 +423,7 @@ async def dial_one_who_hangs_up(seconds: str) -> None:
 @needs_fix("S2")
 def test_dialer_hung_up_on_tries_on() -> None:
     """A dialer in the background goes on until somebody serves it, whatever it met before."""
-    done = run_apart(dial_one_who_hangs_up, "20")
+    done = run_in_subprocess(dial_one_who_hangs_up, "20")
 
     assert (done.clean, done.output) == (True, "served at last\n"), str(done)
 
@@ -442,7 +444,7 @@ trio.run(main)
 
 
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])
-async def test_listen_where_another_process_serves_is_refused_and_harms_nobody(
+async def test_listen_where_another_process_serves_is_refused(
     transport: str, tmp_path: Path
 ) -> None:
     """The other process goes on serving whom it knows and whom it does not."""
@@ -465,7 +467,7 @@ def test_listen_where_nngcat_serves_is_refused_and_harms_it_not(
     transport: str, tmp_path: Path
 ) -> None:
     """A plain program on the same libnng is left unharmed, whatever its version."""
-    done = run_apart(listen_beside_nngcat, url_of(transport, tmp_path))
+    done = run_in_subprocess(listen_beside_nngcat, url_of(transport, tmp_path))
 
     assert (done.clean, done.output) == (True, "refused, and it answers\n"), str(done)
 
@@ -493,7 +495,7 @@ async def listen_beside_nngcat(url: str, times: str = "50") -> None:
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_SEQPACKET])
-async def test_listen_where_another_server_is_makes_no_connection_to_it(
+async def test_listen_where_another_server_is_never_connects_to_it(
     kind: socket.SocketKind, tmp_path: Path
 ) -> None:
     """A server of any kind, silent or not yet listening, never hears of it."""
@@ -514,7 +516,7 @@ async def test_listen_where_another_server_is_makes_no_connection_to_it(
     assert await trio.Path(path).is_socket()
 
 
-async def test_listen_on_a_path_nobody_serves_any_more_replaces_its_file(tmp_path: Path) -> None:
+async def test_listen_on_the_path_of_a_dead_socket_replaces_its_file(tmp_path: Path) -> None:
     """What a killed server leaves behind is in nobody's way."""
     path = f"{tmp_path}/stale"
     with socket.socket(socket.AF_UNIX) as left:

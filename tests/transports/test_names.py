@@ -19,7 +19,9 @@ import trio.testing
 
 import trionng
 from tests.support.certificates import client, server
-from tests.support.helpers import Finished, has_error, needs_fix, run_apart, url_of
+from tests.support.fixes import has_error, needs_fix
+from tests.support.sockets import url_of
+from tests.support.subprocesses import Finished, run_in_subprocess
 from trionng import blocking
 
 if TYPE_CHECKING:
@@ -94,7 +96,7 @@ async def test_close_of_an_ipc_listener_leaves_what_is_not_its_own(folder: str, 
 
 
 @needs_fix("L4")
-async def test_close_of_an_ipc_listener_finds_its_file_from_another_folder(
+async def test_close_of_an_ipc_listener_in_another_folder_finds_its_file(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relative path is what it was when the socket began to listen."""
@@ -123,9 +125,11 @@ async def print_whether_it_stays() -> None:
 
 
 @has_error("L4")
-def test_close_of_an_ipc_listener_deletes_anything_without_the_fix() -> None:
+def test_close_of_an_ipc_listener_without_fix_deletes_any_file() -> None:
     """L4: nng deletes what is at the path."""
-    finished = run_apart(print_whether_it_stays, TRIONNG_NATIVE="testing", TNNG_WITHOUT="L4")
+    finished = run_in_subprocess(
+        print_whether_it_stays, TRIONNG_NATIVE="testing", TNNG_WITHOUT="L4"
+    )
 
     assert (finished.clean, finished.output) == (True, "False\n"), finished
 
@@ -159,7 +163,7 @@ async def dial_with_a_full_backlog(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])
 def test_dial_waits_while_the_backlog_of_its_listener_is_full(transport: str) -> None:
     """A listener that cannot take another connection yet is no failure."""
-    finished = run_apart(dial_with_a_full_backlog, transport)
+    finished = run_in_subprocess(dial_with_a_full_backlog, transport)
 
     assert (finished.clean, finished.output) == (True, "made\n"), finished
 
@@ -205,7 +209,7 @@ async def dial_by_name(transport: str, block: str) -> None:
 
 
 def by_name(transport: str, block: str, without: str = "") -> Finished:
-    return run_apart(
+    return run_in_subprocess(
         dial_by_name,
         transport,
         block,
@@ -243,7 +247,7 @@ def test_only_the_first_address_is_dialled_without_the_fix() -> None:
     assert (finished.clean, finished.output) == (True, "refused\n"), finished
 
 
-def test_dial_of_a_name_that_nobody_listens_on_fails() -> None:
+def test_dial_of_a_name_without_a_listener_fails() -> None:
     """When no address answers, the dial that is waited for says so."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]

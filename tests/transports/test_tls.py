@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 import trionng
 from tests.support.certificates import CA, STRANGER, TRUSTED, client, identity, server
-from tests.support.helpers import needs_fix
+from tests.support.fixes import needs_fix
 from tests.support.processes import PYTHON, other_process
 from tests.support.sp import REQ0, greeting
 from trionng import TLSConfig, _ffi
@@ -105,9 +105,7 @@ async def echo_server(url: str, config: TLSConfig, old_config: TLSConfig) -> Asy
 
 @pytest.mark.parametrize("scheme", ALL_SCHEMES)
 @pytest.mark.parametrize("size", [0, 1, 70_000])
-async def test_message_over_an_encrypted_transport_there_and_back_is_unchanged(
-    scheme: str, size: int
-) -> None:
+async def test_message_over_tls_there_and_back_is_unchanged(scheme: str, size: int) -> None:
     """Every encrypted transport carries messages, and port 0 becomes the real one."""
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     with trio.fail_after(SECONDS):
@@ -123,7 +121,7 @@ async def test_message_over_an_encrypted_transport_there_and_back_is_unchanged(
             assert urlsplit(listener.url).scheme == scheme
 
 
-async def test_dial_with_mutual_tls_is_accepted_and_both_sides_verified(scheme: str) -> None:
+async def test_dial_with_mutual_tls_verifies_both_sides(scheme: str) -> None:
     """A client whose certificate the server trusts is let in, and both know it."""
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
@@ -135,7 +133,7 @@ async def test_dial_with_mutual_tls_is_accepted_and_both_sides_verified(scheme: 
             assert verified(one.pipes[0])
 
 
-async def test_dial_without_a_client_certificate_is_accepted_but_not_verified(
+async def test_dial_without_a_client_certificate_is_not_verified(
     scheme: str,
 ) -> None:
     """A server that asks for no certificate does not claim to know who its client is."""
@@ -221,9 +219,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("case", REFUSALS)
-async def test_dial_of_an_untrusted_peer_raises_and_lists_what_it_can_mean(
-    case: str, scheme: str
-) -> None:
+async def test_dial_of_an_untrusted_peer_raises_with_the_causes(case: str, scheme: str) -> None:
     """Where one side does not trust the other there is no connection, and the text helps."""
     make_server, make_client = REFUSALS[case]
     with trio.fail_after(SECONDS):
@@ -249,7 +245,7 @@ async def test_dial_of_an_untrusted_peer_raises_and_lists_what_it_can_mean(
 @pytest.mark.parametrize(
     "case", ["client without certificate", "client of a wrong authority", "wrong server_name"]
 )
-async def test_peer_that_is_refused_disturbs_nobody(case: str, scheme: str) -> None:
+async def test_peer_that_is_refused_disturbs_no_other(case: str, scheme: str) -> None:
     """Others keep their connection, and new ones are accepted."""
     _, make_client = REFUSALS[case]
     good = client(identity("me"))
@@ -277,7 +273,7 @@ trio.run(main)
 
 
 @pytest.mark.parametrize("limit", [1000, 0])
-async def test_peer_announcing_a_huge_length_disturbs_nobody(
+async def test_peer_announcing_a_huge_length_disturbs_no_other(
     limit: int, files: dict[str, Path]
 ) -> None:
     """A length that overflows nng's allocation drops its sender; the process serves on (S1)."""
@@ -314,7 +310,7 @@ PLAIN_BYTES = {
 
 
 @pytest.mark.parametrize("case", PLAIN_BYTES)
-async def test_raw_client_on_a_tls_port_disturbs_nobody(case: str, scheme: str) -> None:
+async def test_raw_client_on_a_tls_port_disturbs_no_peer(case: str, scheme: str) -> None:
     """Bytes that are no TLS end their connection and no other."""
     with trio.fail_after(SECONDS):
         async with echo_server(to_listen(scheme), server(), client()) as echo:
@@ -357,7 +353,7 @@ async def test_dial_to_a_port_without_tls_raises(scheme: str) -> None:
                 await req.dial(f"{scheme}://localhost:{port}", tls_config=client(), block=True)
 
 
-async def test_dial_that_fails_in_the_background_is_logged_with_the_reason(
+async def test_background_dial_that_fails_is_logged_with_the_reason(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """`block=None` logs one line that lists what it can mean."""
@@ -432,7 +428,7 @@ async def test_listen_without_a_certificate_raises() -> None:
             pair.listen("tls+tcp://localhost:0", tls_config=TLSConfig(TLSConfig.MODE_SERVER))
 
 
-async def test_endpoint_that_trusts_nobody_raises() -> None:
+async def test_endpoint_that_trusts_no_authority_raises() -> None:
     """Who verifies needs an authority."""
     cert, key = identity()
     required = TLSConfig(
@@ -451,7 +447,7 @@ async def test_endpoint_that_trusts_nobody_raises() -> None:
 # Where it is set.
 
 
-async def test_tls_config_of_the_socket_is_for_endpoints_without_their_own() -> None:
+async def test_tls_config_of_the_socket_is_for_endpoints_without_one() -> None:
     """The constructor's configuration serves `listen=`, `dial=` and later endpoints."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(tls_config=server(), listen=to_listen("tls+tcp4")) as pull:
@@ -500,7 +496,7 @@ async def test_tls_config_of_a_listener_changed_is_for_new_connections() -> None
             assert await pull.recv() == b"new"
 
 
-async def test_tls_config_of_a_dialer_changed_is_for_its_next_connection() -> None:
+async def test_tls_config_of_a_dialer_applies_to_its_next_connection() -> None:
     """A dialer that retries goes on with what it was given."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0(reconnect_time_min=10) as push:
@@ -800,7 +796,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("case", KEYS)
-def test_config_with_a_key_of_any_format_takes_it_or_says_what_to_do(case: str) -> None:
+def test_config_with_a_key_of_any_format_works_or_says_why(case: str) -> None:
     """Formats that Mbed TLS does not read are told from wrong passwords, and from each other."""
     form, password, words = KEYS[case]
     key = {**as_formats(KEY, b"open sesame"), "ed25519": ED25519}[form]
@@ -817,7 +813,7 @@ def test_config_with_a_key_of_any_format_takes_it_or_says_what_to_do(case: str) 
     assert "open sesame" not in str(caught.value)
 
 
-def test_config_with_an_aes_key_in_pkcs8_reads_it_or_says_how_to_write_it() -> None:
+def test_config_with_an_aes_key_in_pkcs8_works_or_says_why() -> None:
     """Mbed TLS 2 knows no AES there: the right password is not said to be wrong."""
     key = as_formats(KEY, b"open sesame")["pkcs8"]
     try:
@@ -901,7 +897,7 @@ FILES: dict[str, tuple[type[Exception], str]] = {
 @pytest.mark.parametrize(
     "option", ["ca_files", "cert_key_file", "add_ca_file", "set_cert_key_file"]
 )
-def test_config_with_a_file_that_cannot_be_used_names_option_and_file(
+def test_config_with_an_unusable_file_names_option_and_file(
     case: str, option: str, tmp_path: Path
 ) -> None:
     """What is wrong with a file is an error of trionng with the option in it."""

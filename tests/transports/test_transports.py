@@ -11,8 +11,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import url_of
 from tests.support.sp import PUSH0, REQ0, greeting, raw_peer
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ async def test_recv_max_size_exceeded_drops_that_connection_only(stream_url: str
             assert [pipe.id for pipe in good.pipes] == [pipe.id for pipe in before]
 
 
-async def test_recv_max_size_exceeded_by_a_trionng_peer_lets_it_come_back(
+async def test_recv_max_size_exceeded_by_a_peer_lets_it_come_back(
     stream_url: str,
 ) -> None:
     """A trionng peer that sent too much connects again, and its next messages arrive."""
@@ -160,7 +160,7 @@ trio.run(main)
 
 
 @pytest.mark.parametrize("limit", ["default", "0", "1000"])
-async def test_peer_announcing_a_huge_length_disturbs_nobody(limit: str, tmp_path: Path) -> None:
+async def test_peer_announcing_a_huge_length_disturbs_no_other(limit: str, tmp_path: Path) -> None:
     """Lengths that overflow nng's allocation drop their sender; the process serves on (S1)."""
     urls = [url_of(transport, tmp_path) for transport in STREAMS]
     with trio.fail_after(SECONDS):
@@ -194,7 +194,7 @@ async def test_peer_announcing_a_huge_length_disturbs_nobody(limit: str, tmp_pat
 )
 @pytest.mark.parametrize("limit", ["default", "0"])
 @pytest.mark.parametrize("transport", STREAMS)
-async def test_peer_announcing_a_huge_length_without_our_limit_ends_the_process(
+async def test_peer_announcing_a_huge_length_without_fix_ends_the_process(
     transport: str, limit: str, tmp_path: Path
 ) -> None:
     """Hazard S1 is real on this libnng: nng's own default lets one peer end the process."""
@@ -312,7 +312,7 @@ RUDE = (
 
 
 @pytest.mark.parametrize("be_rude", RUDE, ids=lambda rude: rude.__name__.strip("_"))
-async def test_peer_being_rude_disturbs_nobody(
+async def test_peer_being_rude_disturbs_no_other(
     be_rude: Callable[[RawPeer], Awaitable[None]], tmp_path: Path
 ) -> None:
     """Garbage and early ends of a connection are no matter to other peers, old and new."""
@@ -340,7 +340,7 @@ async def test_peer_being_rude_disturbs_nobody(
     assert (code, errors) == (0, "")
 
 
-async def test_ipc_peer_with_a_wrong_message_type_disturbs_nobody(tmp_path: Path) -> None:
+async def test_ipc_peer_with_a_wrong_message_type_disturbs_no_other(tmp_path: Path) -> None:
     """The byte before the length of an ipc message is checked."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as good:
@@ -458,7 +458,7 @@ async def test_dial_to_a_closed_port_is_refused(closed_port: int) -> None:
 
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "abstract"])
-async def test_dial_to_a_name_nobody_listens_on_is_refused(transport: str, tmp_path: Path) -> None:
+async def test_dial_to_a_name_without_a_listener_is_refused(transport: str, tmp_path: Path) -> None:
     """Nobody listening is ConnectionRefused on local transports too."""
     url = url_of(transport, tmp_path)
     with trio.fail_after(SECONDS):

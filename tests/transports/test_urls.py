@@ -14,7 +14,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import url_of
+from tests.support.sockets import url_of
 from trionng import _ffi, blocking
 
 SECONDS = 30
@@ -62,9 +62,9 @@ async def test_listener_of_any_spelling_is_met_by_its_own_url(case: str) -> None
 
 
 @pytest.mark.parametrize("spelling", ["str", "bytes"])
-@pytest.mark.parametrize("flavour", [trionng, blocking])
+@pytest.mark.parametrize("api", [trionng, blocking])
 async def test_path_that_is_no_text_is_served_and_can_be_printed(
-    flavour, spelling: str, tmp_path: Path
+    api, spelling: str, tmp_path: Path
 ) -> None:
     """An ipc path of any bytes works, and whatever shows it can be written as UTF-8."""
     raw = b"ipc://" + os.fsencode(tmp_path) + b"/\xff\xfe"
@@ -96,14 +96,14 @@ async def test_path_that_is_no_text_is_served_and_can_be_printed(
             return [str(wrong.value), repr(one), repr(listener), repr(dialer), repr(message.pipe)]
 
     with trio.fail_after(SECONDS):
-        texts = await (trio.to_thread.run_sync(use) if flavour is blocking else use_async())
+        texts = await (trio.to_thread.run_sync(use) if api is blocking else use_async())
 
     assert all("\\udcff" in text for text in texts)
     for text in texts:
         text.encode()
 
 
-async def test_failure_to_dial_a_path_that_is_no_text_is_logged_as_text(
+async def test_dial_of_a_path_that_is_no_text_is_logged_as_text(
     tmp_path: Path,
 ) -> None:
     """A log in a file of UTF-8 gets its line."""
@@ -185,8 +185,8 @@ def test_ws_path_that_ends_with_an_escape_is_refused_on_an_old_libnng() -> None:
 
 
 @pytest.mark.parametrize("case", REFUSED)
-@pytest.mark.parametrize("flavour", [trionng, blocking])
-async def test_url_that_cannot_be_used_is_refused_in_words(flavour, case: str) -> None:
+@pytest.mark.parametrize("api", [trionng, blocking])
+async def test_url_that_cannot_be_used_is_refused_in_words(api, case: str) -> None:
     """The error names the operation and the URL, what is wrong with it, and how to write it."""
     url, when, kind, words = REFUSED[case]
     operations = ("listen", "dial") if when == "both" else (when,)
@@ -203,7 +203,7 @@ async def test_url_that_cannot_be_used_is_refused_in_words(flavour, case: str) -
                 pair.listen(url)
 
     for operation in operations:
-        call = use_async if flavour is trionng else partial(trio.to_thread.run_sync, use)
+        call = use_async if api is trionng else partial(trio.to_thread.run_sync, use)
         with trio.fail_after(SECONDS), pytest.raises(kind, match=words) as caught:
             await call(operation)
         text = str(caught.value)

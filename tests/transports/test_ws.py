@@ -164,7 +164,7 @@ async def test_raw_client_requesting_gets_its_reply_with_its_id() -> None:
                     assert await page.receive() == header + b"answer"
 
 
-async def test_raw_client_without_an_id_disturbs_nobody() -> None:
+async def test_raw_client_without_an_id_disturbs_no_peer() -> None:
     """Messages that are no requests end their connection and no other."""
     with trio.fail_after(SECONDS):
         async with trionng.Rep0() as rep, trionng.Req0() as good:
@@ -195,7 +195,7 @@ async def test_raw_client_sending_text_is_told_that_it_may_not() -> None:
 
 
 @pytest.mark.parametrize("limit", [4 * KIB * KIB, 0])
-async def test_raw_client_sending_a_large_message_in_one_frame_is_heard(limit: int) -> None:
+async def test_raw_client_sending_one_large_frame_is_received(limit: int) -> None:
     """A frame may be as long as `recv_max_size` allows: browsers do not split messages."""
     data = bytes(range(256)) * (12 * KIB)
     with trio.fail_after(SECONDS):

@@ -1,4 +1,4 @@
-"""Each flavour's objects lead to objects of the same flavour, which are public classes."""
+"""Each api's objects lead to objects of the same api, which are public classes."""
 
 from typing_extensions import assert_type
 

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected, url_of
+from tests.support.sockets import connected, url_of
 
 SECONDS = 30
 
@@ -62,7 +62,7 @@ async def test_address_of_a_name_has_it(tmp_path):
     assert str(abstract) == "abstract://a%00b" + tmp_path.name
 
 
-async def test_address_of_a_socket_is_that_of_its_only_listener_or_pipe():
+async def test_address_of_a_socket_is_that_of_its_only_endpoint():
     """A socket's `local_address` is the one there is; with several it is Ambiguous."""
     with trio.fail_after(SECONDS):
         async with connected(trionng.Pull0(), trionng.Push0(), "tcp4") as (pull, push):

@@ -100,10 +100,10 @@ def test_exception_pickled_or_copied_stays_the_same(name, code, number, parents)
     """An exception crosses a process border with its text, code, errno and URL."""
     error = error_for(code, "send", "ipc:///x")
 
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert type(twin) is type(error)
-        assert str(twin) == str(error)
-        assert (twin.code, twin.errno, twin.url) == (error.code, error.errno, error.url)
+    for same in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(same) is type(error)
+        assert str(same) == str(error)
+        assert (same.code, same.errno, same.url) == (error.code, error.errno, error.url)
 
 
 @by_row
@@ -137,7 +137,7 @@ def test_error_for_code_of_the_shim_gives_its_class():
     assert forked.code is None
 
 
-def test_error_for_missing_thread_is_a_lack_of_memory_that_names_the_limit():
+def test_error_for_a_missing_thread_names_the_limit():
     """A thread that cannot be made is NoMemory and an OSError, and says what limits threads."""
     error = error_for(-6, "open Req0")
 
@@ -148,7 +148,7 @@ def test_error_for_missing_thread_is_a_lack_of_memory_that_names_the_limit():
     assert "ulimit -u" in str(error)
 
 
-def test_error_for_system_error_has_the_words_of_the_operating_system():
+def test_error_for_system_error_has_the_words_of_the_system():
     """NNG_ESYSERR carries an errno, whose text is shown."""
     error = error_for(0x10000000 | errno.EMLINK, "listen", "ipc:///x")
 
@@ -230,7 +230,7 @@ WRONG_ORDER = {
 @pytest.mark.parametrize("of", ["socket", "context"])
 @pytest.mark.parametrize("with_message", [False, True])
 async def test_bad_state_says_which_call_is_missing(name, of, with_message):
-    """Who asks or answers in the wrong order reads what to do first, in both flavours."""
+    """Who asks or answers in the wrong order reads what to do first, in both APIs."""
     operation, words = WRONG_ORDER[name]
     full = f"{operation}_msg" if with_message else operation
 

@@ -16,7 +16,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import run_apart, url_of
+from tests.support.sockets import url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 from trionng._ffi import testing
 
@@ -103,7 +104,7 @@ def send_and_look(look: str, with_pipe: str) -> None:
 @pytest.mark.parametrize("look", LOOKS)
 def test_message_sent_by_threads_while_others_look_goes_once(look: str):
     """Of threads that send one message one does; a thread that looks sees all of it or is told."""
-    done = run_apart(send_and_look, look, "pipe" if look == "pipe" else "")
+    done = run_in_subprocess(send_and_look, look, "pipe" if look == "pipe" else "")
 
     assert done.clean, str(done)
 
@@ -134,9 +135,9 @@ def look_at_a_message_that_leaves() -> None:
         assert theirs.recv(timeout=10) == CONTENT
 
 
-def test_message_that_a_send_has_taken_is_gone_for_every_other_call():
+def test_message_that_a_send_has_taken_is_gone_for_all_calls():
     """From the moment a send has the message, no other thread reaches its memory."""
-    done = run_apart(look_at_a_message_that_leaves, TRIONNG_NATIVE="testing")
+    done = run_in_subprocess(look_at_a_message_that_leaves, TRIONNG_NATIVE="testing")
 
     assert done.clean, str(done)
 
@@ -171,8 +172,8 @@ async def give_back_while_a_thread_reads() -> None:
     assert message.body == CONTENT
 
 
-def test_message_given_back_by_cancelled_sends_stays_whole_for_threads_that_read_it():
+def test_message_of_a_cancelled_send_stays_whole_for_readers():
     """A send that was cancelled gives the very message back, whatever looks at it meanwhile."""
-    done = run_apart(give_back_while_a_thread_reads)
+    done = run_in_subprocess(give_back_while_a_thread_reads)
 
     assert done.clean, str(done)

@@ -10,7 +10,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 from trionng._ffi import testing
 
@@ -54,7 +55,7 @@ async def test_message_without_a_view_is_sent_without_a_copy():
         assert testing.address_of((await pull.recv_msg()).body) == where
 
 
-async def test_message_given_back_by_a_send_keeps_its_content_and_views():
+async def test_message_returned_by_a_send_keeps_content_and_views():
     """A send that was cancelled gives the message back, and its views stay."""
     async with trionng.Push0() as push:
         message = trionng.Message(CONTENT)
@@ -133,7 +134,7 @@ def send_one_message_from_many_threads() -> None:
 
 def test_message_sent_by_two_threads_goes_once():
     """Threads that race to send one message: one does, and those who look see it whole or not."""
-    done = run_apart(send_one_message_from_many_threads)
+    done = run_in_subprocess(send_one_message_from_many_threads)
 
     assert (done.clean, done.output) == (True, "200 200\n"), str(done)
 
@@ -168,7 +169,7 @@ def read_in_finalisers() -> None:
 
 def test_views_in_a_collected_cycle_are_valid_for_its_finalisers():
     """A message is freed after every finaliser of its cycle has run, and not if a view is kept."""
-    done = run_apart(read_in_finalisers)
+    done = run_in_subprocess(read_in_finalisers)
 
     assert (done.clean, done.output) == (True, "200 True\n200 True 300\n"), str(done)
 
@@ -189,9 +190,9 @@ async def send_in_a_finaliser() -> None:
         print(Sender.rescued[0] == CONTENT[:32], len(others))
 
 
-def test_message_sent_by_a_finaliser_leaves_the_views_of_its_cycle_whole():
+def test_message_sent_by_a_finaliser_keeps_its_views_whole():
     """A send copies while views exist, also those of a cycle that is being collected."""
-    done = run_apart(send_in_a_finaliser)
+    done = run_in_subprocess(send_in_a_finaliser)
 
     assert (done.clean, done.output) == (True, "True 10\n"), str(done)
 
@@ -218,8 +219,8 @@ def count_messages() -> None:
     assert resident() - before < 20_000_000
 
 
-def test_messages_that_nobody_holds_are_freed():
+def test_messages_without_references_are_freed():
     """Neither a message nor a view that has gone leaves memory behind."""
-    done = run_apart(count_messages)
+    done = run_in_subprocess(count_messages)
 
     assert done.clean, str(done)

@@ -1,4 +1,4 @@
-"""The two flavours are twins: they differ in `await` and `timeout`, and where it says why here."""
+"""The two APIs differ in `await` and `timeout` alone, and where it says why here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SYNC_NAMES = {
     "__aiter__": "__iter__",
     "__anext__": "__next__",
 }
-# Public faces that only one flavour has.
+# Public faces that only one api has.
 ONLY_TRIO = {
     "serve_pull": "a loop over recv in threads of one's own is as short",
     "serve_respondent": "the same",
@@ -58,8 +58,8 @@ def classes(module):
 
 
 ASYNC, SYNC = classes(trionng), classes(blocking)
-TWINS = sorted(name for name in ASYNC.keys() & SYNC.keys() if ASYNC[name] is not SYNC[name])
-TWINS.remove("Service")  # a service of tasks and one of threads are used alike, not made alike
+PAIRS = sorted(name for name in ASYNC.keys() & SYNC.keys() if ASYNC[name] is not SYNC[name])
+PAIRS.remove("Service")  # a service of tasks and one of threads are used alike, not made alike
 
 
 def public(cls):
@@ -91,21 +91,21 @@ def parameters(function):
     ]
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_async_method_has_a_blocking_twin_with_a_timeout(name):
+@pytest.mark.parametrize("name", PAIRS)
+def test_async_method_has_a_sync_counterpart_with_a_timeout(name):
     """Every awaited method exists in blocking, with the same parameters plus `timeout`."""
-    twins = public(SYNC[name])
+    counterparts = public(SYNC[name])
     awaited = {key: m for key, m in public(ASYNC[name]).items() if is_async(key, m)}
 
     for key, member in awaited.items():
-        twin = twins[SYNC_NAMES.get(key, key)]
+        counterpart = counterparts[SYNC_NAMES.get(key, key)]
         if key == "__aexit__":
             continue
         bare_names = {*MORE.get(key, []), "timeout"} - {each[0] for each in parameters(member)}
-        extra = [each for each in parameters(twin) if each[0] in bare_names]
-        assert [each for each in parameters(twin) if each[0] not in bare_names] == parameters(
-            member
-        ), key
+        extra = [each for each in parameters(counterpart) if each[0] in bare_names]
+        assert [
+            each for each in parameters(counterpart) if each[0] not in bare_names
+        ] == parameters(member), key
         without = key in NO_TIMEOUT or key == "__aiter__"
         without = without or any(
             key == call and issubclass(ASYNC[name], getattr(trionng, owner))
@@ -117,22 +117,22 @@ def test_async_method_has_a_blocking_twin_with_a_timeout(name):
         assert [each[0] for each in extra if each[0] != "timeout"] == MORE.get(key, []), key
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_blocking_method_has_an_async_twin(name):
-    """Whatever blocking offers, Trio's flavour offers; what waits here is awaited there."""
+@pytest.mark.parametrize("name", PAIRS)
+def test_sync_method_has_an_async_counterpart(name):
+    """Whatever blocking offers, Trio's api offers; what waits here is awaited there."""
     theirs = public(ASYNC[name])
     async_names = {sync: name for name, sync in SYNC_NAMES.items()}
 
     for key, member in public(SYNC[name]).items():
-        twin_name = async_names.get(key, key)
-        assert twin_name in theirs or key in theirs, key
-        if "timeout" in inspect.signature(member).parameters and twin_name in theirs:
-            assert is_async(twin_name, theirs[twin_name]), key
+        other_name = async_names.get(key, key)
+        assert other_name in theirs or key in theirs, key
+        if "timeout" in inspect.signature(member).parameters and other_name in theirs:
+            assert is_async(other_name, theirs[other_name]), key
 
 
-@pytest.mark.parametrize("name", TWINS)
-def test_twins_have_the_same_attributes(name):
-    """Options and other attributes are the same in both flavours."""
+@pytest.mark.parametrize("name", PAIRS)
+def test_counterparts_have_the_same_attributes(name):
+    """Options and other attributes are the same in both APIs."""
 
     def attributes(cls):
         return {
@@ -142,7 +142,7 @@ def test_twins_have_the_same_attributes(name):
     assert attributes(ASYNC[name]) == attributes(SYNC[name])
 
 
-def test_public_names_of_the_flavours_are_the_same():
+def test_public_names_of_both_apis_are_the_same():
     """What trionng offers is offered by trionng.blocking, or it says here why not."""
     ours = {name for name in vars(blocking) if not name.startswith("_")} - {"annotations"}
     theirs = {

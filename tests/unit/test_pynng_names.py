@@ -183,7 +183,7 @@ def test_every_name_of_ours_exists():
 
 
 def test_name_of_ours_in_trio_is_in_blocking_too():
-    """Names without the prefix have twins, apart from those that only Trio has a use for."""
+    """Names without the prefix have counterparts, apart from those that only Trio has a use for."""
     only_trio = {"aclose", "__aenter__", "__aexit__", "__aiter__", "__anext__"}
     for name in (name for row in ROWS for name in quoted(row[1]) if "://" not in name):
         if not name.startswith("blocking.") and name.rpartition(".")[2] not in only_trio:

@@ -1,4 +1,4 @@
-"""Objects that stand for something of nng have no twins and no unknown attributes; public names."""
+"""Objects of nng cannot be copied and have no unknown attributes; public names."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import connected, run_apart, url_of
+from tests.support.sockets import connected, url_of
+from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TWINS: dict[str, Callable[[Any], object]] = {
+COPIES: dict[str, Callable[[Any], object]] = {
     "copy": copy.copy,
     "deepcopy": copy.deepcopy,
     "pickle": pickle.dumps,
@@ -29,14 +30,14 @@ TWINS: dict[str, Callable[[Any], object]] = {
 }
 
 
-def refuse_twins(things: list[Any]) -> None:
+def refuse_copies(things: list[Any]) -> None:
     for thing in things:
-        for make in TWINS.values():
+        for make in COPIES.values():
             with pytest.raises(TypeError, match=f"a {type(thing).__name__} cannot be copied"):
                 make(thing)
 
 
-async def test_twin_of_what_belongs_to_nng_is_refused_by_name():
+async def test_copy_of_an_object_of_nng_is_refused_by_name():
     """Sockets, contexts, endpoints, pipes, messages and services cannot be copied, and say so."""
     req, rep = trionng.Req0(), trionng.Rep0()
     async with connected(rep, req, "inproc"), trio.open_nursery() as nursery:
@@ -47,7 +48,7 @@ async def test_twin_of_what_belongs_to_nng_is_refused_by_name():
         service = await trionng.serve_rep(nursery, handler, listen=url_of("inproc", ""))
         context = req.new_context()
         async with trionng.Surveyor0() as surveyor, surveyor.survey(b"", timeout=0.01) as replies:
-            refuse_twins(
+            refuse_copies(
                 [
                     *(req, rep, context, surveyor, replies, service),
                     *(*req.dialers, *rep.listeners, *req.pipes, req.pipe_events()),
@@ -58,15 +59,15 @@ async def test_twin_of_what_belongs_to_nng_is_refused_by_name():
         nursery.cancel_scope.cancel()
 
 
-def test_twin_of_a_blocking_socket_is_refused_by_name():
+def test_copy_of_a_sync_socket_is_refused_by_name():
     """The same for those of threads."""
     url = url_of("inproc", "")
     with blocking.Sub0(listen=url) as sub, blocking.Pub0(dial=url) as pub:
-        refuse_twins([sub, pub, sub.new_context(), *sub.listeners, *pub.dialers, *pub.pipes])
+        refuse_copies([sub, pub, sub.new_context(), *sub.listeners, *pub.dialers, *pub.pipes])
 
 
 @pytest.mark.parametrize("module", [trionng, blocking])
-def test_attribute_that_does_not_exist_is_refused_with_the_nearest(module):
+def test_attribute_that_does_not_exist_names_the_nearest(module):
     """`req.recv_timout = 5` raises and names `recv_timeout`; so on contexts and endpoints."""
     url = url_of("inproc", "")
     req = module.Req0(listen=url)
@@ -145,9 +146,9 @@ def open_in_a_forked_child() -> None:
         os.waitpid(child, 0)
 
 
-def test_socket_opened_in_a_forked_child_says_how_to_start_processes():
+def test_socket_opened_in_a_forked_child_says_what_to_do():
     """nng cannot be used there at all, and the error names spawn and forkserver."""
-    done = run_apart(open_in_a_forked_child)
+    done = run_in_subprocess(open_in_a_forked_child)
 
     lines = done.output.splitlines()
     assert len(lines) == 3, str(done)

@@ -1,4 +1,4 @@
-"""Storms on receives: nothing missing, nothing twice, everything in order."""
+"""Stress runs on receives: nothing missing, nothing twice, everything in order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import trio
 from trio.lowlevel import checkpoint
 
 import trionng
-from tests.stress.cancels.weather import Scene
+from tests.stress.cancels.stress import Scenario
 
 if TYPE_CHECKING:
     import random
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Answerer: TypeAlias = trionng.Rep0 | trionng.Respondent0 | trionng.Context
 
 PATIENCE = 20
-CROWD = 5
+GROUP = 5
 TICKS_TO_ARRIVE = 40
 
 
@@ -52,7 +52,7 @@ def describe(expected: Counter[int], found: Counter[int]) -> str:
     return f"missing {missing[:20]} ({len(missing)}), too many {extra[:20]} ({len(extra)})"
 
 
-class Stream(Scene[bytes]):
+class Stream(Scenario[bytes]):
     """Numbered messages one way; for each a credit comes back over another pair of sockets.
 
     The window, how many may be on their way, is less than any buffer there, so that no protocol may
@@ -67,7 +67,7 @@ class Stream(Scene[bytes]):
         rng: random.Random,
         window: int,
     ) -> None:
-        self.crowd = range(CROWD)
+        self.group = range(GROUP)
         self._receiver = receiver
         self._sender = sender
         self._credit_out, self._credit_in = credits
@@ -75,7 +75,7 @@ class Stream(Scene[bytes]):
         self._credit = window
         self._owed = 0
         self._sent = 0
-        self._received: list[list[int]] = [[] for _ in range(CROWD)]
+        self._received: list[list[int]] = [[] for _ in range(GROUP)]
 
     async def call(self, who: int) -> bytes:
         if self._rng.random() < 0.3:
@@ -170,7 +170,7 @@ class Answering:
         return False
 
 
-class Answers(Scene[bytes]):
+class Answers(Scenario[bytes]):
     """Requests, or surveys of one peer, whose answers are received; some are given up for a newer.
 
     The first of those who ask is the socket, the others are contexts. So it is below.
@@ -182,7 +182,7 @@ class Answers(Scene[bytes]):
         answering: Sequence[trionng.Context],
         rng: random.Random,
     ) -> None:
-        self.crowd = range(1, len(asking))
+        self.group = range(1, len(asking))
         self._asking = asking
         self._current: list[int | None] = [None] * len(asking)
         self._other_side = Answering(answering, self._is_held_back)
@@ -231,11 +231,11 @@ class Answers(Scene[bytes]):
         )
 
 
-class Exchanges(Scene["tuple[int, bytes]"]):
+class Exchanges(Scenario["tuple[int, bytes]"]):
     """Requests as one call: cancelled means abandoned, everything else is answered."""
 
     def __init__(self, req: trionng.Req0, answering: Sequence[trionng.Context]) -> None:
-        self.crowd = range(len(answering))
+        self.group = range(len(answering))
         self._req = req
         self._current: list[int | None] = [None] * len(answering)
         self._other_side = Answering(answering, self._current.__contains__)
@@ -272,7 +272,7 @@ class Exchanges(Scene["tuple[int, bytes]"]):
             assert await self._req.request(data) == data
 
 
-class Requests(Scene[bytes]):
+class Requests(Scenario[bytes]):
     """Requests, or surveys, that are received; every one is answered, once."""
 
     def __init__(
@@ -280,7 +280,7 @@ class Requests(Scene[bytes]):
         answering: Sequence[Answerer],
         asking: Sequence[trionng.Context],
     ) -> None:
-        self.crowd = range(1, len(answering))
+        self.group = range(1, len(answering))
         self._answering = answering
         self._asking = asking
         self._may_ask = trio.Semaphore(0)

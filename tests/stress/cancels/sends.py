@@ -1,4 +1,4 @@
-"""Storms on sends that wait: what returned arrives, once; what was cancelled never does."""
+"""Stress runs on sends that wait: what returned arrives, once; what was cancelled never does."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio.lowlevel import checkpoint
 
 import trionng
 from tests.stress.cancels.receives import PATIENCE, describe, pack, two_ticks, unpack
-from tests.stress.cancels.weather import Scene
+from tests.stress.cancels.stress import Scenario
 
 if TYPE_CHECKING:
     import random
@@ -20,8 +20,8 @@ THE_END = 2**64 - 1
 A_REQUEST = b"\x80\0\0\1"  # its number, as it is on the wire
 
 
-class Pour(Scene[int]):
-    """Numbered messages into a connection from which one is read when the storm says so."""
+class Pour(Scenario[int]):
+    """Numbered messages into a connection from which one is read when the stress says so."""
 
     def __init__(
         self,
@@ -29,9 +29,9 @@ class Pour(Scene[int]):
         reader: trionng.Socket,
         size: int,
         rng: random.Random,
-        crowd_from: int = 0,
+        group_from: int = 0,
     ) -> None:
-        self.crowd = range(crowd_from, len(senders))
+        self.group = range(group_from, len(senders))
         self._senders = senders
         self._reader = reader
         self._padding = bytes(size)
@@ -106,7 +106,7 @@ class Replies(Pour):
         size: int,
         rng: random.Random,
     ) -> None:
-        super().__init__(answering, client, size, rng, crowd_from=1)
+        super().__init__(answering, client, size, rng, group_from=1)
         self._client = client
         self._may_read = trio.Semaphore(0)
         self._all_read = trio.Event()

@@ -14,9 +14,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.helpers import run_apart, url_of
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import url_of
 from tests.support.sp import REQ0, raw_peer
+from tests.support.subprocesses import run_in_subprocess
 
 WITHIN = 30
 
@@ -41,7 +42,7 @@ async def slow_echo(request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
-async def test_service_clients_killed_mid_request_disturb_nobody(
+async def test_service_clients_killed_mid_request_disturb_no_other(
     transport: str, tmp_path: Path
 ) -> None:
     """Others are answered while clients are killed, and the counts still agree."""
@@ -76,7 +77,7 @@ async def test_service_clients_killed_mid_request_disturb_nobody(
     assert counts.received == counts.answered + counts.abandoned
 
 
-async def test_service_flapping_connections_disturb_nobody() -> None:
+async def test_service_flapping_connections_disturb_no_other() -> None:
     """Peers that connect, ask and vanish, also with a reset, leave the others alone."""
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
@@ -151,7 +152,7 @@ async def churn(directory: str, times: str) -> None:
 
 
 def check_churn(directory: Path, times: int, seconds: float) -> None:
-    finished = run_apart(churn, str(directory), str(times), seconds=seconds)
+    finished = run_in_subprocess(churn, str(directory), str(times), seconds=seconds)
 
     assert finished.clean, finished
     memory, tasks, descriptors = json.loads(finished.output)
@@ -161,13 +162,13 @@ def check_churn(directory: Path, times: int, seconds: float) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_service_after_connects_and_disconnects_is_as_it_was(tmp_path: Path) -> None:
+def test_service_after_many_connections_is_as_it_was(tmp_path: Path) -> None:
     """Memory, tasks and descriptors stay where they were."""
     check_churn(tmp_path, 320, 30)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_service_after_10_000_connects_and_disconnects_is_as_it_was(tmp_path: Path) -> None:
+def test_service_after_10_000_connections_is_as_it_was(tmp_path: Path) -> None:
     """The same after 10 000."""
     check_churn(tmp_path, 10_000, 120)

@@ -1,7 +1,7 @@
-"""Storms of cancellation: nothing is lost, doubled or reordered, wherever a cancel lands.
+"""Stress runs of cancellation: nothing is lost, doubled or reordered, wherever a cancel lands.
 
-Each storm runs in a process of its own, under a watchdog. The shim counts where the cancels landed;
-a storm that has missed a place has proved nothing, and fails.
+Each run has a process of its own, under a watchdog. The shim counts where the cancels landed; a run
+that has missed a place has proved nothing, and fails.
 """
 
 from __future__ import annotations
@@ -13,25 +13,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.stress.cancels.run import STORMS, run
-from tests.stress.cancels.weather import RAREST
-from tests.support.helpers import TRANSPORTS, run_apart
+from tests.stress.cancels.run import SCENARIOS, run
+from tests.stress.cancels.stress import RAREST
+from tests.support.sockets import TRANSPORTS
+from tests.support.subprocesses import run_in_subprocess
 
 QUICK = 1_000
-# With RAREST: at least 500 cancels of each storm land in each place, on each of the first three.
+# With RAREST: at least 500 cancels of each stress land in each place, on each of the first three.
 FULL = {"inproc": 20_000, "ipc": 20_000, "tcp": 20_000, "ws": 5_000}
 # One of each kind over ws when it must be quick; inproc, ipc and tcp have them all.
 QUICK_OVER_WS = ("receive_pair1", "receive_sub0", "receive_surveyor0", "request", "send_push0")
 
 
-def check_storm(
+def check_stress(
     name: str, transport: str, cancels: int, seconds: float, bell: str = "descriptor"
 ) -> None:
-    """Run a storm, check that its books balanced and that it was one."""
+    """Run a stress, check that its books balanced and that it was one."""
     seed = secrets.randbelow(2**32)
 
     arguments = name, transport, str(cancels), str(seed), bell
-    finished = run_apart(run, *arguments, seconds=seconds)
+    finished = run_in_subprocess(run, *arguments, seconds=seconds)
 
     assert finished.clean, f"{arguments}: {finished}"
     report = json.loads(finished.output)
@@ -42,11 +43,11 @@ def check_storm(
 
 @pytest.mark.parametrize(
     ("name", "transport"),
-    [*itertools.product(STORMS, TRANSPORTS), *((name, "ws") for name in QUICK_OVER_WS)],
+    [*itertools.product(SCENARIOS, TRANSPORTS), *((name, "ws") for name in QUICK_OVER_WS)],
 )
-def test_storm_of_cancels_balances_the_books(name: str, transport: str) -> None:
+def test_every_call_under_many_cancels_is_accounted_for(name: str, transport: str) -> None:
     """Calls cancelled at awkward moments either happened, once and in order, or never did."""
-    check_storm(name, transport, QUICK, 60)
+    check_stress(name, transport, QUICK, 60)
 
 
 @pytest.mark.parametrize(
@@ -58,16 +59,16 @@ def test_storm_of_cancels_balances_the_books(name: str, transport: str) -> None:
         ("send_push0", "ipc"),
     ],
 )
-def test_storm_with_the_token_bell_balances_the_books(name: str, transport: str) -> None:
+def test_calls_woken_by_a_token_under_cancels_are_accounted_for(name: str, transport: str) -> None:
     """Where no descriptor can be had, Trio's token wakes the tasks, and nothing is lost either."""
-    check_storm(name, transport, QUICK, 60, bell="token")
+    check_stress(name, transport, QUICK, 60, bell="token")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", STORMS)
-def test_storm_of_65_000_cancels_balances_the_books(name: str) -> None:
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_every_call_under_65_000_cancels_is_accounted_for(name: str) -> None:
     """The same at full size, on all transports at once, so that they disturb each other."""
     with ThreadPoolExecutor() as pool:
-        storms = [pool.submit(check_storm, name, *each, 500) for each in FULL.items()]
-    for storm in storms:
-        storm.result()
+        runs = [pool.submit(check_stress, name, *each, 500) for each in FULL.items()]
+    for stress in runs:
+        stress.result()

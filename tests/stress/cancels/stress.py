@@ -1,7 +1,7 @@
 """Who makes the calls, and who cancels them when.
 
-A *scene* has the sockets and keeps the books; it knows nothing of cancelling. *Callers* make one
-call after another, each in a cancel scope of its own. The *storm* picks one of these scopes, lets
+A *scenario* has the sockets and keeps the books; it knows nothing of cancelling. *Callers* make one
+call after another, each in a cancel scope of its own. The *stress* picks one of these scopes, lets
 happen what the call waits for (or not), and cancels it a little later. How much later decides where
 in the library the cancel lands, so there are several kinds of rounds, and times adapt to the
 machine.
@@ -30,18 +30,18 @@ T = TypeVar("T")
 SHORTEST_SPIN, LONGEST_SPIN = 10e-6, 1e-3
 # Every place where a cancel can land must have at least this part of all: one in so many.
 RAREST = 40
-# A storm that has missed a place goes on for at most so many times its length.
+# A stress that has missed a place goes on for at most so many times its length.
 PATIENCE = 8
 
 
-class Scene(abc.ABC, Generic[T]):
+class Scenario(abc.ABC, Generic[T]):
     """Sockets, the calls on them that are cancelled, and the books that must balance.
 
-    A caller is a number; `soloist` calls alone, those of the `crowd` all at the same time.
+    A caller is a number; `single` calls alone, those of the `group` all at the same time.
     """
 
-    soloist = 0
-    crowd: range
+    single = 0
+    group: range
 
     async def play(self, nursery: trio.Nursery) -> None:
         """Start the tasks of the other side."""
@@ -67,12 +67,12 @@ class Scene(abc.ABC, Generic[T]):
 
     @abc.abstractmethod
     async def settle(self) -> None:
-        """After the storm: finish what is under way, and assert that the books balance."""
+        """After the stress: finish what is under way, and assert that the books balance."""
 
 
 @dataclasses.dataclass
 class Report:
-    """What a storm did."""
+    """What a stress did."""
 
     cancels: int
     seconds: float
@@ -80,9 +80,9 @@ class Report:
     counts: CancelCounts
 
 
-class _Storm(Generic[T]):
-    def __init__(self, scene: Scene[T], rng: random.Random) -> None:
-        self._scene = scene
+class _Stress(Generic[T]):
+    def __init__(self, scenario: Scenario[T], rng: random.Random) -> None:
+        self._scenario = scenario
         self._rng = rng
         self._in_call: dict[int, trio.CancelScope] = {}
         self._exposed: dict[int, trio.CancelScope] = {}
@@ -99,7 +99,7 @@ class _Storm(Generic[T]):
             (self._let_happen, 5),
         )
 
-    async def blow(self, until: int, callers: Sequence[int], *, led: bool) -> None:
+    async def run(self, until: int, callers: Sequence[int], *, led: bool) -> None:
         """Cancel until so many calls were cancelled.
 
         Args:
@@ -130,21 +130,21 @@ class _Storm(Generic[T]):
     async def _call(self, who: int) -> None:
         """Make one call after another."""
         while not self._over:
-            await self._scene.prepare(who)
+            await self._scenario.prepare(who)
             with trio.CancelScope() as scope:
                 self._in_call[who] = scope
                 if self._rng.random() < 0.05:
                     scope.cancel()
                 else:
                     self._exposed[who] = scope
-                result = await self._scene.call(who)
+                result = await self._scenario.call(who)
             del self._in_call[who]
             self._exposed.pop(who, None)
             self.cancels += scope.cancel_called
             if scope.cancelled_caught:
-                self._scene.cancelled(who)
+                self._scenario.cancelled(who)
             else:
-                await self._scene.happened(who, result)
+                await self._scenario.happened(who, result)
 
     async def _pick(self) -> tuple[int, list[trio.CancelScope]]:
         """Wait for a call in progress; return who makes it, and its scope or those of all."""
@@ -177,11 +177,11 @@ class _Storm(Generic[T]):
         who, scopes = await self._pick()
         await self._ticks(0, 1)
         self._cancel(scopes)
-        await self._scene.provoke(who)
+        await self._scenario.provoke(who)
 
     async def _cancel_in_flight(self) -> None:
         who, scopes = await self._pick()
-        await self._scene.provoke(who)
+        await self._scenario.provoke(who)
         await self._ticks(0, 5)
         self._cancel(scopes)
 
@@ -189,12 +189,12 @@ class _Storm(Generic[T]):
         who, scopes = await self._pick()
         for scope in scopes:
             scope.deadline = trio.current_time() + self._rng.uniform(0, 3 * self.spin)
-        await self._scene.provoke(who)
+        await self._scenario.provoke(who)
 
     async def _cancel_when_done(self) -> None:
         """nng has called back, and nobody has looked yet."""
         who, scopes = await self._pick()
-        caused = await self._scene.provoke(who)
+        caused = await self._scenario.provoke(who)
         self._burn()
         before = cancel_counts()
         self._cancel(scopes)
@@ -210,13 +210,13 @@ class _Storm(Generic[T]):
     async def _cancel_when_collected(self) -> None:
         """The result is on its way to the task."""
         who, scopes = await self._pick()
-        await self._scene.provoke(who)
+        await self._scenario.provoke(who)
         self._burn(2)
         await self._ticks(1, 2)
         self._cancel(scopes)
 
     async def _let_happen(self) -> None:
-        await self._scene.provoke(next(iter(self._exposed), 0))
+        await self._scenario.provoke(next(iter(self._exposed), 0))
         await self._ticks(1, 5)
 
     @staticmethod
@@ -225,27 +225,27 @@ class _Storm(Generic[T]):
             scope.cancel()
 
 
-async def storm(scene: Scene[T], cancels: int, rng: random.Random) -> Report:
+async def stress(scenario: Scenario[T], cancels: int, rng: random.Random) -> Report:
     """Cancel so many calls, or more to hit every place, and assert that the books balance.
 
     One caller that is alone with the event loop, one that waits behind somebody else, and the same
-    with a crowd: these are different ways through the library.
+    with a group: these are different ways through the library.
     """
-    storm = _Storm(scene, rng)
+    stress = _Stress(scenario, rng)
     begin = time.perf_counter()
     reset_cancel_counts()
     async with trio.open_nursery() as nursery:
-        await scene.play(nursery)
+        await scenario.play(nursery)
         for callers, led, share in (
-            ([scene.soloist], False, 0.2),
-            ([scene.soloist], True, 0.4),
-            (scene.crowd, False, 0.7),
-            (scene.crowd, True, 1),
+            ([scenario.single], False, 0.2),
+            ([scenario.single], True, 0.4),
+            (scenario.group, False, 0.7),
+            (scenario.group, True, 1),
         ):
-            await storm.blow(math.ceil(cancels * share), callers, led=led)
-        while min(cancel_counts()) < cancels // RAREST and storm.cancels < PATIENCE * cancels:
-            await storm.blow(storm.cancels + cancels // 10, [scene.soloist], led=True)
+            await stress.run(math.ceil(cancels * share), callers, led=led)
+        while min(cancel_counts()) < cancels // RAREST and stress.cancels < PATIENCE * cancels:
+            await stress.run(stress.cancels + cancels // 10, [scenario.single], led=True)
         counts = cancel_counts()
-        await scene.settle()
+        await scenario.settle()
         nursery.cancel_scope.cancel()
-    return Report(storm.cancels, time.perf_counter() - begin, storm.spin, counts)
+    return Report(stress.cancels, time.perf_counter() - begin, stress.spin, counts)

@@ -1,0 +1,27 @@
+"""Which errors of libnng the libnng at hand has, and which fixes are on."""
+
+from __future__ import annotations
+
+import pytest
+
+from trionng import _ffi
+
+# How libnng came into the module: "static" or "shared".
+LINK = _ffi.read_build().link
+
+
+def fix_state(code: str) -> _ffi.FixState:
+    """Say what is done here about an error of libnng."""
+    return next(state for state in _ffi.read_fixes() if state.code == code)
+
+
+def needs_fix(*codes: str) -> pytest.MarkDecorator:
+    """Skip a test whose promise does not hold without fixes that only linking libnng in gives."""
+    missing = [state for state in map(fix_state, codes) if state.needed and not state.active]
+    reason = ", ".join(f"{state.code}: {state.reason}" for state in missing)
+    return pytest.mark.skipif(bool(missing), reason=reason or "never")
+
+
+def has_error(code: str) -> pytest.MarkDecorator:
+    """Skip a test that shows an error of libnng, where the libnng at hand has it no more."""
+    return pytest.mark.skipif(not fix_state(code).needed, reason=f"this libnng is without {code}")
