@@ -28,6 +28,10 @@ PUBLIC = {
 SPECIAL = ("__init__", "__enter__", "__exit__", "__iter__", "__next__", "__aenter__", "__aiter__")
 
 
+async def upper(request: bytes) -> bytes:
+    return request.upper()
+
+
 def callables(thing: object) -> Iterator[Callable[..., object]]:
     """Yield a function, or the public methods and properties of a class that are ours."""
     if inspect.isfunction(thing):
@@ -95,15 +99,11 @@ def test_service_shows_each_option_with_its_default(name):
 @pytest.mark.parametrize("name", SERVES)
 async def test_service_refuses_an_unknown_option_by_name(name):
     """The error is Python's, names the function, and the option that was meant."""
-
-    async def handler(message: bytes) -> bytes:
-        return message
-
     said = rf"^{name}\(\) got an unexpected keyword argument 'wokers'; did you mean 'workers'\?$"
     async with trio.open_nursery() as nursery:
         first = [nursery] if name.startswith("serve") else []
         with pytest.raises(TypeError, match=said):
-            await getattr(trionng, name)(*first, handler, listen="inproc://unused", wokers=3)
+            await getattr(trionng, name)(*first, upper, listen="inproc://unused", wokers=3)
 
 
 def test_blocking_service_refuses_an_unknown_option_by_name():
@@ -122,3 +122,35 @@ def test_missing_direction_says_so_in_help(face):
             call, there = getattr(of, name), getattr(face.Socket, name)
             assert inspect.getdoc(call) == f"Raise NotSupported: this protocol only {lacks}."
             assert inspect.signature(call) == inspect.signature(there)
+
+
+async def test_repr_says_which_object_it_is():
+    """What a debugger shows of an object is not its place in memory."""
+    url, there = "inproc://reprs", "<Rep0 inproc://reprs>"
+    async with trio.open_nursery() as nursery, trionng.Surveyor0() as surveyor:
+        service = await trionng.serve_rep(nursery, upper, listen=url)
+        raw = trionng.Pair0(raw=True)
+        async with raw, surveyor.survey(b"", timeout=0.01) as replies:
+            forwarder = await nursery.start(trionng.forward, raw)
+            assert repr(service) == "<serve_rep inproc://reprs>"
+            assert repr(service.socket) == there
+            assert repr(service.socket.pipe_events()) == f"<PipeEvents of {there}>"
+            assert repr(surveyor.new_context()) == "<SurveyorContext of <Surveyor0 not connected>>"
+            assert repr(replies) == "<Replies of <Surveyor0 not connected>>"
+            assert repr(forwarder) == "<Forwarder, messages=[0, 0]>"
+            nursery.cancel_scope.cancel()
+    assert repr(service) == "<serve_rep ended>"
+
+
+def test_repr_in_the_sync_api_says_which_object_it_is():
+    """The same."""
+    with (
+        blocking.serve_rep(bytes.upper, listen="inproc://reprs") as service,
+        blocking.Surveyor0() as surveyor,
+        surveyor.survey(b"", timeout=0.01) as replies,
+    ):
+        assert repr(service) == "<serve_rep inproc://reprs>"
+        assert repr(surveyor.pipe_events()) == "<PipeEvents of <Surveyor0 not connected>>"
+        assert repr(surveyor.new_context()) == "<SurveyorContext of <Surveyor0 not connected>>"
+        assert repr(replies) == "<Replies of <Surveyor0 not connected>>"
+    assert repr(service) == "<serve_rep ended>"

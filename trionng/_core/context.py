@@ -40,3 +40,7 @@ class ContextBase(BaseIO):
         if not self._closed:
             self._closed = True
             self._lane.close()
+
+    def __repr__(self) -> str:
+        state = " (closed)" if self._closed else ""
+        return f"<{type(self).__name__} of {self._socket!r}{state}>"

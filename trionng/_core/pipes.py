@@ -288,3 +288,6 @@ class PipeEventsBase(Sealed, Generic[P]):
     def close(self) -> None:
         """Take no more events; whoever waits for one gets `Closed`."""
         self._native.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self._socket!r}>"

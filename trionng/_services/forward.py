@@ -114,6 +114,9 @@ class Forwarder(Sealed):
         self._bytes = [0, 0]
         self._dropped = self._uncaptured = 0
 
+    def __repr__(self) -> str:
+        return f"<Forwarder, messages={self._messages}>"
+
     def statistics(self) -> ForwardStatistics:
         """Count."""
         return ForwardStatistics(

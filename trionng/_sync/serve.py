@@ -135,6 +135,9 @@ class Service(Sealed):
         """The URL of its first listener."""
         return self._socket.listeners[0].url
 
+    def __repr__(self) -> str:
+        return f"<serve_rep {self._socket._urls() or 'ended'}>"
+
     def statistics(self) -> ServiceStatistics:
         """Count what became of the requests so far; also when the service has ended."""
         return rep_statistics(self._desk.counts())

@@ -131,6 +131,9 @@ class Replies(Sealed):
     def __init__(self, context: SurveyorContext) -> None:
         self._context = context
 
+    def __repr__(self) -> str:
+        return f"<Replies of {self._context.socket!r}>"
+
     def __iter__(self) -> Self:
         return self
 
