@@ -46,6 +46,7 @@ def run_in_subprocess(
     *arguments: str,
     seconds: float = 30,
     under: tuple[str, ...] = (),
+    covered: bool = True,
     **environ: str,
 ) -> Finished:
     """Run a function of a test module, sync or async, in a process of its own.
@@ -55,6 +56,8 @@ def run_in_subprocess(
         arguments: what it is called with.
         seconds: after so long faulthandler shows where every thread stands, and exits.
         under: a command that runs the interpreter, such as valgrind.
+        covered: False leaves the process out of `make test-coverage`, which would change its memory
+            and open a file in it.
         environ: variables of the process.
     """
     command = [
@@ -63,8 +66,11 @@ def run_in_subprocess(
         *("-W", "error", "-m", __name__, str(seconds), function.__module__, function.__name__),
         *arguments,
     ]
+    variables = environment(**environ)
+    if not covered:
+        variables.pop("COVERAGE_PROCESS_CONFIG", None)
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 30, env=environment(**environ)
+        command, capture_output=True, text=True, timeout=seconds + 30, env=variables
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 
