@@ -1,4 +1,4 @@
-"""What both APIs export: exceptions, addresses, TLS, events, what is known of libnng."""
+"""The names that both APIs export: exceptions, addresses, TLS, events, facts about libnng."""
 
 from trionng import exceptions as exceptions
 from trionng._base.errors import *  # noqa: F403

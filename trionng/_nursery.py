@@ -1,13 +1,12 @@
-"""Services in the caller's nursery (floor 6): `serve_*`, and `run_*` in the shape of `serve_tcp`.
+"""Services in the caller's nursery: `serve_*`, and `run_*` in the shape of `trio.serve_tcp`.
 
-`serve_*` starts one task that owns the service and, as they are needed, its workers, all directly
-in the nursery it is given, so that a handler's exception is an exception of that nursery. `run_*`
-has a nursery of its own. How a service is made is in `_service_spec`, how the workers share the
-work in `_services`.
+`serve_*` starts one task that owns the service, and worker tasks as they are needed. All of them
+run directly in the caller's nursery, so an exception of a handler is raised in that nursery.
+`run_*` opens a nursery of its own. `_services` has the tasks; `_core.service_options` has the
+defaults of all options.
 
-What a service takes by name is one TypedDict for each kind; the defaults are in
-`_core.service_options`. Two more for each kind say what goes together: a handler of bytes, or one
-of `Message` with `messages=True`.
+The options of a kind of service are one TypedDict. Two more for each kind tie together, for type
+checkers, what the handler gets: bytes, or a `Message` with `messages=True`.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from trionng._services.spec import AnyHandler, AnyOnError
     from trionng._trio.pipes import Message
 
-    # A handler, and what `on_error` is: with messages=True they get a Message, else bytes.
+    # Handlers and `on_error` functions: with messages=True they get a Message, else bytes.
     T = TypeVar("T", bytes, Message)
     Reply = Buffer | Message
     Answer = Callable[[T], Awaitable[Reply]]
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 
 
 class RepOptions(ServeOptions, total=False):
-    """What `serve_rep` and `run_rep` take."""
+    """The options of `serve_rep` and `run_rep`."""
 
     socket: Rep0 | None
     max_unread: int
@@ -52,27 +51,27 @@ class RepOptions(ServeOptions, total=False):
 
 
 class RespondentOptions(ServeOptions, total=False):
-    """What `serve_respondent` and `run_respondent` take."""
+    """The options of `serve_respondent` and `run_respondent`."""
 
     socket: Respondent0 | None
     max_unread: int
 
 
 class PullOptions(ServeOptions, total=False):
-    """What `serve_pull` and `run_pull` take."""
+    """The options of `serve_pull` and `run_pull`."""
 
     socket: Pull0 | None
 
 
 class SubOptions(ServeOptions, total=False):
-    """What `serve_sub` and `run_sub` take."""
+    """The options of `serve_sub` and `run_sub`."""
 
     socket: Sub0 | None
     topics: Topics
 
 
 class HandlerOptions(TypedDict, total=False):
-    """What the handler gets, and what answers for it."""
+    """What the handler gets, and what handles its exceptions."""
 
     messages: bool
     on_error: AnyOnError
@@ -145,8 +144,8 @@ _SUB = ServiceSpec(
 def reply_error(exc: Exception, request: bytes | Message) -> bytes:
     """Turn a handler's exception into a reply: its class and its text (`on_error=reply_error`).
 
-    The client gets it as an ordinary reply, and has to know what it looks like. It shows the text
-    of the exception to whoever asks: not for strangers.
+    The client gets an ordinary reply and must know this format. The reply shows the text of the
+    exception, so do not use it for clients that you do not trust.
 
     Example:
         service = await serve_rep(nursery, handler, listen=url, on_error=reply_error)
@@ -170,19 +169,21 @@ async def serve_rep(
 async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Answer requests with a handler, several at a time (Rep0).
 
-    `handler(request)` returns the reply. A request that comes while all workers are busy waits in
-    the client's connection; nothing loses it while the nursery lives.
+    `handler(request)` returns the reply. A request that arrives while all workers are busy waits in
+    the client's connection and is not lost while the nursery lives.
 
-    A handler that raises ends the nursery. With `on_error`, what it returns is the reply instead;
-    None raises all the same. Beware of poison requests: a Req0 client whose server dies sends its
-    request again, to the next server or to the same one when it is back, and kills that too. Use
-    `on_error`, or clients with `resend_time=-1`.
+    An exception of the handler ends the nursery. With `on_error`, the result of `on_error` becomes
+    the reply instead; if that is None, the exception is raised all the same. Beware of poison
+    requests: a Req0 client whose server dies sends its request again, to the next server or to the
+    same one after a restart, and that server dies too. Use `on_error`, or clients with
+    `resend_time=-1`.
 
-    Replies that a client does not read wait in its connection and hold no worker. One connection
-    holds at most `max_unread` of them (and one more for each worker that was busy for it), and 1024
-    further requests or 64 MiB of them, which are answered as it reads. A connection that reads
-    nothing for a second and asks for more, or asks for more than that, is closed: it is counted
-    (`statistics().slow`), and a warning names it. Other clients do not notice.
+    Replies that a client does not read wait in its connection and occupy no worker. One connection
+    holds at most `max_unread` of them (and one more for each worker that was busy for it), and
+    1024 further requests or 64 MiB of requests, which are answered as the client reads. The service
+    closes a connection that sends more than that, or that reads nothing for a second and still
+    sends requests: `statistics().slow` counts it, and a warning names it. Other clients do not
+    notice.
 
     A request whose worker is cancelled stays unanswered; `statistics().abandoned` counts it.
 
@@ -191,9 +192,10 @@ async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: objec
     Args:
         nursery: where the tasks run; an exception of the handler is raised there, in an
             ExceptionGroup, with a note that names the service and the peer.
-        handler: an async function, or what else returns an awaitable; called with bytes, or with a
-            `Message` when `messages` is true. It returns a bytes-like object or a `Message`. Each
-            call runs in its own copy of the context (`contextvars`) of the task that called this.
+        handler: an async function, or any callable that returns an awaitable; called with bytes, or
+            with a `Message` when `messages` is true. It returns a bytes-like object or a `Message`.
+            Each call runs in its own copy of the context (`contextvars`) of the task that called
+            `serve_rep`.
         listen: one URL or several to accept connections on.
         dial: one URL or several to connect to in the background.
         socket: a Rep0 of your own instead; it is not closed at the end.
@@ -205,8 +207,8 @@ async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: objec
             `reply_error` is one.
         messages: hand out `Message` objects, which know their `pipe` and copy nothing.
         max_unread: how many replies may wait for one connection.
-        cancel_on_disconnect: cancel a handler as soon as nng knows that its client has gone, and do
-            not start one for a client that has. nng does not know while another request of the same
+        cancel_on_disconnect: cancel a handler as soon as nng knows that its client is gone, and
+            start none for such a client. nng does not know while another request of the same
             connection waits unread.
 
     Returns:
@@ -247,8 +249,8 @@ async def run_rep(
 ) -> NoReturn:
     """Run `serve_rep` in a nursery of its own, for `await nursery.start(...)`.
 
-    Reports the `Service` when it listens, and never returns: it ends when it is cancelled, with an
-    ExceptionGroup when a handler raises, and with `Closed` when the service was closed.
+    Reports the `Service` when it listens, and never returns. It ends when it is cancelled, with an
+    ExceptionGroup when a handler raises, and with `Closed` when the service is closed.
 
     Example:
         service = await nursery.start(partial(run_rep, handler, listen=url))
@@ -274,9 +276,9 @@ async def serve_respondent(
 ) -> Service:
     """Answer surveys with a handler, several at a time (Respondent0).
 
-    `handler(survey)` returns the answer, or None to give none. `on_error` is as in `serve_rep`.
-    Surveys that come while all workers are busy wait, 128 at most; then the oldest is dropped.
-    Answers that a surveyor does not read are treated as the replies of `serve_rep` are.
+    `handler(survey)` returns the answer, or None to send none. `on_error` works as in `serve_rep`.
+    At most 128 surveys wait while all workers are busy; after that the oldest is dropped.
+    Answers that a surveyor does not read are limited as the replies of `serve_rep` are.
 
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
@@ -331,10 +333,10 @@ async def serve_pull(
 async def serve_pull(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle the messages of Push0 sockets, several at a time (Pull0).
 
-    What the handler returns is not looked at. A handler that raises ends the nursery, unless
+    The result of the handler is ignored. An exception of the handler ends the nursery, unless
     `on_error` is given: it is called with the exception and the message, and may raise again.
-    Messages that come while all workers are busy wait at the senders. PUSH has no acknowledgement:
-    a message whose worker is cancelled is gone, and counted as abandoned.
+    Messages wait at the senders while all workers are busy. PUSH has no acknowledgement: a message
+    whose worker is cancelled is lost, and `statistics().abandoned` counts it.
 
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
@@ -386,14 +388,15 @@ async def serve_sub(
 
 @_SUB.takes.shows
 async def serve_sub(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
-    """Handle what is published, in order by default (Sub0).
+    """Handle published messages, in order by default (Sub0).
 
-    Otherwise as `serve_pull`; a publisher never waits: what the buffer cannot hold is dropped.
+    Otherwise as `serve_pull`; but a publisher never waits: messages that find the buffer full are
+    dropped.
 
     Cancellation: the service ends with the nursery. Cancelling this call itself starts nothing.
 
     Args:
-        topics: subscribe to these; default: nothing, which is right with `socket=` only.
+        topics: one topic or several to subscribe to; default: none (with a `socket=`).
         workers: how many messages are handled at once; 1, the default, keeps their order.
 
     The other arguments, Returns, Raises: as `serve_rep`.

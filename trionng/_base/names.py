@@ -1,8 +1,8 @@
-"""Names as users know them (floor 1): Python's own errors are not to name private classes.
+"""Names as users know them: errors, `help`, pickles and type hints show public names only.
 
-"SocketBase.listen() got an unexpected keyword argument" and "coroutine 'AsyncIO.send' was never
-awaited" come from a function's qualified name. Methods that public classes inherit from private
-ones get the name of the public one here.
+Python takes "SocketBase.listen() got an unexpected keyword argument" and "coroutine 'AsyncIO.send'
+was never awaited" from a function's qualified name. So a method that a public class inherits from a
+private one gets the name of the public class here.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-# What all sockets, and all contexts, have is called by the name of their base.
+# A method that all sockets, or all contexts, share is named after their public base.
 _BASES: Final = ("Socket", "Context")
 
-# What annotations use of the standard library, as far as this Python has it.
+# The names of the standard library in annotations, as far as this Python has them.
 _TYPES: Final = (
     *("AsyncIterator", "Awaitable", "Buffer", "Callable", "Iterable", "Iterator", "Mapping"),
     *("Never", "NoReturn", "Self", "Unpack"),

@@ -1,7 +1,7 @@
-"""What `serve_*` and `run_*` take by name, in both APIs: each option once, with its default.
+"""The options of `serve_*` and `run_*` in both APIs, each stated once, with its default.
 
-A function takes its options as `**options`, and a TypedDict beside it says for type checkers which
-they are. `Takes` reads them, and lets `help` and `inspect.signature` show them one by one.
+A function takes its options as `**options`. A TypedDict beside the function tells type checkers
+which options it has. `Takes` reads them and makes `help` and `inspect.signature` show each.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MOST_UNREAD: Final = 65536
 
 
 class ServeOptions(TypedDict, total=False):
-    """What every `serve_*` and `run_*` takes."""
+    """The options that every `serve_*` and `run_*` has."""
 
     listen: Urls
     dial: Urls
@@ -95,7 +95,7 @@ class Takes:
     """The options of one kind of service."""
 
     def __init__(self, *options: type, **defaults: object) -> None:
-        """Take the options of some TypedDicts; defaults that differ are given by name."""
+        """Take the options of these TypedDicts; `defaults` are those that differ."""
         self._defaults = {each.name: each.default for each in attrs.fields(ServiceOptions)}
         self._defaults |= defaults
         self._types = {
