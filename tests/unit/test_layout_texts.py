@@ -21,7 +21,7 @@ COLUMNS = 100
 NAMED = re.compile(r"(?<![\w./<*{-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|pyi|c|h|sh))\b(?![\w/(.])")
 NOT_OURS = {
     "nng.h", "nng/nng.h", "include/nng/nng.h", "push.c", "Python.h",
-    "example.py", "script.py", "nng/fixes/NAME.c",
+    "example.py", "script.py", "nng/fixes/NAME.c", "trionng/_cli/NAME.py",
 }  # fmt: skip
 # Papers of those who made this, which a reader does not have.
 PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]| section)")
