@@ -19,3 +19,7 @@ autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_use_ivar = True  # an attribute that a class documents and annotates stands there once
 suppress_warnings = ["ref.python"]  # `bytes` is a type, and an attribute of a message
+
+# The types of a socket's arguments are those of its signature. autodoc would take them from the
+# attributes of the same names, which are descriptors.
+trionng.Socket.__no_type_check__ = True
