@@ -10,6 +10,8 @@ void tnng_pause_open(const char *point);
  * did, or NULL. */
 void tnng_fail_allocation(int number);
 const char *tnng_allocation_failed(int *line);
+/* Whether a stop of an aio waits for its operation. */
+bool tnng_stop_waits(void);
 
 /* Where each cancel landed, counted over the life of the process. */
 typedef struct {

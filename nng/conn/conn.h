@@ -174,6 +174,7 @@ int tnng_pipes_watch(tnng_socket *);
 void tnng_pipes_shut(tnng_socket *);
 void tnng_pipes_free(tnng_socket *);
 void tnng_pipe_expect(tnng_socket *, uint32_t id);
+bool tnng_has_peer(tnng_socket *);
 
 /* admission.c */
 bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);

@@ -97,6 +97,15 @@ static void on_connected(nng_pipe id, nng_pipe_ev event, void *arg)
     tnng_pair_joins(socket);
 }
 
+/* [any] */
+bool tnng_has_peer(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->pipes->lock);
+    bool connected = socket->pipes->connected > 0;
+    pthread_mutex_unlock(&socket->pipes->lock);
+    return connected;
+}
+
 /* [nng] With pipes->lock held: why it ended, or never could be used, as far as that is known. */
 static int reason_of(tnng_socket *socket, tnng_pipe *pipe)
 {
@@ -164,12 +173,11 @@ static void on_gone(nng_pipe id, nng_pipe_ev event, void *arg)
             tnng_report_peer(socket, pipe, 0);
         }
     }
-    bool alone = socket->pipes->connected == 0;
     pthread_mutex_unlock(&socket->pipes->lock);
     if (brief >= 0) {
         tnng_dial_pauses(dialer, brief);
     }
-    if (alone) {
+    if (!tnng_has_peer(socket)) {
         tnng_pair_parts(socket);
     }
 }

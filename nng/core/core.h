@@ -206,8 +206,8 @@ struct tnng_socket_hooks {
     void (*free_origin)(tnng_origin *);          /* the same */
     void (*give_back)(tnng_origin *, nng_msg *); /* it is the next message again */
     void (*pipe_leaves)(tnng_socket *);          /* [nng] nng is about to forget a pipe */
-    /* [nng] On every lane a receive stands, though no call waits, or does no more (C10). */
-    void (*receives_stand)(tnng_socket *, bool);
+    /* [nng] While a Pair has no peer, a receive stands on its lane, though no call waits (C10). */
+    void (*receives_stand)(tnng_socket *);
     void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
 };
 
@@ -232,6 +232,7 @@ struct tnng_socket {
     tnng_owner owner;
     tnng_traffic traffic;
     bool causes_gone;                 /* fixes/causes.c, under its lock */
+    atomic_int parting;               /* C10: connections that nng has not freed yet */
     struct tnng_endpoints *endpoints; /* conn/endpoint.c */
     struct tnng_pipe_table *pipes;    /* conn/pipes.c */
     struct tnng_contexts *contexts;   /* sock/context.c */

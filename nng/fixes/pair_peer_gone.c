@@ -1,22 +1,58 @@
 /* C10: peers of Pair0 and Pair1 that leave while their messages arrive. nng forgets the connection,
- * and can then still note that this very connection holds a message (all versions): the next
- * receive follows a null pointer. It does not when somebody waits for that message.
+ * and can then still note that the socket's connection holds a message (all versions). The next
+ * receive follows a null pointer, or uses what the next connection is busy with. It does not when
+ * a posted receive takes that message.
  *
- * So a receive stands from the moment the peer is gone, which is before nng forgets the connection,
- * until the next one is there. What it brings keeps its place in the ring. */
+ * So a receive is posted when the peer has gone, which is before nng forgets the connection, and
+ * stays until nng has freed the connection and the next peer is there. One more is posted although
+ * others are pending: an earlier message may be on its way to each of those. One is enough: a
+ * closed connection brings one message more at most. What it brings keeps its place in the ring.
+ *
+ * nng's reaper frees the connection, right after it has told that the connection has gone. An aio
+ * of the shim that is given to the reaper then, and is busy, tells when that is done: the reaper
+ * cancels it next. */
 #include "fixes/fixes.h"
 
-static void part_or_join(tnng_socket *socket, bool parting)
+static bool may_crash(const tnng_socket *socket)
 {
     int number = socket->protocol_number;
 
-    if ((number == TNNG_PAIR0 || number == TNNG_PAIR1) && TNNG_FIX_IS_ON(C10)) {
-        socket->hooks->receives_stand(socket, parting);
-    }
+    return (number == TNNG_PAIR0 || number == TNNG_PAIR1) && TNNG_FIX_IS_ON(C10);
 }
 
-/* [nng] Told before nng forgets the connection. */
-void tnng_pair_parts(tnng_socket *socket) { part_or_join(socket, true); }
+/* [nng] The reaper, when it has freed a connection. */
+static void on_freed(nng_aio *task, void *arg, int code)
+{
+    tnng_socket *socket = arg;
+
+    atomic_fetch_sub(&socket->parting, 1);
+    socket->hooks->receives_stand(socket);
+    tnng_socket_release(socket);
+    nng_aio_finish(task, code);
+}
+
+/* [nng] The reaper, before nng forgets the connection. */
+void tnng_pair_parts(tnng_socket *socket)
+{
+    nng_aio *task;
+
+    if (!may_crash(socket)) {
+        return;
+    }
+    if (nng_aio_alloc(&task, NULL, NULL) == 0) {
+        atomic_fetch_add(&socket->parting, 1);
+        tnng_socket_hold(socket);
+        nng_aio_begin(task);
+        nng_aio_defer(task, on_freed, socket);
+        nng_aio_reap(task);
+    }
+    socket->hooks->receives_stand(socket);
+}
 
 /* [nng] Another one has taken its place. */
-void tnng_pair_joins(tnng_socket *socket) { part_or_join(socket, false); }
+void tnng_pair_joins(tnng_socket *socket)
+{
+    if (may_crash(socket)) {
+        socket->hooks->receives_stand(socket);
+    }
+}

@@ -20,20 +20,18 @@ static bool table_needs(int i)
     if (table[i].wraps[0] != '\0' && tnng_never_called(table[i].wraps)) {
         return false;
     }
+    if (i == TNNG_FIX_N1 && !tnng_stop_is_early()) {
+        return false;
+    }
     return tnng_nng_is(table[i].first) && (table[i].without == 0 || !tnng_nng_is(table[i].without));
 }
-
-/* C11 calls a callback of nng itself, once a stop has returned. Where that may be too early, a leak
- * is better than a panic. */
-static bool table_allows(int i) { return i != TNNG_FIX_C11 || !tnng_stop_is_early(); }
 
 /* Before any thread of the module: what nng has was found out one step earlier. */
 __attribute__((constructor(201))) static void table_decide(void)
 {
     for (int i = 0; i < TNNG_FIX_COUNT; i++) {
         tnng_fixes_on[i] =
-            table_needs(i) && table_allows(i) &&
-                            tnng_wraps(table[i].wraps) && !TNNG_WITHOUT(table[i].code);
+            table_needs(i) && tnng_wraps(table[i].wraps) && !TNNG_WITHOUT(table[i].code);
     }
 }
 
@@ -54,8 +52,6 @@ bool tnng_fix_state_at(int i, tnng_fix_state *state)
         state->reason = "this libnng does not have the error";
     } else if (TNNG_WITHOUT(table[i].code)) {
         state->reason = "switched off by TNNG_WITHOUT";
-    } else if (!table_allows(i)) {
-        state->reason = "it cannot be mended safely in this libnng";
     } else if (strcmp(tnng_build_link, "static") != 0) {
         state->reason = "libnng is not linked in";
     } else {

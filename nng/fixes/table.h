@@ -47,7 +47,8 @@
     TNNG_FIX(M1, "", 0, 0, "statistics of a socket are those of another one")                      \
     TNNG_FIX(M6, "listen", 0, 0, "a listener has room for 128 connections not yet accepted")       \
     TNNG_FIX(M7, "nni_resolv_ip getaddrinfo", 0, 0, "only the first address of a name is tried")   \
-    TNNG_FIX(N1, "", 0, 0, "waiting for an aio ends before its callback has run")                  \
+    TNNG_FIX(N1, "nni_task_abort", 9, 0,                                                           \
+        "a stop of nng returns before the callback, and what the callback works on is freed")      \
     TNNG_FIX(N2, "", 0, 0, "a late cancel rewrites the result of a finished operation")            \
     TNNG_FIX(N3, "", 0, 0, "a receive of Surveyor0 that must not wait blocks")                     \
     TNNG_FIX(S1, "", 0, 0, "a peer that announces a huge message aborts the process")              \

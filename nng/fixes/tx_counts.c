@@ -114,6 +114,7 @@ void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
             add_written(cell, size);
         }
     }
+    TNNG_PAUSE("nng.finish_sync");
     nni_aio_finish_sync(aio, code, size);
 }
 

@@ -389,20 +389,28 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     return slot;
 }
 
-/* [nng] C10 */
-void tnng_lanes_stand(tnng_socket *socket, bool stand)
+static bool has_standing(const tnng_lane *lane)
+{
+    for (const tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
+        if (slot->pending && !slot->unwanted) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. */
+void tnng_lanes_stand(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->contexts->lock);
+    bool stand = atomic_load(&socket->parting) > 0 || !tnng_has_peer(socket);
     for (tnng_lane *lane = socket->contexts->first; lane != NULL; lane = lane->next) {
-        bool stands = false;
         tnng_lock(&lane->lock);
+        bool post = stand && (!lane->parting || !has_standing(lane));
         lane->parting = stand;
-        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-            stands |= slot->pending && !slot->unwanted;
-        }
-        if (stand && !stands && !lane->closed) {
+        if (post && !lane->closed) {
             tnng_lane_post(lane);
-        } else if (!stand && !lane->closed) {
+        } else if (!lane->closed) {
             tnng_lane_cancel_surplus(lane);
         }
         pthread_mutex_unlock(&lane->lock);

@@ -190,7 +190,7 @@ bool tnng_lane_ready(tnng_lane *);
 tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *, bool counted);
 void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
 /* Without a lock. */
-void tnng_lanes_stand(tnng_socket *, bool);
+void tnng_lanes_stand(tnng_socket *);
 
 /* recv_calls.c */
 extern const tnng_op_kind tnng_recv_kind;

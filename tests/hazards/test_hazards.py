@@ -9,7 +9,7 @@ keeps them out of reach:
 
 * L3 (an aio that slept takes timeouts for success): no aio of the shim ever sleeps or times out.
 * N1 (nng 1.9 to 1.11: wait, stop and free return before the callback): nothing that has a callback
-  is ever waited for, stopped, or freed at once.
+  is ever waited for, stopped, or freed at once. Where nng itself does so, its stop is mended.
 * N3 (from nng 1.7 a zero-timeout receive on Surveyor0 blocks): none is made there. nng 1.5.2 would
   answer at once, so its behaviour tells nothing.
 """
@@ -565,6 +565,19 @@ def test_aio_with_a_callback_is_never_waited_for():
     assert freed == {"lane->try_send", "lane->try_receive"}
     for name in freed:
         assert re.search(rf"nng_aio_alloc\(&{re.escape(name)}, NULL, NULL\)", code)
+
+
+def operation_that_is_stopped() -> None:
+    print(testing.stop_waits())
+
+
+@needs_fix("N1")
+def test_stop_within_nng_waits_for_the_operation():
+    """N1: nng frees a connection after a stop, so its operations must have ended by then."""
+    broken = run_test_build(operation_that_is_stopped, without="N1")
+
+    assert run_test_build(operation_that_is_stopped).output == "True\n"
+    assert broken.output == f"{not fix_state('N1').needed}\n"
 
 
 def surveyor_asked_for_what_is_here() -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 # What a peer says it is.
-PAIR0, REQ0, REP0, PUSH0, PULL0, SURVEYOR0 = 0x10, 0x30, 0x31, 0x50, 0x51, 0x62
+PAIR0, PAIR1, REQ0, REP0, PUSH0, PULL0, SURVEYOR0 = 0x10, 0x11, 0x30, 0x31, 0x50, 0x51, 0x62
 
 
 def greeting(protocol: int) -> bytes:

@@ -67,6 +67,11 @@ def allocation_failed() -> str | None:
     return f"{ffi.string(file).decode()}:{line[0]}" if file else None
 
 
+def stop_waits() -> bool:
+    """Say whether nng, stopping an aio, waits for the operation that is under way."""
+    return bool(lib.tnng_stop_waits())
+
+
 def pause_reached(point: str, milliseconds: int) -> bool:
     """Wait, without the GIL, until a thread stands at `point`."""
     return bool(lib.tnng_pause_reached(point.encode(), milliseconds) == 0)
