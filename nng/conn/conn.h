@@ -1,5 +1,5 @@
 /* Dialers, listeners, connections: what becomes of attempts to connect, which connections there
- * are, and what is told of them. */
+ * are, and what is told of them. Above core/ and fixes/, below sock/. */
 #ifndef TNNG_CONN_H
 #define TNNG_CONN_H
 

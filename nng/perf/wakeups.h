@@ -1,4 +1,5 @@
-/* Fewer wake-ups of nng's task threads; wakeups.c says how. */
+/* Fewer wake-ups of nng's task threads; wakeups.c says how. Above core/ and fixes/, below conn/ and
+ * sock/: core/ calls tnng_before_wait. */
 #ifndef TNNG_WAKEUPS_H
 #define TNNG_WAKEUPS_H
 

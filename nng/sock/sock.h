@@ -1,4 +1,5 @@
-/* What messages travel in: a socket and its contexts, receives, sends and replies. */
+/* What messages travel in: a socket and its contexts, receives, sends and replies. The top layer:
+ * it may call all others. */
 #ifndef TNNG_SOCK_H
 #define TNNG_SOCK_H
 

@@ -1,4 +1,4 @@
-/* The test build: pause points, hazards without their fixes, allocations that fail. In the build
+/* The lowest layer. The test build: pause points, hazards without their fixes, allocations that fail. In the build
  * that is shipped all of it is nothing. */
 #ifndef TNNG_TESTING_H
 #define TNNG_TESTING_H
