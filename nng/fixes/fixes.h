@@ -1,6 +1,6 @@
 /* What the fixes of libnng's errors offer to the layers above; README.md is the table of them. Each
- * function works, and does nothing or what nng does, where its fix is off. Above core/, below perf/,
- * conn/ and sock/; what a fix needs of those is a hook (tnng_socket_hooks, tnng_causes_hooks). */
+ * function works, and does nothing or what nng does, where its fix is off. Above core/, below the
+ * other folders; what a fix needs of those is a hook (tnng_socket_hooks, tnng_causes_hooks). */
 #ifndef TNNG_FIXES_H
 #define TNNG_FIXES_H
 

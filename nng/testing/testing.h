@@ -1,5 +1,5 @@
-/* The lowest layer. The test build: pause points, hazards without their fixes, allocations that fail. In the build
- * that is shipped all of it is nothing. */
+/* The test build: pause points, hazards without their fixes, allocations that fail. In the build
+ * that is shipped all of it is nothing. The lowest layer. */
 #ifndef TNNG_TESTING_H
 #define TNNG_TESTING_H
 
