@@ -16,7 +16,7 @@ import pytest
 
 import trionng
 from tests.support.sockets import url_of
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import blocking
 from trionng._ffi import testing
 
@@ -123,7 +123,7 @@ def interrupt_close() -> None:
 )
 def test_ctrl_c_in_a_wait_of_the_main_thread_raises_at_once(case) -> None:
     """Ctrl-C ends every wait of the main thread with KeyboardInterrupt, and nothing is lost."""
-    done = run_in_subprocess(case, TRIONNG_NATIVE="testing")
+    done = run_test_build(case)
 
     assert done.clean, done
 

@@ -10,6 +10,7 @@ import trio
 import trio.testing
 
 import trionng
+from tests.support.errors import leaves
 from tests.support.sockets import connected, url_of
 from trionng import _ffi
 from trionng._trio import wait as trio_wait
@@ -99,12 +100,6 @@ CALLS: dict[str, tuple[Callable[[], Any], Call]] = {
     "serve_pipes": (lambda: trionng.Pair1(polyamorous=True), serve_pipes),
     "forward": (lambda: trionng.Pair0(raw=True), trionng.forward),
 }
-
-
-def leaves(exc: BaseException) -> list[BaseException]:
-    """Return the exceptions that are no groups."""
-    inner = getattr(exc, "exceptions", None)
-    return [exc] if inner is None else [leaf for each in inner for leaf in leaves(each)]
 
 
 class Boom(Exception):

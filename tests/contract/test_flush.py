@@ -17,7 +17,7 @@ from tests.support.certificates import client, server
 from tests.support.fixes import needs_fix
 from tests.support.sockets import ALL_TRANSPORTS, url_of
 from tests.support.sp import PULL0, raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
 from trionng._ffi import testing
 from trionng._trio.wait import wait_for
 
@@ -241,9 +241,7 @@ async def flush_after_a_peer_nng_was_late_to_report():
 @counted
 def test_flush_after_a_peer_took_messages_and_left_returns():
     """What a connection took is known, also when nng never said that it came."""
-    finished = run_in_subprocess(
-        flush_after_a_peer_nng_was_late_to_report, TRIONNG_NATIVE="testing"
-    )
+    finished = run_test_build(flush_after_a_peer_nng_was_late_to_report)
 
     assert finished.clean, finished
     assert finished.output.split() == ["rejected", "flushed"]
@@ -288,9 +286,7 @@ async def look_while_another_one_ends():
 
 def test_look_sees_all_that_was_sent_before_it():
     """It never ends with a look that began before it, which may have seen less."""
-    finished = run_in_subprocess(
-        look_while_another_one_ends, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1"
-    )
+    finished = run_test_build(look_while_another_one_ends, without="F1")
 
     assert finished.clean, finished
     assert finished.output.strip() == "1"
@@ -319,7 +315,5 @@ async def cost_of_a_look(without: str) -> None:
 @pytest.mark.parametrize("without", ["", "F1"], ids=["counted", "statistics"])
 def test_look_at_thousands_of_connections_stands_no_loop(without):
     """What a flush costs its caller grows with the connections, not with their square."""
-    done = run_in_subprocess(
-        cost_of_a_look, without, seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
-    )
+    done = run_test_build(cost_of_a_look, without, seconds=60, without=without)
     assert done.output.startswith("fine"), done

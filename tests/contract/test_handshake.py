@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import select
 import threading
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +24,8 @@ from trio.testing import wait_all_tasks_blocked
 
 import trionng
 from tests.support.sockets import connected, url_of
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
+from tests.support.waiting import wait_until
 from trionng import _ffi
 from trionng._ffi import testing
 from trionng._trio import wait as trio_wait
@@ -120,14 +120,6 @@ class Call:
     async def end(self) -> object:
         await self._ended.wait()
         return self.came_to
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    """Wait for something only nng's threads know of; Trio stands still."""
-    until = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.001)
 
 
 def take(socket: Any, expected: bytes) -> None:
@@ -280,14 +272,13 @@ async def run_in_mode(
 
 def check(scenario: Callable[..., Awaitable[None]], *kinds: str) -> None:
     """Run a scenario apart, over kinds and modes."""
-    done = run_in_subprocess(
+    done = run_test_build(
         run_scenario,
         scenario.__name__,
         *kinds,
         seconds=60,
-        TRIONNG_NATIVE="testing",
-        TNNG_WITHOUT="",
-        TNNG_SIMULATE="",
+        without="",
+        simulate="",
     )
     assert done.clean, str(done)
     assert done.output.endswith("done\n"), str(done)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import signal
 import threading
 import warnings
@@ -16,6 +15,7 @@ import trio.testing
 
 import trionng
 from tests.contract.test_blocking_steps import Interrupter
+from tests.support.resources import descriptors
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
@@ -173,10 +173,6 @@ def test_blocking_receive_without_memory_keeps_its_message(kind, no_memory):
             with pytest.raises(MemoryError):
                 calls[kind]()
         assert [calls[kind]() for _ in CONTENT] == CONTENT
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 class OutsideFinalisers(Interrupter):

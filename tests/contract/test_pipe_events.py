@@ -13,7 +13,7 @@ import trio.testing
 import trionng
 from tests.support.sockets import TRANSPORTS, connected, url_of
 from tests.support.sp import PAIR0, PUSH0, RawPeer, raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
 from trionng._ffi import testing
 
 if TYPE_CHECKING:
@@ -304,7 +304,7 @@ def test_callbacks_in_an_unlucky_order_give_events_in_order(scenario, output):
 
     A snapshot has no gap.
     """
-    finished = run_in_subprocess(scenario, TRIONNG_NATIVE="testing")
+    finished = run_test_build(scenario)
 
     assert finished.clean, finished
     assert finished.output.split() == output.split()

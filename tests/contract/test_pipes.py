@@ -12,6 +12,7 @@ import trio.lowlevel
 
 import trionng
 from tests.support.certificates import client, server
+from tests.support.resources import resident
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 
@@ -155,10 +156,6 @@ async def test_pipe_object_without_references_is_freed():
 def churn(rounds: str) -> None:
     """Connect and disconnect many times; print by how many KiB the process has grown."""
 
-    def resident() -> int:
-        with open("/proc/self/statm") as statm:
-            return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE") // 1024
-
     async def main() -> None:
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
             url = pull.listen(url_of("inproc", "")).url
@@ -172,7 +169,7 @@ def churn(rounds: str) -> None:
                     await anext(events)
                     await anext(events)
                 gc.collect()
-                sizes.append(resident())
+                sizes.append(resident() // 1024)
             print(sizes[1] - sizes[0], len(pull._pipes))
 
     trio.run(main)

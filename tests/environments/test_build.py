@@ -20,7 +20,7 @@ import trionng.blocking
 from tests.support.fixes import LINK, fix_state
 from tests.support.processes import environment
 from tests.support.sockets import url_of
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng._ffi import _load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -239,9 +239,7 @@ def show_state(*codes: str) -> None:
 
 def test_build_info_of_the_test_build_names_fixes_left_out():
     """`TNNG_WITHOUT` leaves out fixes, of libnng's calls too, and nothing else."""
-    finished = run_in_subprocess(
-        show_state, "C9", "C5", "C2", TRIONNG_NATIVE="testing", TNNG_WITHOUT="C9,WAKES,C5"
-    )
+    finished = run_test_build(show_state, "C9", "C5", "C2", without="C9,WAKES,C5")
 
     off = "switched off by TNNG_WITHOUT"
     assert finished.output.splitlines() == [f"C9: {off}", f"C5: {off}", "C2: ", "False"], finished

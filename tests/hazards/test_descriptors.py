@@ -6,8 +6,6 @@ descriptor and all of the endpoint. Each scenario closes many of them at moments
 
 from __future__ import annotations
 
-import os
-import random
 import ssl
 import tempfile
 import time
@@ -17,11 +15,13 @@ import pytest
 import trio
 
 import trionng
-from tests.support.certificates import TRUSTED, client, server
+from tests.support.certificates import TRUSTED, tls_of
 from tests.support.fixes import has_error, needs_fix
+from tests.support.resources import descriptors
 from tests.support.sockets import url_of
 from tests.support.sp import REQ0, greeting
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
+from tests.support.waiting import spin
 from tests.transports.test_hostile_peers import plain
 from trionng import blocking
 from trionng._ffi import testing
@@ -29,7 +29,6 @@ from trionng._ffi import testing
 if TYPE_CHECKING:
     import socket
 
-    from trionng import TLSConfig
 
 TRANSPORTS = ("tcp", "ipc", "abstract", "tls+tcp")
 CLIENTS = 6
@@ -37,10 +36,6 @@ pytestmark = needs_fix("C11")
 
 # What nng and Python may open on first use, whenever that is.
 SLACK = 3
-
-
-def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
 
 
 async def print_what_is_left(before: int, seconds: float = 8) -> None:
@@ -57,19 +52,6 @@ def listening_url(transport: str, directory: str) -> str:
     return url_of(transport, directory)
 
 
-def tls_of(transport: str) -> tuple[TLSConfig | None, TLSConfig | None]:
-    """Return what the listener and the dialers of a transport need."""
-    if transport not in ("tls+tcp", "wss"):
-        return None, None
-    return server(), client(server_name="localhost")
-
-
-def pass_time(most: float) -> None:
-    until = time.perf_counter() + random.random() * most
-    while time.perf_counter() < until:
-        pass
-
-
 async def close_dialers(transport: str, rounds: str) -> None:
     """Close sockets that have just begun to connect."""
     with_tls, trusting = tls_of(transport)
@@ -79,7 +61,7 @@ async def close_dialers(transport: str, rounds: str) -> None:
 
             async def once() -> None:
                 async with trionng.Req0(dial=url, tls_config=trusting):
-                    pass_time(0.0012)
+                    spin(0.0012)
 
             await once()
             before = descriptors()
@@ -96,7 +78,7 @@ def close_blocking_dialers(rounds: str) -> None:
         def once() -> None:
             with blocking.Req0() as req:
                 req.dial(url, block=False)
-                pass_time(0.0012)
+                spin(0.0012)
 
         once()
         before = descriptors()
@@ -117,7 +99,7 @@ async def close_listeners(transport: str, what: str, rounds: str) -> None:
             rep = trionng.Rep0()
             listener = rep.listen(listening_url(transport, directory), tls_config=with_tls)
             clients = [trionng.Req0(dial=listener.url, tls_config=trusting) for _ in range(CLIENTS)]
-            pass_time(0.0025)
+            spin(0.0025)
             if what == "listener":
                 await listener.aclose()
             await rep.aclose()
@@ -197,9 +179,7 @@ def test_descriptors_of_listeners_closed_while_dialled_return(transport: str, wh
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_descriptors_of_connections_that_wait_return(transport: str) -> None:
     """Connections that nobody has taken when their listener closes are closed with it."""
-    finished = run_in_subprocess(
-        close_with_connections_that_wait, transport, TRIONNG_NATIVE="testing"
-    )
+    finished = run_test_build(close_with_connections_that_wait, transport)
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished
 
@@ -207,9 +187,7 @@ def test_descriptors_of_connections_that_wait_return(transport: str) -> None:
 @has_error("C11")
 def test_descriptors_of_waiting_connections_without_fix_are_lost() -> None:
     """C11: nng forgets connections that have shaken hands when their endpoint closes."""
-    finished = run_in_subprocess(
-        close_with_connections_that_wait, "tcp", "1", TRIONNG_NATIVE="testing", TNNG_WITHOUT="C11"
-    )
+    finished = run_test_build(close_with_connections_that_wait, "tcp", "1", without="C11")
 
     assert finished.clean, finished
     assert int(finished.output) > 0

@@ -17,7 +17,6 @@ keeps them out of reach:
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import os
 import re
 import signal
@@ -31,10 +30,11 @@ import trio.testing
 
 import trionng
 import trionng.blocking
-from tests.support.fixes import fix_state, has_error, needs_fix
+from tests.support.fixes import expect_to_hang, fix_state, has_error, is_off, needs_fix
 from tests.support.sockets import connected, url_of
 from tests.support.sp import PUSH0, raw_peer
-from tests.support.subprocesses import Finished, run_in_subprocess
+from tests.support.subprocesses import run_test_build
+from tests.support.waiting import wait_until
 from tests.transports.test_hostile_peers import (
     dial_one_who_hangs_up,
     fin_then_reset,
@@ -50,30 +50,6 @@ NNG = Path(trionng.__file__).parents[1] / "nng"
 WITHIN = 10_000  # milliseconds until a pause point must have been reached
 
 EBUSY, ECLOSED, EAGAIN = 4, 7, 8
-
-
-def run_test_build(
-    scenario, *arguments: str, without: str = "", simulate: str = "", seconds: float = 30
-) -> Finished:
-    """Run a scenario on the test build, with workarounds switched off."""
-    return run_in_subprocess(
-        scenario,
-        *arguments,
-        seconds=seconds,
-        TRIONNG_NATIVE="testing",
-        TNNG_WITHOUT=without,
-        TNNG_SIMULATE=simulate,
-    )
-
-
-def is_off(hazard: str) -> bool:
-    return hazard in os.environ["TNNG_WITHOUT"].split(",")
-
-
-def expect_to_hang(hazard: str) -> None:
-    """Without its workaround, give a scenario two seconds from here; the last call counts."""
-    if is_off(hazard):
-        faulthandler.dump_traceback_later(2, exit=True)
 
 
 def c_code() -> str:
@@ -98,14 +74,6 @@ def lane_of(socket: _ffi.NativeSocket, *, context: bool = False) -> _ffi.Lane:
     code, lane = socket.open_lane(context=context)
     assert lane is not None, code
     return lane
-
-
-def wait_until(condition, seconds: float = 10) -> None:
-    """Wait for something only nng's threads know of."""
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until, "it never came to that"
-        time.sleep(0.001)
 
 
 def connect(listening: int, dialing: int) -> tuple[_ffi.NativeSocket, _ffi.NativeSocket]:

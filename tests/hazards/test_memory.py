@@ -16,7 +16,7 @@ import trionng
 from tests.support.fixes import needs_fix
 from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
 from trionng._ffi._load import lib
 
 SUB0 = 0x21
@@ -76,9 +76,7 @@ async def measure(transport: str, directory: str) -> None:
 
 
 def run(transport, directory, without=""):
-    finished = run_in_subprocess(
-        measure, transport, str(directory), TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
-    )
+    finished = run_test_build(measure, transport, str(directory), without=without)
     assert finished.clean, finished
     return (int(word) for word in finished.output.split())
 

@@ -15,7 +15,7 @@ import trionng
 from tests.support.fixes import needs_fix
 from tests.support.sockets import url_of
 from tests.support.sp import PULL0, raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
 from trionng._ffi._load import lib
 
 
@@ -66,9 +66,9 @@ async def push_to_peers_who_leave(transport, directory, rounds):
 
 def run(transport, directory, rounds, without="", **environ):
     # Where every send wakes nng's threads at once, it happens far more often.
-    return run_in_subprocess(
+    return run_test_build(
         push_to_peers_who_leave, transport, str(directory), str(rounds),
-        seconds=60, TRIONNG_NATIVE="testing", TNNG_WITHOUT=f"WAKES,{without}", **environ,
+        seconds=60, without=f"WAKES,{without}", **environ,
     )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import trionng
 from tests.support.certificates import client, server
 from tests.support.fixes import has_error, needs_fix
 from tests.support.sockets import url_of
-from tests.support.subprocesses import Finished, run_in_subprocess
+from tests.support.subprocesses import Finished, run_test_build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,9 +69,9 @@ async def close_under_load(transport: str, directory: str, rounds: str) -> None:
 def run(
     transport: str, directory: Path, rounds: int, without: str = "", seconds: float = 60
 ) -> Finished:
-    return run_in_subprocess(
+    return run_test_build(
         close_under_load, transport, str(directory), str(rounds),
-        seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
+        seconds=seconds, without=without,
     )  # fmt: skip
 
 

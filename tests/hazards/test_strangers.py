@@ -13,20 +13,16 @@ import subprocess
 import sys
 import time
 from subprocess import PIPE
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
 import trio
 
 import trionng
-from tests.support.certificates import client, server
+from tests.support.certificates import client, tls_of
 from tests.support.fixes import has_error, needs_fix
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.transports.test_hostile_peers import plain
-
-if TYPE_CHECKING:
-    from trionng import TLSConfig
 
 URLS = {
     "tcp": "tcp://127.0.0.1:0",
@@ -36,13 +32,6 @@ URLS = {
 }
 SHORT = "400"  # milliseconds, instead of nng's ten seconds
 MESSAGES = 3
-
-
-def tls_of(transport: str) -> tuple[TLSConfig | None, TLSConfig | None]:
-    """Return what the listener and the dialers of a transport need."""
-    if transport in ("tls+tcp", "wss"):
-        return server(), client(server_name="localhost")
-    return None, None
 
 
 def is_dropped(stranger: socket.socket, seconds: float) -> bool:
@@ -81,9 +70,7 @@ async def count_dropped(transport: str, seconds: str) -> None:
 @pytest.mark.parametrize("transport", URLS)
 def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
     """Who does not become a peer within ten seconds is disconnected; a peer never notices."""
-    finished = run_in_subprocess(
-        count_dropped, transport, "10", TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS=SHORT
-    )
+    finished = run_test_build(count_dropped, transport, "10", TNNG_HANDSHAKE_MS=SHORT)
 
     assert (finished.clean, finished.output) == (True, "4 yes 1\n"), finished
 
@@ -91,13 +78,12 @@ def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
 @has_error("S4")
 def test_strangers_that_say_nothing_stay_without_the_fix() -> None:
     """S4: nobody drops them."""
-    finished = run_in_subprocess(
+    finished = run_test_build(
         count_dropped,
         "ws",
         "0.3",
-        TRIONNG_NATIVE="testing",
         TNNG_HANDSHAKE_MS="100",
-        TNNG_WITHOUT="S4",
+        without="S4",
     )
 
     assert finished.clean, finished
@@ -118,9 +104,7 @@ async def dial_a_silent_server() -> None:
 @needs_fix("S4")
 def test_dial_of_a_silent_tls_server_ends() -> None:
     """A server that says nothing is given up, and a background dial tries the next time."""
-    finished = run_in_subprocess(
-        dial_a_silent_server, TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS=SHORT
-    )
+    finished = run_test_build(dial_a_silent_server, TNNG_HANDSHAKE_MS=SHORT)
 
     assert (finished.clean, finished.output) == (True, "given up\n"), finished
 
@@ -161,9 +145,7 @@ async def connect_among_strangers(transport: str) -> None:
 @pytest.mark.parametrize("transport", ["ws", "tls+tcp"])
 def test_strangers_cannot_starve_a_listener(transport: str) -> None:
     """Strangers that hold all descriptors keep newcomers out for a while, not for good."""
-    finished = run_in_subprocess(
-        connect_among_strangers, transport, TRIONNG_NATIVE="testing", TNNG_HANDSHAKE_MS="1500"
-    )
+    finished = run_test_build(connect_among_strangers, transport, TNNG_HANDSHAKE_MS="1500")
 
     assert (finished.clean, finished.output) == (True, "connected\n"), finished
 

@@ -11,10 +11,10 @@ import pytest
 import trio
 
 import trionng
-from tests.hazards.test_hazards import expect_to_hang, is_off, run_test_build
+from tests.support.fixes import expect_to_hang, is_off
 from tests.support.sockets import url_of
 from tests.support.sp import SURVEYOR0, raw_peer
-from tests.support.subprocesses import Finished, run_in_subprocess
+from tests.support.subprocesses import Finished, run_test_build
 from trionng import _ffi
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ def under_valgrind(function, *, without: str, report: Path) -> tuple[Finished, l
 
     What it says of the interpreter itself is none of our business.
     """
-    finished = run_in_subprocess(
+    finished = run_test_build(
         function,
         seconds=240,
         under=("valgrind", "--leak-check=no", "--xml=yes", f"--xml-file={report}"),
         PYTHONMALLOC="malloc",
-        TRIONNG_NATIVE="testing",
-        TNNG_WITHOUT=without,
+        without=without,
     )
     kinds = [
         error.findtext("kind") or ""

@@ -14,7 +14,7 @@ import trionng
 import trionng.blocking
 from tests.support.sockets import connected, url_of
 from tests.support.sp import REP0, greeting
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import _ffi
 from trionng._ffi import testing
 
@@ -114,9 +114,7 @@ def ask_without_fewer_wakes() -> None:
 
 def test_wakes_can_all_be_as_nng_has_them():
     """What the tests of hazards compare with: nothing is left out, and all works."""
-    finished = run_in_subprocess(
-        ask_without_fewer_wakes, TRIONNG_NATIVE="testing", TNNG_WITHOUT="WAKES"
-    )
+    finished = run_test_build(ask_without_fewer_wakes, without="WAKES")
 
     assert finished.clean, str(finished)
 
@@ -155,6 +153,6 @@ def hold_up_a_thread() -> None:
 
 def test_thread_that_has_to_wait_wakes_others_first():
     """A thread of nng's that waits for a lock of a context leaves the next message to others."""
-    finished = run_in_subprocess(hold_up_a_thread, TRIONNG_NATIVE="testing")
+    finished = run_test_build(hold_up_a_thread)
 
     assert finished.clean, str(finished)

@@ -7,8 +7,6 @@ or panics. With the workarounds left out one of them soon is.
 from __future__ import annotations
 
 import os
-import random
-import time
 import warnings
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,8 @@ import trio
 import trionng
 from tests.support.fixes import needs_fix
 from tests.support.sockets import url_of
-from tests.support.subprocesses import Finished, run_in_subprocess
+from tests.support.subprocesses import Finished, run_test_build
+from tests.support.waiting import spin
 from tests.transports.test_hostile_peers import plain, upgrade
 
 if TYPE_CHECKING:
@@ -26,13 +25,6 @@ if TYPE_CHECKING:
 
 CLIENTS = 20
 DIALERS = 2
-
-
-def pass_time(most: float) -> None:
-    """Let a few steps of a handshake happen, without a moment that every round shares."""
-    until = time.perf_counter() + random.random() * most
-    while time.perf_counter() < until:
-        pass
 
 
 async def close_again_and_again(once: Callable[[], Awaitable[None]], rounds: int) -> None:
@@ -60,7 +52,7 @@ async def close_while_asked(rounds: str) -> None:
         await trio.sleep(0.003)
         for each in clients:
             each.send(request)
-        pass_time(0.0015)
+        spin(0.0015)
         await rep.aclose()
         for each in clients:
             each.close()
@@ -75,7 +67,7 @@ async def close_while_dialling(rounds: str) -> None:
         pushes = [trionng.Push0() for _ in range(DIALERS)]
         for each in pushes:
             await each.dial(url, block=False)
-        pass_time(0.0005)
+        spin(0.0005)
         async with trio.open_nursery() as nursery:
             for each in pushes:
                 nursery.start_soon(each.aclose)
@@ -88,9 +80,7 @@ async def close_while_dialling(rounds: str) -> None:
 def run(
     function: Callable[..., object], rounds: int, without: str = "", seconds: float = 60
 ) -> Finished:
-    return run_in_subprocess(
-        function, str(rounds), seconds=seconds, TRIONNG_NATIVE="testing", TNNG_WITHOUT=without
-    )
+    return run_test_build(function, str(rounds), seconds=seconds, without=without)
 
 
 def goes_wrong(function: Callable[..., object], without: str) -> bool:

@@ -13,7 +13,7 @@ from tests.support.apis import SyncApi, TrioApi
 from tests.support.fixes import needs_fix
 from tests.support.sockets import TRANSPORTS, url_of
 from tests.support.sp import raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_test_build
 
 RESPONDENT0 = 0x63
 # What nothing is known of without F1 goes slower there, and perhaps not all of it.
@@ -155,5 +155,5 @@ async def burst_without_counts() -> None:
 
 def test_burst_counted_by_nng_statistics_is_answered_whole():
     """Without F1 surveys wait for what nng says it has written."""
-    done = run_in_subprocess(burst_without_counts, TRIONNG_NATIVE="testing", TNNG_WITHOUT="F1")
+    done = run_test_build(burst_without_counts, without="F1")
     assert (done.code, done.output) == (0, "100\n"), done

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import uuid
 
 import pytest
 import trio
@@ -11,15 +10,12 @@ import trio.abc
 import trio.testing
 
 import trionng
+from tests.support.sockets import inproc
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
 WITHIN = 20
-
-
-def inproc() -> str:
-    return f"inproc://{uuid.uuid4().hex}"
 
 
 async def test_handler_that_does_not_receive_keeps_its_queue_only() -> None:

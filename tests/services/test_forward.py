@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.sockets import connected, url_of
+from tests.support.sockets import connected, inproc, url_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,10 +21,6 @@ if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
 WITHIN = 20
-
-
-def inproc() -> str:
-    return f"inproc://{uuid.uuid4().hex}"
 
 
 PAIRS = [

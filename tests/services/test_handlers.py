@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextvars
 import functools
 import types
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ import trio
 import trio.lowlevel
 
 import trionng
+from tests.support.sockets import inproc
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
 WITHIN = 20
 application = contextvars.ContextVar("application", default="none")
 user = contextvars.ContextVar("user", default="nobody")
-
-
-def inproc() -> str:
-    return f"inproc://{uuid.uuid4().hex}"
 
 
 class Kind:

@@ -5,29 +5,21 @@ from __future__ import annotations
 import socket
 import struct
 import sys
-import time
-import uuid
-from typing import TYPE_CHECKING
 
 import pytest
 import trio
 import trio.testing
 
 import trionng
+from tests.support.sockets import inproc
 from tests.support.sp import REQ0, greeting, raw_peer
+from tests.support.waiting import wait_until
 from trionng._services.disconnects import Watch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
 WITHIN = 20
-
-
-def inproc() -> str:
-    return f"inproc://{uuid.uuid4().hex}"
 
 
 async def test_cancel_on_disconnect_ends_the_handler_with_its_peer() -> None:
@@ -101,14 +93,6 @@ async def test_cancel_on_disconnect_peer_gone_before_handler_is_skipped() -> Non
     counts = service.statistics()
     assert handled == [b"zero", b"first", b"last"]
     assert (counts.received, counts.answered, counts.abandoned) == (4, 3, 1)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait in a handler that lets no other task run."""
-    until = time.monotonic() + WITHIN
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.001)
 
 
 async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import uuid
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.sockets import TRANSPORTS, url_of
+from tests.support.sockets import TRANSPORTS, inproc, url_of
 from tests.support.subprocesses import run_in_subprocess
 
 if TYPE_CHECKING:
@@ -31,10 +30,6 @@ async def echo(request: bytes) -> bytes:
 async def slow_echo(request: bytes) -> bytes:
     await trio.sleep(0.001)
     return request
-
-
-def inproc() -> str:
-    return f"inproc://{uuid.uuid4().hex}"
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

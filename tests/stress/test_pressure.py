@@ -19,8 +19,11 @@ import pytest
 import trio
 
 import trionng
+from tests.support.errors import leaves
+from tests.support.resources import threads
 from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess
+from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
 from trionng._ffi import testing
 from trionng._ffi._load import lib
@@ -30,10 +33,6 @@ if TYPE_CHECKING:
 
 TEST_BUILD = {"TRIONNG_NATIVE": "testing"}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-
-
-def threads() -> int:
-    return len(os.listdir("/proc/self/task"))
 
 
 def named(name: str) -> int:
@@ -46,14 +45,6 @@ def named(name: str) -> int:
         ):
             count += file.read().strip() == name
     return count
-
-
-def wait_until(condition: object) -> None:
-    """Wait for something only threads of C know of."""
-    end = time.monotonic() + 10
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.001)
 
 
 # Threads.
@@ -526,15 +517,6 @@ def talk_of_threads(urls: Iterator[str]) -> None:
         two.send_msg(trionng.Message(b"y"), timeout=2)
         assert one.recv(timeout=2) == b"x"
         assert one.recv_many(1, timeout=2) == [b"y"]
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    inner = getattr(error, "exceptions", None)
-    if inner is not None:
-        for each in inner:
-            yield from leaves(each)
-    else:
-        yield error
 
 
 def every_allocation_fails_once(transport: str, first: str, step: str) -> None:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gc
 import json
-import os
 import signal
 import struct
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
 import trionng
 from tests.support.processes import PYTHON, other_process
+from tests.support.resources import descriptors, resident
 from tests.support.sockets import url_of
 from tests.support.sp import REQ0, raw_peer
 from tests.support.subprocesses import run_in_subprocess
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 WITHIN = 30
 
@@ -130,9 +133,7 @@ async def churn(directory: str, times: str) -> None:
 
     def state() -> tuple[int, int, int]:
         gc.collect()
-        pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
-        tasks = trio.lowlevel.current_statistics().tasks_living
-        return pages * os.sysconf("SC_PAGE_SIZE"), tasks, len(os.listdir("/proc/self/fd"))
+        return resident(), trio.lowlevel.current_statistics().tasks_living, descriptors()
 
     async with trio.open_nursery() as nursery:
         service = await trionng.serve_rep(nursery, slow_echo, listen=url_of("ipc", directory))

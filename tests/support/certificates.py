@@ -55,3 +55,10 @@ def client(
         server_name=server_name,
         check_hostname=check_hostname,
     )
+
+
+def tls_of(transport: str) -> tuple[TLSConfig | None, TLSConfig | None]:
+    """Return what the listener and the dialers of a transport need."""
+    if transport not in ("tls+tcp", "wss"):
+        return None, None
+    return server(), client(server_name="localhost")

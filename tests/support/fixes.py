@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
+
 import pytest
 
 from trionng import _ffi
@@ -25,3 +28,14 @@ def needs_fix(*codes: str) -> pytest.MarkDecorator:
 def has_error(code: str) -> pytest.MarkDecorator:
     """Skip a test that shows an error of libnng, where the libnng at hand has it no more."""
     return pytest.mark.skipif(not fix_state(code).needed, reason=f"this libnng is without {code}")
+
+
+def is_off(code: str) -> bool:
+    """Say whether this process of the test build leaves a fix out."""
+    return code in os.environ.get("TNNG_WITHOUT", "").split(",")
+
+
+def expect_to_hang(code: str) -> None:
+    """Without this fix, give the process two seconds from here; the last call counts."""
+    if is_off(code):
+        faulthandler.dump_traceback_later(2, exit=True)

@@ -34,6 +34,11 @@ def url_of(transport: str, directory: str | Path) -> str:
     }[transport]
 
 
+def inproc() -> str:
+    """Return an inproc URL that no other test has."""
+    return url_of("inproc", "")
+
+
 @contextlib.asynccontextmanager
 async def connected(listening: A, dialing: B, transport: str) -> AsyncIterator[tuple[A, B]]:
     """Connect two sockets for the time of a block, and close both."""

@@ -75,6 +75,31 @@ def run_in_subprocess(
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+def run_test_build(
+    function: Callable[..., object],
+    *arguments: str,
+    without: str = "",
+    simulate: str = "",
+    seconds: float = 30,
+    **environ: str,
+) -> Finished:
+    """Run a function in a process of its own on the test build, with fixes left out.
+
+    Args:
+        function: found again by its name in its module.
+        arguments: what it is called with.
+        without: the codes of the fixes that are left out, with commas.
+        simulate: how the shim misbehaves, as another nng would.
+        seconds: after so long the watchdog ends the process.
+        environ: variables of the process.
+    """
+    switches = {"TNNG_WITHOUT": without, "TNNG_SIMULATE": simulate}
+    switches = {name: value for name, value in switches.items() if value}
+    return run_in_subprocess(
+        function, *arguments, seconds=seconds, TRIONNG_NATIVE="testing", **switches, **environ
+    )
+
+
 def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
     faulthandler.dump_traceback_later(float(seconds), exit=True)
     # As in pyproject.toml: what a ws listener says once on an old libnng.

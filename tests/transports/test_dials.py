@@ -17,7 +17,7 @@ from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
 from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import Admission, blocking
 from trionng._ffi import testing
 from trionng._ffi._load import lib
@@ -474,5 +474,5 @@ def open_while_the_socket_closes(what: str) -> None:
 @pytest.mark.parametrize("what", ["dial", "listen"])
 def test_endpoint_made_while_its_socket_closes_leaves_no_record(what):
     """What the shim knows of dialers and listeners goes with their socket, also in a race."""
-    done = run_in_subprocess(open_while_the_socket_closes, what, TRIONNG_NATIVE="testing")
+    done = run_test_build(open_while_the_socket_closes, what)
     assert (done.clean, done.output) == (True, "['Closed'] 0\n"), str(done)

@@ -21,7 +21,7 @@ import trionng
 from tests.support.certificates import client, server
 from tests.support.fixes import has_error, needs_fix
 from tests.support.sockets import url_of
-from tests.support.subprocesses import Finished, run_in_subprocess
+from tests.support.subprocesses import Finished, run_in_subprocess, run_test_build
 from trionng import blocking
 
 if TYPE_CHECKING:
@@ -127,9 +127,7 @@ async def print_whether_it_stays() -> None:
 @has_error("L4")
 def test_close_of_an_ipc_listener_without_fix_deletes_any_file() -> None:
     """L4: nng deletes what is at the path."""
-    finished = run_in_subprocess(
-        print_whether_it_stays, TRIONNG_NATIVE="testing", TNNG_WITHOUT="L4"
-    )
+    finished = run_test_build(print_whether_it_stays, without="L4")
 
     assert (finished.clean, finished.output) == (True, "False\n"), finished
 
@@ -209,13 +207,12 @@ async def dial_by_name(transport: str, block: str) -> None:
 
 
 def by_name(transport: str, block: str, without: str = "") -> Finished:
-    return run_in_subprocess(
+    return run_test_build(
         dial_by_name,
         transport,
         block,
-        TRIONNG_NATIVE="testing",
-        TNNG_SIMULATE="TWO_ADDRESSES",
-        TNNG_WITHOUT=without,
+        simulate="TWO_ADDRESSES",
+        without=without,
     )
 
 

@@ -17,7 +17,7 @@ import trio
 
 import trionng
 from tests.support.sockets import url_of
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import blocking
 from trionng._ffi import testing
 
@@ -137,7 +137,7 @@ def look_at_a_message_that_leaves() -> None:
 
 def test_message_that_a_send_has_taken_is_gone_for_all_calls():
     """From the moment a send has the message, no other thread reaches its memory."""
-    done = run_in_subprocess(look_at_a_message_that_leaves, TRIONNG_NATIVE="testing")
+    done = run_test_build(look_at_a_message_that_leaves)
 
     assert done.clean, str(done)
 

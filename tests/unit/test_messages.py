@@ -10,6 +10,7 @@ import pytest
 import trio
 
 import trionng
+from tests.support.resources import resident
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
@@ -200,10 +201,6 @@ def test_message_sent_by_a_finaliser_keeps_its_views_whole():
 def count_messages() -> None:
     """Make, look at, copy and drop messages, and see the memory of the process stay as it is."""
 
-    def resident() -> int:
-        with open("/proc/self/statm", encoding="ascii") as numbers:
-            return int(numbers.read().split()[1]) * 4096
-
     for turn in range(600):
         if turn == 100:
             before = resident()
@@ -221,6 +218,6 @@ def count_messages() -> None:
 
 def test_messages_without_references_are_freed():
     """Neither a message nor a view that has gone leaves memory behind."""
-    done = run_in_subprocess(count_messages, covered=False)
+    done = run_in_subprocess(count_messages, seconds=120, covered=False)
 
     assert done.clean, str(done)
