@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overloa
 import trio
 
 from trionng._core.service_options import ServeOptions, Takes
-from trionng._services.requests import DeskInbox, LaneInbox
+from trionng._services.requests import PoolSource, SocketSource
 from trionng._services.spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
 from trionng._trio.surveys import Respondent0
@@ -116,7 +116,7 @@ _REP = ServiceSpec(
     "serve_rep",
     Rep0,
     Takes(RepOptions, HandlerOptions),
-    lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_rep"),
+    lambda socket, options: PoolSource(socket, options, "serve_rep"),
     must_reply=True,
     may_reply=True,
 )
@@ -124,20 +124,20 @@ _RESPONDENT = ServiceSpec(
     "serve_respondent",
     Respondent0,
     Takes(RespondentOptions, HandlerOptions),
-    lambda socket, how: DeskInbox(socket, how.workers, how.max_unread, "serve_respondent"),
+    lambda socket, options: PoolSource(socket, options, "serve_respondent"),
     may_reply=True,
 )
 _PULL = ServiceSpec(
     "serve_pull",
     Pull0,
     Takes(PullOptions, HandlerOptions),
-    lambda socket, _: LaneInbox(socket, "serve_pull"),
+    lambda socket, _: SocketSource(socket, "serve_pull"),
 )
 _SUB = ServiceSpec(
     "serve_sub",
     Sub0,
     Takes(SubOptions, HandlerOptions, workers=1),
-    lambda socket, _: LaneInbox(socket, "serve_sub"),
+    lambda socket, _: SocketSource(socket, "serve_sub"),
 )
 
 

@@ -17,6 +17,18 @@
         (list)->last = (item);                                                                     \
     } while (0)
 
+#define TNNG_LIST_PREPEND(list, item)                                                              \
+    do {                                                                                           \
+        (item)->next = (list)->first;                                                              \
+        (item)->previous = NULL;                                                                   \
+        if ((list)->first == NULL) {                                                               \
+            (list)->last = (item);                                                                 \
+        } else {                                                                                   \
+            (list)->first->previous = (item);                                                      \
+        }                                                                                          \
+        (list)->first = (item);                                                                    \
+    } while (0)
+
 #define TNNG_LIST_REMOVE(list, item)                                                               \
     do {                                                                                           \
         if ((item)->previous == NULL) {                                                            \

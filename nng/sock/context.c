@@ -33,6 +33,9 @@ int tnng_lane_open(tnng_lane **out, tnng_socket *socket, bool context)
         lane->is_context = context || (socket->traits & SPARE_CONTEXTS);
         lane->socket = socket;
         tnng_socket_hold(socket);
+        if ((lane->pool_lane = contexts->pool) != NULL) {
+            tnng_lane_hold(lane->pool_lane);
+        }
         TNNG_LIST_APPEND(contexts, lane);
         *out = lane;
     } else {

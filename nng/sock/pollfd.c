@@ -34,29 +34,25 @@ static int begin(tnng_lane *lane)
 /* [caller] `lane` is the socket's own. */
 int tnng_recv_fd(tnng_lane *lane, int *fd)
 {
-    tnng_lane *source = NULL;
     int code;
 
     TNNG_GUARD_FORK(TNNG_FORKED);
     if (!(lane->traits & CAN_RECEIVE)) {
         return NNG_ENOTSUP;
     }
-    if (lane->kind != NULL && lane->kind->source != NULL) {
-        /* C3: what it receives lies there. */
-        if ((source = lane->kind->source(lane->socket)) == NULL) {
-            return NNG_ECLOSED;
-        }
-        lane = source;
+    if (lane->pool_lane != NULL) {
+        lane = lane->pool_lane; /* C3: what it receives lies there */
     }
     tnng_lock(&lane->lock);
     if ((code = begin(lane)) == 0) {
         *fd = lane->ready->fd.read_fd;
-        tnng_lane_settle(lane);
+        if (lane->kind != NULL && lane->kind->dispatch != NULL) {
+            lane->kind->dispatch(lane);
+        } else {
+            tnng_lane_settle(lane);
+        }
     }
     pthread_mutex_unlock(&lane->lock);
-    if (source != NULL) {
-        tnng_lane_release(source);
-    }
     return code;
 }
 

@@ -11,7 +11,7 @@
 
 static void on_received(void *);
 
-void tnng_slot_set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
+static void set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
 {
     if (slot->useful != useful) {
         slot->useful = useful;
@@ -30,14 +30,14 @@ static tnng_slot *new_slot(tnng_lane *lane)
     return slot;
 }
 
-void tnng_lane_pop(tnng_lane *lane)
+static void pop(tnng_lane *lane)
 {
     tnng_slot *slot = lane->head;
     lane->head = slot->next;
     if (lane->head == NULL) {
         lane->tail = NULL;
     }
-    tnng_slot_set_useful(lane, slot, false);
+    set_useful(lane, slot, false);
     slot->msg = NULL;
     slot->counted = false;
     slot->next = lane->spare;
@@ -57,9 +57,6 @@ int tnng_lane_post(tnng_lane *lane)
     if (slot->aio == NULL) {
         code = nng_aio_alloc(&slot->aio, on_received, slot);
     }
-    if (code == 0 && (lane->traits & SOURCE) && slot->context.id == 0) {
-        code = nng_ctx_open(&slot->context, lane->socket->nng);
-    }
     if (code != 0) {
         slot->next = lane->spare;
         lane->spare = slot;
@@ -75,14 +72,10 @@ int tnng_lane_post(tnng_lane *lane)
         lane->tail->next = slot;
     }
     lane->tail = slot;
-    tnng_slot_set_useful(lane, slot, true);
+    set_useful(lane, slot, true);
     tnng_lane_hold(lane);
     TNNG_PAUSE("receive.before_submit");
-    if (lane->traits & SOURCE) {
-        nng_ctx_recv(slot->context, slot->aio);
-    } else {
-        tnng_submit_receive(lane, slot->aio);
-    }
+    tnng_submit_receive(lane, slot->aio);
     TNNG_PAUSE("receive.after_submit");
     return 0;
 }
@@ -91,7 +84,7 @@ int tnng_lane_post(tnng_lane *lane)
  * give. */
 bool tnng_lane_ready(tnng_lane *lane)
 {
-    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; tnng_lane_pop(lane)) {
+    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
         if (slot->superseded) {
             if (slot->msg != NULL) {
                 nng_msg_free(slot->msg);
@@ -103,7 +96,7 @@ bool tnng_lane_ready(tnng_lane *lane)
     return false;
 }
 
-int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
+static int hand_out(tnng_lane *lane, nng_msg **msg)
 {
     int code = lane->head->code;
 
@@ -112,13 +105,11 @@ int tnng_lane_hand_out(tnng_lane *lane, nng_msg **msg, tnng_lane *home)
         tnng_count_received(lane->socket, nng_msg_len(*msg));
     }
     lane->asked = false;
-    if (home != NULL) {
-        lane->kind->hand_over(home, lane->head);
-    } else if (*msg != NULL && (lane->traits & ANSWERS)) {
+    if (*msg != NULL && (lane->traits & ANSWERS)) {
         lane->answerable = true;
         lane->asker = tnng_msg_pipe(*msg);
     }
-    tnng_lane_pop(lane);
+    pop(lane);
     return code;
 }
 
@@ -141,9 +132,6 @@ static int wanted_receives(tnng_lane *lane)
 {
     int kept = standing(lane);
 
-    if (lane->kind != NULL && lane->kind->wanted != NULL) {
-        return lane->kind->wanted(lane);
-    }
     return lane->waiters > kept ? lane->waiters : kept;
 }
 
@@ -153,17 +141,14 @@ static void settle(tnng_lane *lane)
     nng_msg *msg = NULL;
     tnng_op *op;
 
-    if (lane->kind != NULL && lane->kind->feed != NULL) {
-        lane->kind->feed(lane);
-    }
     while (tnng_lane_ready(lane) && (op = lane->waiting.first) != NULL) {
         tnng_ops_remove(&lane->waiting, op);
         lane->waiters--;
-        code = tnng_lane_hand_out(lane, &msg, ((tnng_lane_op *) op)->home);
+        code = hand_out(lane, &msg);
         tnng_op_finish(op, code, msg);
     }
     int wanted = wanted_receives(lane);
-    if (lane->waiters <= lane->useful && lane->useful > wanted / 2 && !(lane->traits & SOURCE)) {
+    if (lane->waiters <= lane->useful && lane->useful > wanted / 2) {
         /* Enough for now: posted together they cost nng far less than one by one. */
         return;
     }
@@ -177,17 +162,21 @@ static void settle(tnng_lane *lane)
 }
 
 /* [any] Nearly always no descriptor was asked for. */
-static void tell(tnng_lane *lane)
+void tnng_ready_tell(tnng_lane *lane, bool has_message)
 {
     tnng_ready *ready = lane->ready;
+    bool now = lane->closed || has_message;
 
-    if (ready == NULL) {
-        return;
-    }
-    bool now = lane->closed || (lane->waiting.first == NULL && tnng_lane_ready(lane));
-    if (now != ready->told) {
+    if (ready != NULL && now != ready->told) {
         ready->told = now;
         (now ? tnng_wakeup_fd_notify : tnng_wakeup_fd_clear)(&ready->fd);
+    }
+}
+
+static void tell(tnng_lane *lane)
+{
+    if (lane->ready != NULL) {
+        tnng_ready_tell(lane, lane->waiting.first == NULL && tnng_lane_ready(lane));
     }
 }
 
@@ -231,7 +220,7 @@ static void on_received(void *arg)
         slot->code = 0;
     }
     slot->pending = false;
-    tnng_slot_set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
+    set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
     tnng_lane_settle(lane);
     trim(lane);
     pthread_mutex_unlock(&lane->lock);
@@ -257,7 +246,7 @@ void tnng_lane_cancel_surplus(tnng_lane *lane)
         /* Where nng has room for one receive only, or takes the answer's route from the last one,
          * the cancelled one counts until it is known to have brought nothing. */
         if (!(lane->traits & ONE_AT_A_TIME)) {
-            tnng_slot_set_useful(lane, youngest, false);
+            set_useful(lane, youngest, false);
         }
         nng_aio_cancel(youngest->aio);
         if (lane->traits & ONE_AT_A_TIME) {
@@ -271,9 +260,6 @@ int tnng_lane_leave(tnng_lane *lane, tnng_lane_op *op)
 {
     tnng_ops_remove(&lane->waiting, &op->op);
     lane->waiters--;
-    if (op->home != NULL) {
-        lane->kind->call_left(op->home);
-    }
     /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
      * caller leaves. */
@@ -299,7 +285,7 @@ void tnng_lane_supersede(tnng_lane *lane)
 {
     for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
         slot->unwanted = slot->superseded = true;
-        tnng_slot_set_useful(lane, slot, false);
+        set_useful(lane, slot, false);
     }
     tnng_ops_finish(&lane->waiting, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED);
     lane->waiters = 0;
@@ -346,7 +332,7 @@ int tnng_lane_receive_now(tnng_lane *lane, size_t room, nng_msg **msg)
         if (lane->head->msg != NULL && nng_msg_len(lane->head->msg) > room) {
             return NNG_EMSGSIZE;
         }
-        code = tnng_lane_hand_out(lane, msg, NULL);
+        code = hand_out(lane, msg);
         tnng_lane_settle(lane);
     } else if (lane->head == NULL && standing(lane) == 0 && (lane->traits & TRY_RECEIVE)) {
         code = tnng_lane_try_receive(lane, msg);
@@ -383,7 +369,7 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     if (lane->tail == NULL) {
         lane->tail = slot;
     }
-    tnng_slot_set_useful(lane, slot, true);
+    set_useful(lane, slot, true);
     lane->answerable = false;
     tell(lane);
     return slot;

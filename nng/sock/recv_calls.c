@@ -62,7 +62,7 @@ static int receive(tnng_lane *lane, const tnng_call *call, bool ask_nng)
     if (!(lane->traits & CAN_RECEIVE)) {
         return tnng_answer(call->result, NNG_ENOTSUP, NULL);
     }
-    if (lane->traits & SPARE_CONTEXTS) {
+    if (lane->kind != NULL && lane->kind->receive != NULL) {
         return tnng_submitted(call->port, &lane->origin, lane->kind->receive(lane, call));
     }
     tnng_lock(&lane->lock);

@@ -9,7 +9,7 @@
 #include "conn/conn.h"
 
 #include "api/socket.h"
-#include "api/desk.h"
+#include "api/service.h"
 
 /* What a protocol is like; protocols.c has the table. */
 enum {
@@ -25,7 +25,6 @@ enum {
     SURVEYS = 1024,        /* any number of answers: receives stand from the send on */
     CHOOSES_PIPE = 2048,   /* a message goes to the pipe it names */
     SPARE_CONTEXTS = 4096, /* C3: what is received comes with the context it came in */
-    SOURCE = 8192,         /* C3: where such receives stand; no caller has this lane */
     KEEPS_HEADER = 512,    /* the message's header is the caller's business (raw mode) */
 };
 
@@ -52,26 +51,21 @@ typedef struct tnng_slot {
     bool superseded; /* and if one does, it is thrown away */
     bool useful;     /* counted in lane->useful */
     bool counted;    /* its message was handed out before, and given back */
-    nng_ctx context; /* SOURCE: where it is posted; id 0 is none yet */
 } tnng_slot;
 
 /* What the lanes of a kind do otherwise than a socket or a context of nng; NULL: nothing. */
 typedef struct {
     int (*receive)(tnng_lane *, const tnng_call *);
     void (*give_back)(tnng_lane *, nng_msg *);
-    tnng_lane *(*source)(tnng_socket *); /* a counted reference: where its messages lie */
-    int (*wanted)(tnng_lane *);          /* how many receives there must be */
-    void (*feed)(tnng_lane *);           /* its messages go elsewhere, before calls get them */
-    void (*hand_over)(tnng_lane *home, tnng_slot *); /* to the lane that asked */
-    void (*call_left)(tnng_lane *home);
-    bool (*adopt)(tnng_lane *, tnng_slot *); /* of a source; false: it is to stay there */
-    void (*shut)(tnng_lane *);               /* no call can begin any more */
-    void (*close)(tnng_lane *);              /* after that */
+    void (*dispatch)(tnng_lane *);        /* hands out what is ready */
+    void (*shut)(tnng_lane *);            /* no call can begin any more */
+    void (*close)(tnng_lane *);           /* after that */
     void (*free)(tnng_lane *);
     void (*socket_closed)(tnng_socket *); /* [job] nng_close has returned */
 } tnng_lane_kind;
 
-typedef struct tnng_desk tnng_desk;
+typedef struct tnng_pool tnng_pool;
+typedef struct tnng_pool_slot tnng_pool_slot;
 
 /* Readable while a lane has something to give; under the lane's lock. */
 typedef struct {
@@ -106,7 +100,10 @@ struct tnng_lane {
     tnng_op *idle_ops;
     nng_aio *try_send, *try_receive;
     tnng_stream stream;
-    tnng_desk *desk;   /* the lane is a desk */
+    tnng_pool *pool;      /* the lane is that of a pool of contexts */
+    tnng_lane *pool_lane; /* its requests come from there; a counted reference, or NULL */
+    int service;          /* the number of the service it is a worker of, or 0; */
+    tnng_pool_slot *slot; /* the request it is answering, or NULL; under pool_lane->lock too */
     tnng_ready *ready; /* the socket's, from its first use on */
 };
 
@@ -120,8 +117,7 @@ struct tnng_contexts {
     pthread_mutex_t close_lock; /* nng 1.5 cannot close a context while it closes the socket */
     bool gone;                  /* under close_lock */
 
-    tnng_lane *source;  /* C3: a counted reference until the socket has closed; under owner.lock */
-    tnng_lane *service; /* the desk that takes all surveys, or NULL; under source->lock */
+    tnng_lane *pool; /* C3: of new ones; a counted reference until the socket has closed */
     tnng_job close;
 };
 
@@ -159,10 +155,9 @@ void tnng_submit_receive(tnng_lane *, nng_aio *);
 typedef struct {
     tnng_op op;
     tnng_lane *lane; /* a counted reference */
-    tnng_lane *home; /* SOURCE: the lane that asked; a counted reference, or NULL */
+    tnng_lane *home; /* of a pool: the context that asked; a counted reference, or NULL */
     nng_aio *aio;    /* sends; made on first use and kept with the op */
     size_t size;     /* sends: of the body */
-    int worker;      /* desk: who asks */
     bool cancel_requested;
     bool abandoned; /* the caller is gone: what finishes it, frees it */
     bool chain;     /* a receive follows the send */
@@ -177,19 +172,17 @@ void tnng_lane_op_drop(tnng_lane_op *);
 
 /* recv.c: all with lane->lock held */
 void tnng_lane_settle(tnng_lane *);
+void tnng_ready_tell(tnng_lane *, bool has_message);
 int tnng_lane_post(tnng_lane *);
-void tnng_lane_pop(tnng_lane *);
 void tnng_lane_cancel_surplus(tnng_lane *);
 void tnng_lane_supersede(tnng_lane *);
 void tnng_lane_wait(tnng_lane *, tnng_lane_op *);
 int tnng_lane_leave(tnng_lane *, tnng_lane_op *);
-int tnng_lane_hand_out(tnng_lane *, nng_msg **, tnng_lane *home);
 int tnng_lane_try_receive(tnng_lane *, nng_msg **);
 int tnng_lane_receive_now(tnng_lane *, size_t room, nng_msg **);
 bool tnng_lane_ready(tnng_lane *);
 /* `counted`: it had been handed out. */
 tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *, bool counted);
-void tnng_slot_set_useful(tnng_lane *, tnng_slot *, bool useful);
 /* Without a lock. */
 void tnng_lanes_stand(tnng_socket *);
 
@@ -225,7 +218,7 @@ void tnng_ready_free(tnng_socket *);
 /* close.c */
 extern const tnng_job_kind tnng_close_job;
 
-/* respond.c: C3 */
-int tnng_source_open(tnng_socket *);
+/* pooled.c: C3 */
+int tnng_respondent_open(tnng_socket *);
 
 #endif

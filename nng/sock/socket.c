@@ -113,7 +113,7 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
         (code = nng_socket_get_int(socket->nng, NNG_OPT_PEER, &socket->peer_number)) != 0 ||
         (code = tnng_pipes_watch(socket)) != 0 ||
-        ((socket->traits & SPARE_CONTEXTS) && (code = tnng_source_open(socket)) != 0)) {
+        ((socket->traits & SPARE_CONTEXTS) && (code = tnng_respondent_open(socket)) != 0)) {
         nng_close(socket->nng);
         tnng_socket_release(socket);
         return code;

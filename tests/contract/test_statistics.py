@@ -24,7 +24,7 @@ from trionng import _ffi, blocking
 from trionng._sync.wait import acquire_waiter, rollback, run
 
 SURVEYOR0 = 0x62
-MAX_UNREAD = 1024  # of nng/sock/respond.c
+MAX_UNREAD = 1024  # of nng/sock/context_pool.c
 
 ONE_WAY = [
     ("Pair0", "Pair0"),
@@ -271,23 +271,25 @@ async def test_message_given_back_is_counted_once(sender, receiver):
 
 
 async def test_request_a_worker_gives_back_is_counted_once():
-    """A request that goes back to its desk is counted when it is first handed out."""
+    """A request that goes back to its pool is counted when it is first handed out."""
     async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, req):
-        code, desk = rep._native.open_desk(1, 64)
-        assert desk is not None, code
+        code, service = _ffi.open_service(rep._lane, 1, 64)
+        assert service is not None, code
+        code, worker = service.open_worker()
+        assert worker is not None, code
         port = _ffi.Port(exclusive=True)
         await req.send(b"12345")
         for _ in range(2):
-            code, msg = desk.next(0, port, 1)
+            code, msg = worker.receive(port, 1)
             until = time.monotonic() + 10
             while code == _ffi.PARKED and time.monotonic() < until:
                 for _tag, code, msg in port.take():  # noqa: B007
                     pass
             assert code == 0
             assert received(rep) == (1, 5)
-            desk.give_back(0, msg)
+            worker.give_back(msg)
             assert received(rep) == (1, 5)
-        desk.close()
+        service.close()
         port.close()
 
 

@@ -501,11 +501,11 @@ def test_pair_opened_and_closed_leaves_no_descriptor():
 def test_aio_of_the_shim_never_sleeps_and_does_something_else():
     """L3: no aio sleeps, and those with a callback have no timeout, so none can lie about one.
 
-    The clock of sock/unread.c does nothing but sleep, and how that ended is not asked.
+    The clock of sock/backlog.c does nothing but sleep, and how that ended is not asked.
     """
     code = c_code()
 
-    assert re.findall(r"nng_sleep_aio\(.*\)", code) == ["nng_sleep_aio(TICK, lane->desk->clock)"]
+    assert re.findall(r"nng_sleep_aio\(.*\)", code) == ["nng_sleep_aio(TICK, lane->pool->clock)"]
     assert not re.search(r"nng_(ctx_|aio_result)\w*\([^;]*clock", code)
     timeouts = re.findall(r"nng_aio_set_timeout\(([^,]+),\s*(\w+)\)", code)
     assert {name for name, limit in timeouts if limit != "NNG_DURATION_INFINITE"} == {
@@ -519,16 +519,16 @@ def test_aio_with_a_callback_is_never_waited_for():
     code = c_code()
 
     # Replies have no callback, and there the message and the result decide: those of a lane, and
-    # those of a desk's seats, which nobody ever cancels. Waiting only makes sure that nng has let
-    # go of an aio before it is used again.
+    # those of the slots of a pool, which are never cancelled. Waiting only makes sure that nng has
+    # let go of an aio before it is used again.
     assert set(re.findall(r"nng_aio_(?:wait|stop|busy)\([^)]*\)", code)) == {
         "nng_aio_wait(aio)",
         "nng_aio_wait(lane->try_send)",
-        "nng_aio_wait(seat->reply)",
+        "nng_aio_wait(slot->reply)",
     }
     assert "is_pending(aio)" in (NNG / "sock/reply.c").read_text(encoding="utf-8")
-    assert "nng_aio_alloc(&seat->reply, NULL, NULL)" in code
-    assert "nng_aio_cancel(seat->reply)" not in code
+    assert "nng_aio_alloc(&slot->reply, NULL, NULL)" in code
+    assert "nng_aio_cancel(slot->reply)" not in code
     freed = set(re.findall(r"nng_aio_free\(([^)]+)\)", code))
     assert freed == {"lane->try_send", "lane->try_receive"}
     for name in freed:

@@ -14,7 +14,7 @@ import trionng
 from tests.support.sockets import inproc
 from tests.support.sp import REQ0, greeting, raw_peer
 from tests.support.waiting import wait_until
-from trionng._services.disconnects import Watch
+from trionng._services.disconnects import DisconnectScopes
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -99,11 +99,11 @@ async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:
     """Connections are watched from the start: what happens before the first turn is not missed."""
     with trio.fail_after(WITHIN):
         async with trionng.Rep0(listen=inproc()) as rep, trio.open_nursery() as nursery:
-            watch = Watch(rep)
+            watch = DisconnectScopes(rep)
             async with trionng.Req0(dial=rep.listeners[0].url):
                 await rep.wait_connected()
                 (pipe,) = rep.pipes
-                with watch.asker(pipe.id) as asker:
+                with watch.scope_for(pipe.id) as asker:
                     assert not asker.cancel_called
                     nursery.start_soon(leave_and_watch, pipe, watch)
                     await trio.sleep_forever()
@@ -111,7 +111,7 @@ async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:
             nursery.cancel_scope.cancel()
 
 
-async def leave_and_watch(pipe: trionng.Pipe, watch: Watch) -> None:
+async def leave_and_watch(pipe: trionng.Pipe, watch: DisconnectScopes) -> None:
     pipe.close()
     while not pipe.closed:
         await trio.sleep(0.001)

@@ -20,9 +20,7 @@ FOLDER_OF = {name: number for number, names in enumerate(FOLDERS) for name in na
 TABLE = ROOT / "nng" / "fixes" / "README.md"
 CODE = re.compile(r"\b([CFHLMNST]\d{1,2})\b(?!-)")
 # Files that call each other, with the reason. The list only shrinks.
-STATED_CIRCLES = {
-    frozenset({"sock/seat.c", "sock/unread.c"}): "the requests and replies of one pool of contexts",
-}
+STATED_CIRCLES: dict[frozenset[str], str] = {}
 
 
 def includes_that_point_up(root: Path) -> list[str]:

@@ -112,8 +112,8 @@ class ServiceStatistics:
     slow: int
 
 
-def rep_statistics(counts: _ffi.DeskCounts) -> ServiceStatistics:
-    """Make the statistics of a service out of what its desk has counted."""
+def rep_statistics(counts: _ffi.ServiceCounts) -> ServiceStatistics:
+    """Make the statistics of a service out of what the shim has counted for it."""
     return ServiceStatistics(
         received=counts.received,
         answered=counts.answered,

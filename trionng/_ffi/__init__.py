@@ -13,12 +13,6 @@ from trionng._ffi._counts import (
     count_cancel_before_submit as count_cancel_before_submit,
     count_cancel_taken as count_cancel_taken,
 )
-from trionng._ffi._desk import (
-    DRAINED as DRAINED,
-    SLOW as SLOW,
-    Desk as Desk,
-    DeskCounts as DeskCounts,
-)
 from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi._message import (
     MessageHandle as MessageHandle,
@@ -69,6 +63,14 @@ from trionng._ffi._reports import (
     causes_are_known as causes_are_known,
     dialer_state as dialer_state,
     tell_reports_to as tell_reports_to,
+)
+from trionng._ffi._service import (
+    DRAINED as DRAINED,
+    SLOW as SLOW,
+    NativeService as NativeService,
+    ServiceCounts as ServiceCounts,
+    Worker as Worker,
+    open_service as open_service,
 )
 from trionng._ffi._socket import (
     AGAIN as AGAIN,

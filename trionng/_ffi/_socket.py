@@ -10,7 +10,6 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trionng._ffi._desk import Desk
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._message import copy_of, cut
 from trionng._ffi._owned import Owned
@@ -262,11 +261,6 @@ class NativeSocket(Owned):
         lane = Lane()
         code = lib.tnng_lane_open(lane._cell, self._native, context)
         return code, (lane if code == 0 and lane._made() else None)
-
-    def open_desk(self, workers: int, max_unread: int) -> tuple[int, Desk | None]:
-        desk = Desk()
-        code = lib.tnng_desk_open(desk._cell, self._native, workers, max_unread)
-        return code, (desk if code == 0 and desk._made() else None)
 
     def create_dialer(self, url: bytes) -> tuple[int, int]:
         out = ffi.new("uint32_t *")

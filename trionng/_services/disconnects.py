@@ -1,4 +1,4 @@
-"""Handlers that end when their asker goes (floor 6): `cancel_on_disconnect=True`."""
+"""Handlers that end when their client goes: `cancel_on_disconnect=True`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _EVENTS: Final = 65536
 
 
-class Watch:
-    """The handlers of each connection, and what happens to the connections."""
+class DisconnectScopes:
+    """A cancel scope for each handler that runs; it is cancelled when its connection ends."""
 
     def __init__(self, socket: Socket) -> None:
         self._socket = socket
@@ -27,8 +27,8 @@ class Watch:
         self._handling: dict[int, set[trio.CancelScope]] = {}
 
     @contextmanager
-    def asker(self, number: int) -> Iterator[trio.CancelScope]:
-        """Give a scope that is cancelled with its asker's connection, perhaps already."""
+    def scope_for(self, number: int) -> Iterator[trio.CancelScope]:
+        """Give a scope that is cancelled with this connection, perhaps already."""
         with trio.CancelScope() as scope:
             handling = self._handling.setdefault(number, set())
             handling.add(scope)

@@ -116,13 +116,13 @@ def _stackscope_install_glue_() -> None:
     stackscope.unwrap_stackitem.register(HandlerCall, coroutine_of)
 
 
-class Work(Generic[T]):
-    """What a service does with a message."""
+class Handler(Generic[T]):
+    """What a service does with a message: the user's function, and what it may return."""
 
     def __init__(
         self,
         name: str,
-        handler: Callable[[T], Awaitable[object]],
+        function: Callable[[T], Awaitable[object]],
         on_error: Callable[[Exception, T], object] | None,
         open_message: Callable[[_ffi.Msg], T],
         context: Context,
@@ -131,20 +131,22 @@ class Work(Generic[T]):
         may_reply: bool,
     ) -> None:
         self._name = name
-        self._handler = handler
+        self._function = function
         self._on_error = on_error
         self.open_message = open_message
         self.context = context
         self._must_reply = must_reply
         self._may_reply = may_reply
 
-    def do(self, message: T, waits: Callable[[], None]) -> HandlerCall[Buffer | AnyMessage | None]:
-        """Run the handler; what it gives is what is to be replied, if anything is."""
-        return HandlerCall(self._handle(message), self.context.copy(), waits)
+    def call(
+        self, message: T, waits: Callable[[], None]
+    ) -> HandlerCall[Buffer | AnyMessage | None]:
+        """Return what runs the handler, and answers with the reply, if there is to be one."""
+        return HandlerCall(self._run(message), self.context.copy(), waits)
 
-    async def _handle(self, message: T) -> Buffer | AnyMessage | None:
+    async def _run(self, message: T) -> Buffer | AnyMessage | None:
         try:
-            awaitable = self._handler(message)
+            awaitable = self._function(message)
             is_async = type(awaitable) is CoroutineType or isawaitable(awaitable)
             if is_async:
                 return self._check(await awaitable)
@@ -157,7 +159,7 @@ class Work(Generic[T]):
             if reply is None and self._may_reply:
                 raise
             return self._check(reply)
-        raise not_awaitable(self._name, self._handler, awaitable)
+        raise not_awaitable(self._name, self._function, awaitable)
 
     def _check(self, reply: object) -> Buffer | AnyMessage | None:
         if not self._may_reply or (reply is None and not self._must_reply):

@@ -1,9 +1,9 @@
-"""Where the workers of a service get their messages, and leave their replies (floor 6)."""
+"""Where the workers of a service get their messages, and leave their replies."""
 
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import trio
 
@@ -17,32 +17,36 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     from trionng._core.message import AnyMessage
+    from trionng._core.service_options import ServiceOptions
     from trionng._trio.socket import Socket
+
+T = TypeVar("T")
 
 # Of requests that are there already, how many are answered before other tasks run.
 _IN_A_ROW: Final = 8
 
 
-class Inbox(Protocol):
-    """Where the workers of a service get their messages, and leave their replies."""
+class Requests(Protocol):
+    """The messages of one worker."""
 
-    async def next(self, worker: int) -> _ffi.Msg | None:
-        """Wait for the next message; None when there will be none."""
+    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
+        """Answer the last message, if there is a reply; wait for the next. None: the end."""
 
-    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
-        """Answer the worker's message, and wait for the next."""
+    async def reply(self, data: Buffer | AnyMessage) -> None:
+        """Answer the last message."""
 
-    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
-        """Answer the worker's message."""
+    def reclaim(self, msg: _ffi.Msg) -> None:
+        """Make a message that could not be handed to the handler the next one again."""
 
-    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
-        """Make a message that could not be handed to the worker's handler the next one again."""
+    def end(self, *, answered: bool) -> None:
+        """Say that the last message gets no reply: it needs none, or is given up."""
 
-    def done(self, worker: int) -> None:
-        """Say that the worker's message needs no reply."""
 
-    def abandon(self, worker: int) -> None:
-        """Give up what the worker has not answered."""
+class RequestSource(Protocol):
+    """The messages of a service."""
+
+    def worker(self) -> Requests:
+        """Return the share of one more worker."""
 
     def drain(self) -> None:
         """Take no new message."""
@@ -54,77 +58,81 @@ class Inbox(Protocol):
         """Count."""
 
 
-class DeskInbox:
-    """The requests of a Rep0 socket, or surveys of a Respondent0, through a desk of the shim."""
+class PoolSource:
+    """The requests of a Rep0, or the surveys of a Respondent0, through a service of the shim."""
 
-    def __init__(self, socket: Socket, workers: int, max_unread: int, operation: str) -> None:
-        code, desk = socket._native.open_desk(workers, max_unread)
-        if desk is None:
-            raise error_for(code, operation, socket._urls())
+    def __init__(self, socket: Socket, options: ServiceOptions, operation: str) -> None:
+        code, native = _ffi.open_service(socket._lane, options.workers, options.max_unread)
+        self.replies = 0
         self._socket = socket
         self._operation = operation
-        self._desk = desk
-        self._max_unread = max_unread
-        self._give_backs = [partial(desk.give_back, worker) for worker in range(workers)]
-        self._replies = 0
+        self._max_unread = options.max_unread
+        self._native = self.expect(code, native)
 
-    async def next(self, worker: int) -> _ffi.Msg | None:
-        submit = partial(self._desk.next, worker)
-        code, msg = await wait_for(submit, self._give_backs[worker])
-        return msg if code == 0 else await self._try_on(worker, code)
-
-    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
-        if isinstance(data, Message):
-            await self.reply_only(worker, data)
-            return await self.next(worker)
-        self._replies += 1
-        submit = partial(self._desk.reply, worker, data)
-        schedule = self._replies % _IN_A_ROW == 0
-        code, msg = await wait_for(submit, self._give_backs[worker], schedule=schedule)
-        return msg if code == 0 else await self._try_on(worker, code)
-
-    async def _try_on(self, worker: int, code: int) -> _ffi.Msg | None:
-        """Do what the desk says first, then wait on; None when the service is drained."""
-        msg = None
-        while code == _ffi.SLOW:
-            warn_of_slow(self._socket, self._operation, self._desk.take_slow(), self._max_unread)
-            submit = partial(self._desk.next, worker)
-            code, msg = await wait_for(submit, self._give_backs[worker])
-        if code == _ffi.DRAINED:
-            return None
-        if code != 0:
+    def expect(self, code: int, thing: T | None) -> T:
+        """Return what a call has made, or raise what its code says."""
+        if thing is None:
             raise error_for(code, self._operation, self._socket._urls())
-        return msg
+        return thing
 
-    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
-        if isinstance(data, Message):
-            code = self._desk.reply_message(worker, data._owned())
-        else:
-            code = self._desk.reply_only(worker, data)
-        if code != 0:
-            raise error_for(code, self._operation, self._socket._urls())
-        await checkpoint()
+    def worker(self) -> Requests:
+        return _PoolRequests(self, self.expect(*self._native.open_worker()))
 
-    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
-        self._desk.give_back(worker, msg)
-
-    def done(self, worker: int) -> None:
-        self._desk.done(worker)
-
-    def abandon(self, worker: int) -> None:
-        self._desk.abandon(worker)
+    def warn(self) -> None:
+        """Log which connections were closed because they do not read."""
+        warn_of_slow(self._socket, self._operation, self._native.take_slow(), self._max_unread)
 
     def drain(self) -> None:
-        self._desk.drain()
+        self._native.drain()
 
     def close(self) -> None:
-        self._desk.close()
+        self._native.close()
 
     def statistics(self) -> ServiceStatistics:
-        return rep_statistics(self._desk.counts())
+        return rep_statistics(self._native.counts())
 
 
-class LaneInbox:
+class _PoolRequests:
+    def __init__(self, source: PoolSource, native: _ffi.Worker) -> None:
+        self._source = source
+        self._native = native
+
+    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
+        native = self._native
+        if isinstance(reply, Message):
+            await self.reply(reply)
+            reply = None
+        if reply is None:
+            code, msg = await wait_for(native.receive, native.give_back)
+        else:
+            self._source.replies += 1
+            schedule = self._source.replies % _IN_A_ROW == 0
+            code, msg = await wait_for(
+                partial(native.reply, reply), native.give_back, schedule=schedule
+            )
+        while code == _ffi.SLOW:
+            self._source.warn()
+            code, msg = await wait_for(native.receive, native.give_back)
+        if code == _ffi.DRAINED:
+            return None
+        return self._source.expect(code, msg if code == 0 else None)
+
+    async def reply(self, data: Buffer | AnyMessage) -> None:
+        if isinstance(data, Message):
+            code = self._native.reply_message(data._owned())
+        else:
+            code = self._native.reply_only(data)
+        self._source.expect(code, True if code == 0 else None)
+        await checkpoint()
+
+    def reclaim(self, msg: _ffi.Msg) -> None:
+        self._native.give_back(msg)
+
+    def end(self, *, answered: bool) -> None:
+        self._native.end_request(answered=answered)
+
+
+class SocketSource:
     """The messages of a socket whose protocol knows no replies."""
 
     def __init__(self, socket: Socket, operation: str) -> None:
@@ -132,10 +140,13 @@ class LaneInbox:
         self._operation = operation
         self._receiving: trio.CancelScope | None = None
         self._draining = False
-        self._has_message: set[int] = set()
-        self._received = self._answered = self._abandoned = 0
+        self.received = self.answered = self.abandoned = self.busy = 0
 
-    async def next(self, worker: int) -> _ffi.Msg | None:
+    def worker(self) -> Requests:
+        return _SocketRequests(self)
+
+    async def receive(self) -> _ffi.Msg | None:
+        """Wait for the next message; None when the service is drained."""
         lane = self._socket._lane
         topics = self._socket._topics
         while not self._draining:
@@ -145,48 +156,28 @@ class LaneInbox:
                     code, msg = await wait_for(lane.receive, lane.give_back)
                 self._receiving = None
             else:
-                await self._pass(lane, code, msg)
+                await self._pass(code, msg)
             if code == _ffi.AGAIN:
                 break  # drained
             if code != 0:
                 raise error_for(code, self._operation, self._socket._urls())
-            if topics is not None and not topics.want(msg):
-                _ffi.drop(msg)
-                continue
-            self._received += 1
-            self._has_message.add(worker)
-            return msg
+            if topics is None or topics.want(msg):
+                return msg
+            _ffi.drop(msg)
         await checkpoint()
         return None
 
-    async def _pass(self, lane: _ffi.Lane, code: int, msg: _ffi.Msg) -> None:
+    async def _pass(self, code: int, msg: _ffi.Msg) -> None:
         """Let others run; a cancelled task gives back what it has."""
         try:
             await checkpoint()
         except BaseException:
             if code == 0:
-                lane.give_back(msg)
+                self.reclaim(msg)
             raise
 
-    async def reply(self, worker: int, data: Buffer | AnyMessage) -> _ffi.Msg | None:
-        raise AssertionError("there are no replies")
-
-    async def reply_only(self, worker: int, data: Buffer | AnyMessage) -> None:
-        raise AssertionError("there are no replies")
-
-    def give_back(self, worker: int, msg: _ffi.Msg) -> None:
-        self._has_message.discard(worker)
-        self._received -= 1
+    def reclaim(self, msg: _ffi.Msg) -> None:
         self._socket._lane.give_back(msg)
-
-    def done(self, worker: int) -> None:
-        self._has_message.discard(worker)
-        self._answered += 1
-
-    def abandon(self, worker: int) -> None:
-        if worker in self._has_message:
-            self._has_message.discard(worker)
-            self._abandoned += 1
 
     def drain(self) -> None:
         self._draining = True
@@ -198,10 +189,44 @@ class LaneInbox:
 
     def statistics(self) -> ServiceStatistics:
         return ServiceStatistics(
-            received=self._received,
-            answered=self._answered,
-            abandoned=self._abandoned,
-            busy=len(self._has_message),
+            received=self.received,
+            answered=self.answered,
+            abandoned=self.abandoned,
+            busy=self.busy,
             unread=0,
             slow=0,
         )
+
+
+class _SocketRequests:
+    def __init__(self, source: SocketSource) -> None:
+        self._source = source
+        self._has_message = False
+
+    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
+        msg = await self._source.receive()
+        if msg is not None:
+            self._has_message = True
+            self._source.received += 1
+            self._source.busy += 1
+        return msg
+
+    async def reply(self, data: Buffer | AnyMessage) -> None:
+        raise AssertionError("there are no replies")
+
+    def _has_none(self) -> bool:
+        had, self._has_message = self._has_message, False
+        self._source.busy -= had
+        return had
+
+    def reclaim(self, msg: _ffi.Msg) -> None:
+        self._has_none()
+        self._source.received -= 1
+        self._source.reclaim(msg)
+
+    def end(self, *, answered: bool) -> None:
+        if self._has_none():
+            if answered:
+                self._source.answered += 1
+            else:
+                self._source.abandoned += 1

@@ -18,7 +18,7 @@ from trionng import _ffi
 from trionng._base.errors import Closed, error_for, shown
 from trionng._base.sealed import Sealed
 from trionng._core.flush import FlushWatch
-from trionng._services.disconnects import Watch
+from trionng._services.disconnects import DisconnectScopes
 from trionng._trio.wait import checkpoint, current_task, sleep_in_real_time, wait_for
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from trionng._core.message import AnyMessage
     from trionng._core.statistics import ServiceStatistics
-    from trionng._services.handlers import Work
-    from trionng._services.requests import Inbox
+    from trionng._services.handlers import Handler
+    from trionng._services.requests import Requests, RequestSource
     from trionng._trio.socket import Listener, Socket
     from trionng._trio.wait import Task
 
@@ -59,7 +59,7 @@ class Service(Sealed):
         self,
         name: str,
         socket: Socket,
-        inbox: Inbox,
+        source: RequestSource,
         workers: int,
         nursery: trio.Nursery,
         *,
@@ -68,10 +68,10 @@ class Service(Sealed):
     ) -> None:
         self._name = name
         self._socket = socket
-        self._inbox = inbox
+        self._source = source
         self._workers = workers
         self._owns_socket = owns_socket
-        self._watch = Watch(socket) if cancel_on_disconnect else None
+        self._disconnects = DisconnectScopes(socket) if cancel_on_disconnect else None
         self._nursery = nursery
         self._running = 0
         self._tasks: set[Task] = set()
@@ -79,11 +79,11 @@ class Service(Sealed):
         self._draining: list[tuple[Task, trio.Event]] = []
         self._scopes: set[trio.CancelScope] = set()
         self._started = 0
-        self._sleeping: list[tuple[int, trio.Event]] = []
-        self._somebody_receives = True
-        self._no_more = False
+        self._sleeping: list[trio.Event] = []
+        self._has_receiver = True
+        self._exhausted = False
         self._closing = False
-        self._all_left = trio.Event()
+        self._workers_ended = trio.Event()
         self._ended = trio.Event()
 
     @property
@@ -107,7 +107,7 @@ class Service(Sealed):
 
     def statistics(self) -> ServiceStatistics:
         """Count what became of the messages so far; also when the service has ended."""
-        return self._inbox.statistics()
+        return self._source.statistics()
 
     async def drain(self) -> None:
         """Take nothing new, and wait until what was taken is answered and written.
@@ -123,12 +123,12 @@ class Service(Sealed):
 
         Cancellation: only the waiting ends; the service goes on draining.
         """
-        self._inbox.drain()
-        worker = self._worker_around()
+        self._source.drain()
+        worker = self._calling_worker()
         if worker is None:
-            await self._all_left.wait()
+            await self._workers_ended.wait()
         else:
-            await self._others_left(worker)
+            await self._wait_for_others(worker)
         try:
             await self._write_replies()
         except Closed:
@@ -163,12 +163,12 @@ class Service(Sealed):
         self._closing = True
         for scope in self._scopes:
             scope.cancel()
-        if self._worker_around() is None:
+        if self._calling_worker() is None:
             with trio.CancelScope(shield=True):
                 await self._ended.wait()
         await checkpoint()
 
-    def _worker_around(self) -> Task | None:
+    def _calling_worker(self) -> Task | None:
         """Return the worker that cannot go on before the calling task does, if there is one."""
         task: Task | None = current_task()
         while task is not None and task not in self._tasks:
@@ -176,17 +176,17 @@ class Service(Sealed):
             task = None if nursery is None else nursery.parent_task
         return task
 
-    async def _others_left(self, worker: Task) -> None:
+    async def _wait_for_others(self, worker: Task) -> None:
         """Wait until no worker is left but those whose handlers wait here."""
         entry = worker, trio.Event()
         self._draining.append(entry)
-        self._look_who_is_left()
+        self._wake_if_alone()
         try:
             await entry[1].wait()
         finally:
             self._draining.remove(entry)
 
-    def _look_who_is_left(self) -> None:
+    def _wake_if_alone(self) -> None:
         if self._running == len({worker for worker, _ in self._draining}):
             for _, event in self._draining:
                 event.set()
@@ -203,113 +203,116 @@ class Service(Sealed):
 
     # -- the tasks
 
-    async def run(self, work: Work[T], started: Callable[[], None]) -> None:
-        """Be the task that owns the service: starts it, and ends it when its time has come."""
+    async def run(self, handler: Handler[T], started: Callable[[], None]) -> None:
+        """Own the service: start the first worker, wait for cancellation, then close."""
         try:
             with trio.CancelScope() as scope:
                 self._scopes.add(scope)
-                if self._watch is not None:
+                if self._disconnects is not None:
                     watching = trio.CancelScope()
                     self._scopes.add(watching)
-                    self._nursery.start_soon(self._watch.run, watching, name=f"{self._name} watch")
-                self._start_worker(work)
+                    self._nursery.start_soon(
+                        self._disconnects.run, watching, name=f"{self._name} watch"
+                    )
+                self._start_worker(handler)
                 started()
                 await trio.sleep_forever()
         finally:
-            self._closing = self._no_more = True
+            self._closing = self._exhausted = True
             for each in self._scopes:
                 each.cancel()
             if self._running == 0:
-                self._all_left.set()
+                self._workers_ended.set()
             with trio.CancelScope(shield=True):
-                await self._all_left.wait()
-            self._inbox.close()
+                await self._workers_ended.wait()
+            self._source.close()
             try:
                 if self._owns_socket:
                     await self._socket.aclose()
             finally:
                 self._ended.set()
 
-    def _start_worker(self, work: Work[T]) -> None:
-        worker = self._started
+    def _start_worker(self, handler: Handler[T]) -> None:
+        name = f"{self._name} worker {self._started}"
         self._started += 1
         self._running += 1
         # Not in the context of the handler that waits just now.
-        work.context.copy().run(
-            partial(self._nursery.start_soon, self._worker, worker, work),
-            name=f"{self._name} worker {worker}",
+        handler.context.copy().run(
+            partial(self._nursery.start_soon, self._worker, handler), name=name
         )
 
-    async def _worker(self, worker: int, work: Work[T]) -> None:
+    async def _worker(self, handler: Handler[T]) -> None:
         task = current_task()
         self._tasks.add(task)
+        requests: Requests | None = None
         try:
             with trio.CancelScope() as scope:
                 self._scopes.add(scope)
                 if not self._closing:
-                    await self._serve(worker, work)
+                    requests = self._source.worker()
+                    await self._serve(requests, handler)
         finally:
             self._scopes.discard(scope)
             self._tasks.discard(task)
-            self._inbox.abandon(worker)
+            if requests is not None:
+                requests.end(answered=False)
             self._running -= 1
-            self._look_who_is_left()
-            if self._running == 0 and (self._no_more or self._closing):
-                self._all_left.set()
+            self._wake_if_alone()
+            if self._running == 0 and (self._exhausted or self._closing):
+                self._workers_ended.set()
 
-    async def _serve(self, worker: int, work: Work[T]) -> None:
+    async def _serve(self, requests: Requests, handler: Handler[T]) -> None:
         """Receive and handle, sleep while another receives, until nothing comes any more."""
-        inbox = self._inbox
-        msg = await inbox.next(worker)
+        msg = await requests.next()
         while msg is not None:
             receives = True
 
-            def hand_on() -> None:
+            def waits() -> None:
                 nonlocal receives
                 receives = False
-                self._hand_on(work)
+                self._start_receiver(handler)
 
-            reply = await self._handle(worker, msg, work, hand_on)
-            if not receives and self._somebody_receives:
+            reply = await self._handle(requests, msg, handler, waits)
+            if not receives and self._has_receiver:
                 if reply is not None:
-                    await inbox.reply_only(worker, reply)
-                if not await self._sleep(worker):
+                    await requests.reply(reply)
+                if not await self._sleep():
                     return
-                msg = await inbox.next(worker)
+                msg = await requests.next()
             else:
-                self._somebody_receives = True
-                msg = await (inbox.next(worker) if reply is None else inbox.reply(worker, reply))
-        self._somebody_receives = False
-        self._no_more = True
-        for _, event in self._sleeping:
+                self._has_receiver = True
+                msg = await requests.next(reply)
+        self._has_receiver = False
+        self._exhausted = True
+        for event in self._sleeping:
             event.set()
 
     async def _handle(
-        self, worker: int, msg: _ffi.Msg, work: Work[T], waits: Callable[[], None]
+        self, requests: Requests, msg: _ffi.Msg, handler: Handler[T], waits: Callable[[], None]
     ) -> Buffer | AnyMessage | None:
         """Run the handler; None when there is nothing to reply."""
         pipe = _ffi.pipe_of(msg)
         try:
-            message = work.open_message(msg)
+            message = handler.open_message(msg)
         except BaseException:  # no memory
-            self._inbox.give_back(worker, msg)
+            requests.reclaim(msg)
             raise
         reply = None
         try:
-            if self._watch is None:
-                reply = await work.do(message, waits)
+            if self._disconnects is None:
+                reply = await handler.call(message, waits)
             else:
-                with self._watch.asker(pipe) as scope:
+                with self._disconnects.scope_for(pipe) as scope:
                     if not scope.cancel_called:
-                        reply = await work.do(message, waits)
+                        reply = await handler.call(message, waits)
                 if scope.cancel_called and reply is None:
-                    self._inbox.abandon(worker)
+                    requests.end(answered=False)
                     return None
         except Exception as exc:
             add_note(exc, f"while {self._name} {self._urls()} handled {self._peer(pipe)}")
             raise
         if reply is None:
-            self._inbox.done(worker)
+            requests.end(answered=True)
         return reply
 
     def _urls(self) -> str:
@@ -319,27 +322,27 @@ class Service(Sealed):
         pipe = self._socket._pipe(number)
         return "a message of a peer that has left" if pipe is None else f"a message of {pipe!r}"
 
-    def _hand_on(self, work: Work[T]) -> None:
+    def _start_receiver(self, handler: Handler[T]) -> None:
         """Let another worker receive: the one that slept last, or a new one."""
         if self._sleeping:
-            self._sleeping.pop()[1].set()
-        elif self._started < self._workers and not self._no_more and not self._closing:
-            self._start_worker(work)
+            self._sleeping.pop().set()
+        elif self._started < self._workers and not self._exhausted and not self._closing:
+            self._start_worker(handler)
         else:
-            self._somebody_receives = False
+            self._has_receiver = False
 
-    async def _sleep(self, worker: int) -> bool:
+    async def _sleep(self) -> bool:
         """Wait until it is this worker's turn to receive; False when there is nothing more."""
-        if self._no_more:
+        if self._exhausted:
             return False
-        entry = worker, trio.Event()
-        self._sleeping.append(entry)
+        turn = trio.Event()
+        self._sleeping.append(turn)
         try:
-            await entry[1].wait()
+            await turn.wait()
         finally:
-            if entry in self._sleeping:
-                self._sleeping.remove(entry)
-        return not self._no_more
+            if turn in self._sleeping:
+                self._sleeping.remove(turn)
+        return not self._exhausted
 
 
 def only_url(socket: Socket) -> str:

@@ -15,7 +15,7 @@ from trionng._base.callables import check_async, check_nursery, check_on_error
 from trionng._base.errors import Closed
 from trionng._base.util import as_topics
 from trionng._core.urls import as_urls
-from trionng._services.handlers import Work
+from trionng._services.handlers import Handler
 from trionng._services.service import Service
 from trionng._sockets import Sub0
 from trionng._trio.pipes import Message
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trionng._core.service_options import ServiceOptions, Takes
-    from trionng._services.requests import Inbox
+    from trionng._services.requests import RequestSource
     from trionng._trio.socket import Socket
 
 
@@ -35,12 +35,12 @@ AnyOnError = Callable[[Exception, bytes], object] | Callable[[Exception, Message
 
 @attrs.frozen
 class ServiceSpec:
-    """How one kind of service is made: its socket, its inbox, what it takes and what it replies."""
+    """How one kind of service is made: its socket, its source, its options, its replies."""
 
     name: str
     kind: type[Socket]
     takes: Takes
-    make_inbox: Callable[[Socket, ServiceOptions], Inbox]
+    make_source: Callable[[Socket, ServiceOptions], RequestSource]
     must_reply: bool = False
     may_reply: bool = False
 
@@ -73,7 +73,9 @@ class ServiceSpec:
         service: Service = await nursery.start(start, name=self.name)
         return service
 
-    async def _open(self, socket: Socket | None, options: ServiceOptions) -> tuple[Socket, Inbox]:
+    async def _open(
+        self, socket: Socket | None, options: ServiceOptions
+    ) -> tuple[Socket, RequestSource]:
         used = socket
         if used is None:
             used = self.kind(
@@ -89,7 +91,7 @@ class ServiceSpec:
                 used.listen(url)
             for url in as_urls(f"{self.name}: dial", options.dial):
                 await used.dial(url, block=False)
-            return used, self.make_inbox(used, options)
+            return used, self.make_source(used, options)
         except BaseException:
             if socket is None:
                 await used.aclose()
@@ -107,11 +109,11 @@ class ServiceSpec:
         socket = options.check(self.name, self.kind)
         check_async(self.name, handler)
         check_on_error(self.name, options.on_error)
-        used, inbox = await self._open(socket, options)
+        used, source = await self._open(socket, options)
         service = Service(
             self.name,
             used,
-            inbox,
+            source,
             options.workers,
             nursery,
             owns_socket=socket is None,
@@ -123,8 +125,8 @@ class ServiceSpec:
         context = contextvars.copy_context()
         # `messages` says which of the two the handler takes.
         if options.messages:
-            work = Work[Message](*given, used._received, context, **must)  # type: ignore[arg-type]
-            await service.run(work, started)
+            received = Handler[Message](*given, used._received, context, **must)  # type: ignore[arg-type]
+            await service.run(received, started)
         else:
-            data = Work[bytes](*given, _ffi.take_bytes, context, **must)  # type: ignore[arg-type]
+            data = Handler[bytes](*given, _ffi.take_bytes, context, **must)  # type: ignore[arg-type]
             await service.run(data, started)

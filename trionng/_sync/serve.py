@@ -6,7 +6,7 @@ import contextvars
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from trionng import _ffi
 from trionng._base.callables import check_result_is_sync, check_sync
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from trionng._sync.socket import Listener
     from trionng._sync.wait import Submit
+
+T = TypeVar("T")
 
 _NAME = "blocking.serve_rep"
 _TWIN = "trionng.serve_rep"
@@ -48,11 +50,8 @@ class Service(Sealed):
         *,
         own: bool,
     ) -> None:
-        code, desk = socket._native.open_desk(workers, max_unread)
-        if desk is None:
-            raise error_for(code, _NAME, socket._urls())
         self._socket = socket
-        self._desk = desk
+        self._native = self._expect(*_ffi.open_service(socket._lane, workers, max_unread))
         self._handler = handler
         self._max_unread = max_unread
         self._own = own
@@ -64,11 +63,11 @@ class Service(Sealed):
         self._running = 0  # under _changed, as the next
         self._closing: set[threading.Thread] = set()
         try:
-            for worker in range(workers):
+            for number in range(workers):
                 thread = threading.Thread(
                     target=self._work,
-                    args=(worker,),
-                    name=f"trionng serve_rep {worker}",
+                    args=(self._expect(*self._native.open_worker()),),
+                    name=f"trionng serve_rep {number}",
                     daemon=True,
                 )
                 with self._changed:
@@ -82,12 +81,17 @@ class Service(Sealed):
             self.close()
             raise
 
-    def _work(self, worker: int) -> None:
+    def _expect(self, code: int, thing: T | None) -> T:
+        if thing is None:
+            raise error_for(code, _NAME, self._socket._urls())
+        return thing
+
+    def _work(self, worker: _ffi.Worker) -> None:
         try:
-            request = self._next(worker, partial(self._desk.next, worker))
+            request = self._next(worker, worker.receive)
             while request is not None:
                 reply = self._context.copy().run(self._answer, request)
-                request = self._next(worker, partial(self._desk.reply, worker, reply))
+                request = self._next(worker, partial(worker.reply, reply))
         except Closed:
             pass
         except BaseException as exc:
@@ -99,14 +103,14 @@ class Service(Sealed):
                 self._running -= 1
                 self._changed.notify_all()
 
-    def _next(self, worker: int, submit: Submit) -> bytes | None:
+    def _next(self, worker: _ffi.Worker, submit: Submit) -> bytes | None:
         """Wait for the next request; None when there will be none."""
         waiter = acquire_waiter()
         try:
             code = run(waiter, submit)
             while code == _ffi.SLOW:
-                warn_of_slow(self._socket, _NAME, self._desk.take_slow(), self._max_unread)
-                code = run(waiter, partial(self._desk.next, worker))
+                warn_of_slow(self._socket, _NAME, self._native.take_slow(), self._max_unread)
+                code = run(waiter, worker.receive)
             if code == _ffi.DRAINED:
                 waiter.keep(this_thread)
                 return None
@@ -140,7 +144,7 @@ class Service(Sealed):
 
     def statistics(self) -> ServiceStatistics:
         """Count what became of the requests so far; also when the service has ended."""
-        return rep_statistics(self._desk.counts())
+        return rep_statistics(self._native.counts())
 
     def wait(self, *, timeout: float | None = None) -> bool:
         """Wait until a handler has failed, and raise that; False when the time was up first.
@@ -170,11 +174,11 @@ class Service(Sealed):
         """
         until = None if timeout is None else time.monotonic() + timeout
         try:
-            self._desk.drain()
+            self._native.drain()
             self._wait_for_workers(until)
             self._write_replies()
         finally:
-            self._desk.close()
+            self._native.close()
             if self._own:
                 self._socket.close()
         self._raise_failure()

@@ -1,0 +1,43 @@
+/* A service on Rep0 or Respondent0: its workers, contexts that take requests and answer them. */
+
+/* Beside the codes of completion_queue.h. */
+enum {
+    TNNG_DRAINED = -20, /* a draining service has nothing left to hand out */
+    TNNG_SLOW = -21,    /* connections were closed because they do not read: ask which, and go on */
+};
+
+typedef struct tnng_service tnng_service;
+
+typedef struct {
+    uint64_t received;  /* requests taken from nng */
+    uint64_t answered;  /* replies nng accepted, or keeps until their connection can take them */
+    uint64_t abandoned; /* requests taken and given up */
+    uint64_t slow;      /* connections that were closed because they do not read */
+    int32_t ready;      /* taken from nng, not by a worker */
+    int32_t taken;      /* being answered */
+    int32_t replying;   /* replies that wait for their connection */
+} tnng_service_counts;
+
+/* On a socket's own lane. A connection that has `max_unread` replies to read, asks for more, and
+ * reads none for a second, is closed. */
+int tnng_service_open(tnng_service **, tnng_lane *, int workers, int max_unread);
+/* Takes no new request. When what was taken is handed out, receives answer TNNG_DRAINED. */
+void tnng_service_drain(tnng_service *);
+/* Gives up what was not answered. Workers get NNG_ECLOSED from now on; counts stay. */
+void tnng_service_close(tnng_service *);
+void tnng_service_free(tnng_service *);
+void tnng_service_count(tnng_service *, tnng_service_counts *);
+/* One more pipe that was closed because it does not read; 0: there is none, or it is too long ago.
+ */
+uint32_t tnng_service_take_slow(tnng_service *);
+
+/* One of at most `workers`. tnng_receive gets it the next request; one that it had and did not
+ * answer is abandoned. */
+int tnng_service_worker(tnng_service *, tnng_lane **);
+/* Answers the worker's request, and with `next` takes the next; the message is gone in any case. */
+int tnng_reply(
+    tnng_lane *worker, nng_msg *, bool next, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_reply_bytes(tnng_lane *worker, const char *, size_t, bool next, tnng_port *, uint64_t tag,
+    tnng_result *);
+/* The worker's request gets no reply: it needs none (`answered`), or it is abandoned. */
+void tnng_end_request(tnng_lane *worker, bool answered);

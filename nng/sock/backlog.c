@@ -1,0 +1,289 @@
+/* Connections that do not read their replies. nng's REP and RESPONDENT write one reply of a
+ * connection at a time; the next ones wait in nng, each with its context, and hold no worker. What
+ * one connection can hold is bounded: when `max_unread` of its replies wait, its next requests are
+ * parked, and answered as it reads. So a client that reads more slowly than it is answered is
+ * slowed down, and a client that takes no reply for SLOW_AFTER while it asks for more is
+ * disconnected; so is one with more parked requests than fit.
+ *
+ * That nng has passed on a reply is seen when the backlog of its client is looked at: the client's
+ * next request or reply came, a later reply of its went, or the clock ticks. Only the later half of
+ * its unread replies has a callback, so that a reply which waits for a moment costs no other
+ * thread. A client that has left is looked at by none of these; so whenever twice as many replies
+ * wait as after the last look at all backlogs, all are looked at. */
+#include <stdlib.h>
+
+#include "sock/context_pool.h"
+
+enum {
+    SLOW_AFTER = 1000, /* milliseconds */
+    TICK = 50,
+    MAX_PARKED = 1024,
+    MAX_PARKED_BYTES = 64 << 20,
+    LEAST_UNREAD = 64,
+};
+
+static int64_t now(void) { return tnng_now() / 1000000; }
+
+/* [any] The lane has no reference left: the clock is not with nng. */
+void tnng_backlogs_free(tnng_pool *pool)
+{
+    backlog_list *lists[] = {&pool->backlogs, &pool->spare_backlogs};
+
+    for (int i = 0; i < 2; i++) {
+        for (backlog *next, *each = lists[i]->first; each != NULL; each = next) {
+            next = each->next;
+            free(each);
+        }
+    }
+    if (pool->clock != NULL) {
+        nng_aio_reap(pool->clock);
+    }
+}
+
+static backlog **bucket(tnng_pool *pool, uint32_t pipe)
+{
+    return &pool->buckets[pipe % BACKLOG_BUCKETS];
+}
+
+/* [any] NULL when the connection has read all its replies. */
+static backlog *find(tnng_pool *pool, uint32_t pipe)
+{
+    backlog *each = pool->backlogs.first == NULL ? NULL : *bucket(pool, pipe);
+
+    while (each != NULL && each->pipe != pipe) {
+        each = each->bucket_next;
+    }
+    return each;
+}
+
+/* [any] Never fails: with each slot came one, and each has a slot at least. */
+static backlog *new_backlog(tnng_pool *pool, uint32_t pipe)
+{
+    backlog *new = pool->spare_backlogs.first;
+
+    TNNG_LIST_REMOVE(&pool->spare_backlogs, new);
+    *new = (backlog){.bucket_next = *bucket(pool, pipe), .pipe = pipe, .moved = now()};
+    TNNG_LIST_APPEND(&pool->backlogs, new);
+    *bucket(pool, pipe) = new;
+    return new;
+}
+
+static void free_if_empty(tnng_pool *pool, backlog *backlog)
+{
+    struct backlog **link = bucket(pool, backlog->pipe);
+
+    if (backlog->unread.count > 0 || backlog->parked.count > 0 || backlog->resumed > 0) {
+        return;
+    }
+    while (*link != backlog) {
+        link = &(*link)->bucket_next;
+    }
+    *link = backlog->bucket_next;
+    TNNG_LIST_REMOVE(&pool->backlogs, backlog);
+    TNNG_LIST_APPEND(&pool->spare_backlogs, backlog);
+}
+
+/* [any] Replies that have gone free their contexts. */
+static void collect(tnng_pool *pool, backlog *backlog)
+{
+    tnng_pool_slot *slot;
+
+    while ((slot = backlog->unread.first) != NULL && !slot->notifies &&
+           (slot->reply == NULL || nng_aio_get_msg(slot->reply) == NULL)) {
+        tnng_pool_pop(&backlog->unread);
+        backlog->moved = now();
+        pool->replying_count--;
+        tnng_pool_idle(pool, slot);
+    }
+}
+
+/* [any] Parked requests go on when there is room for their replies. They never take more than half
+ * of the workers. */
+static void resume(tnng_pool *pool, backlog *backlog)
+{
+    tnng_service *service = pool->service; /* there is one while anything is parked */
+    int max = service != NULL && service->workers > 1 ? service->workers / 2 : 1;
+
+    while (backlog->parked.count > 0 && backlog->resumed < max &&
+           backlog->unread.count + backlog->resumed < pool->max_unread) {
+        tnng_pool_slot *slot = tnng_pool_pop(&backlog->parked);
+        service->parked_count--;
+        backlog->resumed++;
+        slot->resumed = true;
+        tnng_pool_push(&service->requests.ready, slot);
+    }
+}
+
+static void collect_and_resume(tnng_pool *pool, backlog *backlog)
+{
+    collect(pool, backlog);
+    resume(pool, backlog);
+    free_if_empty(pool, backlog);
+}
+
+void tnng_backlogs_collect(tnng_pool *pool)
+{
+    for (backlog *next, *each = pool->backlogs.first; each != NULL; each = next) {
+        next = each->next;
+        collect_and_resume(pool, each);
+    }
+}
+
+/* [nng] A reply of this connection has gone, or ended. */
+void tnng_backlog_moved(tnng_pool *pool, uint32_t pipe)
+{
+    backlog *backlog = find(pool, pipe);
+
+    if (backlog != NULL) {
+        collect_and_resume(pool, backlog);
+    }
+}
+
+/* [any] The request of a slot is answered, or given up. */
+void tnng_backlog_answered(tnng_pool *pool, tnng_pool_slot *slot)
+{
+    backlog *backlog;
+
+    if (slot->resumed && (backlog = find(pool, slot->pipe)) != NULL) {
+        backlog->resumed--;
+        resume(pool, backlog);
+        free_if_empty(pool, backlog);
+    }
+    slot->resumed = false;
+}
+
+static bool is_over(tnng_pool *pool, backlog *backlog)
+{
+    return backlog->ended || backlog->parked.count > 0 ||
+           backlog->unread.count > pool->max_unread;
+}
+
+/* [any] */
+static void tick_if_needed(tnng_lane *lane, backlog *backlog)
+{
+    if (!lane->pool->ticking && !lane->closed && is_over(lane->pool, backlog)) {
+        lane->pool->ticking = true;
+        tnng_lane_hold(lane);
+        nng_sleep_aio(TICK, lane->pool->clock);
+    }
+}
+
+/* [any] The requests of a connection that waited for it to read are given up. */
+static void give_up(tnng_pool *pool, backlog *backlog)
+{
+    tnng_pool_slot *slot;
+
+    while ((slot = tnng_pool_pop(&backlog->parked)) != NULL) {
+        pool->service->parked_count--;
+        pool->service->counts.abandoned++;
+        tnng_pool_idle(pool, slot);
+    }
+}
+
+void tnng_backlogs_give_up(tnng_pool *pool)
+{
+    for (backlog *each = pool->backlogs.first; each != NULL; each = each->next) {
+        give_up(pool, each);
+    }
+}
+
+/* [any] The connection is to be closed, at the next tick; its replies go with it. */
+static void end(tnng_pool *pool, backlog *backlog)
+{
+    tnng_service *service = pool->service;
+
+    give_up(pool, backlog);
+    backlog->ended = true;
+    service->slow_pipes[service->counts.slow++ % SLOW_REMEMBERED] = backlog->pipe;
+    if (service->slow_untold < SLOW_REMEMBERED) {
+        service->slow_untold++;
+    }
+}
+
+/* [nng] Ends those that do not read, and names some that are to be closed. */
+int tnng_backlogs_end_slow(tnng_lane *lane, nng_pipe *pipes, int max)
+{
+    tnng_pool *pool = lane->pool;
+    int64_t time = now();
+    int count = 0;
+
+    for (backlog *each = pool->backlogs.first; each != NULL; each = each->next) {
+        if (!each->ended && is_over(pool, each) && each->unread.count >= pool->max_unread &&
+            time - each->moved >= SLOW_AFTER) {
+            end(pool, each);
+        }
+        if (each->ended && !each->closed && count < max) {
+            each->closed = true;
+            pipes[count++].id = each->pipe;
+        }
+        tick_if_needed(lane, each);
+    }
+    return count;
+}
+
+/* [caller] Whether so many replies of the connection wait that it matters when the next one goes.
+ * */
+bool tnng_backlog_is_long(tnng_pool *pool, uint32_t pipe)
+{
+    backlog *backlog = find(pool, pipe);
+
+    if (backlog == NULL) {
+        return false;
+    }
+    collect(pool, backlog);
+    bool is_long = backlog->unread.count > 0 && backlog->unread.count >= pool->max_unread / 2;
+    free_if_empty(pool, backlog);
+    return is_long;
+}
+
+/* [caller] nng has a reply that waits for its connection. Requests may become ready. */
+void tnng_backlog_add(tnng_lane *lane, tnng_pool_slot *slot)
+{
+    tnng_pool *pool = lane->pool;
+    backlog *backlog = find(pool, slot->pipe);
+
+    if (backlog == NULL) {
+        backlog = new_backlog(pool, slot->pipe);
+    } else if (backlog->unread.count == 0) {
+        backlog->moved = now();
+    }
+    tnng_pool_push(&backlog->unread, slot);
+    pool->replying_count++;
+    tick_if_needed(lane, backlog);
+    if (pool->replying_count >= pool->collect_at) {
+        tnng_backlogs_collect(pool);
+        pool->collect_at = 2 * pool->replying_count + LEAST_UNREAD;
+    }
+}
+
+/* [nng] Whether a request waits here until its client has read, or is not wanted any more. It never
+ * overtakes another one. */
+bool tnng_backlog_parks(tnng_lane *lane, tnng_pool_slot *slot)
+{
+    tnng_pool *pool = lane->pool;
+    backlog *backlog = find(pool, slot->pipe);
+
+    if (backlog == NULL) {
+        return false;
+    }
+    if (backlog->ended) {
+        if (pool->service != NULL) {
+            pool->service->counts.abandoned++;
+        }
+        tnng_pool_idle(pool, slot);
+        return true;
+    }
+    collect(pool, backlog);
+    resume(pool, backlog);
+    if (backlog->parked.count == 0 && backlog->unread.count < pool->max_unread) {
+        free_if_empty(pool, backlog);
+        return false;
+    }
+    tnng_pool_push(&backlog->parked, slot);
+    pool->service->parked_count++;
+    if (backlog->parked.count > MAX_PARKED || backlog->parked.bytes > MAX_PARKED_BYTES) {
+        end(pool, backlog);
+    }
+    tick_if_needed(lane, backlog);
+    return true;
+}

@@ -1,0 +1,364 @@
+/* A pool of nng contexts that receive requests. A request waits here together with the context it
+ * came in, which is the way back for the reply.
+ *
+ * A service on Rep0 opens a pool of its own, and as many receives are posted as it has free
+ * workers. A Respondent0 socket has one pool, whose receives are always posted (C3, pooled.c). Its
+ * calls take what is ready; a service takes all of it while it runs. */
+#include <limits.h>
+#include <stdlib.h>
+
+#include "sock/context_pool.h"
+
+enum {
+    PERSISTENT = 64,       /* surveys that may arrive between two callbacks */
+    MAX_READY = 1024,      /* surveys no call has asked for; beyond it the oldest is dropped, */
+    MAX_FOR_WORKERS = 128, /* as of those that wait for a worker, */
+    LARGE_FROM = 128,      /* and from so many on what is beyond LARGE bytes */
+    LARGE = 16 * 1024 * 1024,
+};
+
+/* [any] Surveys that were not asked for in time. */
+static void drop_surplus(tnng_lane *lane, pool_queue *queue)
+{
+    tnng_pool *pool = lane->pool;
+    int max = queue == &pool->requests.ready ? MAX_READY : MAX_FOR_WORKERS;
+
+    while (queue->count > max || (queue->count > LARGE_FROM && queue->bytes > LARGE)) {
+        tnng_pool_slot *slot = tnng_pool_pop(queue);
+        atomic_fetch_add(&lane->socket->traffic.dropped, 1);
+        if (queue != &pool->requests.ready) {
+            pool->service->counts.abandoned++;
+            tnng_backlog_answered(pool, slot);
+        }
+        tnng_pool_idle(pool, slot);
+    }
+}
+
+/* [any] The slot has a request. What comes while a service on Respondent0 drains is for others. */
+static void enqueue(tnng_lane *lane, tnng_pool_slot *slot)
+{
+    tnng_pool *pool = lane->pool;
+    tnng_service *service = pool->service;
+    pool_queue *queue = &pool->requests.ready;
+
+    if (service != NULL && !(service->draining && pool->persistent > 0)) {
+        queue = &service->requests.ready;
+        service->counts.received++;
+        if (tnng_backlog_parks(lane, slot)) {
+            return;
+        }
+    }
+    tnng_pool_push(queue, slot);
+    if (pool->persistent > 0) {
+        drop_surplus(lane, queue);
+    }
+}
+
+/* [nng] Requests go on in the order of submission, which is the order nng received them in,
+ * whichever callback came first. N2: the message decides, not the result. */
+static void on_received(void *arg)
+{
+    tnng_pool_slot *slot = arg;
+    tnng_lane *lane = slot->lane;
+    tnng_pool *pool = lane->pool;
+
+    tnng_lock(&lane->lock);
+    slot->pending = false;
+    while ((slot = pool->posted.first) != NULL && !slot->pending) {
+        tnng_pool_remove(&pool->posted, slot);
+        slot->msg = nng_aio_get_msg(slot->receive);
+        nng_aio_set_msg(slot->receive, NULL);
+        if (slot->msg == NULL || lane->closed) {
+            tnng_pool_idle(pool, slot);
+        } else {
+            slot->pipe = tnng_msg_pipe(slot->msg);
+            enqueue(lane, slot);
+        }
+    }
+    tnng_pool_dispatch(lane);
+    pthread_mutex_unlock(&lane->lock);
+    tnng_lane_release(lane);
+}
+
+/* [any] NULL when there is no memory. With each slot comes a backlog, because each backlog has a
+ * slot at least: so a reply never needs memory for one. */
+tnng_pool_slot *tnng_pool_take_idle(tnng_lane *lane)
+{
+    tnng_pool *pool = lane->pool;
+    tnng_pool_slot *slot = tnng_pool_pop(&pool->idle);
+    backlog *spare;
+
+    if (slot != NULL) {
+        return slot;
+    }
+    slot = calloc(1, sizeof(*slot));
+    spare = calloc(1, sizeof(*spare));
+    if (slot == NULL || spare == NULL) {
+        free(slot);
+        free(spare);
+        return NULL;
+    }
+    slot->lane = lane;
+    slot->sibling = pool->all;
+    pool->all = slot;
+    TNNG_LIST_APPEND(&pool->spare_backlogs, spare);
+    return slot;
+}
+
+/* [any] False when memory is lacking. */
+static bool post(tnng_lane *lane)
+{
+    tnng_pool *pool = lane->pool;
+    tnng_pool_slot *slot = tnng_pool_take_idle(lane);
+
+    if (slot == NULL) {
+        return false;
+    }
+    if ((slot->receive == NULL && nng_aio_alloc(&slot->receive, on_received, slot) != 0) ||
+        (slot->context.id == 0 && nng_ctx_open(&slot->context, lane->socket->nng) != 0)) {
+        tnng_pool_idle(pool, slot);
+        return false;
+    }
+    nng_aio_set_timeout(slot->receive, NNG_DURATION_INFINITE);
+    slot->pending = true;
+    tnng_pool_push(&pool->posted, slot);
+    tnng_lane_hold(lane);
+    nng_aio_set_msg(slot->receive, NULL);
+    tnng_wakes_hold();
+    nng_ctx_recv(slot->context, slot->receive);
+    tnng_wakes_go();
+    return true;
+}
+
+static int wanted_receives(const tnng_pool *pool)
+{
+    const tnng_service *service = pool->service;
+
+    if (pool->persistent > 0 || service == NULL || service->draining) {
+        return pool->persistent;
+    }
+    return service->workers - service->taken.count - service->requests.ready.count;
+}
+
+/* [any] False when nothing will come, because memory is lacking. */
+bool tnng_pool_post_missing(tnng_lane *lane)
+{
+    int wanted = wanted_receives(lane->pool);
+
+    while (!lane->closed && lane->pool->posted.count < wanted && post(lane)) {
+    }
+    return wanted <= 0 || lane->pool->posted.count > 0;
+}
+
+/* [any] context->lock held. A worker has the slot until it has answered. Another context takes the
+ * nng context out of it, and leaves its own, which gives up a survey that was not answered when it
+ * is posted again. */
+nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_lane *context)
+{
+    tnng_pool *pool = context->pool_lane->pool;
+    tnng_pool_slot *slot = tnng_pool_pop(&requests->ready);
+    nng_msg *msg = slot->msg;
+
+    if (!slot->accounted) {
+        tnng_count_received(context->socket, nng_msg_len(msg));
+    }
+    slot->accounted = false;
+    slot->msg = NULL;
+    context->waiters = 0;
+    if (context->service != 0) {
+        context->slot = slot;
+        tnng_pool_push(&pool->service->taken, slot);
+    } else {
+        nng_ctx previous = context->context;
+        context->context = slot->context;
+        context->answerable = true;
+        context->asker = slot->pipe;
+        slot->context = previous;
+        tnng_pool_idle(pool, slot);
+    }
+    return msg;
+}
+
+/* [any] The worker's request, if it has one, is over without a reply. */
+void tnng_pool_end_request(tnng_lane *context, bool answered)
+{
+    tnng_pool *pool = context->pool_lane->pool;
+    tnng_pool_slot *slot = context->slot;
+
+    if (slot != NULL) {
+        context->slot = NULL;
+        tnng_pool_remove(&pool->service->taken, slot);
+        (*(answered ? &pool->service->counts.answered : &pool->service->counts.abandoned))++;
+        tnng_backlog_answered(pool, slot);
+        tnng_pool_idle(pool, slot);
+    }
+}
+
+bool tnng_service_is_drained(const tnng_service *service)
+{
+    const tnng_pool *pool = service->lane->pool;
+
+    return service->draining && service->requests.ready.count == 0 && service->parked_count == 0 &&
+           (pool->persistent > 0 || pool->posted.count == 0);
+}
+
+bool tnng_service_has_news(const tnng_service *service)
+{
+    return service->slow_untold > 0 && !service->slow_telling;
+}
+
+/* [any] A call that waits gets a request, or this code. */
+void tnng_pool_finish(pool_requests *requests, tnng_op *op, int code)
+{
+    tnng_lane *context = ((tnng_lane_op *) op)->home;
+
+    tnng_ops_remove(&requests->waiting, op);
+    tnng_lock(&context->lock);
+    context->waiters = 0;
+    nng_msg *msg = code == 0 ? tnng_pool_hand_out(requests, context) : NULL;
+    pthread_mutex_unlock(&context->lock);
+    tnng_op_finish(op, code, msg);
+}
+
+/* [any] */
+void tnng_pool_end_waiting(pool_requests *requests, int code)
+{
+    while (requests->waiting.first != NULL) {
+        tnng_pool_finish(requests, requests->waiting.first, code);
+    }
+}
+
+/* [any] Hands out what is ready, then posts the receives that are missing. Python lets one worker
+ * wait at a time. Threads wait together; the one that came last has the shortest wait. */
+void tnng_pool_dispatch(tnng_lane *lane)
+{
+    tnng_pool *pool = lane->pool;
+    pool_requests *requests = &pool->requests;
+    tnng_service *service = pool->service;
+
+    while (requests->ready.count > 0 && requests->waiting.first != NULL) {
+        tnng_pool_finish(requests, requests->waiting.first, 0);
+    }
+    if (service != NULL) {
+        requests = &service->requests;
+        while (requests->ready.count > 0 && requests->waiting.last != NULL) {
+            tnng_pool_finish(requests, requests->waiting.last, 0);
+        }
+        if (tnng_service_is_drained(service)) {
+            tnng_pool_end_waiting(requests, TNNG_DRAINED);
+        }
+        if (tnng_service_has_news(service) && requests->waiting.last != NULL) {
+            service->slow_telling = true;
+            tnng_pool_finish(requests, requests->waiting.last, TNNG_SLOW);
+        }
+    }
+    tnng_pool_post_missing(lane);
+    tnng_ready_tell(lane, pool->requests.ready.count > 0);
+}
+
+/* [caller] A service has come, and takes what came before it too. */
+void tnng_pool_serve(tnng_lane *lane)
+{
+    pool_queue ready = lane->pool->requests.ready;
+    tnng_pool_slot *slot;
+
+    lane->pool->requests.ready = (pool_queue){0};
+    while ((slot = tnng_pool_pop(&ready)) != NULL) {
+        enqueue(lane, slot);
+    }
+    tnng_pool_dispatch(lane);
+}
+
+/* [caller] The gate of the pool has closed. */
+static void pool_shut(tnng_lane *lane)
+{
+    tnng_lock(&lane->lock);
+    tnng_pool_end_waiting(&lane->pool->requests, NNG_ECLOSED);
+    if (lane->pool->service != NULL) {
+        tnng_pool_end_waiting(&lane->pool->service->requests, NNG_ECLOSED);
+    }
+    tnng_ready_tell(lane, true);
+    pthread_mutex_unlock(&lane->lock);
+}
+
+/* [any] nng_close ends the contexts itself, and may not meet this on its way. */
+static void pool_close(tnng_lane *lane)
+{
+    struct tnng_contexts *contexts = lane->socket->contexts;
+
+    tnng_lock(&lane->lock);
+    if (lane->pool->clock != NULL) {
+        nng_aio_cancel(lane->pool->clock);
+    }
+    tnng_pool_slot *all = lane->pool->all; /* closed: no slot is added any more */
+    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_lock(&contexts->close_lock);
+    for (tnng_pool_slot *slot = all; slot != NULL && !contexts->gone; slot = slot->sibling) {
+        nng_ctx_close(slot->context);
+    }
+    pthread_mutex_unlock(&contexts->close_lock);
+}
+
+static void free_slot(tnng_pool_slot *slot)
+{
+    nng_msg *msg;
+
+    if (slot->receive != NULL) {
+        nng_aio_reap(slot->receive);
+    }
+    if (slot->reply != NULL) {
+        /* Its context has closed, so it is not with nng; a reply that never went is ours again. */
+        nng_aio_wait(slot->reply);
+        if ((msg = nng_aio_get_msg(slot->reply)) != NULL) {
+            nng_aio_set_msg(slot->reply, NULL);
+            nng_msg_free(msg);
+        }
+        nng_aio_reap(slot->reply);
+    }
+    if (slot->notified_reply != NULL) {
+        nng_aio_reap(slot->notified_reply);
+    }
+    if (slot->msg != NULL) {
+        nng_msg_free(slot->msg);
+    }
+    free(slot);
+}
+
+/* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
+ */
+static void pool_free(tnng_lane *lane)
+{
+    for (tnng_pool_slot *next, *slot = lane->pool->all; slot != NULL; slot = next) {
+        next = slot->sibling;
+        free_slot(slot);
+    }
+    tnng_backlogs_free(lane->pool);
+    free(lane->pool);
+}
+
+static const tnng_lane_kind pool_kind = {
+    .dispatch = tnng_pool_dispatch, .shut = pool_shut, .close = pool_close, .free = pool_free};
+
+/* [caller] Of a Respondent0 before its first endpoint, so that no survey is ever unread. */
+int tnng_pool_open(tnng_lane **out, tnng_socket *socket)
+{
+    tnng_pool *pool = calloc(1, sizeof(*pool));
+    int code;
+
+    if (pool == NULL) {
+        return NNG_ENOMEM;
+    }
+    if ((code = tnng_lane_open(out, socket, false)) != 0) {
+        free(pool);
+        return code;
+    }
+    pool->persistent = (socket->traits & SPARE_CONTEXTS) ? PERSISTENT : 0;
+    pool->max_unread = INT_MAX;
+    tnng_lock(&(*out)->lock);
+    (*out)->kind = &pool_kind;
+    (*out)->pool = pool;
+    (*out)->traits = CAN_RECEIVE;
+    tnng_pool_dispatch(*out);
+    pthread_mutex_unlock(&(*out)->lock);
+    return 0;
+}

@@ -1,0 +1,121 @@
+"""Services of the shim: the requests of a Rep0 or Respondent0, for workers that answer them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from trionng._ffi._load import ffi, lib
+from trionng._ffi._owned import Owned
+from trionng._ffi._port import PARKED
+from trionng._ffi._socket import Lane
+
+if TYPE_CHECKING:
+    from trionng._ffi._message import MessageHandle
+    from trionng._ffi._port import Port
+    from trionng._ffi._types import Answer
+
+DRAINED: int = lib.TNNG_DRAINED
+SLOW: int = lib.TNNG_SLOW
+
+
+class ServiceCounts(NamedTuple):
+    """What became of the requests so far."""
+
+    received: int
+    answered: int
+    abandoned: int
+    ready: int
+    taken: int
+    replying: int
+    slow: int
+
+
+class Worker(Lane):
+    """Takes requests, each with `receive`, and answers them."""
+
+    __slots__ = ()
+
+    def reply(self, data: Any, port: Port, tag: int) -> Answer:
+        """Answer the request, and take the next."""
+        scratch = port.scratch
+        code = self._reply(data, True, port.native, tag, scratch)
+        return code, scratch.op if code == PARKED else scratch.msg
+
+    def reply_only(self, data: Any) -> int:
+        """Answer the request. Never waits: nng keeps what cannot go at once."""
+        return self._reply(data, False, ffi.NULL, 0, ffi.new("tnng_result *"))
+
+    def _reply(self, data: Any, next: bool, port: Any, tag: int, scratch: Any) -> int:
+        answer = lib.tnng_reply_bytes
+        if type(data) is bytes:
+            code: int = answer(self._native, data, len(data), next, port, tag, scratch)
+        else:
+            with ffi.from_buffer(data) as view:
+                code = answer(self._native, view, len(view), next, port, tag, scratch)
+        return code
+
+    def reply_message(self, message: MessageHandle) -> int:
+        """Answer with a message, and give it away; GONE when another call has taken it."""
+        code, msg = message.take()
+        if code != 0:
+            return code
+        result = ffi.new("tnng_result *")
+        answer: int = lib.tnng_reply(self._native, msg, False, ffi.NULL, 0, result)
+        return answer
+
+    def end_request(self, *, answered: bool) -> None:
+        """Say that the request, if there is one, gets no reply: it needs none, or is given up."""
+        lib.tnng_end_request(self._native, answered)
+
+
+class NativeService(Owned):
+    """A service of the shim; it lives until it is closed."""
+
+    __slots__ = ()
+    _kind = "tnng_service **"
+
+    def __del__(self, _free: Any = lib.tnng_service_free) -> None:
+        native = self._disown()
+        if native is not None:
+            _free(native)
+
+    def open_worker(self) -> tuple[int, Worker | None]:
+        """Make a worker; there may be as many as the service was opened for."""
+        worker = Worker()
+        code = lib.tnng_service_worker(self._native, worker._cell)
+        return code, (worker if code == 0 and worker._made() else None)
+
+    def drain(self) -> None:
+        """Take no new request; when what was taken is handed out, workers get DRAINED."""
+        lib.tnng_service_drain(self._native)
+
+    def close(self) -> None:
+        """Abandon what was not answered."""
+        lib.tnng_service_close(self._native)
+
+    def counts(self) -> ServiceCounts:
+        out = ffi.new("tnng_service_counts *")
+        lib.tnng_service_count(self._native, out)
+        return ServiceCounts(
+            out.received,
+            out.answered,
+            out.abandoned,
+            out.ready,
+            out.taken,
+            out.replying,
+            out.slow,
+        )
+
+    def take_slow(self) -> list[int]:
+        """Return the ids of the pipes that were closed since, because they do not read."""
+        pipes: list[int] = []
+        while pipe := lib.tnng_service_take_slow(self._native):
+            pipes.append(pipe)
+        return pipes
+
+
+def open_service(lane: Lane, workers: int, max_unread: int) -> tuple[int, NativeService | None]:
+    """Open a service on a socket's own lane."""
+    service = NativeService()
+    code = lib.tnng_service_open(service._cell, lane._native, workers, max_unread)
+    return code, (service if code == 0 and service._made() else None)
