@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.processes import PYTHON, OtherProcess, other_process
+from tests.support.processes import PYTHON, STRICT, OtherProcess, other_process
 from tests.support.sockets import url_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ WITHIN = 30
 
 def example(name: str, *arguments: str) -> AbstractAsyncContextManager[OtherProcess]:
     """Run an example; a warning in it is an error."""
-    return other_process(*PYTHON, "-W", "error", EXAMPLES / f"{name}.py", *arguments)
+    return other_process(*PYTHON, *STRICT, EXAMPLES / f"{name}.py", *arguments)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from tests.support.fixes import LINK
-from tests.support.processes import PYTHON, other_process
+from tests.support.processes import PYTHON, STRICT, other_process
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -71,7 +71,7 @@ async def run_and_compare(example: str, expected: str, tmp_path: Path) -> None:
     program.write_text(example, "utf-8")
 
     with trio.fail_after(20):
-        async with other_process(*PYTHON, "-W", "error", program) as run:
+        async with other_process(*PYTHON, *STRICT, program) as run:
             result = await run.end()
 
     assert result == (0, expected, "")

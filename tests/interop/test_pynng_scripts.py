@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support.processes import environment
+from tests.support.processes import STRICT, environment
 from tests.support.sockets import url_of
 from trionng import blocking
 
@@ -181,7 +181,7 @@ def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_
     program.write_text(f"import {library} as sp\nimport time\nURL = {url!r}\n{SCRIPTS[name]}")
 
     done = subprocess.run(
-        [sys.executable, *(("-W", "error") if library != "pynng" else ()), str(program)],
+        [sys.executable, *(STRICT if library != "pynng" else ()), str(program)],
         capture_output=True,
         text=True,
         timeout=30,

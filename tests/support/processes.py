@@ -18,13 +18,21 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = (sys.executable, "-X", "faulthandler")
+# What a shared build says of itself: tests/environments/test_build.py is about that.
+IGNORE_SHARED = "ignore:trionng uses libnng:RuntimeWarning"
+STRICT = ("-W", "error", "-W", IGNORE_SHARED)
 
 
 def environment(**changes: str) -> dict[str, str]:
     """Return an environment in which Python finds these tests, and the trionng they test."""
     tested = str(Path(trionng.__file__).parents[1])
     paths = [tested, str(ROOT), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **changes}
+    return {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+        "PYTHONWARNINGS": IGNORE_SHARED,
+        **changes,
+    }
 
 
 class OtherProcess:

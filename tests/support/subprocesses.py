@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.support.processes import PYTHON, environment
+from tests.support.processes import PYTHON, STRICT, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,7 +63,8 @@ def run_in_subprocess(
     command = [
         *under,
         *PYTHON,
-        *("-W", "error", "-m", __name__, str(seconds), function.__module__, function.__name__),
+        *STRICT,
+        *("-m", __name__, str(seconds), function.__module__, function.__name__),
         *arguments,
     ]
     variables = environment(**environ)
@@ -104,8 +105,6 @@ def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
     faulthandler.dump_traceback_later(float(seconds), exit=True)
     # As in pyproject.toml: what a ws listener says once on an old libnng.
     warnings.filterwarnings("ignore", ".*libnng before 1.6", RuntimeWarning)
-    # What tests/environments/test_build.py is about, in a shared build.
-    warnings.filterwarnings("ignore", "trionng uses libnng", RuntimeWarning)
     # What is logged of peers that misbehave is no complaint of the process.
     logging.getLogger("trionng").addHandler(logging.NullHandler())
     called = getattr(importlib.import_module(module), function)

@@ -325,6 +325,7 @@ async def leave_after_encrypting(rounds: str) -> None:
     print("served")
 
 
+@needs_fix("H1")
 def test_listener_left_by_its_tls_peers_serves_newcomers() -> None:
     """H1: a step of a handshake that nng stops does not tell the listener that it was closed."""
     done = run_in_subprocess(leave_after_encrypting, "3", seconds=60)

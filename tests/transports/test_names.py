@@ -237,6 +237,7 @@ def test_every_address_of_a_name_is_dialled(transport: str, block: str) -> None:
 
 
 @has_error("M7")
+@needs_fix("M7")  # one of its wrappers finds the addresses
 def test_only_the_first_address_is_dialled_without_the_fix() -> None:
     """M7: a listener at another address is never reached."""
     finished = by_name("tcp", "yes", without="M7")

@@ -157,6 +157,7 @@ async def test_dial_with_the_right_server_name_by_address_is_accepted() -> None:
             assert verified(other.pipes[0])
 
 
+@needs_fix("T1")
 async def test_dial_with_check_hostname_off_accepts_any_name() -> None:
     """`check_hostname=False` trusts the authority, whatever the name."""
     with trio.fail_after(SECONDS):
@@ -477,6 +478,7 @@ async def test_tls_config_is_write_only_everywhere() -> None:
                     thing.tls_config = "secret"
 
 
+@needs_fix("T1")
 async def test_tls_config_of_a_listener_changed_is_for_new_connections() -> None:
     """A certificate can be renewed without closing: old connections stay."""
     with trio.fail_after(SECONDS):
@@ -1027,6 +1029,7 @@ async def test_client_without_the_fix_can_send_no_name_unchecked(without: str) -
     assert said.strip() == ("None" if without else "localhost")
 
 
+@needs_fix("T1")
 @pytest.mark.parametrize("who", ["else", "localhost"])
 async def test_dial_with_check_hostname_off_by_name_accepts_any_name(who: str, scheme: str) -> None:
     """The name that is sent is not checked, and the certificate is."""

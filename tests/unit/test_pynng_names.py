@@ -11,7 +11,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.processes import PYTHON, other_process
+from tests.support.processes import PYTHON, STRICT, other_process
 from trionng import blocking
 
 TESTS = Path(__file__).parents[1]
@@ -235,7 +235,7 @@ async def test_example_run_as_printed_shows_its_output(example, expected, tmp_pa
     program.write_text(example, "utf-8")
 
     with trio.fail_after(30):
-        async with other_process(*PYTHON, "-W", "error", program) as run:
+        async with other_process(*PYTHON, *STRICT, program) as run:
             result = await run.end()
 
     assert result == (0, expected, "")
