@@ -203,7 +203,7 @@ class Service(Sealed):
 
     # -- the tasks
 
-    async def run(self, handler: Handler[T], started: Callable[[], None]) -> None:
+    async def _run(self, handler: Handler[T], started: Callable[[], None]) -> None:
         """Own the service: start the first worker, wait for cancellation, then close."""
         try:
             with trio.CancelScope() as scope:

@@ -126,7 +126,7 @@ class ServiceSpec:
         # `messages` says which of the two the handler takes.
         if options.messages:
             received = Handler[Message](*given, used._received, context, **must)  # type: ignore[arg-type]
-            await service.run(received, started)
+            await service._run(received, started)
         else:
             data = Handler[bytes](*given, _ffi.take_bytes, context, **must)  # type: ignore[arg-type]
-            await service.run(data, started)
+            await service._run(data, started)
