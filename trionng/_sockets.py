@@ -27,6 +27,7 @@ from trionng._core.protocols import (
     SubContextBase,
 )
 from trionng._trio.io import BatchReceive, ReceiveOnly, SendOnly, TrySend
+from trionng._trio.pipes import Pipe
 from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import enable_ki_protection, wait_for
 
@@ -43,12 +44,12 @@ class _Channel(BatchReceive):
 
 
 @final
-class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener], Socket, Channel[bytes]):
+class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """One peer, both directions, in any order."""
 
 
 @final
-class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener], Socket, Channel[bytes]):
+class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """One peer, both directions; polyamorous: any number of peers.
 
     Args:
@@ -63,7 +64,7 @@ class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener], Socket, Channel[byte
 
 
 @final
-class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener], Socket, Channel[bytes]):
+class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
 
     Sending never waits for a slow peer: that one misses messages.
@@ -78,12 +79,14 @@ class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener], Socket, Channel[bytes]
 
 
 @final
-class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener], Socket, SendChannel[bytes]):
+class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener, Pipe], Socket, SendChannel[bytes]):
     """Hands each message to one of the connected Pull0 sockets; waits when none can take it."""
 
 
 @final
-class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Pull0(
+    ReceiveOnly, _Channel, Pull0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]
+):
     """Takes the messages of the connected Push0 sockets, fairly.
 
     `recv_buffer_size` messages at most, and half of them at least, are taken before a task asks for
@@ -92,7 +95,7 @@ class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener], Socket, ReceiveC
 
 
 @final
-class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener], Socket, SendChannel[bytes]):
+class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket, SendChannel[bytes]):
     """Sends each message to every connected Sub0; a slow one misses the oldest.
 
     Sending never waits.
@@ -100,7 +103,7 @@ class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener], Socket, SendChannel[by
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener], Socket, ReceiveChannel[bytes]):
+class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]):
     """Receives what the connected Pub0 sockets send, as far as it starts with one of its topics.
 
     Args:
@@ -124,7 +127,7 @@ class SubContext(ReceiveOnly, _Channel, SubContextBase, Context, ReceiveChannel[
 
 
 @final
-class Req0(Req0Base[Dialer, Listener], Socket):
+class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
     """Asks, and gets the answer to what it asked.
 
     `request` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
@@ -175,7 +178,7 @@ class ReqContext(ReqContextBase, Context):
 
 
 @final
-class Rep0(Rep0Base[Dialer, Listener], Socket):
+class Rep0(Rep0Base[Dialer, Listener, Pipe], Socket):
     """Answers: each request is received, and answered with one `send`.
 
     The socket has one request at a time; contexts have one each. Receiving again gives up the

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -63,6 +64,22 @@ def imports_that_point_up(root: Path) -> list[str]:
             if LAYER_OF.get(part, len(LAYERS)) >= LAYER_OF.get(own, -1):
                 found.append(f"{path}: imports {part or package}")
     return found
+
+
+def circles_of_imports(root: Path) -> list[str]:
+    graph = {
+        f"trionng._core.{path.stem}": {f"{module}.{name}" for module, name in imports(path, root)}
+        | {module for module, _ in imports(path, root)}
+        for path in modules(root)
+        if package_of(path, root) == "_core"
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        first, *others = error.args[1]
+        file = root / f"{first.replace('.', '/')}.py"
+        return [f"{file}: imports itself by way of {', '.join(others)}"]
+    return []
 
 
 def ways_to_c(root: Path) -> list[str]:
@@ -125,6 +142,11 @@ def test_package_imports_only_packages_below_it() -> None:
     assert imports_that_point_up(ROOT) == []
 
 
+def test_modules_of_core_import_each_other_one_way() -> None:
+    """No circle of imports in _core, for a type checker neither: _core/abc.py opens it."""
+    assert circles_of_imports(ROOT) == []
+
+
 def test_way_to_c_is_in_ffi_alone() -> None:
     """Outside _ffi no module uses cffi, a native module, or the names ffi and lib."""
     assert ways_to_c(ROOT) == []
@@ -173,6 +195,8 @@ def test_architecture_names_every_folder_there_is_and_no_other() -> None:
         (imports_that_point_up, "trionng/_trio/a.py", "from trionng import _sync"),
         (imports_that_point_up, "trionng/_base/a.py", "def b():\n    from trionng import Req0"),
         (imports_that_point_up, "trionng/_new/a.py", "from trionng._base import b"),
+        (circles_of_imports, "trionng/_core/a.py", "from trionng._core.a import b"),
+        (circles_of_imports, "trionng/_core/a.py", "from trionng._core import a"),
         (ways_to_c, "trionng/_core/a.py", "from trionng._ffi._load import lib"),
         (ways_to_c, "trionng/_core/a.py", "from cffi import FFI"),
         (ways_to_c, "trionng/_core/a.py", "_ffi.lib.nng_close()"),

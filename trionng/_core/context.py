@@ -9,7 +9,7 @@ from trionng._base.errors import Closed
 from trionng._core.io import BaseIO
 
 if TYPE_CHECKING:
-    from trionng._core.socket import AnySocket
+    from trionng._core.abc import AnySocket
 
 
 class ContextBase(BaseIO):
@@ -22,10 +22,10 @@ class ContextBase(BaseIO):
         self._lane = lane
         self._closed = False
         # An instance that has only what differs is smaller.
-        if socket.recv_timeout != self.recv_timeout:
-            self.recv_timeout = socket.recv_timeout
-        if socket.send_timeout != self.send_timeout:
-            self.send_timeout = socket.send_timeout
+        if socket._recv_timeout_ms != self._recv_timeout_ms:
+            self._recv_timeout_ms = socket._recv_timeout_ms
+        if socket._send_timeout_ms != self._send_timeout_ms:
+            self._send_timeout_ms = socket._send_timeout_ms
 
     def _get_socket(self) -> AnySocket:
         return self._socket

@@ -42,7 +42,7 @@ from trionng._core.urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url,
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trionng._core.socket import AnySocket
+    from trionng._core.abc import AnySocket
 
 
 def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:
@@ -205,10 +205,15 @@ class Endpoint(Sealed):
         return error_for(code, f"close {type(self).__name__}", self._url)
 
     def _leave_socket(self) -> AnySocket | None:
-        raise NotImplementedError
+        socket = self._socket()
+        self._closed = True
+        if socket is not None:
+            socket._remove_endpoint(self)
+        return socket
 
     def _rejoin_socket(self, socket: AnySocket) -> None:
-        raise NotImplementedError
+        self._closed = False
+        socket._add_endpoint(self)
 
     def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         raise NotImplementedError
@@ -247,18 +252,6 @@ class DialerBase(Endpoint):
             state = f"{state}: {cause}"
         return shown(f"<{type(self).__name__} {self._url} ({state})>")
 
-    def _leave_socket(self) -> AnySocket | None:
-        socket = self._socket()
-        self._closed = True
-        if socket is not None:
-            socket._dialers.pop(self._number, None)
-            socket._closed_endpoints.append(self)
-        return socket
-
-    def _rejoin_socket(self, socket: AnySocket) -> None:
-        self._closed = False
-        socket._dialers[self._number] = self
-
     def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         return socket._native.close_dialer(self._number, port, tag)
 
@@ -269,18 +262,6 @@ class ListenerBase(Endpoint):
     _asks_certificates = False
     _on: ClassVar[int] = _ffi.ON_LISTENER
     _verb: ClassVar[str] = "listen"
-
-    def _leave_socket(self) -> AnySocket | None:
-        socket = self._socket()
-        self._closed = True
-        if socket is not None:
-            socket._listeners.pop(self._number, None)
-            socket._closed_endpoints.append(self)
-        return socket
-
-    def _rejoin_socket(self, socket: AnySocket) -> None:
-        self._closed = False
-        socket._listeners[self._number] = self
 
     def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
         return socket._native.close_listener(self._number, port, tag)

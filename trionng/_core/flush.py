@@ -9,7 +9,7 @@ from trionng._base.errors import Closed
 
 if TYPE_CHECKING:
     from trionng import _ffi
-    from trionng._core.socket import AnySocket
+    from trionng._core.abc import AnySocket
 
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1

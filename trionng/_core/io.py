@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
+    from trionng._core.abc import AnySocket
     from trionng._core.message import AnyMessage
-    from trionng._core.socket import AnySocket
     from trionng._core.topics import Topics
 
 C = TypeVar("C", bound="BaseIO")
@@ -94,9 +94,13 @@ class BaseIO(Sealed):
         if code != 0:
             raise self._failed(code, operation)
 
+    def _empty_message(self, pipe: int) -> AnyMessage:
+        """Make the `Message` that what came through the pipe with this id is put in."""
+        return Message._empty(self._get_socket()._pipe(pipe))
+
     def _received(self, msg: _ffi.Msg) -> AnyMessage:
         """Make a `Message`; when that fails what nng gave us is still the caller's."""
-        message = Message._empty(self._get_socket()._pipe(_ffi.pipe_of(msg)))
+        message = self._empty_message(_ffi.pipe_of(msg))
         message._handle.own(msg)
         return message
 

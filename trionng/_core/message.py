@@ -8,17 +8,15 @@ from trionng import _ffi
 from trionng._base.errors import MessageStateError, error_for
 from trionng._base.sealed import Uncopied
 from trionng._base.util import check_buffer
+from trionng._core.abc import AnyPipe
 
 if TYPE_CHECKING:
     import builtins
 
     from typing_extensions import Buffer, Self
 
-    from trionng._core.pipes import PipeBase
 
-    P = TypeVar("P", bound=PipeBase, covariant=True)
-else:
-    P = TypeVar("P", covariant=True)
+P = TypeVar("P", bound=AnyPipe, covariant=True)
 
 _ENOMEM = 2
 _SENT = "this message has been sent, it is no longer here"
@@ -122,7 +120,4 @@ class Message(Uncopied, Generic[P]):
 
 
 # What can be sent: it may come from a socket of the other API.
-if TYPE_CHECKING:
-    AnyMessage = Message[PipeBase]
-else:
-    AnyMessage = Message
+AnyMessage = Message[AnyPipe]

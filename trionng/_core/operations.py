@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer
 
-    from trionng._core.endpoints import DialerBase, ListenerBase
+    from trionng._core.abc import AnyPipe, AnyReq0, AnySocket
     from trionng._core.message import AnyMessage
-    from trionng._core.pipes import PipeBase
-    from trionng._core.protocols import Req0Base
-    from trionng._core.socket import AnySocket
 
 # What one submission of send_many takes: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
@@ -54,7 +51,7 @@ class SendMessageOp:
     """Takes the message from its owner only at the moment it is submitted."""
 
     def __init__(
-        self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: PipeBase | None = None
+        self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: AnyPipe | None = None
     ) -> None:
         if type(msg) is not Message:
             raise TypeError(f"send_msg takes a Message, not {type(msg).__name__}; send takes bytes")
@@ -77,7 +74,7 @@ class SendMessageOp:
 class RequestOp:
     """One request: borrows a lane when it is submitted, and returns it when it is over."""
 
-    def __init__(self, socket: Req0Base[DialerBase, ListenerBase], data: Buffer) -> None:
+    def __init__(self, socket: AnyReq0, data: Buffer) -> None:
         self._socket = socket
         self._data = data
         self.lane: _ffi.Lane | None = None

@@ -6,18 +6,18 @@ What is told of a connection was read before it was used, and stays as it was wh
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, TypeVar
+from typing import Final, Generic, Literal, NoReturn, TypeVar
 
 import attrs
 
 from trionng import _ffi
 from trionng._base.errors import Closed, ConnectionReset, NotSupported, error_for
 from trionng._base.sealed import Sealed
+from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr, from_native
+from trionng._core.endpoints import DialerBase, ListenerBase
 
-if TYPE_CHECKING:
-    from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase
-    from trionng._core.socket import AnySocket
+S = TypeVar("S", bound=AnySocket)
 
 DEFAULT_CAPACITY: Final = 4096
 _ECLOSED = 7
@@ -32,10 +32,10 @@ class PipeBase(Sealed):
         self._socket = weakref.ref(socket)
         self._native = native
         self._protocol_ids = socket._protocol_ids
-        self._endpoint: Endpoint | None = None
+        self._endpoint: AnyEndpoint | None = None
         self._find_endpoint()
 
-    def _find_endpoint(self) -> Endpoint | None:
+    def _find_endpoint(self) -> AnyEndpoint | None:
         """Hold on to where it came from, also when that has left the socket."""
         socket = self._socket()
         if self._endpoint is None and socket is not None:
@@ -45,7 +45,7 @@ class PipeBase(Sealed):
                 if native.dialer
                 else (_ffi.ON_LISTENER, native.listener)
             )
-            self._endpoint = socket._endpoints.get((side, number))
+            self._endpoint = socket._find_endpoint(side, number)
         return self._endpoint
 
     @property
@@ -61,14 +61,14 @@ class PipeBase(Sealed):
     @property
     def dialer(self) -> DialerBase | None:
         """The dialer that made it, if one did; it may have been closed since."""
-        endpoint = self._find_endpoint() if self._native.dialer else None
-        return endpoint  # type: ignore[return-value]  # a dialer's id is looked up among dialers
+        endpoint = self._find_endpoint()
+        return endpoint if isinstance(endpoint, DialerBase) else None
 
     @property
     def listener(self) -> ListenerBase | None:
         """The listener that accepted it, if one did; it may have been closed since."""
-        endpoint = None if self._native.dialer else self._find_endpoint()
-        return endpoint  # type: ignore[return-value]
+        endpoint = self._find_endpoint()
+        return endpoint if isinstance(endpoint, ListenerBase) else None
 
     @property
     def url(self) -> str | None:
@@ -178,10 +178,9 @@ class PipeBase(Sealed):
         """Drop the connection (`nng_pipe_close`), in the background. A dialer makes a new one."""
         self._native.close()
 
-    def _may_send(self, operation: str) -> AnySocket:
-        """Return the socket, if a message can be sent to this very connection."""
+    def _may_send(self, operation: str, socket: S | None) -> S:
+        """Return the pipe's socket, if a message can be sent to this very connection."""
         attempted = f"Pipe.{operation}"
-        socket = self._socket()
         if socket is None or socket._closed:
             raise Closed(f"{attempted}: the socket is closed", url=self.url)
         if not socket._chooses_pipe:

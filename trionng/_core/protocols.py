@@ -26,6 +26,7 @@ from trionng._core.options import (
     seconds,
     set_int,
 )
+from trionng._core.pipes import PipeBase
 from trionng._core.socket import SocketBase
 from trionng._core.topics import Topics
 
@@ -34,10 +35,12 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
-    from trionng._core.socket import AnySocket, SocketOptions
+    from trionng._core.abc import AnySocket
+    from trionng._core.socket import SocketOptions
 
 D = TypeVar("D", bound=DialerBase, covariant=True)
 L = TypeVar("L", bound=ListenerBase, covariant=True)
+P = TypeVar("P", bound=PipeBase, covariant=True)
 
 _MAX_BUFFER = 8192
 # nng 1.6 gave Bus0 queues of its own, which hold at least one message.
@@ -46,7 +49,7 @@ _MAX_HOPS = 15
 _DEFAULT_SURVEY_TIME = 1000
 
 
-class Pair0Base(SocketBase[D, L]):
+class Pair0Base(SocketBase[D, L, P]):
     """One peer, both directions."""
 
     _protocol: ClassVar[int] = _ffi.PAIR0
@@ -57,7 +60,7 @@ class Pair0Base(SocketBase[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
-class Pair1Base(SocketBase[D, L]):
+class Pair1Base(SocketBase[D, L, P]):
     """One peer or, polyamorous, several."""
 
     _protocol: ClassVar[int] = _ffi.PAIR1
@@ -82,7 +85,7 @@ class Pair1Base(SocketBase[D, L]):
         return self._polyamorous
 
 
-class Bus0Base(SocketBase[D, L]):
+class Bus0Base(SocketBase[D, L, P]):
     """Every peer, both directions.
 
     Its buffers are 16 messages each way; before nng 1.6, 1 to receive and none to send.
@@ -97,7 +100,7 @@ class Bus0Base(SocketBase[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", _BUS_MIN_BUFFER, _MAX_BUFFER)
 
 
-class Push0Base(SocketBase[D, L]):
+class Push0Base(SocketBase[D, L, P]):
     """Work for one of the peers."""
 
     _protocol: ClassVar[int] = _ffi.PUSH0
@@ -106,7 +109,7 @@ class Push0Base(SocketBase[D, L]):
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
 
 
-class Pull0Base(SocketBase[D, L]):
+class Pull0Base(SocketBase[D, L, P]):
     """Work from all peers."""
 
     _protocol: ClassVar[int] = _ffi.PULL0
@@ -128,7 +131,7 @@ class Pull0Base(SocketBase[D, L]):
         self._prefetch = prefetch
 
 
-class Pub0Base(SocketBase[D, L]):
+class Pub0Base(SocketBase[D, L, P]):
     """News for everybody."""
 
     _protocol: ClassVar[int] = _ffi.PUB0
@@ -163,7 +166,7 @@ class Subscriber(BaseIO):
         self._topics.remove(topic)
 
 
-class Sub0Base(Subscriber, SocketBase[D, L]):
+class Sub0Base(Subscriber, SocketBase[D, L, P]):
     """News that starts with one of its topics."""
 
     _protocol: ClassVar[int] = _ffi.SUB0
@@ -201,7 +204,7 @@ class SubContextBase(Subscriber, ContextBase):
         self._topics = Topics(_ffi.ON_CONTEXT, lane.id)
 
 
-class Req0Base(SocketBase[D, L]):
+class Req0Base(SocketBase[D, L, P]):
     """Questions."""
 
     _protocol: ClassVar[int] = _ffi.REQ0
@@ -229,7 +232,7 @@ class ReqContextBase(ContextBase):
     resend_time: IntOption = IntOption("req:resend-time", "ms", -1)
 
 
-class Rep0Base(SocketBase[D, L]):
+class Rep0Base(SocketBase[D, L, P]):
     """Answers."""
 
     _protocol: ClassVar[int] = _ffi.REP0
@@ -289,7 +292,7 @@ class SurveyBase(BaseIO):
         return "the survey is over" if over else super()._why(code, timeout)
 
 
-class Surveyor0Base(SurveyBase, SocketBase[D, L]):
+class Surveyor0Base(SurveyBase, SocketBase[D, L, P]):
     """Questions to everybody."""
 
     _protocol: ClassVar[int] = _ffi.SURVEYOR0
@@ -317,7 +320,7 @@ class SurveyorContextBase(SurveyBase, ContextBase):
             self.survey_time = INT_MAX if timeout == math.inf else round(timeout * 1000)
 
 
-class Respondent0Base(SocketBase[D, L]):
+class Respondent0Base(SocketBase[D, L, P]):
     """Answers to surveys."""
 
     _protocol: ClassVar[int] = _ffi.RESPONDENT0

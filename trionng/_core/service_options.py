@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trionng._core.admission import Admission
-    from trionng._core.socket import AnySocket
+    from trionng._core.endpoints import DialerBase, ListenerBase
+    from trionng._core.pipes import PipeBase
+    from trionng._core.socket import SocketBase
     from trionng._core.tls import TLSConfig
+
+    AnySocket = SocketBase[DialerBase, ListenerBase, PipeBase]
 
 
 Urls = str | bytes | Iterable[str | bytes] | None

@@ -42,6 +42,7 @@ from trionng._core.urls import WEB, as_urls, read_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from trionng._core.abc import AnyEndpoint, AnySocket
     from trionng._core.addresses import SockAddr
     from trionng._core.admission import Admission
 
@@ -58,6 +59,7 @@ _REMEMBERED = 64
 
 D = TypeVar("D", bound=DialerBase, covariant=True)
 L = TypeVar("L", bound=ListenerBase, covariant=True)
+P = TypeVar("P", bound=PipeBase, covariant=True)
 
 
 class SocketOptions(TypedDict, total=False):
@@ -81,7 +83,7 @@ class SocketOptions(TypedDict, total=False):
     raw: bool
 
 
-class SocketBase(BaseIO, TakesNames, Generic[D, L]):
+class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     """The colourless part of every socket.
 
     Times are integer milliseconds as in nng. Options of endpoints that are set here
@@ -91,7 +93,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
     _protocol: ClassVar[int]
     _dialer_type: type[D]
     _listener_type: type[L]
-    _pipe_type: type[PipeBase] = PipeBase
+    _pipe_type: type[P]
     _linger: float = 0
     # What BadState means on this protocol, for sending and receiving.
     _wrong_order: ClassVar[dict[str, str]] = {}
@@ -173,10 +175,10 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
         # Those somebody holds: of a connection there is one object, and none that keeps it.
-        self._pipes: WeakValueDictionary[int, PipeBase] = WeakValueDictionary()
+        self._pipes: WeakValueDictionary[int, P] = WeakValueDictionary()
         self._endpoints: WeakValueDictionary[tuple[int, int], D | L] = WeakValueDictionary()
         # What a late message or event is asked about: where its connection came from.
-        self._closed_endpoints: deque[DialerBase | ListenerBase] = deque(maxlen=_REMEMBERED)
+        self._closed_endpoints: deque[AnyEndpoint] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
             attempted = f"open {type(self).__name__}{' raw' if raw else ''}"
@@ -370,6 +372,20 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
             raise
         return dialer
 
+    def _find_endpoint(self, side: int, number: int) -> D | L | None:
+        return self._endpoints.get((side, number))
+
+    def _add_endpoint(self, endpoint: AnyEndpoint) -> None:
+        if isinstance(endpoint, self._dialer_type):
+            self._dialers[endpoint.id] = endpoint
+        elif isinstance(endpoint, self._listener_type):
+            self._listeners[endpoint.id] = endpoint
+
+    def _remove_endpoint(self, endpoint: AnyEndpoint) -> None:
+        active = self._dialers if isinstance(endpoint, DialerBase) else self._listeners
+        active.pop(endpoint.id, None)
+        self._closed_endpoints.append(endpoint)
+
     def _drop_dialer(self, dialer: DialerBase) -> None:
         dialer._leave_socket()
         self._native.close_dialer(dialer.id, None, 0)
@@ -407,19 +423,19 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
         return tuple(self._listeners.values())
 
     @property
-    def pipes(self) -> tuple[PipeBase, ...]:
+    def pipes(self) -> tuple[P, ...]:
         """The connections there are now."""
         natives = () if self._closed else self._native.pipes()
         return tuple(self._known_pipe(each) for each in natives)
 
-    def _known_pipe(self, native: _ffi.NativePipe) -> PipeBase:
+    def _known_pipe(self, native: _ffi.NativePipe) -> P:
         """Return the one object there is of a connection."""
         pipe = self._pipes.get(native.serial)
         if pipe is None:
             pipe = self._pipes.setdefault(native.serial, self._pipe_type(self, native))
         return pipe
 
-    def _pipe(self, number: int) -> PipeBase | None:
+    def _pipe(self, number: int) -> P | None:
         """Return the connection a message came through, as far as it is remembered."""
         pipe = self._pipes.get(self._native.pipe_serial(number))
         if pipe is None:
@@ -455,6 +471,3 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L]):
     def __repr__(self) -> str:
         state = "closed" if self._closed else self._urls() or "not connected"
         return f"<{type(self).__name__} {shown(state)}>"
-
-
-AnySocket = SocketBase[DialerBase, ListenerBase]

@@ -14,7 +14,7 @@ from trionng import _ffi
 from trionng._base.errors import shown
 
 if TYPE_CHECKING:
-    from trionng._core.socket import AnySocket
+    from trionng._core.abc import AnySocket
 
 _logger: Final = logging.getLogger("trionng")
 

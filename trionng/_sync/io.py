@@ -23,7 +23,6 @@ from trionng._core.io import (
 )
 from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int
-from trionng._sync.pipes import Message
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Never, Self
 
     from trionng._core.message import AnyMessage
-    from trionng._core.pipes import PipeBase
+    from trionng._sync.pipes import Message, Pipe
     from trionng._sync.wait import Submit
 
 _ONE = "this protocol has one request, or one answer, at a time"
@@ -42,7 +41,7 @@ class SyncIO(BaseIO):
     """The calls of a socket or context that a thread waits for."""
 
     # Kept, so that it is not made and dropped with every message: Ctrl-C in a finaliser is lost.
-    _latest_pipe: PipeBase | None = None
+    _latest_pipe: Pipe | None = None
 
     def _check(self, call: str, twin: str | None = None) -> None:
         check_may_block(type(self), call, twin or call)
@@ -144,8 +143,8 @@ class SyncIO(BaseIO):
         waiter = acquire_waiter()
         try:
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
-            self._latest_pipe = pipe = self._get_socket()._pipe(waiter.pipe_id)
-            message: Message = Message._empty(pipe)  # type: ignore[arg-type]  # ours
+            message = self._empty_message(waiter.pipe_id)
+            self._latest_pipe = message._pipe
             waiter.hand_over(thread, message._handle)
         except BaseException:
             rollback(waiter)
@@ -154,6 +153,7 @@ class SyncIO(BaseIO):
 
     if TYPE_CHECKING:  # each flavour's messages have its own pipes
 
+        def _empty_message(self, pipe: int) -> Message: ...
         def recv_msg_nowait(self) -> Message: ...
 
     def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, TypeVar
 
     from trionng._core.message import AnyMessage
-    from trionng._sync.io import SyncIO
     from trionng._sync.socket import Dialer, Listener, Socket
 
 
@@ -55,10 +54,9 @@ class Pipe(PipeBase):
         self._send_to_peer("send_msg", msg, timeout)
 
     def _send_to_peer(self, operation: str, msg: AnyMessage, timeout: float | None) -> None:
-        socket = self._may_send(operation)
+        socket = self._may_send(operation, self.socket)
         op = SendMessageOp(socket, socket._lane, msg, self)
-        messaging: SyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
-        messaging._send(f"pipe.{operation}", op.submit, timeout, op.reclaim)
+        socket._send(f"pipe.{operation}", op.submit, timeout, op.reclaim)
 
 
 if TYPE_CHECKING:

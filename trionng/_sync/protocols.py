@@ -25,6 +25,7 @@ from trionng._sync.io import (
     SendOnly,
     TrySend,
 )
+from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
 
@@ -45,37 +46,37 @@ class _Channel(BatchReceive):
 
 
 @final
-class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener], Socket):
+class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket):
     """One peer, both directions, in any order: the twin of `trionng.Pair0`."""
 
 
 @final
-class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener], Socket):
+class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket):
     """One peer; polyamorous: any number of peers. The twin of `trionng.Pair1`."""
 
 
 @final
-class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener], Socket):
+class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket):
     """Sends to every peer, and receives from every one: the twin of `trionng.Bus0`."""
 
 
 @final
-class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener], Socket):
+class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener, Pipe], Socket):
     """Hands each message to one of the Pull0 sockets: the twin of `trionng.Push0`."""
 
 
 @final
-class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener], Socket):
+class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener, Pipe], Socket):
     """Takes the messages of the Push0 sockets, fairly: the twin of `trionng.Pull0`."""
 
 
 @final
-class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener], Socket):
+class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket):
     """Sends each message to every Sub0: the twin of `trionng.Pub0`."""
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener], Socket):
+class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket):
     """Receives what starts with one of its topics: the twin of `trionng.Sub0`."""
 
     def new_context(self) -> SubContext:
@@ -89,7 +90,7 @@ class SubContext(ReceiveOnly, _Channel, SubContextBase, Context):
 
 
 @final
-class Req0(Req0Base[Dialer, Listener], Socket):
+class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
     """Asks, and gets the answer to what it asked: the twin of `trionng.Req0`."""
 
     def new_context(self) -> ReqContext:
@@ -128,5 +129,5 @@ class ReqContext(ReqContextBase, Context):
 
 
 @final
-class Rep0(Rep0Base[Dialer, Listener], Socket):
+class Rep0(Rep0Base[Dialer, Listener, Pipe], Socket):
     """Answers: each request is received, and answered: the twin of `trionng.Rep0`."""

@@ -74,7 +74,7 @@ class Listener(_Endpoint, ListenerBase):
     """Accepts connections: the twin of `trionng.Listener`."""
 
 
-class Socket(SyncIO, SocketBase[Dialer, Listener]):
+class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
     """A socket for scripts and threads; use one of the protocol classes.
 
     The twin of `trionng.Socket`, with the same arguments. Any number of threads may use it. `dial=`
@@ -156,11 +156,6 @@ class Socket(SyncIO, SocketBase[Dialer, Listener]):
         code = wait_for(partial(self._native.wait_pipes, n), timeout)
         if code != 0:
             raise self._failed(code, "wait_connected", self._over(code, timeout, _FOR_EVER))
-
-    @property
-    def pipes(self) -> tuple[Pipe, ...]:
-        """The connections there are now."""
-        return super().pipes  # type: ignore[return-value]  # _pipe_type
 
     def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
         """Subscribe to what happens to the connections: the twin of `trionng.Socket.pipe_events`.

@@ -21,6 +21,7 @@ from trionng._core.protocols import (
 from trionng._sync.io import (
     BatchReceive,
 )
+from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import deadline
 
@@ -94,7 +95,7 @@ class SurveyIO(BatchReceive, SurveyBase):
 
 
 @final
-class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener], Socket):
+class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
     """Asks everybody, and receives the answers in time: the twin of `trionng.Surveyor0`."""
 
     def new_context(self) -> SurveyorContext:
@@ -155,5 +156,5 @@ class Replies(Sealed):
 
 
 @final
-class Respondent0(Respondent0Base[Dialer, Listener], Socket):
+class Respondent0(Respondent0Base[Dialer, Listener, Pipe], Socket):
     """Answers surveys: the twin of `trionng.Respondent0`."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer, Self, TypeVar
 
     from trionng._core.message import AnyMessage
-    from trionng._trio.io import AsyncIO
     from trionng._trio.socket import Dialer, Listener, Socket
 
 
@@ -69,10 +68,9 @@ class Pipe(PipeBase):
 
     async def _send_to_peer(self, operation: str, msg: AnyMessage) -> None:
         await checkpoint_if_cancelled()
-        socket = self._may_send(operation)
+        socket = self._may_send(operation, self.socket)
         op = SendMessageOp(socket, socket._lane, msg, self)
-        messaging: AsyncIO = socket  # type: ignore[assignment]  # a pipe of this flavour
-        await messaging._send(f"pipe.{operation}", op.submit, op.reclaim)
+        await socket._send(f"pipe.{operation}", op.submit, op.reclaim)
 
 
 if TYPE_CHECKING:

@@ -89,7 +89,7 @@ class Listener(_Endpoint, ListenerBase):
     """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
 
 
-class Socket(AsyncIO, SocketBase[Dialer, Listener]):
+class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
     """A socket for Trio; use one of the protocol classes.
 
     It may be made outside a Trio run, and belongs to the run whose tasks wait on it. Constructing
@@ -192,11 +192,6 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener]):
         code, _ = await wait_for(partial(self._native.wait_pipes, n))
         if code != 0:
             raise self._failed(code, "wait_connected")
-
-    @property
-    def pipes(self) -> tuple[Pipe, ...]:
-        """The connections there are now."""
-        return super().pipes  # type: ignore[return-value]  # _pipe_type
 
     def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
         """Subscribe to what happens to the connections (`nng_pipe_notify`).

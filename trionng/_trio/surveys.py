@@ -25,6 +25,7 @@ from trionng._core.protocols import (
     SurveyorContextBase,
 )
 from trionng._trio.io import BatchReceive
+from trionng._trio.pipes import Pipe
 from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, sleep_in_real_time, with_timeout
 
@@ -123,7 +124,7 @@ class SurveyIO(BatchReceive, SurveyBase):
 
 
 @final
-class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener], Socket):
+class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
     """Asks everybody, and receives the answers that come in time.
 
     `survey` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
@@ -207,7 +208,7 @@ class Replies(Sealed):
 
 
 @final
-class Respondent0(Respondent0Base[Dialer, Listener], Socket):
+class Respondent0(Respondent0Base[Dialer, Listener, Pipe], Socket):
     """Answers surveys: each is received, and may be answered with one `send`.
 
     The socket has one survey at a time; contexts have one each. Receiving again gives up the survey
