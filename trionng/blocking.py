@@ -1,9 +1,9 @@
-"""The same sockets for scripts, threads and the REPL: plain calls that block.
+"""The sync API: the same sockets for scripts, threads and the REPL, with calls that block.
 
-Every class of `trionng` has its twin of the same name here, with the same arguments, options and
-exceptions; calls that are awaited there take `timeout=` seconds here. Ctrl-C interrupts any wait of
-the main thread, other signal handlers run and the wait goes on, and closing a socket wakes every
-thread that waits in it with `Closed`. Any number of threads may share a socket.
+Every class of `trionng` has a counterpart of the same name here, with the same arguments, options
+and exceptions; calls that are awaited there take `timeout=` seconds here. Ctrl-C interrupts any
+wait of the main thread; other signal handlers run, and the wait goes on. Closing a socket wakes
+every thread that waits on it with `Closed`. Any number of threads may share a socket.
 
 Example:
     from trionng import blocking

@@ -1,4 +1,4 @@
-"""Everything trionng raises; see `NNGException` for what all of them carry."""
+"""The exceptions of trionng; `NNGException` says what all of them carry."""
 
 from trionng._base.errors import *  # noqa: F403
 from trionng._base.errors import __all__ as __all__

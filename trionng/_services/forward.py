@@ -1,9 +1,8 @@
-"""Forwarding between two raw sockets (floor 6): what nng calls a device.
+"""Forwarding between two raw sockets, as `nng_device` does.
 
-A message is never lost to a cancellation: one that was received and not sent goes back to the front
-of the socket it came from. Hops and their limit (`ttl_max`) are the business of the protocols that
-have them (Rep0, Respondent0, Pair1); a raw socket counts them when it receives, and drops what has
-come too far.
+A cancellation loses no message: a message that was received and not sent goes back to the front of
+the socket it came from. The protocols that have a hop count (Rep0, Respondent0, Pair1) limit it
+themselves: a raw socket counts hops when it receives, and drops a message over `ttl_max`.
 """
 
 from __future__ import annotations
@@ -29,15 +28,15 @@ if TYPE_CHECKING:
     from trionng._trio.socket import Socket
 
 _EPROTO: Final = 13
-# What a message says of connections stays.
+# A negative pipe number leaves the pipe of the message as it is.
 _AS_IT_IS: Final = -1
 
-# Of the protocols without a hop count: from where to where messages are passed on in this process.
+# The paths of this process, (source, target), on which no hop count stops a message.
 _Path = tuple["Socket", "Socket"]
 _paths_without_limit: set[_Path] = set()
 _NO_LIMIT: Final = (Bus0, Pub0, Sub0, Push0, Pull0)
-# After so many messages the way is looked at, and after twice as many: a ring soon has many. To
-# look at more connections would take too long.
+# Check for a ring after this many messages, and again after twice as many: a ring soon has many.
+# With more connections than this the check would take too long.
 _LOOK_AFTER: Final = 64
 _CONNECTIONS: Final = 256
 
@@ -106,7 +105,7 @@ class ForwardStatistics:
 
 
 class Forwarder(Sealed):
-    """A running `forward`: its counters."""
+    """A running `forward`, with its counters."""
 
     def __init__(self, capture: Capture | None) -> None:
         self._capture = capture
@@ -118,7 +117,7 @@ class Forwarder(Sealed):
         return f"<Forwarder, messages={self._messages}>"
 
     def statistics(self) -> ForwardStatistics:
-        """Count."""
+        """Return the counters."""
         return ForwardStatistics(
             messages=(self._messages[0], self._messages[1]),
             bytes=(self._bytes[0], self._bytes[1]),
@@ -176,7 +175,7 @@ class ForwardOp:
         return self._target.send_message(self._handle, _AS_IT_IS, port, tag)
 
     async def send(self, msg: _ffi.Msg) -> int:
-        """Send it; unless it goes, the source has it again, or the protocol has refused it."""
+        """Send it; a message that was not sent goes back to the source, or is dropped on EPROTO."""
         self._handle.own(msg)
         try:
             code, msg = await wait_for(self.submit, self._source.give_back)
@@ -216,29 +215,29 @@ async def forward(
     capture: Capture | None = None,
     task_status: trio.TaskStatus[Forwarder] = trio.TASK_STATUS_IGNORED,
 ) -> NoReturn:
-    """Pass on what either of two raw sockets receives to the other, for ever (`nng_device`).
+    """Forward the messages that either of two raw sockets receives to the other (`nng_device`).
 
-    The protocols are each other's peers: Rep0 and Req0, Pull0 and Push0, Sub0 and Pub0, Respondent0
-    and Surveyor0, Pair0, Pair1 or Bus0 twice. With one socket (Pair0, Pair1, Bus0) everything goes
-    back out of it. Replies find their way by the header that raw sockets show. A raw Sub0 receives
-    every topic.
+    The protocols must be each other's peers: Rep0 and Req0, Pull0 and Push0, Sub0 and Pub0,
+    Respondent0 and Surveyor0, or Pair0, Pair1 or Bus0 twice. With one socket (Pair0, Pair1, Bus0)
+    every message is sent back out of it. The header that raw sockets show routes the replies. A raw
+    Sub0 receives every topic.
 
-    Rep0 and Req0, Respondent0 and Surveyor0, and Pair1 count the hops of a message: one that has
-    passed more than `ttl_max` of these is dropped. The others carry no count on the wire: in a ring
-    of forwarders of Bus0, Sub0 and Pub0, or Pull0 and Push0, a message runs for ever, as with
-    `nng_device`. Connect these as a tree. A ring within one process is noticed and refused; of one
-    that leads through others, `statistics()` shows messages passed on while nothing is sent.
+    Rep0 and Req0, Respondent0 and Surveyor0, and Pair1 count the hops of a message and drop it
+    after more than `ttl_max`. The other protocols carry no count on the wire: in a ring of
+    forwarders of Bus0, Sub0 and Pub0, or Pull0 and Push0, a message runs for ever, as with
+    `nng_device`. Connect these as a tree. A ring within one process is detected and refused; for a
+    ring through other processes, `statistics()` shows forwarded messages while nothing is sent.
 
     Both sockets stay yours: close them yourself.
 
-    Cancellation: loses no message; one that was received and could not be sent yet is the next
-        one that its socket receives.
+    Cancellation: no message is lost; the next receive on the source socket returns a message that
+        was received and not yet sent.
 
-    Concurrency: nobody else should receive on the sockets.
+    Concurrency: no other task should receive on the sockets.
 
     Args:
         a, b: raw sockets; without `b`, `a` is a reflector.
-        capture: a socket that gets a copy of each message's content after it was sent on; what it
+        capture: a socket that gets a copy of the content of each forwarded message; a copy that it
             cannot take at once is only counted.
 
     Returns:
@@ -246,8 +245,8 @@ async def forward(
 
     Raises:
         InvalidOperation: a socket is not raw, or the two do not talk to each other.
-        ExceptionGroup: with Closed in it, when one of the sockets was closed; with InvalidOperation
-            in it, when messages run in a ring.
+        ExceptionGroup: contains Closed when one of the sockets was closed, and InvalidOperation
+            when messages run in a ring.
 
     Example:
         async with Rep0(raw=True, listen=front) as a, Req0(raw=True, listen=back) as b:

@@ -1,7 +1,8 @@
-"""A handler for every peer of a polyamorous Pair1 (floor 6).
+"""A handler for every peer of a polyamorous Pair1.
 
-One task receives for all connections and puts what comes into a bounded queue of its peer. When a
-queue is full it waits, and everybody with it: nothing is dropped, nothing grows without limit.
+One task receives for all connections and puts each message into the bounded queue of its peer.
+While a queue is full, that task waits and receives for no peer: no message is dropped, and no queue
+grows without limit.
 """
 
 from __future__ import annotations
@@ -27,15 +28,15 @@ if TYPE_CHECKING:
     from trionng._trio.pipes import Pipe
 
 _QUEUE: Final = 16
-# How long what a handler sent last may take to be written, seconds.
+# How long a connection stays open for the last messages of its handler to be written, seconds.
 _WRITTEN_WITHIN: Final = 1.0
-# How far it may fall behind while a handler lets no other task run.
+# Events that are kept while a handler lets no other task run.
 _EVENTS: Final = 65536
 
 
 @final
 class PipeChannel(Sealed, Channel[bytes]):
-    """One peer of `serve_pipes`: what it sent, and the way back to it."""
+    """The channel to one peer of `serve_pipes`: its messages, and sends to it."""
 
     def __init__(self, pipe: Pipe, queue: int) -> None:
         self._pipe = pipe
@@ -153,12 +154,12 @@ class _Peers:
                     return
                 pipe = msg.pipe
                 if pipe is None or (pipe.closed and pipe.id not in self._peers):
-                    continue  # its peer has gone, and its handler with it
+                    continue  # the peer is gone, and so is its handler
                 channel = self._welcome(pipe, handlers)
                 try:
                     await channel._put.send(msg.bytes)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    pass  # it has closed its end
+                    pass  # the handler has closed its channel
 
 
 async def serve_pipes(
@@ -171,22 +172,23 @@ async def serve_pipes(
     """Run a handler for every peer of a polyamorous Pair1, for as long as it is connected.
 
     `handler(channel)` gets a `PipeChannel` to its peer, a `trio.abc.Channel[bytes]`. Its task is
-    cancelled when the connection goes; when it returns, the connection is dropped, at most a second
-    later, so that what it sent last can be written. All of it ends when the socket is closed.
+    cancelled when the connection is lost. When the handler returns, the connection is dropped, at
+    most a second later, so that its last messages can be written. Everything ends when the socket
+    is closed.
 
-    One that raises ends the nursery. Its exception, with a note that names the peer, comes out in
-    an ExceptionGroup within another: the handlers run in a nursery of their own.
+    An exception of a handler ends the nursery. It carries a note that names the peer and is raised
+    in an ExceptionGroup within another: the handlers run in a nursery of their own.
 
-    A peer's messages wait in a queue for its handler. While one queue is full nothing is received
-    from anybody: nothing is dropped, but a handler that does not read holds up the others.
+    A peer's messages wait in a queue for its handler. While one queue is full, nothing is received
+    from any peer: no message is dropped, but a handler that does not read delays the others.
 
     Cancellation: ends with the nursery. Cancelling this call itself starts nothing.
 
     Args:
         nursery: where the tasks run.
-        socket: a `Pair1(polyamorous=True)`; it stays yours. Nobody else should receive on it.
-        handler: an async function, or what else returns an awaitable. Each call has its own copy
-            of the context (`contextvars`) of this call.
+        socket: a `Pair1(polyamorous=True)`; it stays yours. No other task should receive on it.
+        handler: an async function, or any callable that returns an awaitable. Each call has its own
+            copy of the context (`contextvars`) of this call.
         queue: how many messages of a peer may wait; 0 or more.
 
     Raises:

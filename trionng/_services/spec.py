@@ -1,4 +1,4 @@
-"""How each kind of service is made (floor 6): its socket, its source of messages, its tasks."""
+"""How each kind of service is made: its socket, its source of messages, its tasks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class ServiceSpec:
         task_status: trio.TaskStatus[Service],
         given: Mapping[str, object],
     ) -> NoReturn:
-        """Be the service, in a nursery of its own."""
+        """Run the service in a nursery of its own."""
         options = self.takes.read(self.name.replace("serve", "run"), given)
         async with trio.open_nursery() as nursery:
             service = await self._start(nursery, handler, options)
@@ -105,7 +105,7 @@ class ServiceSpec:
         *,
         task_status: trio.TaskStatus[Service],
     ) -> None:
-        """Be the task that owns a service, from opening to the end."""
+        """Open the service, own it until it ends, and close it."""
         socket = options.check(self.name, self.kind)
         check_async(self.name, handler)
         check_on_error(self.name, options.on_error)
