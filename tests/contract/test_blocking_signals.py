@@ -240,7 +240,7 @@ def rain_signals(seconds: str) -> None:
                     got += (data,)
                 elif turn == 1:
                     message = ours.recv_msg()
-                    got += (message,)
+                    got += (message,)  # type: ignore[arg-type]
                 else:
                     batch = ours.recv_many(5)
                     got += batch

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,7 +84,7 @@ class Interrupter:
 def pairs(request):
     """Return two connected sockets, and what makes a message come: at once, or during the wait."""
     url = url_of("inproc", "")
-    options = {"recv_buffer_size": 64, "send_buffer_size": 64}
+    options: dict[str, Any] = {"recv_buffer_size": 64, "send_buffer_size": 64}
     with blocking.Pair1(listen=url, **options) as ours, blocking.Pair1(dial=url, **options) as peer:
         threads = []
 

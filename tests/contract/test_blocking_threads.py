@@ -127,7 +127,7 @@ def test_close_wakes_every_waiting_thread_with_closed() -> None:
     calls = [ours.recv, ours.recv, ours.recv_msg, lambda: ours.recv_many(2), worker.recv]
     calls += [lambda: ours.send(b"x"), lambda: ours.wait_connected(1)]
     with ThreadPoolExecutor(len(calls)) as pool:
-        results = [pool.submit(call) for call in calls]
+        results = [pool.submit(call) for call in calls]  # type: ignore[arg-type]
         time.sleep(0.05)  # not waited for: most of them shall wait, and all must end
         ours.close()
         context.close()
@@ -232,7 +232,7 @@ def use_in_a_child(how: str) -> None:
         process = multiprocessing.get_context("fork").Process(target=child)
         process.start()
         process.join()
-        status = process.exitcode
+        status = process.exitcode  # type: ignore[assignment]
     assert status == 0, status
     ours.send(b"the parent goes on", timeout=10)
     ours.flush(timeout=10)

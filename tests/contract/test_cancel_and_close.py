@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket as sockets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import trio
@@ -18,7 +18,7 @@ from trionng._trio import wait as trio_wait
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-Call = "Callable[[Any], Awaitable[object]]"
+Call: TypeAlias = "Callable[[Any], Awaitable[object]]"
 
 
 async def drain(socket: Any) -> None:
@@ -52,7 +52,7 @@ async def in_a_context(socket: Any) -> None:
 
 
 async def serve(socket: Any) -> None:
-    services = {
+    services: dict[type, Any] = {
         trionng.Rep0: trionng.run_rep,
         trionng.Pull0: trionng.run_pull,
         trionng.Sub0: trionng.run_sub,
@@ -70,7 +70,7 @@ async def serve_pipes(socket: Any) -> None:
         await trionng.serve_pipes(nursery, socket, drain)
 
 
-def subscriber(**options: int) -> trionng.Sub0:
+def subscriber(**options: Any) -> trionng.Sub0:
     return trionng.Sub0(topics="", **options)
 
 

@@ -27,7 +27,7 @@ RECEIVES = {
     "recv_msg_nowait": (),
 }
 MISSING = {"Pull0": SENDS, "Sub0": SENDS, "Push0": RECEIVES, "Pub0": RECEIVES}
-CASES = [(name, call, MISSING[name][call]) for name in MISSING for call in MISSING[name]]
+CASES = [(name, call, MISSING[name][call]) for name in MISSING for call in MISSING[name]]  # type: ignore[attr-defined, index]
 IDS = [f"{name}.{call}" for name, call, _ in CASES]
 
 

@@ -145,7 +145,7 @@ class TokenRings:
             ring(port)
             self.rung.set()
 
-        trio_wait._Port._ring_token = ring_and_tell
+        trio_wait._Port._ring_token = ring_and_tell  # type: ignore[assignment, method-assign]
 
 
 def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:

@@ -37,7 +37,7 @@ def use_open_socket_in_unfinished_generator():
         assert await anext(generator) == b"first"
         await push.aclose()
         # `generator` is neither exhausted nor closed, and its socket is open.
-        main.keep = generator
+        main.keep = generator  # type: ignore[attr-defined]
 
     trio.run(main)
     print("returned")
@@ -56,8 +56,8 @@ def close_socket_in_finally_of_generator():
                 print("closed" if pull._close_done else "open")
 
     async def main():
-        main.keep = messages()
-        await anext(main.keep)
+        main.keep = messages()  # type: ignore[attr-defined]
+        await anext(main.keep)  # type: ignore[attr-defined]
 
     trio.run(main)
     print("returned")
@@ -74,8 +74,8 @@ def first_use_in_finally_of_generator():
                     print((await b.recv()).decode())
 
     async def main():
-        main.keep = numbers()
-        await anext(main.keep)
+        main.keep = numbers()  # type: ignore[attr-defined]
+        await anext(main.keep)  # type: ignore[attr-defined]
 
     trio.run(main)
     print("returned")
@@ -221,7 +221,7 @@ async def test_aclose_wakes_every_waiting_task_with_closed(transport):
                     (context.recv,),
                 ]
                 for call in calls:
-                    nursery.start_soon(expect_closed, *call)
+                    nursery.start_soon(expect_closed, *call)  # type: ignore[arg-type]
                 nursery.start_soon(expect_closed, lonely.request, b"unanswered")
                 nursery.start_soon(expect_closed, lonely.request, b"unanswered")
                 await trio.testing.wait_all_tasks_blocked(0.05)
@@ -440,7 +440,7 @@ def exit_with_open_sockets():
             push = trionng.Push0(dial=pull.listeners[0].url)
             nursery.start_soon(pull.recv)
             await trio.sleep(0.05)
-            main.keep = pull, push, trionng.Message(b"x").body
+            main.keep = pull, push, trionng.Message(b"x").body  # type: ignore[attr-defined]
             nursery.cancel_scope.cancel()
 
     trio.run(main)

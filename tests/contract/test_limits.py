@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -12,7 +13,7 @@ from tests.support.sockets import connected
 
 LIMIT = 1000
 TRANSPORTS = ("tcp", "ipc", "ws")
-PROTOCOLS = {
+PROTOCOLS: dict[str, tuple[Any, Any]] = {
     "req to rep": (trionng.Rep0, partial(trionng.Req0, resend_time=-1)),
     "rep to req": (trionng.Req0, trionng.Rep0),
     "pair1": (trionng.Pair1, trionng.Pair1),

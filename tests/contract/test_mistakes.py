@@ -183,7 +183,7 @@ async def test_coroutine_never_awaited_has_the_public_class_name():
     """Python's warning names Socket.send."""
     async with trionng.Pair0() as pair:
         coroutine = pair.send(b"x")
-        assert coroutine.__qualname__ == "Socket.send"
+        assert coroutine.__qualname__ == "Socket.send"  # type: ignore[attr-defined]
         coroutine.close()
 
 

@@ -24,7 +24,7 @@ from trionng._sync import wait as sync_wait
 from trionng._trio import wait as trio_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 CONTENT = [b"%d" % number * 100 for number in range(5)]
 
@@ -46,15 +46,15 @@ class NoMemory:
 
 
 @pytest.fixture
-def no_memory(monkeypatch: pytest.MonkeyPatch) -> Iterator[NoMemory]:
+def no_memory(monkeypatch: pytest.MonkeyPatch) -> NoMemory:
     lack = NoMemory()
-    unpack = lack.guard(_message.ffi.unpack)
-    defaults = dict(_message.take_bytes.__kwdefaults__, _unpack=unpack)
+    unpack = lack.guard(_message.ffi.unpack)  # type: ignore[attr-defined]
+    defaults = {**(_message.take_bytes.__kwdefaults__ or {}), "_unpack": unpack}
     monkeypatch.setattr(_message.take_bytes, "__kwdefaults__", defaults)
     monkeypatch.setattr(_message, "_new_box", lack.guard(_message._new_box))
-    monkeypatch.setattr(_socket, "cut", lack.guard(_socket.cut))
-    monkeypatch.setattr(_waiter, "cut", lack.guard(_waiter.cut))
-    monkeypatch.setattr(_socket, "copy_of", lack.guard(_socket.copy_of))
+    monkeypatch.setattr(_socket, "cut", lack.guard(_socket.cut))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_waiter, "cut", lack.guard(_waiter.cut))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_socket, "copy_of", lack.guard(_socket.copy_of))  # type: ignore[attr-defined]
     monkeypatch.setattr(_ffi.Waiter, "copy", lack.guard(_ffi.Waiter.copy))
     return lack
 

@@ -414,7 +414,7 @@ async def test_option_of_tcp_on_another_transport_raises(name, tmp_path):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(url)
             with pytest.raises(trionng.InvalidOperation, match=f"set Dialer.{name} {url}: ipc"):
-                await other.dial(url, **{name: False})
+                await other.dial(url, **{name: False})  # type: ignore[arg-type]
             assert other.dialers == ()
             dialer = await other.dial(url, block=True)
             for endpoint in (listener, dialer):
@@ -503,7 +503,7 @@ def test_constructor_shows_all_it_takes(kind):
 def test_constructor_of_a_subclass_takes_its_own_arguments():
     """A user's class may take its URL by position."""
 
-    class Mine(blocking.Pair0):  # type: ignore[misc]
+    class Mine(blocking.Pair0):
         def __init__(self, url):
             super().__init__(listen=url)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from typing import Any
 
 import pytest
 import trio
@@ -17,8 +18,10 @@ from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 
 SECONDS = 30
-FACTS = ("id", "url", "local_address", "remote_address", "protocol", "protocol_name", "peer")
-FACTS += ("peer_name", "tls_verified", "dialer", "listener")
+FACTS = [
+    *("id", "url", "local_address", "remote_address", "protocol", "protocol_name", "peer"),
+    *("peer_name", "tls_verified", "dialer", "listener"),
+]
 
 
 def facts_of(pipe: trionng.Pipe) -> dict[str, object]:
@@ -91,7 +94,7 @@ async def test_pipe_of_polyamorous_pair_sends_to_its_own_peer():
             trionng.Pair1() as other,
         ):
             url = hub.listen("tcp://127.0.0.1:0").url
-            pipes = []
+            pipes: list[Any] = []
             for peer in (one, other):
                 await peer.dial(url, block=True)
                 await peer.send(b"hello")
@@ -117,7 +120,7 @@ async def test_pipe_of_another_protocol_cannot_send():
             with pytest.raises(trionng.NotSupported, match="polyamorous"):
                 await one.pipes[0].send(b"data")
             with pytest.raises(TypeError, match="encode"):
-                await one.pipes[0].send("text")
+                await one.pipes[0].send("text")  # type: ignore[arg-type]
 
 
 async def test_message_of_a_connection_that_went_names_a_closed_pipe():

@@ -438,7 +438,7 @@ async def test_float_timeout_suggests_the_integer_in_milliseconds():
     """A float for milliseconds is refused with the integer that was probably meant."""
     async with trionng.Pair0() as pair:
         with pytest.raises(TypeError, match="250"):
-            pair.recv_timeout = 0.25
+            pair.recv_timeout = 0.25  # type: ignore[assignment]
 
 
 async def test_read_only_attributes_describe_the_protocol():

@@ -449,7 +449,7 @@ async def test_surveys_not_received_in_time_are_dropped_and_counted():
             with trio.fail_after(10):
                 while respondent.statistics().dropped != 22:
                     await trio.testing.wait_all_tasks_blocked(0.001)
-                    assert respondent.statistics().dropped <= 22
+                    assert (respondent.statistics().dropped or 0) <= 22
             assert received(respondent) == (0, 0)
             assert await respondent.recv() == b"22"
             assert received(respondent) == (1, 2)
@@ -478,7 +478,7 @@ async def test_statistics_of_a_closed_socket_are_its_last():
     assert attrs.evolve(before, pipes=0) == attrs.evolve(after, pipes=0)
     assert blocking.SocketStatistics is trionng.SocketStatistics
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
-        after.messages_sent = 7  # type: ignore[misc]
+        after.messages_sent = 7
 
 
 def read_statistics_in_a_forked_child() -> None:

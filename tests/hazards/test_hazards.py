@@ -177,7 +177,7 @@ def many_messages_of_64_bytes() -> None:
     data = b"\xff" * 64
     kept = [_ffi.MessageHandle.from_data(data)[1] for _ in range(100)]
     for message in kept:
-        assert bytes(message.view()) == data
+        assert bytes(message.view()) == data  # type: ignore[arg-type]
         wait_until(lambda: sending.send(data, None, 0)[0] == 0)
         port = _ffi.Port(exclusive=False)
         code, msg = receiving.receive(port, 1)

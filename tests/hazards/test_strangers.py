@@ -133,12 +133,12 @@ async def connect_among_strangers(transport: str) -> None:
             _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
             limit = max(map(int, os.listdir("/proc/self/fd"))) + 20
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
-            assert await trio.to_thread.run_sync(process.stdout.readline) == b"there\n"
+            assert await trio.to_thread.run_sync(process.stdout.readline) == b"there\n"  # type: ignore[union-attr]
             await req.dial(url, block=False, tls_config=trusting)
             with trio.fail_after(20):
                 await req.wait_connected()
             print("connected")
-            process.stdin.close()
+            process.stdin.close()  # type: ignore[union-attr]
 
 
 @needs_fix("S4")

@@ -124,7 +124,7 @@ def hold_up_a_thread() -> None:
     with trionng.blocking.Req0() as req:
         held_up, other = req.new_context(), req.new_context()
         address = urlsplit(req.listen(url_of("tcp", "")).url)
-        with socket.create_connection((address.hostname, address.port)) as peer:
+        with socket.create_connection((address.hostname, address.port)) as peer:  # type: ignore[arg-type]
             questions = peer.makefile("rb")
             peer.sendall(greeting(REP0))
             questions.read(8)

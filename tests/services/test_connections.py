@@ -112,6 +112,6 @@ async def test_exception_of_a_handler_has_a_note_that_names_the_peer() -> None:
     while isinstance(error, ExceptionGroup):
         (error,) = error.exceptions
     assert isinstance(error, ValueError)
-    (note,) = error.__notes__
+    (note,) = error.__notes__  # type: ignore[attr-defined]
     assert "serve_pipes" in note
     assert "127.0.0.1:" in note

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -57,7 +57,7 @@ async def test_forward_each_pair_of_protocols_passes_messages(
             front(raw=True, listen=inproc()) as a,
             back(raw=True, listen=inproc()) as b,
             client_type() as client,
-            server_type(**options) as server,  # type: ignore[arg-type]
+            server_type(**options) as server,  # type: ignore[operator]
             trio.open_nursery() as nursery,
         ):
             await client.dial(a.listeners[0].url, block=True)
@@ -103,7 +103,7 @@ async def test_forward_with_one_bus_reflects_to_the_others() -> None:
             nursery.cancel_scope.cancel()
 
 
-COUNTING = [  # who asks, who passes on, who answers
+COUNTING: list[tuple[Any, ...]] = [  # who asks, who passes on, who answers
     (trionng.Req0, trionng.Rep0, trionng.Req0, trionng.Rep0),
     (trionng.Surveyor0, trionng.Respondent0, trionng.Surveyor0, trionng.Respondent0),
     (trionng.Pair1, trionng.Pair1, trionng.Pair1, trionng.Pair1),
@@ -274,9 +274,8 @@ async def test_forward_ring_of_a_protocol_without_hop_count_is_refused(
             backs = [await stack.enter_async_context(back(raw=True)) for _ in range(3)]
             for each, onward in zip(backs, (*fronts[1:], fronts[0]), strict=True):
                 await each.dial(onward.listeners[0].url, block=True)
-            client_type = {trionng.Sub0: trionng.Pub0, trionng.Pull0: trionng.Push0}.get(
-                front, front
-            )
+            senders: dict[Any, Any] = {trionng.Sub0: trionng.Pub0, trionng.Pull0: trionng.Push0}
+            client_type = senders.get(front, front)
             client = await stack.enter_async_context(client_type())
             await client.dial(fronts[0].listeners[0].url, block=True)
             await fronts[0].wait_connected(2)

@@ -6,7 +6,7 @@ import contextvars
 import functools
 import types
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import stackscope
@@ -17,7 +17,7 @@ import trionng
 from tests.support.sockets import inproc
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
 WITHIN = 20
 application = contextvars.ContextVar("application", default="none")
@@ -49,11 +49,11 @@ class Kind:
     async def send(self, peer: object, data: bytes) -> bytes | None:
         """Send, and wait for the answer where there is one."""
         if self.name == "rep":
-            return await peer.request(data)  # type: ignore[attr-defined, no-any-return]
+            return await peer.request(data)  # type: ignore[attr-defined]
         if self.name == "respondent":
             async with peer.survey(data, timeout=1) as replies:  # type: ignore[attr-defined]
                 async for reply in replies:
-                    return reply  # type: ignore[no-any-return]
+                    return reply
             return None
         await peer.send(data)  # type: ignore[attr-defined]
         return None
@@ -207,7 +207,7 @@ async def test_context_of_a_capture_is_its_own_for_each_message() -> None:
     seen: list[tuple[str, str]] = []
 
     class Capture:
-        def send_nowait(self, data: bytes) -> None:
+        def send_nowait(self, data: Any) -> None:
             seen.append((application.get(), user.get()))
             user.set(data.decode())
 
@@ -488,7 +488,7 @@ class Later:
     def __init__(self, value: bytes) -> None:
         self._value = value
 
-    def __await__(self) -> Iterator[object]:
+    def __await__(self) -> Generator[object, None, bytes]:
         yield from trio.lowlevel.checkpoint().__await__()  # noqa: ASYNC105
         return self._value
 
@@ -527,7 +527,7 @@ def decorated(function: Callable[[bytes], Awaitable[bytes]]) -> Callable[[bytes]
 
 
 @types.coroutine
-def old_style(request: bytes) -> Iterator[object]:
+def old_style(request: bytes) -> Generator[object, None, bytes]:
     yield from trio.lowlevel.checkpoint().__await__()  # noqa: ASYNC105
     return request
 

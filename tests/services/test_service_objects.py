@@ -57,7 +57,7 @@ async def test_exception_with_a_note_of_its_own_keeps_it() -> None:
 
     async def fail(_request: bytes) -> bytes:
         error = ValueError("no")
-        error.__notes__ = ["mine"]  # add_note, on Python 3.10 too
+        error.__notes__ = ["mine"]  # type: ignore[attr-defined]  # add_note, on Python 3.10 too
         raise error
 
     async def ask() -> None:

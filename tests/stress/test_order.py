@@ -43,7 +43,7 @@ async def receive_batches(protocol, transport, depth, count):
     depth, count = int(depth), int(count)
     room = trio.Semaphore(4)
     share = 2048
-    async with connected(*sockets(protocol, depth), transport) as (sender, receiver):
+    async with connected(*sockets(protocol, depth), transport=transport) as (sender, receiver):
         sender.send_buffer_size = 8192
 
         async def send():
@@ -74,7 +74,7 @@ async def test_order_of_single_receives_is_the_order_sent(protocol, transport, d
     """Received one by one, 3 000 messages come in order."""
     count = 3000
     with trio.fail_after(60):
-        async with connected(*sockets(protocol, depth), transport) as (sender, receiver):
+        async with connected(*sockets(protocol, depth), transport=transport) as (sender, receiver):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(send_numbers, sender, count)
                 for expected in range(count):
@@ -95,13 +95,14 @@ async def test_order_of_batches_is_the_order_sent(protocol, transport, depth):
 async def test_order_between_several_receivers_is_kept_for_each(transport, depth):
     """Tasks that share a Pull0 get ascending numbers each, and together all of them."""
     count = 2000
-    got = {}
+    got: dict[object, list[int]] = {}
     with trio.fail_after(60):
-        async with connected(*sockets("pull", depth), transport) as (sender, receiver):
+        async with connected(*sockets("pull", depth), transport=transport) as (sender, receiver):
             done = trio.Event()
 
             async def take(who):
-                mine = got[who] = []
+                mine: list[int] = []
+                got[who] = mine
                 while True:
                     mine.append(NUMBER.unpack(await receiver.recv())[0])
                     if sum(map(len, got.values())) == count:

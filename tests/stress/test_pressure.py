@@ -22,7 +22,7 @@ import trionng
 from tests.support.errors import leaves
 from tests.support.resources import threads
 from tests.support.sockets import url_of
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
 from trionng._ffi import testing
@@ -31,7 +31,6 @@ from trionng._ffi._load import lib
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TEST_BUILD = {"TRIONNG_NATIVE": "testing"}
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
 
@@ -108,7 +107,7 @@ def first_use_of_nng_without_threads() -> None:
 
 def test_first_use_of_nng_without_threads_raises_and_works_later():
     """Sockets of both APIs and TLS configurations ask for the threads of nng before they use it."""
-    finished = run_in_subprocess(first_use_of_nng_without_threads, **TEST_BUILD)
+    finished = run_test_build(first_use_of_nng_without_threads)
 
     assert finished.clean, finished
 
@@ -150,7 +149,7 @@ async def everything_without_threads() -> None:
 
 def test_all_calls_work_with_the_threads_of_the_first_socket():
     """Dials, listens, requests and closes need no thread that is not there already."""
-    finished = run_in_subprocess(everything_without_threads, **TEST_BUILD)
+    finished = run_test_build(everything_without_threads)
 
     assert finished.clean, finished
 
@@ -215,7 +214,7 @@ def closes_of_threads_while_nothing_can_close() -> None:
 )
 def test_close_that_cannot_begin_raises_and_can_be_repeated(function):
     """When every helper hangs and none can be made, a close says so and changes nothing."""
-    finished = run_in_subprocess(function, PYTHONWARNINGS="ignore::ResourceWarning", **TEST_BUILD)
+    finished = run_test_build(function, PYTHONWARNINGS="ignore::ResourceWarning")
 
     assert finished.code == 0, finished
 
@@ -237,7 +236,7 @@ async def closes_beside_those_that_hang() -> None:
 
 def test_close_beside_closes_that_hang_ends():
     """Helpers that hang, however many, keep no other close from ending."""
-    finished = run_in_subprocess(closes_beside_those_that_hang, **TEST_BUILD)
+    finished = run_test_build(closes_beside_those_that_hang)
 
     assert finished.clean, finished
 
@@ -271,7 +270,7 @@ def dials_before_closes_that_hang() -> None:
 @linux
 def test_dial_beside_a_close_that_hangs_begins():
     """A close that takes the only helper beside the one that stands by leaves one for a dial."""
-    finished = run_in_subprocess(dials_before_closes_that_hang, **TEST_BUILD)
+    finished = run_test_build(dials_before_closes_that_hang)
 
     assert finished.clean, finished
 
@@ -400,7 +399,7 @@ def threads_without_descriptors() -> None:
         with no_descriptors():
             for operation, call in calls.items():
                 with pytest.raises(trionng.OutOfFiles, match=operation.split()[0]) as caught:
-                    call()
+                    call()  # type: ignore[operator]
                 assert (caught.value.code, caught.value.errno) == (21, errno.EMFILE)
             closed.listeners[0].close()
             closed.close()
@@ -467,7 +466,7 @@ def accepts_without_descriptor(listeners: tuple[trionng.Listener, ...]) -> bool:
 )
 def test_call_without_descriptors_raises_and_can_be_repeated(function):
     """A call that finds no descriptor raises OutOfFiles, closes work, and all works later."""
-    finished = run_in_subprocess(function, **TEST_BUILD)
+    finished = run_test_build(function)
 
     assert finished.clean, finished
 
@@ -574,9 +573,7 @@ def every_allocation_fails_once(transport: str, first: str, step: str) -> None:
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 def test_allocation_that_fails_raises_no_memory_and_is_undone(transport):
     """Whichever allocation of the shim fails, a call says so, and nothing hangs, leaks, crashes."""
-    finished = run_in_subprocess(
-        every_allocation_fails_once, transport, "1", "11", seconds=60, **TEST_BUILD
-    )
+    finished = run_test_build(every_allocation_fails_once, transport, "1", "11", seconds=60)
 
     assert finished.code == 0, finished
 
@@ -586,8 +583,6 @@ def test_allocation_that_fails_raises_no_memory_and_is_undone(transport):
 @pytest.mark.parametrize("transport", ["inproc", "tcp", "ipc"])
 def test_every_allocation_that_fails_raises_no_memory(transport):
     """The same, for each of them."""
-    finished = run_in_subprocess(
-        every_allocation_fails_once, transport, "1", "1", seconds=90, **TEST_BUILD
-    )
+    finished = run_test_build(every_allocation_fails_once, transport, "1", "1", seconds=90)
 
     assert finished.code == 0, finished

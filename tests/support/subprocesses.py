@@ -14,7 +14,7 @@ import logging
 import subprocess
 import sys
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -82,7 +82,7 @@ def run_test_build(
     without: str = "",
     simulate: str = "",
     seconds: float = 30,
-    **environ: str,
+    **more: Any,
 ) -> Finished:
     """Run a function in a process of its own on the test build, with fixes left out.
 
@@ -92,12 +92,12 @@ def run_test_build(
         without: the codes of the fixes that are left out, with commas.
         simulate: how the shim misbehaves, as another nng would.
         seconds: after so long the watchdog ends the process.
-        environ: variables of the process.
+        more: what else `run_in_subprocess` takes.
     """
-    switches = {"TNNG_WITHOUT": without, "TNNG_SIMULATE": simulate}
-    switches = {name: value for name, value in switches.items() if value}
+    given = {"TNNG_WITHOUT": without, "TNNG_SIMULATE": simulate}
+    switches: dict[str, Any] = {name: value for name, value in given.items() if value}
     return run_in_subprocess(
-        function, *arguments, seconds=seconds, TRIONNG_NATIVE="testing", **switches, **environ
+        function, *arguments, seconds=seconds, TRIONNG_NATIVE="testing", **switches, **more
     )
 
 

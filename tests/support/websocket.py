@@ -59,7 +59,7 @@ class Browser:
                 data = b""
             if not data:
                 raise Ended(None)
-            self._connection.receive_data(data)
+            self._connection.receive_data(bytes(data))
             self._events += self._connection.events()
         return self._events.pop(0)
 
@@ -74,9 +74,9 @@ class Browser:
 
     async def send(self, message: bytes | str) -> None:
         """Send a message in one frame; str is a text frame."""
-        kind = TextMessage if isinstance(message, str) else BytesMessage
+        frame = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
         with contextlib.suppress(trio.BrokenResourceError):
-            await self._tell(kind(data=message))
+            await self._tell(frame)
 
     async def receive(self) -> bytes:
         """Return the next message, put together of its frames."""

@@ -56,6 +56,7 @@ def plain(url: str) -> socket.socket:
         connection.connect(f"\0{rest}" if scheme == "abstract" else rest)
         return connection
     parts = urlsplit(url)
+    assert parts.port is not None
     return socket.create_connection((parts.hostname, parts.port), timeout=SECONDS)
 
 

@@ -70,27 +70,27 @@ async def test_path_that_is_no_text_is_served_and_can_be_printed(
     raw = b"ipc://" + os.fsencode(tmp_path) + b"/\xff\xfe"
     url = os.fsdecode(raw) if spelling == "str" else raw
 
-    def use() -> list[object]:
+    def use() -> list[str]:
         with blocking.Pair0() as one, blocking.Pair0() as other:
             listener = one.listen(url)
             dialer = other.dial(listener.url, block=True)
             other.send(b"hello")
             message = one.recv_msg()
             assert message.bytes == b"hello"
-            assert os.fsencode(listener.local_address.path) == raw[6:]
+            assert os.fsencode(listener.local_address.path) == raw[6:]  # type: ignore[attr-defined]
             with pytest.raises(trionng.AddressInUse) as taken:
                 other.listen(url)
             return list(map(str, [listener.local_address, taken.value])) + list(
                 map(repr, [one, listener, dialer, message.pipe, listener.local_address])
             )
 
-    async def use_async() -> list[object]:
+    async def use_async() -> list[str]:
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(url)
             dialer = await other.dial(listener.url, block=True)
             await other.send(b"hello")
             message = await one.recv_msg()
-            assert os.fsencode(listener.local_address.path) == raw[6:]
+            assert os.fsencode(listener.local_address.path) == raw[6:]  # type: ignore[attr-defined]
             with pytest.raises(TypeError) as wrong:
                 listener.recv_max_size = "no"  # type: ignore[assignment]
             return [str(wrong.value), repr(one), repr(listener), repr(dialer), repr(message.pipe)]
@@ -118,7 +118,7 @@ async def test_dial_of_a_path_that_is_no_text_is_logged_as_text(
     finally:
         logger.removeHandler(handler)
 
-    assert "\\udcff" in stream.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    assert "\\udcff" in stream.buffer.getvalue().decode()
 
 
 # What cannot be, and what is said of it: URL, does it listen, error, words.
@@ -256,6 +256,6 @@ async def test_service_on_a_path_that_is_no_text_can_be_printed(tmp_path: Path) 
     while not isinstance(raised, ValueError):
         raised = raised.exceptions[0]  # type: ignore[attr-defined]
 
-    for text in (shown, *raised.__notes__):
+    for text in (shown, *raised.__notes__):  # type: ignore[attr-defined]
         assert "\\udcff" in text
         text.encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 
 import attrs
 import pytest
@@ -28,7 +29,7 @@ async def test_address_of_every_transport_has_its_class_and_family(transport, ki
     """A pipe's addresses are of the class of its transport, and cannot be changed."""
     with trio.fail_after(SECONDS):
         async with connected(trionng.Pair0(), trionng.Pair0(), transport) as (listening, _):
-            address = listening.pipes[0].local_address
+            address: Any = listening.pipes[0].local_address
 
     assert type(address) is kind
     assert isinstance(address, trionng.SockAddr)
@@ -43,7 +44,7 @@ async def test_address_of_inet_is_in_host_order_and_part_of_the_url():
     with trio.fail_after(SECONDS):
         async with connected(trionng.Pair0(), trionng.Pair0(), "tcp4") as (listening, _):
             listener = listening.listeners[0]
-            address = listening.pipes[0].local_address
+            address: Any = listening.pipes[0].local_address
 
     assert listener.url == f"tcp4://{address}"
     assert listener.url == f"tcp4://127.0.0.1:{address.port}"
@@ -54,7 +55,8 @@ async def test_address_of_a_name_has_it(tmp_path):
     """A path and an inproc name are str, an abstract name bytes, and `str` is the URL."""
     ipc, inproc = url_of("ipc", tmp_path), url_of("inproc", "")
     async with trionng.Pull0(listen=[ipc, inproc, "abstract://a%00b" + tmp_path.name]) as pull:
-        path, name, abstract = (each.local_address for each in pull.listeners)
+        addresses: list[Any] = [each.local_address for each in pull.listeners]
+        path, name, abstract = addresses
 
     assert (str(path), path.path) == (ipc, ipc.removeprefix("ipc://"))
     assert (str(name), name.name) == (inproc, inproc.removeprefix("inproc://"))

@@ -64,7 +64,7 @@ FLAGGED = [0x10000000, 0x1FFFFFFF, 0x20000000, 0x20000007, 0x30000001]
 ALL_NAMES = (
     [row[0] for row in TABLE] + WITHOUT_CODE + ["OutOfThreads", "Superseded", "NNGException"]
 )
-SECOND_PARENTS = {parent for row in TABLE for parent in row[3]} | {RuntimeError}
+SECOND_PARENTS = {parent for row in TABLE for parent in row[3]} | {RuntimeError}  # type: ignore[attr-defined]
 
 ROOT = Path(__file__).resolve().parents[2]
 

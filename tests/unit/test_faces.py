@@ -50,7 +50,7 @@ def test_public_object_explains_itself(name):
     """It has help, a signature without `**options`, and types that can be evaluated."""
     thing = PUBLIC[name]
     assert inspect.getdoc(thing)
-    text = pydoc.render_doc(thing, renderer=pydoc.plaintext)
+    text = pydoc.render_doc(thing, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert thing.__name__ in text
     assert thing.__module__ in FACES
     if inspect.isclass(thing) and issubclass(thing, Exception):

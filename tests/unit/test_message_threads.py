@@ -92,11 +92,11 @@ def send_and_look(look: str, with_pipe: str) -> None:
 
         turn = in_rounds(0.8, *[send] * SENDERS, look_at_it, look_at_it)
         rounds = 0
-        message = trionng.Message(CONTENT, pipe)
+        message = trionng.Message(CONTENT, pipe)  # type: ignore[arg-type]
         while turn():
             assert theirs.recv(timeout=10) == CONTENT
             rounds += 1
-            message = trionng.Message(CONTENT, pipe)
+            message = trionng.Message(CONTENT, pipe)  # type: ignore[arg-type]
     assert rounds > 20
     assert outcomes == {"sent": rounds, "refused": rounds * (SENDERS - 1)}, (rounds, outcomes)
 

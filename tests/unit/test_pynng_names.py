@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
@@ -134,7 +135,7 @@ def public_names():
 def find(name):
     """Return what a name of the document stands for in trionng, or raise AttributeError."""
     path, _, argument = name.removesuffix("=)").partition("(")
-    found = blocking if path.startswith("blocking.") else trionng
+    found: Any = blocking if path.startswith("blocking.") else trionng
     for part in path.removeprefix("blocking.").split("."):
         found = getattr(found, part)
     if argument and argument not in inspect.signature(found).parameters:

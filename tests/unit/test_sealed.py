@@ -90,7 +90,7 @@ def test_attribute_that_does_not_exist_names_the_nearest(module):
 def test_subclass_of_a_user_may_have_attributes_of_its_own():
     """What a program adds to a socket in a subclass is its own business."""
 
-    class Client(blocking.Req0):  # type: ignore[misc]  # final for type checkers
+    class Client(blocking.Req0):  # final for type checkers
         def __init__(self) -> None:
             super().__init__(recv_timeout=7)
             self.calls = 0
@@ -123,7 +123,7 @@ def is_foreign(thing: object) -> bool:
 
 def test_help_and_tracebacks_show_public_names():
     """`help(trionng)` has the classes; an exception is `trionng.Timeout`; pickles find it there."""
-    text = pydoc.render_doc(trionng, renderer=pydoc.plaintext)
+    text = pydoc.render_doc(trionng, renderer=pydoc.plaintext)  # type: ignore[attr-defined]
     assert re.search(r"^    class Req0\(", text, re.MULTILINE)
     error = trionng.Timeout("too late", url="tcp://x")
     assert traceback.format_exception_only(error) == ["trionng.Timeout: too late\n"]
