@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import threading
 import time
@@ -154,13 +155,12 @@ async def test_dial_that_is_not_refused_lasts_moments_longer():
     """What tells a refusal apart costs milliseconds on this machine."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull:
-            took = []
-            for _ in range(9):
+            took = math.inf
+            while took >= 0.02:  # on a busy machine not the first one
                 async with trionng.Push0() as push:
                     began = time.perf_counter()
                     await push.dial(pull.listeners[0].url, block=True)
-                    took.append(time.perf_counter() - began)
-        assert min(took) < 0.02
+                    took = time.perf_counter() - began
 
 
 async def dial_in_a_way(way: str, url: str, **options) -> trionng.Socket:
@@ -337,9 +337,14 @@ async def test_sender_of_a_message_over_the_limit_is_slowed_down():
             trionng.Req0(reconnect_time_min=5) as req,
         ):
             await req.dial(rep.listeners[0].url, block=True)
-            with trio.move_on_after(1.5):
-                await req.request(b"x" * 2000)
-            assert 2 < (rep.statistics().oversize or 0) < 60
+            began = time.perf_counter()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(req.request, b"x" * 2000)
+                await trio.sleep(1.5)
+                while (rep.statistics().oversize or 0) <= 2:
+                    await trio.sleep(0.01)
+                assert (rep.statistics().oversize or 0) < 40 * (time.perf_counter() - began)
+                nursery.cancel_scope.cancel()
 
 
 async def fail_in_the_handshake(
@@ -380,13 +385,16 @@ async def test_strangers_failing_in_the_handshake_cost_peers_nothing():
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull, pull.pipe_events() as events:
             url = pull.listeners[0].url
-            began = time.perf_counter()
+            took = []
             for _ in range(30):
+                began = time.perf_counter()
                 await fail_in_the_handshake(url, events)
+                took.append(time.perf_counter() - began)
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
-            # A listener that rests hears of none that fail meanwhile: that would be 9 s.
-            assert time.perf_counter() - began < 4
+            # A listener that rests hears of none that fail meanwhile: each would take 0.3 s. On a
+            # busy machine some take that long anyway.
+            assert sorted(took)[10] < 0.1
 
 
 @pytest.mark.parametrize("way", [True, None, False])
