@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overloa
 
 import trio
 
-from trionng._core.service_options import ServeOptions, Takes
+from trionng._core.service_options import OptionSet, ServeOptions
 from trionng._services.requests import PoolSource, SocketSource
 from trionng._services.spec import ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
@@ -115,7 +115,7 @@ if TYPE_CHECKING:
 _REP = ServiceSpec(
     "serve_rep",
     Rep0,
-    Takes(RepOptions, HandlerOptions),
+    OptionSet(RepOptions, HandlerOptions),
     lambda socket, options: PoolSource(socket, options, "serve_rep"),
     must_reply=True,
     may_reply=True,
@@ -123,20 +123,20 @@ _REP = ServiceSpec(
 _RESPONDENT = ServiceSpec(
     "serve_respondent",
     Respondent0,
-    Takes(RespondentOptions, HandlerOptions),
+    OptionSet(RespondentOptions, HandlerOptions),
     lambda socket, options: PoolSource(socket, options, "serve_respondent"),
     may_reply=True,
 )
 _PULL = ServiceSpec(
     "serve_pull",
     Pull0,
-    Takes(PullOptions, HandlerOptions),
+    OptionSet(PullOptions, HandlerOptions),
     lambda socket, _: SocketSource(socket, "serve_pull"),
 )
 _SUB = ServiceSpec(
     "serve_sub",
     Sub0,
-    Takes(SubOptions, HandlerOptions, workers=1),
+    OptionSet(SubOptions, HandlerOptions, workers=1),
     lambda socket, _: SocketSource(socket, "serve_sub"),
 )
 
@@ -165,7 +165,7 @@ async def serve_rep(
 ) -> Service: ...
 
 
-@_REP.takes.shows
+@_REP.options.show
 async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Answer requests with a handler, several at a time (Rep0).
 
@@ -240,7 +240,7 @@ async def run_rep(
 ) -> NoReturn: ...
 
 
-@_REP.takes.shows
+@_REP.options.show
 async def run_rep(
     handler: AnyHandler,
     *,
@@ -270,7 +270,7 @@ async def serve_respondent(
 ) -> Service: ...
 
 
-@_RESPONDENT.takes.shows
+@_RESPONDENT.options.show
 async def serve_respondent(
     nursery: trio.Nursery, handler: AnyHandler, **options: object
 ) -> Service:
@@ -306,7 +306,7 @@ async def run_respondent(
 ) -> NoReturn: ...
 
 
-@_RESPONDENT.takes.shows
+@_RESPONDENT.options.show
 async def run_respondent(
     handler: AnyHandler,
     *,
@@ -329,7 +329,7 @@ async def serve_pull(
 ) -> Service: ...
 
 
-@_PULL.takes.shows
+@_PULL.options.show
 async def serve_pull(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle the messages of Push0 sockets, several at a time (Pull0).
 
@@ -363,7 +363,7 @@ async def run_pull(
 ) -> NoReturn: ...
 
 
-@_PULL.takes.shows
+@_PULL.options.show
 async def run_pull(
     handler: AnyHandler,
     *,
@@ -386,7 +386,7 @@ async def serve_sub(
 ) -> Service: ...
 
 
-@_SUB.takes.shows
+@_SUB.options.show
 async def serve_sub(nursery: trio.Nursery, handler: AnyHandler, **options: object) -> Service:
     """Handle published messages, in order by default (Sub0).
 
@@ -419,7 +419,7 @@ async def run_sub(
 ) -> NoReturn: ...
 
 
-@_SUB.takes.shows
+@_SUB.options.show
 async def run_sub(
     handler: AnyHandler,
     *,

@@ -1,7 +1,7 @@
 """The options of `serve_*` and `run_*` in both APIs, each stated once, with its default.
 
 A function takes its options as `**options`. A TypedDict beside the function tells type checkers
-which options it has. `Takes` reads them and makes `help` and `inspect.signature` show each.
+which options it has. `OptionSet` reads them and makes `help` and `inspect.signature` show each.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class ServiceOptions:
             if self.listen is None and self.dial is None:
                 raise TypeError(f"{name}: say where: listen=, dial= or socket=")
             if self.accept is not None and self.listen is None:
-                raise TypeError(f"{name}: accept= is for those who connect: it needs listen=")
+                raise TypeError(f"{name}: accept= is a rule for listeners: it needs listen=")
             return None
         for option in ("listen", "dial", "tls_config", "accept", "recv_max_size"):
             if getattr(self, option) is not None:
@@ -95,7 +95,7 @@ class ServiceOptions:
         return self.socket
 
 
-class Takes:
+class OptionSet:
     """The options of one kind of service."""
 
     def __init__(self, *options: type, **defaults: object) -> None:
@@ -108,7 +108,7 @@ class Takes:
             for name, annotation in each.__annotations__.items()
         }
 
-    def shows(self, function: F) -> F:
+    def show(self, function: F) -> F:
         """Let `help` and `inspect.signature` show `**options` one by one, as those of a socket."""
         signature = inspect.signature(function)  # type: ignore[arg-type]
         own = [each for each in signature.parameters.values() if each.name != "options"]

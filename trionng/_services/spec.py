@@ -24,7 +24,7 @@ from trionng._trio.wait import checkpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trionng._core.service_options import ServiceOptions, Takes
+    from trionng._core.service_options import OptionSet, ServiceOptions
     from trionng._services.requests import RequestSource
     from trionng._trio.socket import Socket
 
@@ -39,7 +39,7 @@ class ServiceSpec:
 
     name: str
     kind: type[Socket]
-    takes: Takes
+    options: OptionSet
     make_source: Callable[[Socket, ServiceOptions], RequestSource]
     must_reply: bool = False
     may_reply: bool = False
@@ -48,7 +48,7 @@ class ServiceSpec:
         self, nursery: trio.Nursery, handler: AnyHandler, given: Mapping[str, object]
     ) -> Service:
         """Start the service in the nursery; return when it listens."""
-        return await self._start(nursery, handler, self.takes.read(self.name, given))
+        return await self._start(nursery, handler, self.options.read(self.name, given))
 
     async def run(
         self,
@@ -57,7 +57,7 @@ class ServiceSpec:
         given: Mapping[str, object],
     ) -> NoReturn:
         """Run the service in a nursery of its own."""
-        options = self.takes.read(self.name.replace("serve", "run"), given)
+        options = self.options.read(self.name.replace("serve", "run"), given)
         async with trio.open_nursery() as nursery:
             service = await self._start(nursery, handler, options)
             task_status.started(service)

@@ -13,7 +13,7 @@ from trionng._base.callables import check_result_is_sync, check_sync
 from trionng._base.errors import Closed, OutOfThreads, Timeout, error_for
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
-from trionng._core.service_options import ServeOptions, Takes
+from trionng._core.service_options import OptionSet, ServeOptions
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._sync.protocols import Rep0
 from trionng._sync.wait import acquire_waiter, rollback, run, thread as this_thread
@@ -212,16 +212,16 @@ class Service(Sealed):
 
 
 class RepOptions(ServeOptions, total=False):
-    """What `serve_rep` takes."""
+    """The options of `serve_rep`."""
 
     socket: Rep0 | None
     max_unread: int
 
 
-_TAKES = Takes(RepOptions)
+_OPTIONS = OptionSet(RepOptions)
 
 
-@_TAKES.shows
+@_OPTIONS.show
 def serve_rep(handler: Callable[[bytes], Buffer], **options: Unpack[RepOptions]) -> Service:
     """Answer requests in threads, several at a time: the twin of Trio's `serve_rep`.
 
@@ -247,7 +247,7 @@ def serve_rep(handler: Callable[[bytes], Buffer], **options: Unpack[RepOptions])
         with blocking.serve_rep(bytes.upper, listen="tcp://127.0.0.1:5555") as service:
             service.wait()
     """
-    given = _TAKES.read("serve_rep", options)
+    given = _OPTIONS.read("serve_rep", options)
     check_sync(_NAME, handler, _TWIN)
     socket = given.check("serve_rep", Rep0)
     own = socket is None
