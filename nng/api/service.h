@@ -32,12 +32,8 @@ void tnng_service_count(tnng_service *, tnng_service_counts *);
 uint32_t tnng_service_take_slow(tnng_service *);
 
 /* One of at most `workers`. tnng_receive gets it the next request; one that it had and did not
- * answer is abandoned. */
+ * answer is abandoned. A send answers the request, and never waits. tnng_exchange_bytes answers it
+ * and receives the next. */
 int tnng_service_worker(tnng_service *, tnng_lane **);
-/* Answers the worker's request, and with `next` takes the next; the message is gone in any case. */
-int tnng_reply(
-    tnng_lane *worker, nng_msg *, bool next, tnng_port *, uint64_t tag, tnng_result *);
-int tnng_reply_bytes(tnng_lane *worker, const char *, size_t, bool next, tnng_port *, uint64_t tag,
-    tnng_result *);
 /* The worker's request gets no reply: it needs none (`answered`), or it is abandoned. */
 void tnng_end_request(tnng_lane *worker, bool answered);

@@ -10,8 +10,6 @@
  * its unread replies has a callback, so that a reply which waits for a moment costs no other
  * thread. A client that has left is looked at by none of these; so whenever twice as many replies
  * wait as after the last look at all backlogs, all are looked at. */
-#include <stdlib.h>
-
 #include "sock/context_pool.h"
 
 enum {
@@ -23,22 +21,6 @@ enum {
 };
 
 static int64_t now(void) { return tnng_now() / 1000000; }
-
-/* [any] The lane has no reference left: the clock is not with nng. */
-void tnng_backlogs_free(tnng_pool *pool)
-{
-    backlog_list *lists[] = {&pool->backlogs, &pool->spare_backlogs};
-
-    for (int i = 0; i < 2; i++) {
-        for (backlog *next, *each = lists[i]->first; each != NULL; each = next) {
-            next = each->next;
-            free(each);
-        }
-    }
-    if (pool->clock != NULL) {
-        nng_aio_reap(pool->clock);
-    }
-}
 
 static backlog **bucket(tnng_pool *pool, uint32_t pipe)
 {
@@ -56,7 +38,7 @@ static backlog *find(tnng_pool *pool, uint32_t pipe)
     return each;
 }
 
-/* [any] Never fails: with each slot came one, and each has a slot at least. */
+/* [any] Never fails: each slot has room for one, and each connection with one has a slot. */
 static backlog *new_backlog(tnng_pool *pool, uint32_t pipe)
 {
     backlog *new = pool->spare_backlogs.first;

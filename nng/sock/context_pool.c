@@ -80,28 +80,18 @@ static void on_received(void *arg)
     tnng_lane_release(lane);
 }
 
-/* [any] NULL when there is no memory. With each slot comes a backlog, because each backlog has a
- * slot at least: so a reply never needs memory for one. */
+/* [any] NULL when there is no memory. */
 tnng_pool_slot *tnng_pool_take_idle(tnng_lane *lane)
 {
     tnng_pool *pool = lane->pool;
     tnng_pool_slot *slot = tnng_pool_pop(&pool->idle);
-    backlog *spare;
 
-    if (slot != NULL) {
-        return slot;
+    if (slot == NULL && (slot = calloc(1, sizeof(*slot))) != NULL) {
+        slot->lane = lane;
+        slot->sibling = pool->all;
+        pool->all = slot;
+        TNNG_LIST_APPEND(&pool->spare_backlogs, &slot->spare);
     }
-    slot = calloc(1, sizeof(*slot));
-    spare = calloc(1, sizeof(*spare));
-    if (slot == NULL || spare == NULL) {
-        free(slot);
-        free(spare);
-        return NULL;
-    }
-    slot->lane = lane;
-    slot->sibling = pool->all;
-    pool->all = slot;
-    TNNG_LIST_APPEND(&pool->spare_backlogs, spare);
     return slot;
 }
 
@@ -202,11 +192,6 @@ bool tnng_service_is_drained(const tnng_service *service)
            (pool->persistent > 0 || pool->posted.count == 0);
 }
 
-bool tnng_service_has_news(const tnng_service *service)
-{
-    return service->slow_untold > 0 && !service->slow_telling;
-}
-
 /* [any] A call that waits gets a request, or this code. */
 void tnng_pool_finish(pool_requests *requests, tnng_op *op, int code)
 {
@@ -247,8 +232,7 @@ void tnng_pool_dispatch(tnng_lane *lane)
         if (tnng_service_is_drained(service)) {
             tnng_pool_end_waiting(requests, TNNG_DRAINED);
         }
-        if (tnng_service_has_news(service) && requests->waiting.last != NULL) {
-            service->slow_telling = true;
+        if (service->slow_untold > 0 && requests->waiting.last != NULL) {
             tnng_pool_finish(requests, requests->waiting.last, TNNG_SLOW);
         }
     }
@@ -299,13 +283,17 @@ static void pool_close(tnng_lane *lane)
     pthread_mutex_unlock(&contexts->close_lock);
 }
 
+static void reap(nng_aio *aio)
+{
+    if (aio != NULL) {
+        nng_aio_reap(aio);
+    }
+}
+
 static void free_slot(tnng_pool_slot *slot)
 {
     nng_msg *msg;
 
-    if (slot->receive != NULL) {
-        nng_aio_reap(slot->receive);
-    }
     if (slot->reply != NULL) {
         /* Its context has closed, so it is not with nng; a reply that never went is ours again. */
         nng_aio_wait(slot->reply);
@@ -313,11 +301,10 @@ static void free_slot(tnng_pool_slot *slot)
             nng_aio_set_msg(slot->reply, NULL);
             nng_msg_free(msg);
         }
-        nng_aio_reap(slot->reply);
     }
-    if (slot->notified_reply != NULL) {
-        nng_aio_reap(slot->notified_reply);
-    }
+    reap(slot->receive);
+    reap(slot->reply);
+    reap(slot->notified_reply);
     if (slot->msg != NULL) {
         nng_msg_free(slot->msg);
     }
@@ -332,7 +319,7 @@ static void pool_free(tnng_lane *lane)
         next = slot->sibling;
         free_slot(slot);
     }
-    tnng_backlogs_free(lane->pool);
+    reap(lane->pool->clock);
     free(lane->pool);
 }
 

@@ -7,6 +7,25 @@
 
 #include "sock/sock.h"
 
+typedef struct {
+    tnng_pool_slot *first, *last;
+    int count;
+    size_t bytes; /* of the messages in it */
+} pool_queue;
+
+/* What one connection has not read, and what has to wait because of that; backlog.c. */
+typedef struct backlog {
+    struct backlog *next, *previous; /* in pool->backlogs or pool->spare_backlogs */
+    struct backlog *bucket_next;
+    uint32_t pipe;
+    pool_queue unread; /* replies nng has not passed on, oldest first */
+    pool_queue parked; /* requests, oldest first */
+    int resumed;       /* requests that were parked, and are not answered yet */
+    int64_t moved;     /* when it last took a reply, or began to have any; milliseconds */
+    bool ended;        /* it does not read: its connection is to be closed, */
+    bool closed;       /* or was */
+} backlog;
+
 /* An nng context with what is in it: a receive, a request, or a reply. The queue it stands in says
  * which. */
 struct tnng_pool_slot {
@@ -23,32 +42,14 @@ struct tnng_pool_slot {
     bool notifies;  /* notified_reply is with nng, or its callback has not run */
     bool accounted; /* the request was handed out before, and put back */
     bool resumed;   /* the request was parked; it counts in backlog->resumed until it is answered */
+    backlog spare;  /* memory for any connection: one that has a backlog has a slot */
 };
-
-typedef struct {
-    tnng_pool_slot *first, *last;
-    int count;
-    size_t bytes; /* of the messages in it */
-} pool_queue;
 
 /* Requests, and the calls that wait for one. */
 typedef struct {
     pool_queue ready;
     tnng_ops waiting;
 } pool_requests;
-
-/* What one connection has not read, and what has to wait because of that; backlog.c. */
-typedef struct backlog {
-    struct backlog *next, *previous; /* in pool->backlogs or pool->spare_backlogs */
-    struct backlog *bucket_next;
-    uint32_t pipe;
-    pool_queue unread; /* replies nng has not passed on, oldest first */
-    pool_queue parked; /* requests, oldest first */
-    int resumed;       /* requests that were parked, and are not answered yet */
-    int64_t moved;     /* when it last took a reply, or began to have any; milliseconds */
-    bool ended;        /* it does not read: its connection is to be closed, */
-    bool closed;       /* or was */
-} backlog;
 
 typedef struct {
     backlog *first, *last;
@@ -69,7 +70,7 @@ struct tnng_pool {
     int replying_count;
     backlog *buckets[BACKLOG_BUCKETS]; /* by pipe */
     backlog_list backlogs;
-    backlog_list spare_backlogs; /* at least as many as there are slots without one */
+    backlog_list spare_backlogs;
     int collect_at;              /* when so many replies wait, all backlogs are looked at */
     nng_aio *clock;              /* looks again in a moment; a service makes it */
     bool ticking;                /* the clock is with nng */
@@ -86,8 +87,7 @@ struct tnng_service {
     int parked_count;
     tnng_service_counts counts;
     uint32_t slow_pipes[SLOW_REMEMBERED];
-    int slow_untold;   /* so many of them the program has not heard of */
-    bool slow_telling; /* a worker is told of them just now */
+    int slow_untold; /* so many of them the program has not heard of */
 };
 
 /* pool_queue.c */
@@ -98,7 +98,6 @@ tnng_pool_slot *tnng_pool_pop(pool_queue *);
 void tnng_pool_idle(tnng_pool *, tnng_pool_slot *);
 
 /* backlog.c */
-void tnng_backlogs_free(tnng_pool *);
 void tnng_backlogs_collect(tnng_pool *);
 void tnng_backlogs_give_up(tnng_pool *);
 int tnng_backlogs_end_slow(tnng_lane *, nng_pipe *, int max);
@@ -116,7 +115,6 @@ void tnng_pool_dispatch(tnng_lane *);
 void tnng_pool_end_waiting(pool_requests *, int code);
 void tnng_pool_serve(tnng_lane *);
 bool tnng_service_is_drained(const tnng_service *);
-bool tnng_service_has_news(const tnng_service *);
 /* These take the lock of the context, */
 void tnng_pool_finish(pool_requests *, tnng_op *, int code);
 /* and these expect it to be held. */
@@ -128,6 +126,10 @@ void tnng_pool_lock(tnng_lane *context);
 void tnng_pool_unlock(tnng_lane *context);
 bool tnng_pool_is_open(const tnng_lane *context);
 int tnng_pool_receive(tnng_lane *context, const tnng_call *, nng_msg **);
-extern const tnng_lane_kind tnng_pooled_kind;
+/* Of a kind of lane. */
+int tnng_pooled_receive(tnng_lane *, const tnng_call *);
+void tnng_pooled_give_back(tnng_lane *, nng_msg *);
+void tnng_pooled_shut(tnng_lane *);
+void tnng_pooled_free(tnng_lane *);
 
 #endif

@@ -74,8 +74,7 @@ int tnng_pool_receive(tnng_lane *context, const tnng_call *call, nng_msg **msg)
 
     if (context->service != 0) {
         tnng_pool_end_request(context, false);
-        if (tnng_service_has_news(pool->service)) {
-            pool->service->slow_telling = true;
+        if (pool->service->slow_untold > 0) {
             return TNNG_SLOW;
         }
     }
@@ -149,7 +148,7 @@ static void leave(tnng_lane *context)
 }
 
 /* [caller] One call at a time, and none while a reply is being sent. */
-static int pooled_receive(tnng_lane *context, const tnng_call *call)
+int tnng_pooled_receive(tnng_lane *context, const tnng_call *call)
 {
     nng_msg *msg = NULL;
     int code;
@@ -168,7 +167,7 @@ static int pooled_receive(tnng_lane *context, const tnng_call *call)
 
 /* [caller] The request goes back to the front with its context. Both are gone when that has closed.
  */
-static void pooled_give_back(tnng_lane *context, nng_msg *msg)
+void tnng_pooled_give_back(tnng_lane *context, nng_msg *msg)
 {
     tnng_pool_lock(context);
     if (tnng_pool_is_open(context)) {
@@ -180,7 +179,7 @@ static void pooled_give_back(tnng_lane *context, nng_msg *msg)
 }
 
 /* [caller] */
-static void pooled_shut(tnng_lane *context)
+void tnng_pooled_shut(tnng_lane *context)
 {
     tnng_lock(&context->pool_lane->lock);
     if (is_served(context)) {
@@ -189,7 +188,7 @@ static void pooled_shut(tnng_lane *context)
     pthread_mutex_unlock(&context->pool_lane->lock);
 }
 
-static void pooled_free(tnng_lane *context) { tnng_lane_release(context->pool_lane); }
+void tnng_pooled_free(tnng_lane *context) { tnng_lane_release(context->pool_lane); }
 
 /* [job] nng_close has ended all contexts. */
 static void respondent_closed(tnng_socket *socket)
@@ -206,15 +205,15 @@ static void respondent_closed(tnng_socket *socket)
     }
 }
 
-const tnng_lane_kind tnng_pooled_kind = {.receive = pooled_receive,
-    .give_back = pooled_give_back,
-    .shut = pooled_shut,
-    .free = pooled_free,
+static const tnng_lane_kind respondent_kind = {.receive = tnng_pooled_receive,
+    .give_back = tnng_pooled_give_back,
+    .shut = tnng_pooled_shut,
+    .free = tnng_pooled_free,
     .socket_closed = respondent_closed};
 
 /* [caller] Before the first endpoint, so that no survey is ever unread. */
 int tnng_respondent_open(tnng_socket *socket)
 {
-    socket->contexts->kind = &tnng_pooled_kind;
+    socket->contexts->kind = &respondent_kind;
     return tnng_pool_open(&socket->contexts->pool, socket);
 }

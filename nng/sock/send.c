@@ -125,6 +125,9 @@ static int run(tnng_lane *lane, nng_msg *msg, bool chain, const tnng_call *call)
     int code;
 
     TNNG_GUARD_FORK(tnng_answer(call->result, TNNG_FORKED, msg));
+    if (lane->kind != NULL && lane->kind->send != NULL) {
+        return lane->kind->send(lane, msg, chain, call);
+    }
     if (!(lane->traits & CAN_SEND) || (chain && (lane->traits & SPARE_CONTEXTS))) {
         return tnng_answer(call->result, NNG_ENOTSUP, msg);
     }

@@ -95,24 +95,6 @@ int tnng_service_open(tnng_service **out, tnng_lane *of_socket, int workers, int
     return 0;
 }
 
-int tnng_service_worker(tnng_service *service, tnng_lane **out)
-{
-    int code = tnng_lane_open(out, service->lane->socket, false);
-
-    if (code == 0) {
-        tnng_lock(&(*out)->lock);
-        if ((*out)->pool_lane == NULL) {
-            (*out)->pool_lane = service->lane;
-            tnng_lane_hold(service->lane);
-        }
-        (*out)->service = service->number;
-        (*out)->kind = &tnng_pooled_kind;
-        (*out)->is_context = true;
-        pthread_mutex_unlock(&(*out)->lock);
-    }
-    return code;
-}
-
 /* [caller] No new request is taken: receives are cancelled, and what comes back all the same is
  * handed out. Then each call for the next request gets TNNG_DRAINED. */
 void tnng_service_drain(tnng_service *service)
@@ -244,38 +226,48 @@ static int reply(tnng_lane *context, nng_msg *msg)
     return 0;
 }
 
-int tnng_reply(
-    tnng_lane *worker, nng_msg *msg, bool next, tnng_port *port, uint64_t tag, tnng_result *result)
+/* [caller] Answers the request, and with `chain` takes the next. Never waits for the connection. */
+static int worker_send(tnng_lane *worker, nng_msg *msg, bool chain, const tnng_call *call)
 {
-    tnng_call call = {port, tag, result};
     nng_msg *request = NULL;
     int code = NNG_ECLOSED;
 
-    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
     tnng_pool_lock(worker);
     if (tnng_pool_is_open(worker) && (code = reply(worker, msg)) == 0) {
         msg = NULL;
-        if (next) {
-            code = tnng_pool_receive(worker, &call, &request);
+        if (chain) {
+            code = tnng_pool_receive(worker, call, &request);
         }
     }
     tnng_pool_unlock(worker);
-    if (msg != NULL) {
-        nng_msg_free(msg);
-    }
     if (code != TNNG_PARKED) {
-        tnng_answer(result, code, request);
+        tnng_answer(call->result, code, msg != NULL ? msg : request);
     }
-    return tnng_submitted(port, &worker->origin, code);
+    return tnng_submitted(call->port, chain ? &worker->origin : NULL, code);
 }
 
-int tnng_reply_bytes(tnng_lane *worker, const char *data, size_t size, bool next, tnng_port *port,
-    uint64_t tag, tnng_result *result)
-{
-    nng_msg *msg = tnng_msg_new(data, size);
+static const tnng_lane_kind worker_kind = {.receive = tnng_pooled_receive,
+    .send = worker_send,
+    .give_back = tnng_pooled_give_back,
+    .shut = tnng_pooled_shut,
+    .free = tnng_pooled_free};
 
-    return msg == NULL ? tnng_answer(result, NNG_ENOMEM, NULL)
-                       : tnng_reply(worker, msg, next, port, tag, result);
+int tnng_service_worker(tnng_service *service, tnng_lane **out)
+{
+    int code = tnng_lane_open(out, service->lane->socket, false);
+
+    if (code == 0) {
+        tnng_lock(&(*out)->lock);
+        if ((*out)->pool_lane == NULL) {
+            (*out)->pool_lane = service->lane;
+            tnng_lane_hold(service->lane);
+        }
+        (*out)->service = service->number;
+        (*out)->kind = &worker_kind;
+        (*out)->is_context = true;
+        pthread_mutex_unlock(&(*out)->lock);
+    }
+    return code;
 }
 
 void tnng_end_request(tnng_lane *worker, bool answered)
@@ -311,7 +303,6 @@ uint32_t tnng_service_take_slow(tnng_service *service)
         uint64_t nth = service->counts.slow - (uint64_t) service->slow_untold--;
         pipe = service->slow_pipes[nth % SLOW_REMEMBERED];
     }
-    service->slow_telling = pipe != 0;
     pthread_mutex_unlock(&service->lane->lock);
     return pipe;
 }

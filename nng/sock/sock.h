@@ -56,6 +56,7 @@ typedef struct tnng_slot {
 /* What the lanes of a kind do otherwise than a socket or a context of nng; NULL: nothing. */
 typedef struct {
     int (*receive)(tnng_lane *, const tnng_call *);
+    int (*send)(tnng_lane *, nng_msg *, bool chain, const tnng_call *);
     void (*give_back)(tnng_lane *, nng_msg *);
     void (*dispatch)(tnng_lane *);        /* hands out what is ready */
     void (*shut)(tnng_lane *);            /* no call can begin any more */

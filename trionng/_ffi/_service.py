@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from trionng._ffi._load import ffi, lib
 from trionng._ffi._owned import Owned
-from trionng._ffi._port import PARKED
 from trionng._ffi._socket import Lane
-
-if TYPE_CHECKING:
-    from trionng._ffi._message import MessageHandle
-    from trionng._ffi._port import Port
-    from trionng._ffi._types import Answer
 
 DRAINED: int = lib.TNNG_DRAINED
 SLOW: int = lib.TNNG_SLOW
@@ -31,37 +25,12 @@ class ServiceCounts(NamedTuple):
 
 
 class Worker(Lane):
-    """Takes requests, each with `receive`, and answers them."""
+    """Takes requests, each with `receive`, and answers them; `exchange` answers and takes one.
+
+    A send never waits: nng keeps what cannot go at once.
+    """
 
     __slots__ = ()
-
-    def reply(self, data: Any, port: Port, tag: int) -> Answer:
-        """Answer the request, and take the next."""
-        scratch = port.scratch
-        code = self._reply(data, True, port.native, tag, scratch)
-        return code, scratch.op if code == PARKED else scratch.msg
-
-    def reply_only(self, data: Any) -> int:
-        """Answer the request. Never waits: nng keeps what cannot go at once."""
-        return self._reply(data, False, ffi.NULL, 0, ffi.new("tnng_result *"))
-
-    def _reply(self, data: Any, next: bool, port: Any, tag: int, scratch: Any) -> int:
-        answer = lib.tnng_reply_bytes
-        if type(data) is bytes:
-            code: int = answer(self._native, data, len(data), next, port, tag, scratch)
-        else:
-            with ffi.from_buffer(data) as view:
-                code = answer(self._native, view, len(view), next, port, tag, scratch)
-        return code
-
-    def reply_message(self, message: MessageHandle) -> int:
-        """Answer with a message, and give it away; GONE when another call has taken it."""
-        code, msg = message.take()
-        if code != 0:
-            return code
-        result = ffi.new("tnng_result *")
-        answer: int = lib.tnng_reply(self._native, msg, False, ffi.NULL, 0, result)
-        return answer
 
     def end_request(self, *, answered: bool) -> None:
         """Say that the request, if there is one, gets no reply: it needs none, or is given up."""

@@ -41,6 +41,9 @@ class Requests(Protocol):
     def end(self, *, answered: bool) -> None:
         """Say that the last message gets no reply: it needs none, or is given up."""
 
+    def leave(self) -> None:
+        """End the share of this worker; it may have failed to reply."""
+
 
 class RequestSource(Protocol):
     """The messages of a service."""
@@ -108,7 +111,7 @@ class _PoolRequests:
             self._source.replies += 1
             schedule = self._source.replies % _IN_A_ROW == 0
             code, msg = await wait_for(
-                partial(native.reply, reply), native.give_back, schedule=schedule
+                partial(native.exchange, reply), native.give_back, schedule=schedule
             )
         while code == _ffi.SLOW:
             self._source.warn()
@@ -119,9 +122,11 @@ class _PoolRequests:
 
     async def reply(self, data: Buffer | AnyMessage) -> None:
         if isinstance(data, Message):
-            code = self._native.reply_message(data._owned())
+            code, msg = self._native.send_message(data._owned(), -1, None, 0)
+            if msg:
+                _ffi.drop(msg)
         else:
-            code = self._native.reply_only(data)
+            code, _ = self._native.send(data, None, 0)
         self._source.expect(code, True if code == 0 else None)
         await checkpoint()
 
@@ -131,22 +136,24 @@ class _PoolRequests:
     def end(self, *, answered: bool) -> None:
         self._native.end_request(answered=answered)
 
+    def leave(self) -> None:
+        self._native.end_request(answered=False)
+
 
 class SocketSource:
-    """The messages of a socket whose protocol knows no replies."""
+    """The messages of a socket whose protocol knows no replies; the workers share it."""
 
     def __init__(self, socket: Socket, operation: str) -> None:
         self._socket = socket
         self._operation = operation
         self._receiving: trio.CancelScope | None = None
         self._draining = False
-        self.received = self.answered = self.abandoned = self.busy = 0
+        self._received = self._answered = self._busy = 0
 
     def worker(self) -> Requests:
-        return _SocketRequests(self)
+        return self
 
-    async def receive(self) -> _ffi.Msg | None:
-        """Wait for the next message; None when the service is drained."""
+    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
         lane = self._socket._lane
         topics = self._socket._topics
         while not self._draining:
@@ -162,6 +169,8 @@ class SocketSource:
             if code != 0:
                 raise error_for(code, self._operation, self._socket._urls())
             if topics is None or topics.want(msg):
+                self._received += 1
+                self._busy += 1
                 return msg
             _ffi.drop(msg)
         await checkpoint()
@@ -173,11 +182,23 @@ class SocketSource:
             await checkpoint()
         except BaseException:
             if code == 0:
-                self.reclaim(msg)
+                self._socket._lane.give_back(msg)
             raise
 
+    async def reply(self, data: Buffer | AnyMessage) -> None:
+        raise AssertionError("there are no replies")
+
     def reclaim(self, msg: _ffi.Msg) -> None:
+        self._received -= 1
+        self._busy -= 1
         self._socket._lane.give_back(msg)
+
+    def end(self, *, answered: bool) -> None:
+        self._busy -= 1
+        self._answered += answered
+
+    def leave(self) -> None:
+        pass
 
     def drain(self) -> None:
         self._draining = True
@@ -189,44 +210,10 @@ class SocketSource:
 
     def statistics(self) -> ServiceStatistics:
         return ServiceStatistics(
-            received=self.received,
-            answered=self.answered,
-            abandoned=self.abandoned,
-            busy=self.busy,
+            received=self._received,
+            answered=self._answered,
+            abandoned=self._received - self._answered - self._busy,
+            busy=self._busy,
             unread=0,
             slow=0,
         )
-
-
-class _SocketRequests:
-    def __init__(self, source: SocketSource) -> None:
-        self._source = source
-        self._has_message = False
-
-    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
-        msg = await self._source.receive()
-        if msg is not None:
-            self._has_message = True
-            self._source.received += 1
-            self._source.busy += 1
-        return msg
-
-    async def reply(self, data: Buffer | AnyMessage) -> None:
-        raise AssertionError("there are no replies")
-
-    def _has_none(self) -> bool:
-        had, self._has_message = self._has_message, False
-        self._source.busy -= had
-        return had
-
-    def reclaim(self, msg: _ffi.Msg) -> None:
-        self._has_none()
-        self._source.received -= 1
-        self._source.reclaim(msg)
-
-    def end(self, *, answered: bool) -> None:
-        if self._has_none():
-            if answered:
-                self._source.answered += 1
-            else:
-                self._source.abandoned += 1

@@ -255,7 +255,7 @@ class Service(Sealed):
             self._scopes.discard(scope)
             self._tasks.discard(task)
             if requests is not None:
-                requests.end(answered=False)
+                requests.leave()
             self._running -= 1
             self._wake_if_alone()
             if self._running == 0 and (self._exhausted or self._closing):
@@ -308,8 +308,10 @@ class Service(Sealed):
                 if scope.cancel_called and reply is None:
                     requests.end(answered=False)
                     return None
-        except Exception as exc:
-            add_note(exc, f"while {self._name} {self._urls()} handled {self._peer(pipe)}")
+        except BaseException as exc:
+            requests.end(answered=False)
+            if isinstance(exc, Exception):
+                add_note(exc, f"while {self._name} {self._urls()} handled {self._peer(pipe)}")
             raise
         if reply is None:
             requests.end(answered=True)

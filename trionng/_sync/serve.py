@@ -91,7 +91,7 @@ class Service(Sealed):
             request = self._next(worker, worker.receive)
             while request is not None:
                 reply = self._context.copy().run(self._answer, request)
-                request = self._next(worker, partial(worker.reply, reply))
+                request = self._next(worker, partial(worker.exchange, reply))
         except Closed:
             pass
         except BaseException as exc:
