@@ -23,6 +23,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 import trionng
+from tests.support.pauses import Pause
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_test_build
 from tests.support.waiting import wait_until
@@ -37,30 +38,8 @@ MODES = ("leader", "follower", "token")
 RECEIVING = ("pull", "pair", "rep", "sub", "req")
 CANCELLED_IN_NNG = ("pull", "pair", "rep")
 SENDING = ("push", "pair", "req")
-WITHIN = 10_000  # milliseconds until a pause point must have been reached
 
 WAITING, CANCELLED = "waiting", "cancelled"
-
-
-class Pause:
-    """A pause point that is armed for the time of a block."""
-
-    def __init__(self, point: str) -> None:
-        self.point = point
-
-    def __enter__(self) -> Pause:
-        testing.arm_pause(self.point)
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.open()
-
-    def reached(self) -> None:
-        """Wait until a thread stands here; a test that misses its point fails."""
-        assert testing.pause_reached(self.point, WITHIN), f"nobody came to {self.point}"
-
-    def open(self) -> None:
-        testing.open_pause(self.point)
 
 
 @contextlib.contextmanager

@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 import trionng
 from tests.support.apis import SyncApi, TrioApi
-from tests.support.sockets import TRANSPORTS, url_of
+from tests.support.pauses import Pause
+from tests.support.sockets import TRANSPORTS, connected, url_of
+from tests.support.subprocesses import run_test_build
 
 ASKING = {"Req0": "Rep0", "Surveyor0": "Respondent0"}
 asking = pytest.mark.parametrize("protocol", ASKING)
@@ -195,3 +198,29 @@ async def test_batch_with_a_timeout_of_0_is_a_poll(api):
             await trio.sleep(0.01)
     await api.close(push)
     await api.close(pull)
+
+
+async def poll_while_a_message_is_on_its_way() -> None:
+    """Poll a socket while nng hands a message to a task that waits; print what the task got."""
+    got: list[bytes] = []
+
+    async def receive() -> None:
+        got.append(await pull.recv())
+
+    async with connected(trionng.Pull0(), trionng.Push0(), "inproc") as (pull, push):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked()
+            with Pause("receive.callback") as callback:
+                await push.send(b"for the task")
+                callback.reached()
+                with pytest.raises(trionng.TryAgain):
+                    pull.recv_nowait()
+    print(got)
+
+
+def test_poll_while_a_message_goes_to_a_task_takes_it_from_none():
+    """A poll finds nothing while the message is on its way to a task, and the task gets it."""
+    finished = run_test_build(poll_while_a_message_is_on_its_way)
+
+    assert (finished.clean, finished.output) == (True, "[b'for the task']\n"), finished
