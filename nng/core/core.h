@@ -207,7 +207,7 @@ struct tnng_socket_hooks {
     void (*give_back)(tnng_origin *, nng_msg *); /* it is the next message again */
     void (*pipe_leaves)(tnng_socket *);          /* [nng] nng is about to forget a pipe */
     /* [nng] While a Pair has no peer, a receive stands on its lane, though no call waits (C10). */
-    void (*receives_stand)(tnng_socket *);
+    void (*receives_stand)(tnng_socket *, bool lost);
     void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
 };
 

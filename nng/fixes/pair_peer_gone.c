@@ -5,8 +5,9 @@
  *
  * So a receive is posted when the peer has gone, which is before nng forgets the connection, and
  * stays until nng has freed the connection and the next peer is there. One more is posted although
- * others are pending: an earlier message may be on its way to each of those. One is enough: a
- * closed connection brings one message more at most. What it brings keeps its place in the ring.
+ * others are pending: an earlier message may be on its way to each of those. One for each peer is
+ * enough: a closed connection brings one message more at most. What it brings keeps its place in
+ * the ring.
  *
  * nng's reaper frees the connection, right after it has told that the connection has gone. An aio
  * of the shim that is given to the reaper then, and is busy, tells when that is done: the reaper
@@ -26,7 +27,7 @@ static void on_freed(nng_aio *task, void *arg, int code)
     tnng_socket *socket = arg;
 
     atomic_fetch_sub(&socket->parting, 1);
-    socket->hooks->receives_stand(socket);
+    socket->hooks->receives_stand(socket, false);
     tnng_socket_release(socket);
     nng_aio_finish(task, code);
 }
@@ -46,13 +47,13 @@ void tnng_pair_parts(tnng_socket *socket)
         nng_aio_defer(task, on_freed, socket);
         nng_aio_reap(task);
     }
-    socket->hooks->receives_stand(socket);
+    socket->hooks->receives_stand(socket, true);
 }
 
 /* [nng] Another one has taken its place. */
 void tnng_pair_joins(tnng_socket *socket)
 {
     if (may_crash(socket)) {
-        socket->hooks->receives_stand(socket);
+        socket->hooks->receives_stand(socket, false);
     }
 }

@@ -375,26 +375,30 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     return slot;
 }
 
-static bool has_standing(const tnng_lane *lane)
+/* C10: nng has threads for fewer messages that are on their way to a receive. */
+enum { ENOUGH_STANDING = 32 };
+
+static int count_standing(const tnng_lane *lane)
 {
+    int count = 0;
+
     for (const tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-        if (slot->pending && !slot->unwanted) {
-            return true;
-        }
+        count += slot->pending && !slot->unwanted;
     }
-    return false;
+    return count;
 }
 
-/* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. */
-void tnng_lanes_stand(tnng_socket *socket)
+/* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. A peer
+ * that was lost can bring one message more; it may find that each receive that is pending has its
+ * message already. */
+void tnng_lanes_stand(tnng_socket *socket, bool lost)
 {
     pthread_mutex_lock(&socket->contexts->lock);
     bool stand = atomic_load(&socket->parting) > 0 || !tnng_has_peer(socket);
     for (tnng_lane *lane = socket->contexts->first; lane != NULL; lane = lane->next) {
         tnng_lock(&lane->lock);
-        bool post = stand && (!lane->parting || !has_standing(lane));
         lane->parting = stand;
-        if (post && !lane->closed) {
+        if (!lane->closed && stand && count_standing(lane) < (lost ? ENOUGH_STANDING : 1)) {
             tnng_lane_post(lane);
         } else if (!lane->closed) {
             tnng_lane_cancel_surplus(lane);

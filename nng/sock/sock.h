@@ -185,7 +185,7 @@ bool tnng_lane_ready(tnng_lane *);
 /* `counted`: it had been handed out. */
 tnng_slot *tnng_lane_put_first(tnng_lane *, nng_msg *, bool counted);
 /* Without a lock. */
-void tnng_lanes_stand(tnng_socket *);
+void tnng_lanes_stand(tnng_socket *, bool lost);
 
 /* recv_calls.c */
 extern const tnng_op_kind tnng_recv_kind;
