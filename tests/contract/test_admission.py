@@ -1,4 +1,4 @@
-"""Admission: who is refused has exchanged nothing, is told of once, and disturbs nobody."""
+"""Admission: a refused peer has exchanged nothing, is reported once, and disturbs no other peer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ EVERYBODY, NOBODY = "127.0.0.0/8", "10.0.0.0/8"
 
 @asynccontextmanager
 async def pulling(url, rule, **options):
-    """Open a listener with a rule and, beside it, one that admits everybody."""
+    """Open a listener with a rule and, beside it, one that admits every peer."""
     async with trionng.Pull0() as pull, pull.pipe_events() as events:
         listener = pull.listen(url, accept=rule, **options)
         yield pull, listener.url, events
@@ -65,7 +65,7 @@ async def check_refused(events, pull):
     ],
 )
 async def test_peer_with_an_address_that_is_listed_is_admitted(addresses):
-    """Networks and hosts, as text or as objects, admit who is in them."""
+    """Networks and hosts, as text or as objects, admit the peers in them."""
     with trio.fail_after(SECONDS):
         rule = Admission(addresses=addresses)
         async with pulling("tcp://127.0.0.1:0", rule) as (pull, url, _), trionng.Push0() as push:
@@ -76,7 +76,7 @@ async def test_peer_with_an_address_that_is_listed_is_admitted(addresses):
 
 @pytest.mark.parametrize("addresses", [NOBODY, "127.0.0.2", "127.0.0.2/31", ["::1", "128.0.0.0/1"]])
 async def test_peer_with_another_address_is_refused_and_reported_once(addresses):
-    """Who is not listed is refused, however early it speaks, and counted once."""
+    """A peer that is not listed is refused, however early it speaks, and counted once."""
     with trio.fail_after(SECONDS):
         rule = Admission(addresses=addresses)
         async with pulling("tcp://127.0.0.1:0", rule) as (pull, url, events):
@@ -162,7 +162,7 @@ async def test_peer_of_a_listed_user_is_admitted_another_refused(transport, tmp_
 
 @pytest.mark.parametrize("scheme", ["tls+tcp", "wss"])
 async def test_peer_without_certificate_under_verified_rule_is_refused(scheme):
-    """A listener that only asks for a certificate admits with `tls_verified` who has a good one."""
+    """A listener that only asks for a certificate admits under `tls_verified` a peer with one."""
     with trio.fail_after(SECONDS):
         config = server(trust=TRUSTED)
         config.set_auth_mode(config.AUTH_MODE_OPTIONAL)

@@ -274,7 +274,7 @@ def test_survey_interrupted_anywhere_keeps_its_messages():
     url = url_of("inproc", "")
     with blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor:
         with blocking.Respondent0(dial=url) as respondent:
-            surveyor.wait_connected(timeout=SOON)  # nobody keeps a survey for who comes later
+            surveyor.wait_connected(timeout=SOON)  # a survey is not kept for a later peer
 
             def answer(step, interrupted):
                 if interrupted:

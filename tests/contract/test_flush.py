@@ -64,7 +64,7 @@ async def linked(api, listening, dialing, transport, directory):
 
 @on_every_transport
 async def test_flush_of_every_protocol_returns(api, transport, tmp_path):
-    """What was sent is written soon, and then `flush` returns, whoever listens."""
+    """`flush` returns soon after the messages are written, whichever side listens."""
 
     # nng gives a WebSocket handshake a second or two, with TLS in it.
     at_once = trio.CapacityLimiter(4)

@@ -1,6 +1,6 @@
 """Every ending of the handshake between a task and nng, forced with pause points.
 
-A call ends because it happened, because we asked for its end, or because somebody else ended it
+A call ends because it happened, because its task was cancelled, or because another call ended it
 (a close, a newer request). Each ending is forced at each place where it can meet the other threads:
 before and after the submit, in nng's callback, between the callback and the task.
 
@@ -114,7 +114,7 @@ def take(socket: Any, expected: bytes) -> None:
 
 
 class TokenRings:
-    """Notices when the token bell has rung, before Trio does."""
+    """Notices a token wake-up before Trio does."""
 
     def __init__(self) -> None:
         self.rung = threading.Event()
@@ -191,7 +191,7 @@ async def receiving(kind: str) -> AsyncIterator[Receiving]:
 
 @dataclasses.dataclass
 class Sending:
-    """A socket nobody is connected to, and how to change that."""
+    """A socket without a peer, and how to connect one."""
 
     socket: Any
     connect: Callable[[], None]
@@ -287,7 +287,7 @@ async def receive_met_by_its_message_around_the_submit(kind: str) -> None:
 
 
 def test_receive_with_message_around_submit_delivers_once():
-    """It happened: a message that comes before nng knows the receive, or before we do, is there."""
+    """Completed: a message that comes before nng knows the receive, or before we do, is there."""
     check(receive_met_by_its_message_around_the_submit, *RECEIVING)
 
 
@@ -313,7 +313,7 @@ async def receive_cancelled_with_nothing_there(kind: str) -> None:
 
 
 def test_receive_cancelled_with_nothing_there_leaves_at_once():
-    """We asked: the task does not wait for nng's callback, nor is the next receive disturbed."""
+    """Cancelled: the task does not wait for nng's callback, nor is the next receive disturbed."""
     check(receive_cancelled_with_nothing_there, *RECEIVING)
 
 
@@ -337,7 +337,7 @@ async def receive_cancelled_during_its_callback(kind: str) -> None:
 
 
 def test_receive_cancelled_in_its_callback_leaves_the_message():
-    """We asked, too late for nng: the task leaves at once; nothing is lost, the order is kept."""
+    """Cancelled, too late for nng: the task leaves at once; nothing is lost, the order is kept."""
     check(receive_cancelled_during_its_callback, *RECEIVING)
 
 
@@ -357,7 +357,7 @@ async def receive_cancelled_after_its_callback(kind: str, rings: TokenRings | No
 
 
 def test_receive_cancelled_after_its_callback_delivers():
-    """We asked, too late for everybody: what happened is returned, even to a cancelled task."""
+    """A cancel after the callback is too late: the task gets what happened."""
     check(receive_cancelled_after_its_callback, *RECEIVING)
 
 
@@ -428,7 +428,7 @@ async def receive_ended_by_a_close_around_the_submit(kind: str) -> None:
     ],
 )
 def test_receive_ended_by_a_close_raises_closed(scenario):
-    """Somebody else: a close wakes the task before nng has done anything about it."""
+    """A close wakes the task before nng has done anything about it."""
     check(scenario, *RECEIVING)
 
 
@@ -452,7 +452,7 @@ async def receive_ended_by_a_newer_request() -> None:
 
 
 def test_receive_ended_by_a_newer_request_raises_superseded():
-    """Somebody else: the old answer is dropped, even one that nng has handed over already."""
+    """A newer request drops the old answer, even one that nng has handed over already."""
     check(receive_ended_by_a_newer_request)
 
 
@@ -483,7 +483,7 @@ async def send_met_by_a_peer_around_the_submit(kind: str) -> None:
 
 
 def test_send_whose_peer_comes_around_the_submit_sends_once():
-    """It happened: a peer that comes before nng knows the send, or before we do, gets it once."""
+    """Completed: a peer that comes before nng knows the send, or before we do, gets it once."""
     check(send_met_by_a_peer_around_the_submit, *SENDING)
 
 
@@ -505,7 +505,7 @@ async def send_cancelled_without_a_peer(kind: str) -> None:
 
 
 def test_send_cancelled_without_a_peer_gives_the_message_back():
-    """We asked: once nng has called back the message is ours again, and was not sent."""
+    """Cancelled: once nng has called back the message is ours again, and was not sent."""
     check(send_cancelled_without_a_peer, *SENDING)
 
 
@@ -541,7 +541,7 @@ async def send_cancelled_after_its_callback(kind: str, rings: TokenRings | None)
     "scenario", [send_cancelled_during_its_callback, send_cancelled_after_its_callback]
 )
 def test_send_cancelled_too_late_returns(scenario):
-    """We asked, too late: what was sent is not called cancelled, and is not sent again."""
+    """Cancelled too late: what was sent is not called cancelled, and is not sent again."""
     check(scenario, *SENDING)
 
 
@@ -576,7 +576,7 @@ async def send_ended_by_a_close_around_the_submit(kind: str) -> None:
     "scenario", [send_ended_by_a_close, send_ended_by_a_close_around_the_submit]
 )
 def test_send_ended_by_a_close_raises_closed(scenario):
-    """Somebody else: a send that no peer took raises, and its message is the caller's."""
+    """A close ends a send that no peer took, and its message is the caller's."""
     check(scenario, *SENDING)
 
 
@@ -595,7 +595,7 @@ async def send_closed_during_its_callback(kind: str) -> None:
 
 
 def test_send_closed_during_its_callback_returns():
-    """Somebody else, too late: nng had accepted the message before the close."""
+    """A close after nng accepted the message is too late: the send returns."""
     check(send_closed_during_its_callback, *SENDING)
 
 
@@ -644,7 +644,7 @@ async def request_answered_between_its_stages() -> None:
 
 
 def test_request_answered_between_its_stages_returns_the_answer():
-    """It happened: an answer that comes before the receive was submitted is not missed."""
+    """Completed: an answer that comes before the receive was submitted is not missed."""
     check(request_answered_between_its_stages)
 
 
@@ -668,7 +668,7 @@ async def request_cancelled_between_its_stages() -> None:
 
 
 def test_request_cancelled_between_its_stages_ends():
-    """We asked: no second stage begins, the late answer goes nowhere, and the next one is right."""
+    """Cancelled: no second stage begins, the late answer goes nowhere, and the next one is right."""
     check(request_cancelled_between_its_stages)
 
 
@@ -685,7 +685,7 @@ async def request_cancelled_without_a_peer() -> None:
 
 
 def test_request_cancelled_without_a_peer_was_never_sent():
-    """We asked: the peer that comes later gets the next request, and not this one."""
+    """Cancelled: the peer that comes later gets the next request, and not this one."""
     check(request_cancelled_without_a_peer)
 
 
@@ -709,7 +709,7 @@ async def request_cancelled_with_its_answer_there() -> None:
 
 
 def test_request_cancelled_with_its_answer_there_discards_it():
-    """We asked: the answer nng was about to hand over is not taken for that of the next request."""
+    """Cancelled: the answer nng was about to hand over is not taken for that of the next request."""
     check(request_cancelled_with_its_answer_there)
 
 
@@ -729,7 +729,7 @@ async def request_cancelled_after_its_callback(rings: TokenRings | None) -> None
 
 
 def test_request_cancelled_after_its_callback_returns_the_answer():
-    """We asked, too late for everybody: the answer is returned."""
+    """A cancel after the answer came is too late: the request returns it."""
     check(request_cancelled_after_its_callback)
 
 
@@ -756,7 +756,7 @@ async def request_ended_by_a_close(stage: str) -> None:
 
 
 def test_request_ended_by_a_close_raises_closed():
-    """Somebody else: a request is ended in each of its stages, and between them."""
+    """A close ends a request in each of its stages, and between them."""
     stages = ("waiting for a peer", "send.callback", "waiting for the answer", "receive.callback")
     check(request_ended_by_a_close, *stages)
 

@@ -74,7 +74,7 @@ SPOKEN = {  # its number and name, the peer's number and name
     "Surveyor0": (98, "surveyor", 99, "respondent"),
     "Respondent0": (99, "respondent", 98, "surveyor"),
 }
-# What somebody might look for on an object; those that are in no table above are not there.
+# What a user might look for on an object; those that are in no table above are not there.
 NUMBERS = {*EVERY_SOCKET, "recv_buffer_size", "send_buffer_size", "ttl_max", *RESEND, *SURVEY}
 
 OBJECTS = [
@@ -390,7 +390,7 @@ EVERY_LACK = [(name, one) for name, (_, lacking) in LACKING.items() for one in l
 @pytest.mark.parametrize(("name", "transport"), EVERY_LACK)
 @pytest.mark.parametrize("api", [trionng, blocking])
 async def test_option_given_to_a_transport_that_has_none_is_refused(api, name, transport, tmp_path):
-    """Nobody shall believe that an option does something where nng would do nothing."""
+    """An option that nng would ignore is refused."""
     url = url_of(transport, tmp_path)
     value = LACKING[name][0]
     pair = api.Pair0()

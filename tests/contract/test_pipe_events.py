@@ -209,7 +209,7 @@ async def test_reading_an_event_is_a_checkpoint_also_when_there_is_one():
 
 
 async def test_subscription_dropped_while_open_is_freed():
-    """A subscription nobody holds any more leaves the socket as it was."""
+    """A subscription without references leaves the socket as it was."""
     with trio.fail_after(SECONDS):
         async with connected(trionng.Pull0(), trionng.Push0(), "inproc") as (pull, _):
             for _ in range(100):

@@ -72,7 +72,7 @@ async def test_peer_of_an_ipc_pipe_is_known():
 
 
 async def test_tls_verified_is_true_only_for_a_checked_certificate():
-    """The client has verified the server; the server, which asks for none, has verified nobody."""
+    """The client has verified the server; a server that asks for no certificate has not."""
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen("tls+tcp://127.0.0.1:0", tls_config=server()).url
@@ -124,7 +124,7 @@ async def test_pipe_of_another_protocol_cannot_send():
 
 
 async def test_message_of_a_connection_that_went_names_a_closed_pipe():
-    """A message read after its sender has gone tells who that was, and is in no way alive."""
+    """A message read after its sender has gone names the sender, whose pipe is closed."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
             url = pull.listen("tcp://127.0.0.1:0").url

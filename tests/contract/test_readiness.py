@@ -321,7 +321,7 @@ async def test_send_fd_of_pair0_on_old_nng_is_refused_with_the_reason():
 
 @pytest.mark.parametrize("module", [trionng, blocking], ids=["trio", "blocking"])
 def test_descriptor_of_other_classes_is_absent(module):
-    """Only who receives has recv_fd, only who can try a send has send_fd; both are read-only."""
+    """Only protocols that receive have recv_fd, only those that can try a send have send_fd."""
     may_send = {"Pair0", "Pair1", "Bus0", "Push0", "Pub0"}
     for name in {*RECEIVING, *RECEIVING.values()}:
         assert hasattr(getattr(module, name), "recv_fd") == (name in RECEIVING), name

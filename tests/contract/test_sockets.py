@@ -396,7 +396,7 @@ async def test_dial_to_another_protocol_raises_protocol_error():
 
 
 async def test_cancelled_dial_leaves_no_dialer_behind():
-    """A dial to somebody who accepts and stays silent can be cancelled, and nothing remains."""
+    """A dial to a server that accepts and stays silent can be cancelled, and nothing remains."""
     with trio.fail_after(10):
         silent = await trio.open_tcp_listeners(0, host="127.0.0.1")
         port = silent[0].socket.getsockname()[1]

@@ -53,7 +53,7 @@ def received(socket) -> tuple[int, int]:
 
 
 def open_blocking(listening, dialing):
-    """Connect two blocking sockets; they are closed by whoever asked."""
+    """Connect two sync sockets; the caller closes them."""
     dialing.dial(listening.listen(url_of("tcp", "")).url, block=True)
     listening.wait_connected(timeout=10)
     return listening, dialing
@@ -424,7 +424,7 @@ def test_waiting_threads_are_counted_while_they_wait():
 
 @pytest.mark.parametrize("module", [trionng, blocking])
 async def test_dropped_is_a_number_only_where_it_is_known(module):
-    """Nothing is dropped where the protocol pushes back; nobody knows where nng drops silently."""
+    """`dropped` is 0 where the protocol pushes back, and None where nng drops silently."""
     known = {"Pair0", "Pair1", "Push0", "Pull0", "Req0", "Rep0", "Respondent0"}
     names = {name for pair in (*ONE_WAY, *ASKING) for name in pair}
 

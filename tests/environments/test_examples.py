@@ -27,7 +27,7 @@ def example(name: str, *arguments: str) -> AbstractAsyncContextManager[OtherProc
 
 @pytest.fixture
 def urls(tmp_path: Path) -> list[str]:
-    """Two addresses nobody else has."""
+    """Two addresses that no other test has."""
     return [url_of("ipc", tmp_path), url_of("ipc", tmp_path)]
 
 

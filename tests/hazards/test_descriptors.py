@@ -114,7 +114,7 @@ async def close_listeners(transport: str, what: str, rounds: str) -> None:
 
 
 def shake_hands(url: str, transport: str) -> socket.socket:
-    """Connect to a Rep0, say who we are, and hear who it is."""
+    """Connect to a Rep0, and exchange greetings."""
     peer = plain(url.removeprefix("tls+"))
     if transport == "tls+tcp":
         context = ssl.create_default_context(cadata=TRUSTED.decode())
@@ -178,7 +178,7 @@ def test_descriptors_of_listeners_closed_while_dialled_return(transport: str, wh
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 def test_descriptors_of_connections_that_wait_return(transport: str) -> None:
-    """Connections that nobody has taken when their listener closes are closed with it."""
+    """Connections that were not accepted when their listener closes are closed with it."""
     finished = run_test_build(close_with_connections_that_wait, transport)
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished

@@ -59,7 +59,7 @@ def c_code() -> str:
     return re.sub(r"/\*.*?\*/|//[^\n]*", "", text, flags=re.DOTALL)
 
 
-# A socket that nobody holds is closed.
+# A socket without references is closed.
 OPEN: list[_ffi.NativeSocket] = []
 
 
@@ -89,7 +89,7 @@ def connect(listening: int, dialing: int) -> tuple[_ffi.NativeSocket, _ffi.Nativ
 
 
 def reached(point: str) -> None:
-    assert testing.pause_reached(point, WITHIN), f"nobody came to {point}"
+    assert testing.pause_reached(point, WITHIN), f"no thread came to {point}"
 
 
 # C1
@@ -412,7 +412,7 @@ def test_result_rewritten_by_a_late_cancel_loses_no_message():
 
 
 def test_result_rewritten_by_a_late_cancel_denies_no_send():
-    """N2: a send whose message has gone has sent, so nobody sends it twice."""
+    """N2: a send whose message has gone has sent, so that the caller does not send it twice."""
     for simulate in ("", "N2"):
         safe = run_test_build(send_cancelled_too_late, simulate=simulate)
         assert (safe.clean, safe.output) == (True, "sent message\n"), str(safe)
@@ -425,7 +425,7 @@ def test_result_rewritten_by_a_late_cancel_denies_no_send():
 
 
 async def request_cancelled_between_its_stages() -> None:
-    """Cancel a request that was sent and has no receive yet; nobody answers it."""
+    """Cancel a request that was sent and has no receive yet; no peer answers it."""
     async with trionng.Req0() as req, trionng.Rep0() as rep:
         url = req.listen(url_of("inproc", "")).url
         testing.arm_pause("send.callback")

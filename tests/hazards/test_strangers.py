@@ -71,7 +71,7 @@ async def count_dropped(transport: str, seconds: str) -> None:
 @needs_fix("S4")
 @pytest.mark.parametrize("transport", URLS)
 def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
-    """Who does not become a peer within ten seconds is disconnected; a peer never notices."""
+    """A stranger that is no peer within ten seconds is disconnected; a peer never notices."""
     finished = run_test_build(count_dropped, transport, "10", seconds=90, TNNG_HANDSHAKE_MS=SHORT)
 
     assert (finished.clean, finished.output) == (True, "4 yes 1\n"), finished
@@ -79,7 +79,7 @@ def test_strangers_that_say_nothing_are_dropped(transport: str) -> None:
 
 @has_error("S4")
 def test_strangers_that_say_nothing_stay_without_the_fix() -> None:
-    """S4: nobody drops them."""
+    """S4: nng never drops them."""
     finished = run_test_build(
         count_dropped,
         "ws",
@@ -179,7 +179,7 @@ def test_ws_listener_without_descriptors_waits_for_some() -> None:
 
 
 async def send_and_go(transport: str, protocol: str) -> None:
-    """Print what stays of peers that sent some messages and went, before anybody received."""
+    """Print what stays of peers that sent some messages and went before the first receive."""
     with_tls, trusting = tls_of(transport)
     push, pull = {
         "push": (trionng.Push0, trionng.Pull0),

@@ -59,7 +59,7 @@ async def two_surveys_and_a_reset() -> None:
                 await peer.send_raw(2 * peer.frame(A_SURVEY + b"survey"))
                 await respondent.recv()
                 await peer.close(reset=True)
-            # Without C3 nobody reads on, so only a reply that cannot be written tells nng of it.
+            # Without C3 nng reads no more, so only a reply that cannot be written shows the end.
             await respondent.send(b"to nobody")
             with trio.fail_after(60):
                 while respondent.pipes:

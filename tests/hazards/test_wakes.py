@@ -36,7 +36,7 @@ def hurry(push: trionng.blocking.Push0) -> int:
 @coalesces
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "tcp"])
 def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
-    """A wake-up that waits comes by itself: nobody has to call anything for the last messages."""
+    """A deferred wake-up comes by itself: the last messages need no further call."""
     with (
         trionng.blocking.Pull0(recv_buffer_size=2 * A_STREAM) as pull,
         trionng.blocking.Push0(send_buffer_size=2 * A_STREAM) as push,
@@ -55,7 +55,7 @@ def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
 
 
 async def test_stream_without_room_goes_on_at_once():
-    """A lane that has no buffer does not wait for wake-ups that wait for it."""
+    """A socket without a buffer does not wait for deferred wake-ups that wait for it."""
     async with connected(trionng.Pull0(), trionng.Push0(), "ipc") as (pull, push):
         received = []
 

@@ -1,4 +1,4 @@
-"""H2, H3: ws endpoints that are closed while somebody connects are closed at once.
+"""H2, H3: ws endpoints that are closed while a peer connects are closed at once.
 
 Before nng 2.0 a ws dialer, or a ws listener, closed at the wrong moment hangs nng's only reaper,
 or panics. With the workarounds left out one of them soon is.
@@ -121,7 +121,7 @@ def test_dialer_closed_connecting_without_fix_hangs_or_panics() -> None:
 
 
 async def test_url_of_a_closed_listener_can_be_listened_on_again() -> None:
-    """When a close has returned the address is free, whoever is still connected."""
+    """The address is free when a close has returned, whatever peers are still connected."""
     url = "ws://127.0.0.1:0/path"
     with trio.fail_after(60):
         for _ in range(50):

@@ -1,4 +1,4 @@
-"""What both interoperation suites share: the two transports, and who listens."""
+"""What both interoperation suites share: the two transports, and which side listens."""
 
 from __future__ import annotations
 
@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["ipc", "tcp"])
 def free_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A URL on which anybody may listen; the port of tcp is the operating system's choice."""
+    """A URL that either side may listen on; the operating system chooses the port of tcp."""
     return f"ipc://{tmp_path}/s" if request.param == "ipc" else "tcp://127.0.0.1:0"

@@ -28,7 +28,7 @@ def request(socket: pynng.Req0, count: int) -> None:
 
 
 def send(socket: "pynng.Pub0 | pynng.Push0", count: int) -> None:
-    """Send to whoever is connected, then wait to be killed: pynng has no linger."""
+    """Send to every peer, then wait to be killed: pynng has no linger."""
     for number in range(count):
         socket.send(message("other", number))
         socket.send(message("topic", number))
@@ -42,7 +42,7 @@ def receive(socket: "pynng.Sub0 | pynng.Pull0", _: int) -> None:
 
 
 def survey(socket: pynng.Surveyor0, count: int) -> None:
-    """Ask everybody, and print the first reply to each survey."""
+    """Send surveys, and print the first reply to each."""
     socket.survey_time = 20_000
     for number in range(count):
         socket.send(message("survey", number))

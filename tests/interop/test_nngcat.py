@@ -259,7 +259,7 @@ async def test_nngcat_bus0_both_ways_gets_and_gives_every_byte(connect: Connect)
             connect(bus, "--bus0 --interval 1 --quoted --file THEIRS") as cat,
         ):
             await bus.wait_connected()
-            # Until it has sent, it may not listen yet: a bus drops what nobody takes.
+            # Until it has sent, it may not listen yet: a bus drops what no peer takes.
             assert await bus.recv() == THEIRS
             await bus.send(OURS)
 

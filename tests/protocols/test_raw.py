@@ -100,7 +100,7 @@ async def test_raw_bus_excludes_the_connection_in_the_header(transport, tmp_path
 
 
 async def test_raw_sub_refuses_topics():
-    """A raw Sub0 receives everything, and says so to who subscribes."""
+    """A raw Sub0 receives every message; subscribe says so."""
     async with trionng.Sub0(raw=True) as raw:
         for topic in ("", "topic"):
             with pytest.raises(trionng.NotSupported, match="receives every message"):

@@ -166,7 +166,7 @@ async def test_respondent_cancelled_receive_loses_no_survey():
 
 
 async def test_respondent_closed_wakes_its_receivers():
-    """Closing a context or the socket wakes who receives on it, with Closed."""
+    """A close of a context or its socket ends a receive with Closed."""
     with trio.fail_after(10):
         async with trionng.Respondent0() as respondent, trio.open_nursery() as nursery:
             context = respondent.new_context()

@@ -91,7 +91,7 @@ async def test_calls_of_a_connection_are_checkpoints() -> None:
 
 
 async def test_exception_of_a_handler_has_a_note_that_names_the_peer() -> None:
-    """Whoever reads the traceback learns whose message it was."""
+    """The traceback names the peer that sent the message."""
 
     async def handler(connection: trionng.PipeChannel) -> None:
         raise ValueError(await connection.receive())

@@ -84,7 +84,7 @@ async def test_serve_rep_handlers_that_wait_run_at_once_up_to_workers() -> None:
 
 
 async def test_serve_rep_one_request_at_a_time_needs_one_task() -> None:
-    """Workers nobody needs are never started."""
+    """Workers that are not needed are never started."""
     names: set[str] = set()
 
     async def handler(request: bytes) -> bytes:
@@ -131,7 +131,7 @@ async def test_serve_rep_that_never_runs_dry_lets_other_tasks_run() -> None:
                     clients.start_soon(client, req)
             nursery.cancel_scope.cancel()
 
-    assert sum(at_once) > 640, "most were answered before somebody looked"
+    assert sum(at_once) > 640, "most were answered before they were counted"
     assert max(at_once) <= 16, "Trio may run it last in one pass and first in the next"
 
 
@@ -397,7 +397,7 @@ async def test_run_rep_started_serves_until_it_is_closed() -> None:
 
 
 async def test_serve_respondent_answers_surveys() -> None:
-    """Everybody's answer comes back; a handler may keep silent."""
+    """Every respondent's answer comes back; a handler may keep silent."""
 
     async def handler(survey: bytes) -> bytes | None:
         return None if survey == b"quiet" else survey.upper()

@@ -69,7 +69,7 @@ def hard_limit() -> int:
 
 
 def first_socket_with_few_threads() -> None:
-    user = 60_000 + os.getpid() % 5000  # nobody else's threads are counted
+    user = 60_000 + os.getpid() % 5000  # so that no other user's threads are counted
     os.setgid(user)
     os.setuid(user)
     for spare in range(13):

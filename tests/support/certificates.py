@@ -12,7 +12,7 @@ from trionng import TLSConfig
 if TYPE_CHECKING:
     import datetime
 
-# Ours, and one nobody knows.
+# Ours, and one that no peer trusts.
 CA, STRANGER = trustme.CA(), trustme.CA()
 TRUSTED = CA.cert_pem.bytes()
 

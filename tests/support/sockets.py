@@ -21,7 +21,7 @@ ALL_TRANSPORTS = (*TRANSPORTS, "abstract", "ws")
 
 
 def url_of(transport: str, directory: str | Path) -> str:
-    """Return a URL nobody else listens on; the directory is for ipc, and its path short."""
+    """Return a URL that no other test has; the directory is for ipc, and its path short."""
     name = uuid.uuid4().hex[:12]
     return {
         "inproc": f"inproc://{name}",

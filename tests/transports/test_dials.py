@@ -1,4 +1,4 @@
-"""Dials that fail: who waits is told; who does not finds a line in the log, with URL and cause."""
+"""Dials that fail: a call that waits raises; otherwise the log has a line with URL and cause."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def logged() -> Iterator[Log]:
 
 
 def refusing(transport: str, directory: object) -> tuple[trionng.Socket, str]:
-    """Open a listener that admits nobody."""
+    """Open a listener that admits no peer."""
     rule = Admission(uids=os.getuid() + 1) if transport in ("ipc", "abstract") else NOBODY
     pull = trionng.Pull0()
     return pull, pull.listen(url_of(transport, str(directory)), accept=rule).url
@@ -233,7 +233,7 @@ async def test_background_dial_to_another_protocol_is_logged_by_both(way):
 
 @linked_in
 async def test_background_dial_to_an_unknown_host_is_logged_once():
-    """A name that nobody knows."""
+    """A host name that does not resolve."""
     url = "tcp://nowhere.invalid:5555"
     with trio.fail_after(SECONDS), logged() as log:
         async with trionng.Push0(dial=url, reconnect_time_min=10) as push:
@@ -433,7 +433,7 @@ def fail_and_leave(directory: str) -> None:
 
 
 def test_interpreter_ending_during_reports_ends_well(tmp_path):
-    """Reports wait for nobody, and nobody waits for them."""
+    """Reports delay no call and no exit."""
     for _ in range(3):
         done = run_in_subprocess(fail_and_leave, str(tmp_path))
         assert done.clean, done

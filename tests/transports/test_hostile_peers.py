@@ -1,4 +1,4 @@
-"""Strangers who connect and misbehave: newcomers are served, and those connected never notice.
+"""Strangers that connect and misbehave: newcomers are served, and connected peers never notice.
 
 One process a transport goes through everything a stranger can do there. Before nng 1.6 a handshake
 that could not be written ended a listener for good (S2, nng issue 1518); and nng's `listen` asks
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 SECONDS = 30
 BURST = 100
 GARBAGE = bytes((7 * number + 3) % 256 for number in range(4096))
-# The most a newcomer may have to wait while nobody attacks any more. nng pauses for 0.1 s after a
+# The most a newcomer may have to wait after the attack. nng pauses for 0.1 s after a
 # handshake that failed.
 SERVED_WITHIN = 10
 
@@ -128,7 +128,7 @@ PLAIN = (
 )
 
 
-# Further in: those who get through TLS first where there is TLS, and speak SP.
+# Further in: strangers that get through TLS first where there is TLS, and speak SP.
 
 
 def through_tls(url: str) -> socket.socket:
@@ -297,7 +297,7 @@ async def attack_everything(transport: str) -> None:
             for each in held:
                 each.close()
             print(attack.__name__)
-        # The one who was there before never lost its connection.
+        # The peer that was there before never lost its connection.
         assert pipe in rep.pipes
         assert not pipe.closed
 
@@ -313,7 +313,7 @@ def test_strangers_that_misbehave_disturb_no_peer(transport: str) -> None:
 
 
 async def leave_after_encrypting(rounds: str) -> None:
-    """Let strangers go who have got through TLS and said nothing; each time ask as a new one."""
+    """Strangers get through TLS, say nothing and go; after each, a new client asks."""
     async with serving("tls+tcp") as (_, url):
         assert await is_served(url)
         before, _ = resources()
@@ -406,7 +406,7 @@ def hang_up_on_callers(path: str, times: int) -> None:
 
 
 async def dial_one_who_hangs_up(seconds: str) -> None:
-    """Dial in the background somebody who hangs up again and again; then somebody serves there."""
+    """Dial in the background a server that hangs up; later a real one listens there."""
     warnings.simplefilter("ignore", RuntimeWarning)
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
         path = f"{directory}/s"
@@ -424,13 +424,13 @@ async def dial_one_who_hangs_up(seconds: str) -> None:
 
 @needs_fix("S2")
 def test_dialer_hung_up_on_tries_on() -> None:
-    """A dialer in the background goes on until somebody serves it, whatever it met before."""
+    """A dialer in the background goes on until a server answers, whatever it met before."""
     done = run_in_subprocess(dial_one_who_hangs_up, "20")
 
     assert (done.clean, done.output) == (True, "served at last\n"), str(done)
 
 
-# Listening where somebody is.
+# Listening on an address in use.
 
 SERVES = """
 import sys, trio, trionng
@@ -519,7 +519,7 @@ async def test_listen_where_another_server_is_never_connects_to_it(
 
 
 async def test_listen_on_the_path_of_a_dead_socket_replaces_its_file(tmp_path: Path) -> None:
-    """What a killed server leaves behind is in nobody's way."""
+    """The file that a killed server leaves behind is replaced."""
     path = f"{tmp_path}/stale"
     with socket.socket(socket.AF_UNIX) as left:
         left.bind(path)

@@ -91,7 +91,7 @@ async def close_after_it_was_replaced(folder: str, by: str) -> bool:
 @needs_fix("L4")
 @pytest.mark.parametrize("by", ["file", "socket", "listener"])
 async def test_close_of_an_ipc_listener_leaves_what_is_not_its_own(folder: str, by: str) -> None:
-    """What somebody else has put at the path stays there, and works."""
+    """A file that another process put at the path stays there, and works."""
     assert await close_after_it_was_replaced(folder, by)
 
 
@@ -168,7 +168,7 @@ def test_dial_waits_while_the_backlog_of_its_listener_is_full(transport: str) ->
 
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])
 async def test_dial_of_hundreds_at_once_succeeds(transport: str, folder: str) -> None:
-    """Everybody who dials gets a connection."""
+    """Every client that dials gets a connection."""
     dialing = 300
     async with trionng.Rep0(listen=url_of(transport, folder)) as rep:
         url = rep.listeners[0].url

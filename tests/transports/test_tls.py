@@ -1,4 +1,4 @@
-"""TLS: who may connect, who may not, and what is said about it."""
+"""TLS: which peers may connect, which may not, and what the errors say."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ async def test_dial_with_mutual_tls_verifies_both_sides(scheme: str) -> None:
 async def test_dial_without_a_client_certificate_is_not_verified(
     scheme: str,
 ) -> None:
-    """A server that asks for no certificate does not claim to know who its client is."""
+    """A server that asks for no certificate does not call its client verified."""
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen(scheme), tls_config=server()).url
@@ -183,7 +183,7 @@ async def test_dial_with_check_hostname_off_still_refuses_a_stranger() -> None:
 
 @pytest.mark.parametrize("mode", [TLSConfig.AUTH_MODE_NONE, TLSConfig.AUTH_MODE_OPTIONAL])
 async def test_dial_with_weaker_auth_mode_connects_to_a_stranger(mode: int) -> None:
-    """A client that does not insist may talk to anybody, and nobody is said to be verified."""
+    """A client that does not insist may talk to any server, and no peer is called verified."""
     config = TLSConfig(
         TLSConfig.MODE_CLIENT, auth_mode=mode, ca_string=TRUSTED, server_name="localhost"
     )
@@ -192,7 +192,7 @@ async def test_dial_with_weaker_auth_mode_connects_to_a_stranger(mode: int) -> N
             url = one.listen(to_listen("tls+tcp4"), tls_config=server(identity(of=STRANGER))).url
             dialer = await other.dial(url, tls_config=config, block=True)
 
-            # nng says "verified" when nobody looked.
+            # nng says "verified" when nothing was checked.
             assert not (dialer._verifies and verified(other.pipes[0]))
             assert dialer._verifies == (mode == TLSConfig.AUTH_MODE_OPTIONAL)
 
@@ -413,7 +413,7 @@ async def test_endpoint_with_the_other_sides_config_raises() -> None:
 
 
 async def test_endpoint_without_tls_given_a_config_raises() -> None:
-    """Who gives a configuration wants encryption; what is given to the socket is for others."""
+    """A configuration of an endpoint asks for encryption; the socket's is for other endpoints."""
     async with trionng.Pair0(tls_config=server()) as one, trionng.Pair0() as other:
         with pytest.raises(trionng.InvalidOperation, match="has no TLS"):
             one.listen("tcp://127.0.0.1:0", tls_config=server())
@@ -430,7 +430,7 @@ async def test_listen_without_a_certificate_raises() -> None:
 
 
 async def test_endpoint_that_trusts_no_authority_raises() -> None:
-    """Who verifies needs an authority."""
+    """An endpoint that verifies its peer needs an authority."""
     cert, key = identity()
     required = TLSConfig(
         TLSConfig.MODE_SERVER,
@@ -511,7 +511,7 @@ async def test_tls_config_of_a_dialer_applies_to_its_next_connection() -> None:
 
 
 async def test_tls_config_of_an_endpoint_without_tls_cannot_be_set() -> None:
-    """Nobody shall believe that a plain connection is encrypted."""
+    """A TLS configuration for a plain transport is refused."""
     async with trionng.Pair0() as pair:
         listener = pair.listen("tcp://127.0.0.1:0")
         with pytest.raises(trionng.InvalidOperation, match="has no TLS"):
@@ -646,7 +646,7 @@ async def test_config_made_in_any_way_works(
 
 
 def test_server_config_with_an_authority_asks_for_certificates() -> None:
-    """The factory's server that knows whom to trust lets nobody else in."""
+    """A server made by the factory with an authority refuses every other peer."""
     assert "auth required" in repr(server(trust=TRUSTED))
     assert "auth none" in repr(server())
 
@@ -1129,7 +1129,7 @@ with pynng.Rep0(tls_config=config) as rep:
 
 
 async def test_pynng_over_tls_both_ways(files: dict[str, Path]) -> None:
-    """A pynng server that wants certificates takes ours, and refuses who has none."""
+    """A pynng server that wants certificates takes ours, and refuses a client without one."""
     with trio.fail_after(SECONDS):
         async with other_process(
             *PYTHON, "-c", PYNNG_ECHO, files["ca"], files["own"], to_listen("tls+tcp4")

@@ -76,7 +76,7 @@ async def test_recv_max_size_at_the_limit_passes(stream_url: str) -> None:
 
 
 async def test_recv_max_size_exceeded_drops_that_connection_only(stream_url: str) -> None:
-    """Who sends too much is disconnected; another peer goes on over its old connection."""
+    """A peer that sends too much is disconnected; another one keeps its connection."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(recv_max_size=1000) as pull, trionng.Push0() as good:
             url = pull.listen(stream_url).url
@@ -438,14 +438,14 @@ def test_constructor_with_an_unknown_transport_names_it(
 
 @pytest.fixture
 def closed_port() -> Iterator[int]:
-    """A port that is ours, but on which nobody listens."""
+    """A port that is reserved, and has no listener."""
     with system_socket.socket() as holder:
         holder.bind(("127.0.0.1", 0))
         yield holder.getsockname()[1]
 
 
 async def test_dial_to_a_closed_port_is_refused(closed_port: int) -> None:
-    """Nobody listening is ConnectionRefused, also Python's."""
+    """A dial without a listener raises ConnectionRefused, which is Python's too."""
     url = f"tcp://127.0.0.1:{closed_port}"
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:
@@ -459,7 +459,7 @@ async def test_dial_to_a_closed_port_is_refused(closed_port: int) -> None:
 
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "abstract"])
 async def test_dial_to_a_name_without_a_listener_is_refused(transport: str, tmp_path: Path) -> None:
-    """Nobody listening is ConnectionRefused on local transports too."""
+    """A dial without a listener raises ConnectionRefused on local transports too."""
     url = url_of(transport, tmp_path)
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:

@@ -67,7 +67,7 @@ async def test_message_of_any_size_there_and_back_is_unchanged(size: int) -> Non
 
 
 async def test_message_over_recv_max_size_drops_that_connection_only() -> None:
-    """Who sends too much is disconnected; another peer goes on over its old connection."""
+    """A peer that sends too much is disconnected; another one keeps its connection."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(recv_max_size=1000) as pull, trionng.Push0() as good:
             url = pull.listen(to_listen("ws4")).url
@@ -221,7 +221,7 @@ async def test_raw_client_sending_one_large_frame_is_received(limit: int) -> Non
 async def test_raw_client_of_another_protocol_or_path_is_refused(
     protocol: str | None, path: str | None
 ) -> None:
-    """Who asks for another protocol, none, or another path is turned away; others go on."""
+    """A client that asks for another protocol, none, or another path is refused; others go on."""
     with trio.fail_after(SECONDS):
         async with trionng.Pub0() as pub:
             url = pub.listen(to_listen("ws4")).url
@@ -295,7 +295,7 @@ for each in caught:
 
 
 async def test_listen_on_ws_with_an_old_libnng_warns_once() -> None:
-    """Before nng 1.6 strangers can crash a ws listener (S3): who opens one is told, once."""
+    """The first ws listener warns once: before nng 1.6 strangers can crash it (S3)."""
     with trio.fail_after(SECONDS):
         async with other_process(*PYTHON, "-c", LISTENS_TWICE) as process:
             code, said, errors = await process.end()

@@ -230,7 +230,7 @@ WRONG_ORDER = {
 @pytest.mark.parametrize("of", ["socket", "context"])
 @pytest.mark.parametrize("with_message", [False, True])
 async def test_bad_state_says_which_call_is_missing(name, of, with_message):
-    """Who asks or answers in the wrong order reads what to do first, in both APIs."""
+    """A call in the wrong order says what to do first, in both APIs."""
     operation, words = WRONG_ORDER[name]
     full = f"{operation}_msg" if with_message else operation
 

@@ -23,7 +23,7 @@ NOT_OURS = {
     "nng.h", "nng/nng.h", "include/nng/nng.h", "push.c", "Python.h",
     "example.py", "script.py", "nng/fixes/NAME.c", "trionng/_cli/NAME.py",
 }  # fmt: skip
-# Papers of those who made this, which a reader does not have.
+# Papers of the authors, which a reader does not have.
 PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]| section)")
 
 

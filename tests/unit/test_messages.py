@@ -87,7 +87,7 @@ async def test_message_sent_by_two_tasks_goes_once(viewed: bool):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(send, push, message)
                 nursery.start_soon(send, push, message)
-                # Neither blocks the loop while nobody reads: this goes on, and connects.
+                # Neither blocks the loop while no task reads: this goes on, and connects.
                 while not outcomes:
                     await trio.sleep(0.001)
                 assert outcomes == ["refused"]
@@ -134,7 +134,7 @@ def send_one_message_from_many_threads() -> None:
 
 
 def test_message_sent_by_two_threads_goes_once():
-    """Threads that race to send one message: one does, and those who look see it whole or not."""
+    """Threads race to send one message: one does, and readers see it whole or not at all."""
     done = run_in_subprocess(send_one_message_from_many_threads)
 
     assert (done.clean, done.output) == (True, "200 200\n"), str(done)

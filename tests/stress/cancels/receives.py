@@ -130,7 +130,7 @@ class Stream(Scenario[bytes]):
 
 
 class Answering:
-    """The other side of requests: answers each when it is told to, or when nobody waits for it."""
+    """The other side of requests: answers each when it is told to, or when no call waits for it."""
 
     def __init__(self, contexts: Sequence[trionng.Context], wanted: Callable[[int], bool]) -> None:
         self._contexts = contexts
@@ -173,7 +173,7 @@ class Answering:
 class Answers(Scenario[bytes]):
     """Requests, or surveys of one peer, whose answers are received; some are given up for a newer.
 
-    The first of those who ask is the socket, the others are contexts. So it is below.
+    The first caller is the socket, the others are contexts. So it is below.
     """
 
     def __init__(

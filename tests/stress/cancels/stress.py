@@ -1,10 +1,10 @@
-"""Who makes the calls, and who cancels them when.
+"""Callers, and when their calls are cancelled.
 
-A *scenario* has the sockets and keeps the books; it knows nothing of cancelling. *Callers* make one
-call after another, each in a cancel scope of its own. The *stress* picks one of these scopes, lets
-happen what the call waits for (or not), and cancels it a little later. How much later decides where
-in the library the cancel lands, so there are several kinds of rounds, and times adapt to the
-machine.
+A *scenario* has the sockets and keeps the accounts; it knows nothing of cancelling. *Callers* make
+one call after another, each in a cancel scope of its own. The *stress run* picks one of these
+scopes, lets happen what the call waits for (or not), and cancels it a little later. How much later
+decides where in the library the cancel lands, so there are several kinds of rounds, and times adapt
+to the machine.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class _Stress(Generic[T]):
 
         Args:
             until: the number of cancelled calls at which to stop.
-            callers: who calls, all at the same time.
+            callers: the numbers of the callers, which call at the same time.
             led: whether another task waits, for good, ahead of them all.
         """
         self._over = False
@@ -147,7 +147,7 @@ class _Stress(Generic[T]):
                 await self._scenario.happened(who, result)
 
     async def _pick(self) -> tuple[int, list[trio.CancelScope]]:
-        """Wait for a call in progress; return who makes it, and its scope or those of all."""
+        """Wait for a call in progress; return its caller, and its scope or those of all."""
         while not self._exposed:
             await checkpoint()
         who = self._rng.choice(list(self._exposed))
@@ -192,7 +192,7 @@ class _Stress(Generic[T]):
         await self._scenario.provoke(who)
 
     async def _cancel_when_done(self) -> None:
-        """nng has called back, and nobody has looked yet."""
+        """nng has called back, and no task has seen it yet."""
         who, scopes = await self._pick()
         caused = await self._scenario.provoke(who)
         self._burn()
@@ -226,9 +226,9 @@ class _Stress(Generic[T]):
 
 
 async def stress(scenario: Scenario[T], cancels: int, rng: random.Random) -> Report:
-    """Cancel so many calls, or more to hit every place, and assert that the books balance.
+    """Cancel so many calls, or more to hit every place, and assert that the accounts balance.
 
-    One caller that is alone with the event loop, one that waits behind somebody else, and the same
+    One caller that is alone with the event loop, one that waits behind another task, and the same
     with a group: these are different ways through the library.
     """
     stress = _Stress(scenario, rng)
