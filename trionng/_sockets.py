@@ -1,7 +1,7 @@
-"""The protocols under Trio (floor 5), a class each.
+"""The Trio sockets, a class a protocol.
 
-What they share is in `_trio_socket` and `_messaging`; what is theirs in any flavour is in
-`_protocols`.
+Each class joins three parts: the calls (`_trio/io.py`), the protocol's options and states
+(`_core/protocols.py`), and the socket (`_trio/socket.py`).
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ class Pull0(
 ):
     """Takes the messages of the connected Push0 sockets, fairly.
 
-    `recv_buffer_size` messages at most, and half of them at least, are taken before a task asks for
-    them; 1, the default, takes none.
+    The socket takes up to `recv_buffer_size` messages before a task asks for them, and at least
+    half as many; 1, the default, takes none.
     """
 
 
@@ -104,7 +104,7 @@ class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket, SendChan
 
 @final
 class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]):
-    """Receives what the connected Pub0 sockets send, as far as it starts with one of its topics.
+    """Receives those messages of the connected Pub0 sockets that start with one of its topics.
 
     Args:
         topics: one topic or several; without any, nothing is received.
@@ -116,7 +116,7 @@ class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket, Rece
     def new_context(self) -> SubContext:
         """Open a context with topics and a buffer of its own.
 
-        A message goes to every context that wants it.
+        A message goes to every context that has subscribed to its topic.
         """
         return SubContext(self, self._open_context())
 
@@ -128,13 +128,13 @@ class SubContext(ReceiveOnly, _Channel, SubContextBase, Context, ReceiveChannel[
 
 @final
 class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
-    """Asks, and gets the answer to what it asked.
+    """Sends requests, and receives one reply to each.
 
-    `request` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
-    conversation: a new `send` gives the earlier request up.
+    Use `request`; any number of tasks can. `send` and `recv` on the socket are one conversation: a
+    new `send` discards the earlier request.
 
     Args:
-        resend_time: milliseconds after which an unanswered request is sent again, perhaps to
+        resend_time: milliseconds after which a request without a reply is sent again, perhaps to
             another peer; default 60 000; -1: never, and a lost connection raises ConnectionReset.
 
     The other arguments are those of every socket.
@@ -146,12 +146,14 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
 
     @enable_ki_protection
     async def request(self, data: Buffer) -> bytes:
-        """Send a request and return its answer, as one operation in a context of its own.
+        """Send a request and return its reply, as one operation in a context of its own.
 
-        Any number of tasks may have requests in flight on one socket. A lost connection, and
-        `resend_time` without an answer, send the request again.
+        nng sends the request again when its connection is lost, and after `resend_time` without a
+        reply.
 
-        Cancellation: the request is abandoned; the answer, should one come, is dropped.
+        Cancellation: the request is discarded; a reply that still comes is dropped.
+
+        Concurrency: any number of tasks may have requests in flight on one socket.
 
         Args:
             data: any contiguous buffer; it is copied before this waits.
@@ -179,8 +181,8 @@ class ReqContext(ReqContextBase, Context):
 
 @final
 class Rep0(Rep0Base[Dialer, Listener, Pipe], Socket):
-    """Answers: each request is received, and answered with one `send`.
+    """Receives requests, and replies to each with one `send`.
 
-    The socket has one request at a time; contexts have one each. Receiving again gives up the
-    request that was not answered.
+    The socket has one request at a time; contexts have one each. The next receive discards a
+    request that was not replied to.
     """

@@ -439,9 +439,9 @@ async def test_endpoint_that_trusts_no_authority_raises() -> None:
         auth_mode=TLSConfig.AUTH_MODE_REQUIRED,
     )
     async with trionng.Pair0() as pair:
-        with pytest.raises(trionng.InvalidOperation, match="trusts nobody"):
+        with pytest.raises(trionng.InvalidOperation, match="trusts no authority"):
             pair.listen("tls+tcp://localhost:0", tls_config=required)
-        with pytest.raises(trionng.InvalidOperation, match="trusts nobody"):
+        with pytest.raises(trionng.InvalidOperation, match="trusts no authority"):
             await pair.dial("tls+tcp://localhost:1", tls_config=TLSConfig(TLSConfig.MODE_CLIENT))
 
 

@@ -1,4 +1,4 @@
-"""What kind of function a user gave (floor 1): async or not, as far as can be known beforehand."""
+"""Checks of handlers and other callables: async or not, as far as that is known before a call."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _is_surely_sync(function: object) -> bool:
 def check_async(where: str, function: object) -> None:
     """Refuse a handler that cannot be async, before anything is opened."""
     if inspect.iscoroutine(function):
-        function.close()  # lest Python warns of it as well
+        function.close()  # or Python would warn of it as well
         raise TypeError(
             f"{where}: the handler is a coroutine object: give the async function itself, without "
             "calling it"
@@ -96,7 +96,7 @@ def not_awaitable(where: str, function: object, result: object) -> TypeError:
     )
 
 
-def check_sync(where: str, function: object, twin: str) -> None:
+def check_sync(where: str, function: object, async_name: str) -> None:
     """Refuse a handler that a thread cannot call."""
     if inspect.iscoroutine(function):
         function.close()
@@ -106,23 +106,23 @@ def check_sync(where: str, function: object, twin: str) -> None:
     if _is_async(inner) or inspect.isasyncgenfunction(inner):
         raise TypeError(
             f"{where}: the handler {name_of(function)} is async, and this calls plain functions "
-            f"in threads: make it a plain function, or serve with {twin}"
+            f"in threads: make it a plain function, or serve with {async_name}"
         )
 
 
-def check_result_is_sync(where: str, function: object, result: object, twin: str) -> None:
-    """Refuse what a handler for threads returned when that waits to be awaited."""
+def check_result_is_sync(where: str, function: object, result: object, async_name: str) -> None:
+    """Refuse an awaitable that a handler for threads returned."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError(
             f"{where}: the handler {name_of(function)} is async: it returned "
-            f"{type(result).__name__}; make it a plain function, or serve with {twin}"
+            f"{type(result).__name__}; make it a plain function, or serve with {async_name}"
         )
 
 
 def check_nursery(service: str, nursery: object) -> None:
-    """Refuse anything but a nursery where one is needed: what a service is given first."""
+    """Refuse a first argument of `serve_*` that is no nursery."""
     if not hasattr(nursery, "start") or not hasattr(nursery, "start_soon"):
         raise TypeError(
             f"{service}: the first argument is the nursery whose tasks serve, not "

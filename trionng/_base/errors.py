@@ -1,4 +1,4 @@
-"""Everything trionng raises (floor 1, a leaf: it imports nothing of trionng).
+"""Every exception that trionng raises. This module imports nothing of trionng.
 
 One class per nng error number. Each is also the class that Trio or Python users already catch, so
 that `except trio.ClosedResourceError` and `except TimeoutError` work without knowing nng.
@@ -150,7 +150,7 @@ class Timeout(NNGException, TimeoutError):
 
 
 class ConnectionRefused(NNGException, ConnectionRefusedError):
-    """Report that nobody listens there (NNG_ECONNREFUSED).
+    """Report that no peer listens there (NNG_ECONNREFUSED).
 
     No connection was lost, there never was one: this is not a `trio.BrokenResourceError`.
     """
@@ -161,7 +161,7 @@ class ConnectionRefused(NNGException, ConnectionRefusedError):
 
 
 class Closed(NNGException, trio.ClosedResourceError):
-    """Report that our own side has been closed (NNG_ECLOSED)."""
+    """Report that the socket, context or endpoint has been closed on this side (NNG_ECLOSED)."""
 
     _code = 7
     _reason = "already closed"
@@ -242,7 +242,7 @@ class MessageTooLarge(NNGException):
 
 
 class ConnectionAborted(NNGException, ConnectionAbortedError, trio.BrokenResourceError):
-    """Report that this side gave the connection up (NNG_ECONNABORTED)."""
+    """Report that this side dropped the connection (NNG_ECONNABORTED)."""
 
     _code = 18
     _os_errno = os_errno.ECONNABORTED
@@ -316,7 +316,7 @@ class CryptoError(NNGException):
 
 
 class AuthenticationError(NNGException):
-    """Report a peer that could not prove who it is (NNG_EPEERAUTH)."""
+    """Report a peer whose certificate was not accepted (NNG_EPEERAUTH)."""
 
     _code = 27
     _reason = "the peer could not be authenticated"
@@ -367,7 +367,9 @@ class MessageStateError(NNGException, RuntimeError):
 class EventsLost(NNGException, RuntimeError):
     """Report a reader of pipe events that fell behind: from here on events are missing."""
 
-    _reason = "nobody read for too long, and events are missing from here on; subscribe again"
+    _reason = (
+        "events were not read for too long, and some are missing from here on; subscribe again"
+    )
 
 
 class UsedAfterFork(NNGException, RuntimeError):

@@ -1,4 +1,4 @@
-"""What objects that stand for something of nng refuse (floor 1): twins, and unknown names."""
+"""What objects that stand for an object of nng refuse: copies, and unknown attributes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Uncopied:
-    """Refuses `copy` and `pickle`: a twin would use, and close, the same thing of nng."""
+    """Refuses `copy` and `pickle`: a copy would use, and close, the same object of nng."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Small things every floor may use (floor 1)."""
+"""Checks of arguments, and small functions that every package may use."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def _in_trio_task() -> bool:
 in_trio_task: Callable[[], bool] = getattr(trio.lowlevel, "in_trio_task", _in_trio_task)
 
 
-def check_may_block(kind: type, call: str, twin: str) -> None:
+def check_may_block(kind: type, call: str, async_call: str) -> None:
     """Refuse to block a Trio task, and with it the whole run; name the call to await instead."""
     if in_trio_task():
         name = kind.__name__
         raise RuntimeError(
             f"trionng.blocking.{name}.{call} would block the Trio loop: in a Trio task, await "
-            f"trionng.{name}.{twin}"
+            f"trionng.{name}.{async_call}"
         )
 
 
 def check_buffer(data: object) -> None:
-    """Refuse what has no bytes, with the way out."""
+    """Refuse what is no buffer, and say what to send instead."""
     if type(data) is bytes:
         return
     if isinstance(data, str):
@@ -74,7 +74,7 @@ def as_topic(topic: str | bytes) -> bytes:
 
 
 def check_bool(attempted: str, value: object) -> bool:
-    """Return what is True or False, and nothing that only stands for it."""
+    """Return a bool; refuse every other value, also 0 and 1."""
     if not isinstance(value, bool):
         raise TypeError(f"{attempted}: True or False is needed, not {type(value).__name__}")
     return value

@@ -228,8 +228,8 @@ async def _follow(topic: str, url: str, count: int, peer: int) -> None:
 
 
 async def _show_survey(peer: int, rooms: list[str]) -> None:
-    """Ask everybody, and take the answers that come in time."""
-    _say(f"\nSURVEY: {os.getpid()} asks whoever is there, for half a second")
+    """Send a survey, and receive the replies that come in time."""
+    _say(f"\nSURVEY: {os.getpid()} asks all peers, for half a second")
     async with trionng.Surveyor0() as surveyor:
         for url in rooms:
             await surveyor.dial(url, block=True)

@@ -1,4 +1,4 @@
-"""Addresses (floor 4): what nng knows of where a connection begins and ends."""
+"""Addresses of connections and listeners (`nng_sockaddr`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Admission (floor 4): a rule that says who may connect, checked in C before a message can pass."""
+"""Admission: a rule for connections, checked in C before a peer can exchange a message."""
 
 from __future__ import annotations
 
@@ -78,10 +78,10 @@ def _origin(value: object) -> str:
 
 
 def _all_of(name: str, values: Iterable[object], convert: Callable[[object], T]) -> tuple[T, ...]:
-    """Convert each value; a rule that nobody can meet is a mistake."""
+    """Convert each value; refuse an empty rule, which no peer can meet."""
     converted = tuple(convert(value) for value in values)
     if not converted:
-        raise InvalidOperation(f"{name} is empty: nobody could connect")
+        raise InvalidOperation(f"{name} is empty: no peer could connect")
     return converted
 
 
@@ -118,12 +118,12 @@ def _is_bool(_self: object, attribute: Attribute[bool], value: object) -> None:
 
 @frozen(kw_only=True)
 class Admission:
-    """Who may connect to a listener: `accept=` of every socket and of `listen`.
+    """Which peers may connect to a listener: `accept=` of every socket and of `listen`.
 
-    It is looked at before the peer can exchange a message, in C, so that nobody slips in. All that
-    is given must hold; what a connection cannot show does not hold. A peer that is refused is
-    disconnected and disturbs nobody; `pipe_events` and `statistics` tell of it. Some clients notice
-    a refusal only when the connection ends.
+    The shim checks the rule in nng's pipe callback, before the peer can exchange a message. Every
+    condition that is given must hold; a condition that the transport cannot show does not hold. A
+    refused peer is disconnected and other peers do not notice; `pipe_events` and `statistics`
+    report it. Some clients notice a refusal only when the connection ends.
 
     Args:
         addresses: networks or hosts, such as "10.0.0.0/8", "::1"; for tcp, tls+tcp, ws and wss.
@@ -133,7 +133,7 @@ class Admission:
             listeners that ask for one (`auth_mode` OPTIONAL or REQUIRED).
         origins: web pages that a browser may connect from, such as "https://example.org"; for ws
             and wss. Programs that are no browsers can claim any origin.
-        allow_missing_origin: with `origins`, admit also whoever names no origin, as programs that
+        allow_missing_origin: with `origins`, admit also peers that send no origin, as programs that
             are no browsers do.
 
     Raises:
@@ -152,7 +152,7 @@ class Admission:
 
     def __attrs_post_init__(self) -> None:
         if self.allow_missing_origin and self.origins is None:
-            raise InvalidOperation("allow_missing_origin without origins admits nobody more")
+            raise InvalidOperation("allow_missing_origin without origins admits no further peer")
 
     def _never_for(self, url: str, *, certificates_asked: bool) -> str | None:
         """Say why no peer of a listener on `url` can ever meet the rule, if that is so."""

@@ -1,6 +1,6 @@
-"""What the constructors of sockets take (floor 4), and what to say of anything else.
+"""Arguments of the constructors of sockets: their signature, and refusals that say what to write.
 
-Python's own words would name classes that no user knows: "SocketBase.__init__() takes 1 positional
+Python's own errors would name private classes: "SocketBase.__init__() takes 1 positional
 argument". A class that a user derives with an `__init__` of its own may take what it likes.
 """
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class ContextBase(BaseIO):
-    """The colourless part of every context."""
+    """What the contexts of both APIs share."""
 
     _socket: AnySocket
 
@@ -21,7 +21,7 @@ class ContextBase(BaseIO):
         self._socket = socket
         self._lane = lane
         self._closed = False
-        # An instance that has only what differs is smaller.
+        # An instance without attributes of its own is smaller.
         if socket._recv_timeout_ms != self._recv_timeout_ms:
             self._recv_timeout_ms = socket._recv_timeout_ms
         if socket._send_timeout_ms != self._send_timeout_ms:

@@ -1,4 +1,4 @@
-"""Dialers and listeners (floor 4): what both flavours know of them."""
+"""Dialers and listeners: what those of both APIs share."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 
 def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:
-    """Refuse an option of an endpoint whose transport would take it and do nothing."""
+    """Refuse an option that the transport of the endpoint would accept and ignore."""
     if isinstance(obj, Endpoint) and not has(obj._parsed_url):
         url, scheme = obj._parsed_url.text, obj._parsed_url.scheme
         kind = NotSupported if attempted.startswith("get ") else InvalidOperation
@@ -63,7 +63,7 @@ class _TCPFlag(BoolOption):
 
 
 class _StreamLimit(SizeLimit):
-    """The limit of all connections but those inside this process, which nng does not look at."""
+    """The size limit of every transport but inproc, where nng does not check it."""
 
     def __set__(self, obj: HasSizeLimit, value: int) -> None:
         attempted = self._attempted("set", obj)
@@ -71,7 +71,7 @@ class _StreamLimit(SizeLimit):
         super().__set__(obj, value)
 
 
-# Every one that is in use, by side and number: where a report of the shim comes from.
+# Every endpoint in use, by side and number: reports of the shim name an endpoint by its number.
 _all: weakref.WeakValueDictionary[tuple[int, int], Endpoint] = weakref.WeakValueDictionary()
 
 
@@ -98,7 +98,7 @@ class Endpoint(Sealed):
         self._url = where.text
         self._closed = False
         self._header_room = socket._header_room
-        # All it ever had: nng's accept and dial read the pointer without a lock.
+        # All settings it has had: nng's accept and dial read the pointer without a lock.
         self._tls: list[EndpointTLS] = []
         _all[self._on, number] = self
 
@@ -124,13 +124,13 @@ class Endpoint(Sealed):
         return self._on, self._number, self._url
 
     def _set_options(self, options: Mapping[str, object]) -> None:
-        """Set what was given; None is "as the socket has it"."""
+        """Set the options that are given; None leaves the value of the socket."""
         for name, value in options.items():
             if value is not None:
                 setattr(self, name, value)
 
     def _prepare(self, tls_config: TLSConfig | None, of_socket: TLSConfig | None) -> None:
-        """Set before the start what is more than an option."""
+        """Apply, before the start, TLS settings and the frame limit of ws."""
         on, number, _ = self._option_target("set tls_config")
         if tls_config is not None and not isinstance(tls_config, TLSConfig):
             raise TypeError(
@@ -200,7 +200,7 @@ class Endpoint(Sealed):
         return f"<{type(self).__name__} {shown(self._url)}{state}>"
 
     def _close_failed(self, socket: AnySocket, code: int) -> Exception:
-        """Be an open endpoint again: its close did not begin, and can be repeated."""
+        """Undo a close that did not begin, so that it can be repeated; return the exception."""
         self._rejoin_socket(socket)
         return error_for(code, f"close {type(self).__name__}", self._url)
 
@@ -267,7 +267,7 @@ class ListenerBase(Endpoint):
         return socket._native.close_listener(self._number, port, tag)
 
     def _admit(self, rule: Admission | None) -> None:
-        """Set before the start who may connect."""
+        """Give the listener its admission rule, before the start."""
         socket = self._socket()
         if rule is None or socket is None:
             return
@@ -292,7 +292,7 @@ class ListenerBase(Endpoint):
         super()._take_tls_config(config)
 
     def _permit(self, mode: int) -> None:
-        """Set before the start who may open the socket's file."""
+        """Set the permissions of the socket's file, before the start."""
         attempted, url = "listen: ipc_permissions", self._url
         if self._parsed_url.scheme not in FILES:
             raise InvalidOperation(
@@ -314,7 +314,7 @@ class ListenerBase(Endpoint):
             raise error_for(code, attempted, url)
 
     def _resolve(self) -> None:
-        """Learn what the system chose: the port, the address of "every host", an abstract name."""
+        """Read what the system chose: a port, the address of a wildcard host, an abstract name."""
         if not self._parsed_url.wants_name:
             return
         address = self.local_address
@@ -329,15 +329,15 @@ _ETIMEDOUT = 5
 
 
 def close_failed(code: int) -> bool:
-    """Say whether a close did not begin; in a forked child there is nothing to close."""
+    """Tell whether a close did not begin; in a forked child there is nothing to close."""
     return code not in (0, _ETIMEDOUT, _ffi.FORKED)
 
 
-# What nng says of a handshake that failed: ECRYPTO and EPEERAUTH, or what became of the connection
-# when the peer ended it.
+# Codes of a failed handshake: ECRYPTO and EPEERAUTH, or the end of the connection when the peer
+# closed it.
 _HANDSHAKE_ENDED = (18, 19, 26, 27, 31)
 
-# What the shim finds out about a dialer: the error of nng it is like, and what is known.
+# The shim's own codes for a dialer: the nearest error of nng, and the cause.
 _OWN_CODES: Final = {
     _ffi.REFUSED: (
         6,
@@ -382,7 +382,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
     listens = operation == "listen"
     if where.scheme in FILES:
         folder = os.path.dirname(os.path.abspath(where.rest))
-        reasons[10] = "somebody listens on that path, or the file there is not a socket"
+        reasons[10] = "another listener has that path, or the file there is not a socket"
         reasons[12] = f"there is no folder {folder}; ipc://name is relative to the current folder"
         reasons[16] = (
             f"the system does not allow it in {folder}"
@@ -409,7 +409,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
         reasons[16] = "the system does not allow it; ports below 1024 take privileges"
     if where.scheme in WEB and not listens:
         reasons[6] = (
-            "nobody listens there, or on another path or host name: a ws listener compares the "
+            "no peer listens there, or on another path or host name: a ws listener compares the "
             "host of the URL that is dialled with that of its own"
         )
     return reasons

@@ -1,4 +1,9 @@
-"""When everything that a socket accepted has been handed to the operating system."""
+"""`flush` and `linger`: when nng has written everything that a socket accepted.
+
+nng has no such call. `FlushWatch` compares, again and again, what the pipes were given with what
+nng's counters say they have written; where the counters cannot be exact, 0.1 s without progress
+counts as flushed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +21,7 @@ QUIET = 0.1
 
 
 class FlushWatch:
-    """Decides when everything a socket accepted has been handed to the operating system."""
+    """Decides when nng has handed everything that a socket accepted to the operating system."""
 
     def __init__(self, socket: AnySocket) -> None:
         self._socket = socket
@@ -25,7 +30,7 @@ class FlushWatch:
         self._pause = 0.0005
 
     def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
-        """Start a look at nng's counters; its code is for `is_flushed`."""
+        """Start reading nng's counters; `is_flushed` takes the code of this operation."""
         socket = self._socket
         if socket._closed:
             raise Closed(f"{type(socket).__name__}.flush: the socket is closed", url=socket._urls())
@@ -33,7 +38,7 @@ class FlushWatch:
         return socket._native.look_at_pipes(port, tag)
 
     def is_flushed(self, code: int) -> bool:
-        """Judge what the look saw. Time is real time: nng's threads know no other."""
+        """Decide by the counters that were read. Time is real time, as in nng's threads."""
         socket = self._socket
         if code != 0:
             raise socket._failed(code, "flush")
@@ -41,16 +46,16 @@ class FlushWatch:
         unsent, progress, exact = socket._native.unflushed()
         if progress != self._seen:
             self._seen, self._quiet_since = progress, now
-        # A look that takes long is not taken often.
+        # Many pipes make this slow: then read less often.
         self._pause = max(self._pause, min(3 * (now - self._began), QUIET))
         return unsent == 0 or (not exact and now - self._quiet_since >= QUIET)
 
     def is_stuck(self, seconds: float) -> bool:
-        """Tell whether nothing has been written for so long, as far as was looked at."""
+        """Tell whether nothing has been written for so many seconds, as far as was read."""
         return time.monotonic() - self._quiet_since >= seconds
 
     def pause(self) -> float:
-        """Return how many seconds to wait before looking again."""
+        """Return how many seconds to wait before the counters are read again."""
         pause = self._pause
         self._pause = min(pause * 2, 0.01)
         return pause

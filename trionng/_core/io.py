@@ -1,7 +1,8 @@
-"""What a call on a socket or context is before and after it is waited for (floor 4).
+"""Sending and receiving, as far as both APIs share it: calls that never wait, and their errors.
 
-A call is submitted to the lane below, waited for in the way of a flavour (floor 5), and taken. What
-does not wait is here: the objects that submit, the calls that never park, timeouts and exceptions.
+A call is submitted to the native context, waited for by `_trio/wait.py` or `_sync/wait.py`, and its
+result is taken. `recv_nowait`, `send_nowait` and their like only submit and take, so they are the
+same in both APIs.
 """
 
 from __future__ import annotations
@@ -39,19 +40,19 @@ _NO_TRY: Final = (
 
 
 class BaseIO(Sealed):
-    """The calls of a socket or context on its lane."""
+    """The calls of a socket or context on its native context."""
 
     _lane: _ffi.Lane
     _topics: Topics | None = None
 
     recv_timeout: TimeoutOption = TimeoutOption()
     send_timeout: TimeoutOption = TimeoutOption()
-    # What these two options hold: every call reads it.
+    # The values of these two options: every call reads them.
     _recv_timeout_ms = -1
     _send_timeout_ms = -1
-    # Whether a send that would have to wait can be tried without harm.
+    # Whether a non-blocking send can fail without harm.
     _can_try_sends = False
-    # Whether a receive waits for as long as its timeout says; a survey's ends with the survey.
+    # Whether only the timeout ends a receive; that of a survey also ends with the survey.
     _never_ends = True
 
     def _get_socket(self) -> AnySocket:
@@ -72,7 +73,7 @@ class BaseIO(Sealed):
         return error_for(code, f"{type(self).__name__}.{operation}", where, reason)
 
     def _is_over(self) -> bool:
-        """Say whether nothing more will come: a survey ends, everything else goes on."""
+        """Tell whether no more messages will come, which only a survey knows."""
         return False
 
     def _why(self, code: int, timeout: int) -> str | None:
@@ -95,17 +96,17 @@ class BaseIO(Sealed):
             raise self._failed(code, operation)
 
     def _empty_message(self, pipe: int) -> AnyMessage:
-        """Make the `Message` that what came through the pipe with this id is put in."""
+        """Make a `Message` without content, from the pipe with this id."""
         return Message._empty(self._get_socket()._pipe(pipe))
 
     def _received(self, msg: _ffi.Msg) -> AnyMessage:
-        """Make a `Message`; when that fails what nng gave us is still the caller's."""
+        """Make a `Message` of nng's; when that fails the caller still owns it."""
         message = self._empty_message(_ffi.pipe_of(msg))
         message._handle.own(msg)
         return message
 
     def _message_or_back(self, msg: _ffi.Msg) -> AnyMessage:
-        """Make a `Message`; when that fails the lane has it again."""
+        """Make a `Message` of nng's; when that fails the next receive returns it."""
         try:
             return self._received(msg)
         except BaseException:
@@ -113,46 +114,49 @@ class BaseIO(Sealed):
             raise
 
     def recv_nowait(self) -> bytes:
-        """Return a message that is here already.
+        """Receive a message without waiting (`nng_recv` with `NNG_FLAG_NONBLOCK`).
 
         Raises:
-            TryAgain: there is none.
-            BadState: nothing was asked, so none will come (Req0, Surveyor0).
-            Timeout: the survey is over, and all its replies were read.
+            TryAgain: no message has arrived.
+            BadState: no request or survey was sent, so no reply will come (Req0, Surveyor0).
+            Timeout: the survey is over, and all its replies were received.
             Busy, NotSupported, Closed: as `recv`.
         """
         return _ffi.take_bytes(self._receive_now("recv_nowait"), self._lane)
 
     def recv_msg_nowait(self) -> AnyMessage:
-        """Return a `Message` that is here already; raises as `recv_nowait`."""
+        """Receive a `Message` without waiting; raises as `recv_nowait`."""
         return self._message_or_back(self._receive_now("recv_msg_nowait"))
 
     def send_nowait(self, data: Buffer) -> None:
-        """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
+        """Raise NotSupported: a failed try would discard the request, or the reply's route."""
         missing(self, "send_nowait", _NO_TRY)
 
     def send_msg_nowait(self, msg: AnyMessage) -> None:
-        """Raise NotSupported: a try that fails would cost the request, or the way of the reply."""
+        """Raise NotSupported: a failed try would discard the request, or the reply's route."""
         missing(self, "send_msg_nowait", _NO_TRY)
 
 
 class TrySendBase(BaseIO):
-    """Sends that never wait, for the protocols where trying is honest."""
+    """Non-blocking sends, for the protocols where a failed one has no effect."""
 
     _can_try_sends = True
 
     def send_nowait(self, data: Buffer) -> None:
-        """Send a message if it can be handed over at once.
+        """Send a message without waiting (`nng_send` with `NNG_FLAG_NONBLOCK`).
+
+        Args:
+            data: any contiguous buffer; it is copied.
 
         Raises:
-            TryAgain: nobody can take it now; it was not sent.
+            TryAgain: no peer or buffer can take it now; it was not sent.
             Closed: the socket is closed.
         """
         check_buffer(data)
         self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
 
     def send_msg_nowait(self, msg: AnyMessage) -> None:
-        """Send a `Message` if it can be handed over at once; else it stays yours.
+        """Send a `Message` without waiting; if that fails the caller still owns it.
 
         Raises:
             MessageStateError: it has been sent already.
@@ -163,7 +167,7 @@ class TrySendBase(BaseIO):
 
 
 def missing(instance: BaseIO, operation: str, why: str) -> NoReturn:
-    """Refuse a direction the protocol does not have."""
+    """Raise NotSupported for a call that the protocol does not have."""
     raise instance._failed(_ENOTSUP, operation, why)
 
 
@@ -174,8 +178,8 @@ RECEIVES: Final = ("recv", "recv_msg", "recv_many", "recv_nowait", "recv_msg_now
 def refuses(why: str, *calls: str) -> Callable[[type[C]], type[C]]:
     """Decorate a class so that calls which it inherits raise NotSupported.
 
-    For type checkers the class declares each of them with `self: Never`: a call is an error then,
-    and what follows it is looked at all the same, as it would not be after NoReturn.
+    For type checkers the class declares each of them with `self: Never`: the call is an error, and
+    the code after it is still checked, which it would not be after NoReturn.
     """
 
     def refusal(name: str, call: Callable[[C], object]) -> Callable[[C], object]:

@@ -1,4 +1,4 @@
-"""The message users see (floor 3): immutable, with nng's own memory behind it."""
+"""`Message`: an immutable view of an `nng_msg`, with the pipe it came through."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _SENT = "this message has been sent, it is no longer here"
 class Message(Uncopied, Generic[P]):
     """A message with its origin: what `recv_msg` returns and `send_msg` takes.
 
-    It cannot be changed. Receiving one copies nothing: `body` is a view of the memory nng received
-    into. Sending gives the message away; one that was not sent, because the send failed or was
-    cancelled, is yours again and can be sent once more.
+    A message cannot be changed. Receiving one copies nothing: `body` is a view of the memory that
+    nng received into. Sending passes ownership to nng; when a send fails or is cancelled, the
+    caller owns the message again and can send it once more.
 
     For a type checker it is generic in its pipe; the default is the pipe of the API that the name
     comes from, `trionng` or `trionng.blocking`.
@@ -59,7 +59,7 @@ class Message(Uncopied, Generic[P]):
 
     @classmethod
     def _empty(cls, pipe: P | None) -> Self:
-        """Return what a message that was received is put in; its handle owns nothing yet."""
+        """Make a message for what is received; its handle owns nothing yet."""
         self = cls.__new__(cls)
         self._handle = _ffi.MessageHandle()
         self._pipe = pipe
@@ -72,7 +72,7 @@ class Message(Uncopied, Generic[P]):
 
     @property
     def body(self) -> memoryview:
-        """A read-only view of the content; it stays valid for as long as you hold it."""
+        """A read-only view of the content; it stays valid for as long as the view exists."""
         view = self._handle.view()
         if view is None:
             raise MessageStateError(_SENT)
@@ -85,7 +85,7 @@ class Message(Uncopied, Generic[P]):
 
     @property
     def header(self) -> builtins.bytes:
-        """The protocol header, which only raw sockets show: the way the message came."""
+        """The protocol header, which only raw sockets show: the route the message took."""
         header = self._handle.header()
         if header is None:
             raise MessageStateError(_SENT)
@@ -95,7 +95,7 @@ class Message(Uncopied, Generic[P]):
     def pipe(self) -> P | None:
         """The connection it came through, or the one it is for.
 
-        None when that connection went so long ago that the socket remembers it no more.
+        None when the connection ended so long ago that the socket no longer remembers it.
         """
         return self._pipe
 

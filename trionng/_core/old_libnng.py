@@ -1,4 +1,4 @@
-"""What an old libnng, or one that is not linked in, does otherwise, and what is said of it."""
+"""Where an old libnng, or one that is not linked in, behaves differently; warnings of it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from trionng import _ffi
 
 
 def missing_fixes() -> str | None:
-    """Say which errors of libnng stay, because their fixes need libnng to be linked in."""
+    """Return a warning of errors that stay, because their fixes need libnng to be linked in."""
     if _ffi.read_build().link == "static":
         return None
     missing = [
@@ -25,7 +25,7 @@ def missing_fixes() -> str | None:
 
 
 def old_ws_server(url: str) -> str:
-    """Say that strangers can crash the WebSocket server of this libnng (S3)."""
+    """Return a warning: a request can crash the WebSocket server of this libnng (S3)."""
     return (
         f"listen {url}: the WebSocket server of libnng before 1.6 has memory errors that a request "
         "can trigger; let only peers reach it that you trust, or use a later libnng"

@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from trionng._core.abc import AnyPipe, AnyReq0, AnySocket
     from trionng._core.message import AnyMessage
 
-# What one submission of send_many takes: messages, and bytes unless one message is larger.
+# Limits of one submission of send_many: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
-# Contexts kept for the next requests; more than these are closed when their request is over.
+# Idle contexts kept for the next requests; further ones are closed when their request ends.
 _IDLE_LANES = 256
-# So many requests one idle context is left alone, then it is another one's turn.
+# After so many requests another idle context is held back.
 _TIMER_HOLDBACK = 256
 
 
 def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
-    """Read all that is to be sent, before anything is sent."""
+    """Read every buffer before the first is sent."""
     batch = list(messages)
     if set(map(type, batch)) <= {bytes}:
         return batch  # type: ignore[return-value]
@@ -41,14 +41,14 @@ def as_batch(messages: Iterable[Buffer]) -> list[bytes]:
 
 
 def next_chunk(batch: list[bytes], start: int) -> list[bytes]:
-    """Return what one submission takes of a batch, from `start` on."""
+    """Return the messages from `start` on that one submission takes."""
     chunk = batch[start : start + _MESSAGES_AT_ONCE]
     ends = list(itertools.accumulate(map(len, chunk)))
     return chunk[: max(1, bisect.bisect_right(ends, _BYTES_AT_ONCE))]
 
 
 class SendMessageOp:
-    """Takes the message from its owner only at the moment it is submitted."""
+    """A send that takes the message from its handle at the moment it is submitted."""
 
     def __init__(
         self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: AnyPipe | None = None
@@ -61,18 +61,18 @@ class SendMessageOp:
         self._handle = msg._handle
 
     def submit(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        # Only what was addressed to a connection of this very socket goes there.
+        # The pipe counts only if it is one of this socket.
         pipe = self._pipe
         number = pipe.id if pipe is not None and pipe.socket is self._socket else 0
         return self._lane.send_message(self._handle, number, port, tag)
 
     def reclaim(self, msg: _ffi.Msg) -> None:
-        """Give the message back to its owner: it was not sent."""
+        """Give the message back to its handle: it was not sent."""
         self._handle.put_back(msg)
 
 
 class RequestOp:
-    """One request: borrows a lane when it is submitted, and returns it when it is over."""
+    """One request: takes an idle context when it is submitted, and returns it at the end."""
 
     def __init__(self, socket: AnyReq0, data: Buffer) -> None:
         self._socket = socket
@@ -84,12 +84,13 @@ class RequestOp:
         number = self._socket._next_request()
         lane = None
         if len(idle) > 1:
-            # Before nng 1.7 every request sets a timer, and wakes nng's timer thread when that is
-            # the first to end. So one lane rests, and its timer, which is older, ends first.
+            # Before nng 1.7 every request sets a resend timer, and wakes nng's timer thread if that
+            # timer is the next to expire. One idle context is held back: its older timer expires
+            # first, so the thread sleeps on.
             try:
                 lane = idle.pop(-1 if number % _TIMER_HOLDBACK else 0)
             except IndexError:
-                pass  # other threads were faster
+                pass  # other threads took them
         if lane is None:
             code, lane = self._socket._native.open_lane(context=True)
             if lane is None:
@@ -98,7 +99,7 @@ class RequestOp:
         return lane.exchange(self._data, port, tag)
 
     def end(self) -> None:
-        # The next request on this lane gives up whatever is left of this one.
+        # A reply that is still to come is dropped by the next request on this context.
         if self.lane is None or self._socket._closed:
             return
         if len(self._socket._idle_lanes) < _IDLE_LANES:

@@ -1,4 +1,4 @@
-"""Options as typed attributes (floor 3).
+"""Options of nng as typed attributes (descriptors).
 
 A descriptor is one option of nng: it checks type and range before nng sees the value, and turns
     nng's refusal into an exception that names the attribute and where it was set. What is closed

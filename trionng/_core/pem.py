@@ -1,4 +1,4 @@
-"""Keys and certificates as their owners keep them (floor 4): files, formats, and what is wrong.
+"""Keys and certificates in files and strings: reading them, and saying what is wrong with them.
 
 Mbed TLS has one answer to all that it cannot use. Here it is told apart what its user can mend:
 the wrong file, the wrong format, the wrong password, a key and a certificate that do not belong
@@ -144,7 +144,7 @@ def fit(cert: bytes, key: bytes, password: bytes | None) -> Verdict:
     try:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with contextlib.suppress(ssl.SSLError):
-            context.set_ciphers("ALL:@SECLEVEL=0")  # what is weak is nobody's business here
+            context.set_ciphers("ALL:@SECLEVEL=0")  # weak keys are accepted here
         with _as_file(cert) as cert_path, _as_file(key) as key_path:
             # An empty password, as OpenSSL would ask for it on the terminal.
             context.load_cert_chain(cert_path, key_path, password=password or b"")
@@ -157,7 +157,7 @@ def fit(cert: bytes, key: bytes, password: bytes | None) -> Verdict:
 
 @contextlib.contextmanager
 def _as_file(data: bytes) -> Iterator[str]:
-    """Show bytes as a file, which OpenSSL wants, that is on no disk and that nobody else opens."""
+    """Give the path of a file in memory, which OpenSSL needs; no other process can open it."""
     descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
     try:
         with open(descriptor, "wb", closefd=False) as file:

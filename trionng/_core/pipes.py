@@ -1,6 +1,6 @@
-"""Pipes (floor 4): the connections of a socket, and what happens to them.
+"""Pipes, the connections of a socket (`nng_pipe`), and pipe events (`nng_pipe_notify`).
 
-What is told of a connection was read before it was used, and stays as it was when it has gone.
+The shim reads the properties of a pipe when nng adds it, so they stay readable after it closed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ECLOSED = 7
 
 
 class PipeBase(Sealed):
-    """The colourless part of every connection."""
+    """What the pipes of both APIs share."""
 
     __slots__ = ("__weakref__", "_endpoint", "_native", "_protocol_ids", "_socket")
 
@@ -36,7 +36,7 @@ class PipeBase(Sealed):
         self._find_endpoint()
 
     def _find_endpoint(self) -> AnyEndpoint | None:
-        """Hold on to where it came from, also when that has left the socket."""
+        """Find the dialer or listener that made it, and keep a reference."""
         socket = self._socket()
         if self._endpoint is None and socket is not None:
             native = self._native
@@ -60,13 +60,13 @@ class PipeBase(Sealed):
 
     @property
     def dialer(self) -> DialerBase | None:
-        """The dialer that made it, if one did; it may have been closed since."""
+        """The dialer that made the connection, else None; it may be closed by now."""
         endpoint = self._find_endpoint()
         return endpoint if isinstance(endpoint, DialerBase) else None
 
     @property
     def listener(self) -> ListenerBase | None:
-        """The listener that accepted it, if one did; it may have been closed since."""
+        """The listener that accepted the connection, else None; it may be closed by now."""
         endpoint = self._find_endpoint()
         return endpoint if isinstance(endpoint, ListenerBase) else None
 
@@ -78,12 +78,12 @@ class PipeBase(Sealed):
 
     @property
     def local_address(self) -> SockAddr:
-        """Our end."""
+        """The address of this side."""
         return from_native(self._native.local)
 
     @property
     def remote_address(self) -> SockAddr:
-        """The peer's end."""
+        """The address of the peer."""
         return from_native(self._native.remote)
 
     @property
@@ -135,9 +135,9 @@ class PipeBase(Sealed):
 
     @property
     def tls_verified(self) -> bool:
-        """Whether the peer has a certificate that was looked at and is good; without TLS False."""
+        """Whether the peer has shown a certificate that was verified; False without TLS."""
         endpoint = self._find_endpoint()
-        # Mbed TLS 2 calls verified what it skipped, so the configuration has a word in this.
+        # Mbed TLS 2 also calls a skipped check verified, so the settings decide too.
         return bool(
             self._native.flag("tls_verified") and endpoint is not None and endpoint._verifies
         )
@@ -170,7 +170,7 @@ class PipeBase(Sealed):
 
     @property
     def closed(self) -> bool:
-        """Whether the connection has gone."""
+        """Whether the connection has ended."""
         socket = self._socket()
         return socket is None or socket._closed or self._native.is_gone()
 
@@ -256,7 +256,7 @@ class PipeEvent(Generic[Q]):
 
 
 class PipeEventsBase(Sealed, Generic[P]):
-    """The colourless part of a subscription."""
+    """What the subscriptions of both APIs share."""
 
     def __init__(self, socket: AnySocket, pipe_type: type[P], capacity: int) -> None:
         self._socket = socket
@@ -269,7 +269,7 @@ class PipeEventsBase(Sealed, Generic[P]):
         self._native = native
 
     def _take(self) -> tuple[bool, PipeEvent[P] | None]:
-        """Return (whether it goes on, the next event if there is one now)."""
+        """Return (whether more can come, the next event or None)."""
         code, kind, reason, native = self._native.take()
         if code == 0 and native is not None:
             pipe = self._socket._known_pipe(native)
@@ -285,7 +285,7 @@ class PipeEventsBase(Sealed, Generic[P]):
         return error_for(code, name, self._socket._urls(), reason)
 
     def close(self) -> None:
-        """Take no more events; whoever waits for one gets `Closed`."""
+        """End the subscription; a call that waits for an event raises `Closed`."""
         self._native.close()
 
     def __repr__(self) -> str:

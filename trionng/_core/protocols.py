@@ -1,6 +1,6 @@
-"""What each protocol is whatever way one waits on it (floor 4): its options and its states.
+"""What the protocols of both APIs share: numbers, options and states, a class each.
 
-A flavour's class of the same name adds the calls that wait.
+The classes of `_sockets.py` and `_sync/` add the calls that wait.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Bus0Base(SocketBase[D, L, P]):
 
 
 class Push0Base(SocketBase[D, L, P]):
-    """Work for one of the peers."""
+    """One of the peers gets each message."""
 
     _protocol: ClassVar[int] = _ffi.PUSH0
 
@@ -110,7 +110,7 @@ class Push0Base(SocketBase[D, L, P]):
 
 
 class Pull0Base(SocketBase[D, L, P]):
-    """Work from all peers."""
+    """Messages of all peers."""
 
     _protocol: ClassVar[int] = _ffi.PULL0
     _prefetch = 1
@@ -132,7 +132,7 @@ class Pull0Base(SocketBase[D, L, P]):
 
 
 class Pub0Base(SocketBase[D, L, P]):
-    """News for everybody."""
+    """Every subscriber gets each message."""
 
     _protocol: ClassVar[int] = _ffi.PUB0
 
@@ -141,7 +141,7 @@ class Pub0Base(SocketBase[D, L, P]):
 
 
 class Subscriber(BaseIO):
-    """What Sub0 and its contexts have: topics."""
+    """Topics, which Sub0 and its contexts have."""
 
     _topics: Topics
 
@@ -167,7 +167,7 @@ class Subscriber(BaseIO):
 
 
 class Sub0Base(Subscriber, SocketBase[D, L, P]):
-    """News that starts with one of its topics."""
+    """Messages that start with one of its topics."""
 
     _protocol: ClassVar[int] = _ffi.SUB0
 
@@ -187,7 +187,7 @@ class Sub0Base(Subscriber, SocketBase[D, L, P]):
         super().__init__(**options)
 
     def _protocol_options(self) -> Mapping[str, object]:
-        # Before the first endpoint, so that no message is missed.
+        # Subscribe before the first endpoint, so that no message is missed.
         self._topics = Topics(_ffi.ON_SOCKET, self._native.id, raw=self._is_raw)
         for topic in self._wanted:
             self._topics.add(topic)
@@ -205,7 +205,7 @@ class SubContextBase(Subscriber, ContextBase):
 
 
 class Req0Base(SocketBase[D, L, P]):
-    """Questions."""
+    """Requests, one reply each."""
 
     _protocol: ClassVar[int] = _ffi.REQ0
     _wrong_order: ClassVar[dict[str, str]] = {
@@ -233,7 +233,7 @@ class ReqContextBase(ContextBase):
 
 
 class Rep0Base(SocketBase[D, L, P]):
-    """Answers."""
+    """Replies to requests."""
 
     _protocol: ClassVar[int] = _ffi.REP0
     _wrong_order: ClassVar[dict[str, str]] = {
@@ -244,14 +244,14 @@ class Rep0Base(SocketBase[D, L, P]):
     ttl_max: IntOption = IntOption("ttl-max", "int", 1, _MAX_HOPS)
 
 
-# While a survey waits for room: seconds between looks.
+# While a survey waits for room: seconds between tries.
 FIRST_PAUSE, LONGEST_PAUSE = 0.0002, 0.005
 
 
 class SurveyBase(BaseIO):
     """When a survey ends, on a socket or context.
 
-    nng's own survey timer is kept from firing (C7); the flavour's clock decides.
+    nng's own survey timer is set so late that it never fires (C7); the clock of the API decides.
     """
 
     _never_ends = False
@@ -261,7 +261,7 @@ class SurveyBase(BaseIO):
     _ends_at = math.inf
 
     def _now(self) -> float:
-        """Read the flavour's clock, in seconds."""
+        """Read the clock of the API, in seconds."""
         raise NotImplementedError
 
     def _start(self) -> None:
@@ -276,7 +276,7 @@ class SurveyBase(BaseIO):
         return super()._receive_now(operation)
 
     def _last_reply(self) -> _ffi.Done:
-        """End the survey; what arrived in time is still read."""
+        """End the survey; return a reply that arrived in time."""
         self._lane.end_survey()
         code, msg = self._lane.receive(None, 0)
         return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
@@ -293,7 +293,7 @@ class SurveyBase(BaseIO):
 
 
 class Surveyor0Base(SurveyBase, SocketBase[D, L, P]):
-    """Questions to everybody."""
+    """Surveys: a message to all peers, any number of replies."""
 
     _protocol: ClassVar[int] = _ffi.SURVEYOR0
     _wrong_order: ClassVar[dict[str, str]] = {
@@ -321,7 +321,7 @@ class SurveyorContextBase(SurveyBase, ContextBase):
 
 
 class Respondent0Base(SocketBase[D, L, P]):
-    """Answers to surveys."""
+    """Replies to surveys."""
 
     _protocol: ClassVar[int] = _ffi.RESPONDENT0
     _wrong_order: ClassVar[dict[str, str]] = {

@@ -1,4 +1,4 @@
-"""What is logged (floor 4): failures that no call of the program waits for.
+"""Logging of failures that no call of the program waits for.
 
 The shim reports the first failure of each outage of a dialer, and once a peer what was wrong with
 it. A report becomes one line on the logger "trionng", with the URL and the cause. It is written by

@@ -1,8 +1,9 @@
-"""What a socket is whatever way one waits on it (floor 4): options, endpoints, pipes, topics.
+"""What the sockets of both APIs share: opening, options, endpoints, pipes.
 
-Nothing here waits, except `listen`, which may look up a name. A SocketBase owns the native socket;
-dialers, listeners and pipes only refer to it. Closing is the flavour's business, because it waits;
-A SocketBase that is dropped without it closes in the background and says so.
+Nothing here waits, except `listen`, which may look up a name. A `SocketBase` owns the native
+socket; dialers, listeners and pipes hold weak references to it. Closing waits, so each API has its
+own. A socket that is garbage collected without a close closes in the background, with a
+ResourceWarning.
 """
 
 from __future__ import annotations
@@ -46,12 +47,12 @@ if TYPE_CHECKING:
     from trionng._core.addresses import SockAddr
     from trionng._core.admission import Admission
 
-# nng can hang in a close (H1, where fixes/aio_stopped.c cannot mend it); who closes must not.
+# Seconds. nng can hang in a close (H1, where fixes/aio_stopped.c is off); the caller must not.
 CLOSE_WITHIN = 5.0
 
 _ECLOSED, _ENOTSUP, _ECANCELED = 7, 9, 20
-# No later attempt of a dial ends otherwise: EINVAL, ENOTSUP. Nor what the shim says of itself, but
-# for what a peer has done.
+# EINVAL and ENOTSUP: every further attempt of the dial would fail as well. So would the shim's own
+# codes, except the two that a peer causes.
 _NEVER_HEALS: Final = (3, 9)
 _PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.TAKEN)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
@@ -84,7 +85,7 @@ class SocketOptions(TypedDict, total=False):
 
 
 class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
-    """The colourless part of every socket.
+    """What the sockets of both APIs share.
 
     Times are integer milliseconds as in nng. Options of endpoints that are set here
     are set on those there are, and hold for those made later.
@@ -174,10 +175,10 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         self._tls_config: TLSConfig | None = None
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
-        # Those somebody holds: of a connection there is one object, and none that keeps it.
+        # One object a pipe, for as long as the program has a reference to it.
         self._pipes: WeakValueDictionary[int, P] = WeakValueDictionary()
         self._endpoints: WeakValueDictionary[tuple[int, int], D | L] = WeakValueDictionary()
-        # What a late message or event is asked about: where its connection came from.
+        # Late messages and events still ask which endpoint made their pipe.
         self._closed_endpoints: deque[AnyEndpoint] = deque(maxlen=_REMEMBERED)
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
@@ -196,7 +197,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         return {}
 
     def _abort(self) -> None:
-        """Close in the background: a socket that was never handed to anybody."""
+        """Close in the background, where no caller waits for it."""
         self._mark_closed()
         self._native.close(None, 0)
 
@@ -206,7 +207,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         self._listeners.clear()
 
     def _dial_from_constructor(self, url: str | bytes) -> None:
-        """Do what the constructor's `dial=` means in this flavour."""
+        """Do what the constructor's `dial=` means in this API."""
         raise NotImplementedError
 
     # Bus0, polyamorous Pair1 and raw sockets keep their messages in nng's generic queues (C8).
@@ -228,8 +229,8 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         _warning: type[Warning] = ResourceWarning,
         _forked: Callable[[], bool] = _ffi.is_forked,
     ) -> None:
-        # Helpers are bound as defaults: at interpreter exit the modules may have gone. The native
-        # socket closes itself.
+        # Bound as defaults: at interpreter exit module globals may be None. The native socket
+        # closes itself.
         if not getattr(self, "_closed", True) and not _finalizing() and not _forked():
             _warn(f"{self!r} was never closed", _warning, 2, self)
 
@@ -251,7 +252,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         return lane
 
     def _is_alone(self) -> bool:
-        """Say whether it is connected to nobody, which is why most calls time out."""
+        """Tell whether it has no peer, the most frequent cause of a timeout."""
         return not self._closed and self._native.pipe_count() == 0
 
     @property
@@ -264,7 +265,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         return _ffi.ON_SOCKET, self._native.id, self._urls()
 
     def _set_options(self, options: Mapping[str, object]) -> None:
-        """Set what was given; None is nng's or our own default."""
+        """Set the options that are given; None leaves the default."""
         for option, value in options.items():
             if value is not None:
                 if not hasattr(type(self), option):
@@ -288,15 +289,14 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     ) -> L:
         """Accept connections on `url` (`nng_listener_create`, `nng_listener_start`).
 
-        Binds before it returns; a host name is looked up on a helper thread, and Ctrl-C interrupts
-        that.
-        Port 0 lets the system choose: `listener.url` has the port.
+        Binds before it returns. A host name is looked up on a helper thread, and Ctrl-C interrupts
+        the lookup. With port 0 the system chooses one: `listener.url` has it.
 
         Args:
             url: such as `tcp://127.0.0.1:0`, `ipc:///run/app.sock`, `inproc://name`; bytes for a
                 path that is no text. A tcp URL needs a port.
             tls_config: for tls+tcp and wss; default: the socket's.
-            accept: who may connect, from the first connection on; default: the socket's.
+            accept: rule for peers, from the first connection on; default: the socket's.
             recv_max_size: largest message a peer may send, bytes; 0 is no limit; default: the
                 socket's.
             tcp_nodelay: send small messages at once.
@@ -307,11 +307,11 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
             The listener; it lives until it or the socket is closed.
 
         Raises:
-            AddressInUse: somebody listens there already, and does not notice being asked; or an ipc
-                path is a file of another kind. A socket's file that nobody serves is replaced.
+            AddressInUse: another listener has the address, and is not disturbed; or the ipc path is
+                a file of another kind. The file of a socket that is no longer served is replaced.
             AddressInvalid: the URL cannot be parsed, or its host is not known.
-            InvalidOperation: no peer can ever meet `accept` on this URL; or its transport does not
-                have an option that was given.
+            InvalidOperation: no peer can ever meet `accept` on this URL; or its transport lacks an
+                option that was given.
             NotSupported: the libnng in use has no such transport.
             Closed: the socket is closed.
         """
@@ -391,7 +391,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         self._native.close_dialer(dialer.id, None, 0)
 
     def _dialled(self, dialer: DialerBase, code: int, *, block: bool | None) -> None:
-        """Decide what an attempt to connect that has ended means for its caller."""
+        """Turn the result of a dial attempt into a return or an exception."""
         url = dialer.url
         if code == 0:
             return
@@ -403,7 +403,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
             self._drop_dialer(dialer)
             raise error
         log.warning("%s; trying on in the background", error)
-        # A peer that refuses has been connected to: nng is trying again already.
+        # After a refusal nng has connected already, and tries again by itself.
         self._native.start_dialer(dialer.id)
 
     def _dial_in_background(self, dialer: DialerBase) -> None:
@@ -429,14 +429,14 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         return tuple(self._known_pipe(each) for each in natives)
 
     def _known_pipe(self, native: _ffi.NativePipe) -> P:
-        """Return the one object there is of a connection."""
+        """Return the one object of a pipe."""
         pipe = self._pipes.get(native.serial)
         if pipe is None:
             pipe = self._pipes.setdefault(native.serial, self._pipe_type(self, native))
         return pipe
 
     def _pipe(self, number: int) -> P | None:
-        """Return the connection a message came through, as far as it is remembered."""
+        """Return the pipe with this id, also when it closed lately."""
         pipe = self._pipes.get(self._native.pipe_serial(number))
         if pipe is None:
             native = self._native.find_pipe(number)
@@ -444,9 +444,9 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         return pipe
 
     def statistics(self) -> SocketStatistics:
-        """Count what this socket and its contexts have sent and received, and who waits.
+        """Return the counters of this socket and its contexts.
 
-        Also when the socket is closed: then these are the last numbers.
+        A closed socket returns its last numbers.
 
         Concurrency: any task or thread, at any time.
 

@@ -1,6 +1,6 @@
-"""What a socket has counted (floor 4).
+"""Statistics of sockets and services.
 
-The counting is the shim's, in C: a message costs two additions there, and nothing here.
+The shim counts in C: a message costs two additions there, and nothing in Python.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 
 _logger: Final = logging.getLogger("trionng")
 
-# Who cannot send or is not read, waits: nothing is lost to slowness. Raw sockets of the first four
-# run the same code in nng; the others share queues that drop when they are full.
+# Protocols with back-pressure: a sender waits for a slow receiver, and nng drops nothing. Raw
+# sockets of the first four run the same code in nng; other raw sockets have queues that drop when
+# full.
 _PUSH_BACK: Final = {_ffi.PAIR0, _ffi.PAIR1, _ffi.PUSH0, _ffi.PULL0}
 _PUSH_BACK_UNLESS_RAW: Final = {_ffi.REQ0, _ffi.REP0}
 
 
 @attrs.frozen
 class SocketStatistics:
-    """What a socket and its contexts have done so far, and what is going on now.
+    """Counters of a socket and its contexts.
 
     Messages and bytes are exact and never fall. They are read one after the other: while messages
     move, two of them may be a message apart.
@@ -46,10 +47,10 @@ class SocketStatistics:
             `recv_max_size`. None where that is not known: where libnng is not linked in, see
             `trionng.build_info()`, and on ws and wss, whose connections are never counted here.
         tasks_waiting: tasks or threads that wait in a call on the socket or its contexts now.
-        dropped: messages thrown away because somebody was too slow, where that is known. 0 where
-            the protocol makes the sender wait instead: Pair0, Pair1 with one peer, Push0, Pull0,
-            Req0, Rep0. Of a Respondent0, surveys that nobody received while 1024 newer ones came
-            (fewer when they are large).
+        dropped: messages dropped because a receiver was too slow, where that is known. 0 where the
+            sender waits instead: Pair0, Pair1 with one peer, Push0, Pull0, Req0, Rep0. Of a
+            Respondent0, surveys that were not received while 1024 newer ones came (fewer when
+            they are large).
             None where nng drops and does not count: Pub0, Sub0, Bus0, Surveyor0, polyamorous Pair1,
             and the raw sockets of Req0, Rep0 and Respondent0. What goes down with a connection is
             not in it.

@@ -1,9 +1,10 @@
-"""TLS configurations (floor 4).
+"""TLS configurations (`nng_tls_config`).
 
-A `TLSConfig` is a recipe in Python's memory. Each dialer and listener gets a configuration of nng
-cooked from it, because nng lets no configuration change while a connection uses it. What nng would
-let pass, or let fail in a handshake without a word, is refused here: a client that verifies but
-checks no name, a server without a certificate, a configuration for the wrong side.
+A `TLSConfig` holds settings in Python. Each dialer and listener gets an `nng_tls_config` of its own
+that is built from them, because nng does not allow changes while a connection uses one. Settings
+with which nng would skip a check, or fail in each handshake without a reason, are refused here: a
+client that verifies but checks no name, a server without a certificate, settings for the other
+side.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ ALIEN: Final = "the key does not belong to the certificate"
 
 @frozen(repr=False)
 class TLSSettings:
-    """What a TLSConfig says at one moment; two that are equal make equal configurations."""
+    """The settings of a TLSConfig at one moment; equal settings build equal configurations."""
 
     mode: int
     auth_mode: int
@@ -61,11 +62,11 @@ class TLSSettings:
 
 
 class TLSConfig(Sealed):
-    """Who we are and whom we trust, for `tls+tcp://` and `wss://`.
+    """Own certificate and trusted authorities, for `tls+tcp://` and `wss://`.
 
-    A recipe: dialers and listeners take what it says when they are made. A later change is for
-    those made later. A client that verifies always checks a name too: `server_name`, else the host
-    of the URL it dials.
+    Dialers and listeners copy the settings when they are made; a later change holds for those made
+    later. A client that verifies always checks a name too: `server_name`, else the host of the URL
+    it dials.
 
     Args:
         mode: `MODE_CLIENT` to dial with it, `MODE_SERVER` to listen with it.
@@ -73,8 +74,8 @@ class TLSConfig(Sealed):
         ca_string: certificates of authorities to trust, PEM.
         own_key_string, own_cert_string: our own key and certificate (with its chain), PEM.
         auth_mode: `AUTH_MODE_REQUIRED`, a client's default: the peer must show a certificate we
-            trust. `AUTH_MODE_NONE`, a server's default: nobody asks. `AUTH_MODE_OPTIONAL`: what it
-            shows is verified, and it may connect all the same.
+            trust. `AUTH_MODE_NONE`, a server's default: no certificate is asked for.
+            `AUTH_MODE_OPTIONAL`: a certificate is verified, and the peer may connect anyway.
         ca_files: one path or several instead of `ca_string`; revocation lists may be in them.
         cert_key_file: one path of a file with own certificate and key.
         passwd: of the own key.
@@ -158,8 +159,8 @@ class TLSConfig(Sealed):
         Args:
             ca_string, ca_files: whom to trust; one of them is needed.
             server_name: the name the server's certificate must have; default: the URL's host.
-            own_cert_string, own_key_string, cert_key_file, passwd: who we are, for a server that
-                asks.
+            own_cert_string, own_key_string, cert_key_file, passwd: own certificate, for a server
+                that asks for one.
             check_hostname: False lets any server pass whose certificate is trusted.
         """
         if ca_string is None and ca_files is None:
@@ -190,10 +191,10 @@ class TLSConfig(Sealed):
         """Make the configuration of a server; with an authority, clients need a certificate too.
 
         Args:
-            own_cert_string, own_key_string: who we are; or else
+            own_cert_string, own_key_string: own certificate and key; or else
             cert_key_file: one file with both.
             passwd: of the key.
-            ca_string, ca_files: who signs the certificates of clients; default: any client may
+            ca_string, ca_files: authorities of the clients' certificates; default: any client may
                 connect.
         """
         if own_cert_string is None and own_key_string is None and cert_key_file is None:
@@ -246,7 +247,7 @@ class TLSConfig(Sealed):
     def set_own_cert(
         self, cert: str | bytes, key: str | bytes, passwd: str | bytes | None = None
     ) -> None:
-        """Set who we are, PEM (`nng_tls_config_own_cert`).
+        """Set an own certificate and key, PEM (`nng_tls_config_own_cert`).
 
         A server may have several, for instance for several algorithms: those set before stay.
         """
@@ -256,7 +257,7 @@ class TLSConfig(Sealed):
     def set_cert_key_file(
         self, path: str | os.PathLike[str], passwd: str | bytes | None = None
     ) -> None:
-        """Set who we are from a file with both, read now (`nng_tls_config_cert_key_file`)."""
+        """Set both from one file, which is read now (`nng_tls_config_cert_key_file`)."""
         self._add_cert_key_file("set_cert_key_file", path, passwd)
 
     def set_auth_mode(self, mode: int) -> None:
@@ -297,11 +298,11 @@ class TLSConfig(Sealed):
         self._settings = settings
 
     def _new_native(self, operation: str) -> _ffi.NativeTLS:
-        """Make a configuration for a moment: what cannot work shall not wait for an endpoint."""
+        """Make a throw-away configuration, so that bad settings fail now and not at an endpoint."""
         return _open_native(self._settings.mode, operation)
 
     def __repr__(self) -> str:
-        # Keys and passwords are nobody's business.
+        # Without keys and passwords.
         settings = self._settings
         mode = "server" if settings.mode == _SERVER else "client"
         auth = ("none", "optional", "required")[settings.auth_mode]
@@ -327,7 +328,7 @@ def _open_native(mode: int, operation: str, url: str | None = None) -> _ffi.Nati
     return native
 
 
-# How an endpoint gets its configuration.
+# The configuration of an endpoint.
 
 
 @frozen(eq=False)
@@ -339,8 +340,8 @@ class EndpointTLS:
     checked_name: str | None
 
 
-# Listeners on one wss port share one server in nng, with one configuration: the last that is put
-# there. Who comes second may only bring the same, lest it opens the door of the first.
+# wss listeners on one port share one server of nng, and its TLS configuration: the last one that is
+# set. A different one is refused, as it would also hold for the first listener.
 _servers: weakref.WeakSet[EndpointTLS] = weakref.WeakSet()
 _servers_lock = threading.Lock()
 
@@ -381,7 +382,7 @@ def configure_endpoint(config: TLSConfig | None, on: int, number: int, url: str)
 def _check_settings(
     config: TLSConfig | None, listens: bool, operation: str, url: str
 ) -> TLSSettings:
-    """Refuse a configuration with which every handshake would fail."""
+    """Refuse settings with which every handshake would fail."""
 
     def refuse(why: str) -> NoReturn:
         raise InvalidOperation(f"{operation} {url}: {why}", url=url)
@@ -397,7 +398,7 @@ def _check_settings(
     if listens and not settings.own:
         refuse("a server needs a certificate: own_cert_string and own_key_string, or cert_key_file")
     if settings.auth_mode == _REQUIRED and not settings.chains:
-        refuse("its tls_config trusts nobody: give it ca_string or ca_files")
+        refuse("its tls_config trusts no authority: give it ca_string or ca_files")
     return settings
 
 
@@ -428,12 +429,12 @@ def _host(operation: str, url: str) -> str:
 
 
 def _sent_name(settings: TLSSettings, url: str) -> str | None:
-    """Return the name to tell the server (SNI) which is not checked; servers of many names ask."""
+    """Return the name to send to the server (SNI) without checking it."""
     host = _host_of(url)
     name = settings.server_name or ("" if _is_address(host) or len(host) > _MAX_NAME else host)
     if settings.auth_mode == _NONE:
         return name or None
-    # nng has one name for both, and Mbed TLS from 3.6.3 on wants to be told of none, too.
+    # nng has one name for both purposes, and Mbed TLS 3.6.3 and later demands to be told of none.
     return _UNCHECKED + name if _ffi.can_send_unchecked_name() else None
 
 
@@ -453,7 +454,7 @@ def build_native(
 
 
 def handshake_reason(endpoint_tls: EndpointTLS) -> str:
-    """Say what it can mean that a handshake failed: nng does not tell."""
+    """Return the possible causes of a failed handshake: nng does not report them."""
     may = []
     if endpoint_tls.settings.auth_mode == _REQUIRED:
         may.append("the peer's certificate is not signed by an authority that tls_config trusts")

@@ -1,4 +1,4 @@
-"""The topics of a Sub0 socket or context (floor 4).
+"""The topics of a Sub0 socket or context.
 
 nng filters what arrives. What had been taken before an unsubscribe is filtered here, so that no
 message of that topic is delivered after it.

@@ -1,4 +1,4 @@
-"""URLs (floor 3): what the caller wrote, what nng is given, and what `.url` shows.
+"""URLs: what the caller wrote, what nng is given, and what `.url` shows.
 
 nng reads a URL as a C string and says of most mistakes "invalid argument" or nothing at all: a NUL
 ends the URL early, a missing port is a random one, an escape in the path of a ws listener is not

@@ -1,7 +1,7 @@
-"""Sending and receiving for threads (floor 5): the twin of `_messaging`.
+"""Sending and receiving in threads, for sockets and contexts; sync counterpart of `_trio/io.py`.
 
-Every call checks that no Trio task is blocked, is submitted and waited for by `_wait_blocking`, and
-ends as that file's rules say.
+Every call refuses to block a Trio task, submits an operation and waits for it with `run`, and ends
+as the rules of `wait.py` say.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _ONE = "this protocol has one request, or one answer, at a time"
 
 
 class SyncIO(BaseIO):
-    """The calls of a socket or context that a thread waits for."""
+    """The calls of a socket or context that block a thread."""
 
-    # Kept, so that it is not made and dropped with every message: Ctrl-C in a finaliser is lost.
+    # Kept, so that the pipe is not freed with every message: Ctrl-C in a finaliser is lost.
     _latest_pipe: Pipe | None = None
 
-    def _check(self, call: str, twin: str | None = None) -> None:
-        check_may_block(type(self), call, twin or call)
+    def _check(self, call: str, async_call: str | None = None) -> None:
+        check_may_block(type(self), call, async_call or call)
 
     def _over(self, code: int, timeout: float | None, option: int) -> str | None:
-        """Say which time is over."""
+        """Return which time limit has passed."""
         if code == ETIMEDOUT and timeout is not None:
             return f"{timeout} s are over"
         return self._why(code, option)
@@ -55,7 +55,7 @@ class SyncIO(BaseIO):
     def _receive(
         self, waiter: _ffi.Waiter, operation: str, *, block: bool, timeout: float | None
     ) -> None:
-        """Receive a message that is still wanted into the waiter."""
+        """Receive into the waiter; drop messages whose topic was unsubscribed meanwhile."""
         self._check(operation)
         if block is not True and block is not False:
             raise TypeError(f"{operation}: block is True or False; for seconds write timeout=")
@@ -95,7 +95,7 @@ class SyncIO(BaseIO):
             raise
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
-        """Send one message: the twin of `trionng.Socket.send`.
+        """Send one message: sync counterpart of `trionng.Socket.send`.
 
         Args:
             data: any contiguous buffer; it is copied.
@@ -105,19 +105,19 @@ class SyncIO(BaseIO):
         self._send("send", partial(self._lane.send, data), timeout)
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
-        """Send a `Message` and give it away: the twin of `trionng.Socket.send_msg`.
+        """Send a `Message` and give it away: sync counterpart of `trionng.Socket.send_msg`.
 
         Args:
-            msg: unless it was sent, it is yours again.
+            msg: when it is not sent, the caller owns it again.
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
         op = SendMessageOp(self._get_socket(), self._lane, msg)
         self._send("send_msg", op.submit, timeout, op.reclaim)
 
     def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
-        """Receive one message and return its content: the twin of `trionng.Socket.recv`.
+        """Receive one message and return its content: sync counterpart of `trionng.Socket.recv`.
 
-        Ctrl-C loses nothing: a message that had arrived is what the next receive returns.
+        Ctrl-C loses no message: one that had arrived is returned by the next receive.
 
         Args:
             block: False raises `TryAgain` instead of waiting.
@@ -134,7 +134,7 @@ class SyncIO(BaseIO):
         return data
 
     def recv_msg(self, block: bool = True, *, timeout: float | None = None) -> Message:
-        """Receive one message without copying it: the twin of `trionng.Socket.recv_msg`.
+        """Receive one message without copying it: sync counterpart of `trionng.Socket.recv_msg`.
 
         Args:
             block: False raises `TryAgain` instead of waiting.
@@ -151,7 +151,7 @@ class SyncIO(BaseIO):
             raise
         return message
 
-    if TYPE_CHECKING:  # each flavour's messages have its own pipes
+    if TYPE_CHECKING:  # messages have pipes of this API
 
         def _empty_message(self, pipe: int) -> Message: ...
         def recv_msg_nowait(self) -> Message: ...
@@ -168,15 +168,15 @@ class SyncIO(BaseIO):
         return self
 
     def __next__(self) -> bytes:
-        """Receive; a socket closed under the loop raises Closed."""
+        """Receive; raises Closed when the socket is closed during the loop."""
         return self.recv()
 
 
 class BatchReceive(SyncIO):
-    """Receives in batches, for the protocols where taking more than one is honest."""
+    """Receives in batches, for the protocols without a conversation."""
 
     def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
-        """Receive what is ready, at least one message: the twin of `trionng.Pull0.recv_many`.
+        """Receive at least one message: sync counterpart of `trionng.Pull0.recv_many`.
 
         Args:
             max_messages: how many messages at most.
@@ -208,10 +208,10 @@ class BatchReceive(SyncIO):
 
 
 class TrySend(TrySendBase, SyncIO):
-    """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
+    """Sends in batches and without waiting, for the protocols where a failed try has no effect."""
 
     def send_many(self, messages: Iterable[Buffer], *, timeout: float | None = None) -> int:
-        """Send messages in order; return how many went: the twin of `trionng.Push0.send_many`.
+        """Send messages in order; return how many: sync counterpart of `trionng.Push0.send_many`.
 
         Args:
             messages: any contiguous buffers; they are read before anything is sent.

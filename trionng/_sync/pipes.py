@@ -1,4 +1,4 @@
-"""Pipes and their events for threads (floor 5): the twin of `_trio_pipes`."""
+"""Pipes, pipe events and messages of the sync API; counterpart of `_trio/pipes.py`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 @final
 class Pipe(PipeBase):
-    """One connection with one peer: the twin of `trionng.Pipe`."""
+    """One connection with one peer: sync counterpart of `trionng.Pipe`."""
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # the same, with the classes of this flavour
+    if TYPE_CHECKING:  # with the classes of this API
 
         @property
         def socket(self) -> Socket | None: ...
@@ -33,7 +33,7 @@ class Pipe(PipeBase):
         def listener(self) -> Listener | None: ...
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
-        """Send one message to this very peer: the twin of `trionng.Pipe.send`.
+        """Send one message to this very peer: sync counterpart of `trionng.Pipe.send`.
 
         Args:
             data: any contiguous buffer; it is copied.
@@ -44,10 +44,10 @@ class Pipe(PipeBase):
         self._send_to_peer("send", Message(data), timeout)
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
-        """Send a `Message` to this very peer: the twin of `trionng.Pipe.send_msg`.
+        """Send a `Message` to this very peer: sync counterpart of `trionng.Pipe.send_msg`.
 
         Args:
-            msg: unless it was sent, it is yours again.
+            msg: when it is not sent, the caller owns it again.
             timeout: seconds; None is the socket's `send_timeout`; when they are over, `Timeout` is
                 raised.
         """
@@ -72,7 +72,7 @@ else:
 
 @final
 class PipeEvents(PipeEventsBase[Pipe]):
-    """What happens to a socket's connections, in order: the twin of `trionng.PipeEvents`."""
+    """The events of a socket's connections: sync counterpart of `trionng.PipeEvents`."""
 
     def __iter__(self) -> Self:
         return self

@@ -1,4 +1,4 @@
-"""The protocols for threads (floor 5), a class each: the twins of `_sockets` and `_surveys`."""
+"""The sockets of the sync API, a class a protocol; counterpart of `_sockets.py`."""
 
 from __future__ import annotations
 
@@ -47,37 +47,37 @@ class _Channel(BatchReceive):
 
 @final
 class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket):
-    """One peer, both directions, in any order: the twin of `trionng.Pair0`."""
+    """One peer, both directions, in any order: sync counterpart of `trionng.Pair0`."""
 
 
 @final
 class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket):
-    """One peer; polyamorous: any number of peers. The twin of `trionng.Pair1`."""
+    """One peer; polyamorous: any number of peers. Sync counterpart of `trionng.Pair1`."""
 
 
 @final
 class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket):
-    """Sends to every peer, and receives from every one: the twin of `trionng.Bus0`."""
+    """Sends to every peer, and receives from every one: sync counterpart of `trionng.Bus0`."""
 
 
 @final
 class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener, Pipe], Socket):
-    """Hands each message to one of the Pull0 sockets: the twin of `trionng.Push0`."""
+    """Hands each message to one of the Pull0 sockets: sync counterpart of `trionng.Push0`."""
 
 
 @final
 class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener, Pipe], Socket):
-    """Takes the messages of the Push0 sockets, fairly: the twin of `trionng.Pull0`."""
+    """Takes the messages of the Push0 sockets, fairly: sync counterpart of `trionng.Pull0`."""
 
 
 @final
 class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket):
-    """Sends each message to every Sub0: the twin of `trionng.Pub0`."""
+    """Sends each message to every Sub0: sync counterpart of `trionng.Pub0`."""
 
 
 @final
 class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket):
-    """Receives what starts with one of its topics: the twin of `trionng.Sub0`."""
+    """Receives what starts with one of its topics: sync counterpart of `trionng.Sub0`."""
 
     def new_context(self) -> SubContext:
         """Open a context with topics and a buffer of its own."""
@@ -86,19 +86,19 @@ class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket):
 
 @final
 class SubContext(ReceiveOnly, _Channel, SubContextBase, Context):
-    """A subscriber of its own: the twin of `trionng.SubContext`."""
+    """A subscriber of its own: sync counterpart of `trionng.SubContext`."""
 
 
 @final
 class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
-    """Asks, and gets the answer to what it asked: the twin of `trionng.Req0`."""
+    """Asks, and gets the answer to what it asked: sync counterpart of `trionng.Req0`."""
 
     def new_context(self) -> ReqContext:
         """Open a context: one more request in flight."""
         return ReqContext(self, self._open_context())
 
     def request(self, data: Buffer, *, timeout: float | None = None) -> bytes:
-        """Send a request and return its answer: the twin of `trionng.Req0.request`.
+        """Send a request and return its answer: sync counterpart of `trionng.Req0.request`.
 
         Args:
             data: any contiguous buffer; it is copied.
@@ -125,9 +125,9 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
 
 @final
 class ReqContext(ReqContextBase, Context):
-    """One request in flight on a Req0 socket: the twin of `trionng.ReqContext`."""
+    """One request in flight on a Req0 socket: sync counterpart of `trionng.ReqContext`."""
 
 
 @final
 class Rep0(Rep0Base[Dialer, Listener, Pipe], Socket):
-    """Answers: each request is received, and answered: the twin of `trionng.Rep0`."""
+    """Answers: each request is received, and answered: sync counterpart of `trionng.Rep0`."""

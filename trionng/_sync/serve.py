@@ -1,4 +1,4 @@
-"""A server of threads for scripts (floor 5): `serve_rep`."""
+"""A server of threads for scripts: `serve_rep`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _NAME = "blocking.serve_rep"
-_TWIN = "trionng.serve_rep"
+_ASYNC_NAME = "trionng.serve_rep"
 # How long `close` waits for the last replies to be written, seconds.
 _WRITTEN_WITHIN = 1.0
 
@@ -125,7 +125,7 @@ class Service(Sealed):
 
     def _answer(self, request: bytes) -> Buffer:
         reply = self._handler(request)
-        check_result_is_sync(_NAME, self._handler, reply, _TWIN)
+        check_result_is_sync(_NAME, self._handler, reply, _ASYNC_NAME)
         check_buffer(reply)
         return reply
 
@@ -223,7 +223,7 @@ _OPTIONS = OptionSet(RepOptions)
 
 @_OPTIONS.show
 def serve_rep(handler: Callable[[bytes], Buffer], **options: Unpack[RepOptions]) -> Service:
-    """Answer requests in threads, several at a time: the twin of Trio's `serve_rep`.
+    """Answer requests in threads, several at a time: sync counterpart of Trio's `serve_rep`.
 
     Returns once it listens. An exception in a handler ends that worker, and is raised by `wait` or
     `close`.
@@ -248,7 +248,7 @@ def serve_rep(handler: Callable[[bytes], Buffer], **options: Unpack[RepOptions])
             service.wait()
     """
     given = _OPTIONS.read("serve_rep", options)
-    check_sync(_NAME, handler, _TWIN)
+    check_sync(_NAME, handler, _ASYNC_NAME)
     socket = given.check("serve_rep", Rep0)
     own = socket is None
     if socket is None:

@@ -1,4 +1,4 @@
-"""The socket for threads that every protocol builds on (floor 5): the twin of `_trio_socket`."""
+"""The socket of the sync API that every protocol builds on; counterpart of `_trio/socket.py`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Endpoint(Endpoint):
         def socket(self) -> Socket | None: ...
 
     def close(self, *, timeout: float | None = None) -> None:
-        """Stop, and drop the connections that were made here: the twin of `aclose`.
+        """Stop, and drop the connections that were made here: sync counterpart of `aclose`.
 
         Args:
             timeout: seconds to wait for nng, which goes on by itself; default 5.
@@ -66,19 +66,19 @@ class _Endpoint(Endpoint):
 
 @final
 class Dialer(_Endpoint, DialerBase):
-    """Makes a connection, and makes it again when it is lost: the twin of `trionng.Dialer`."""
+    """Makes a connection, and makes it again: sync counterpart of `trionng.Dialer`."""
 
 
 @final
 class Listener(_Endpoint, ListenerBase):
-    """Accepts connections: the twin of `trionng.Listener`."""
+    """Accepts connections: sync counterpart of `trionng.Listener`."""
 
 
 class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
     """A socket for scripts and threads; use one of the protocol classes.
 
-    The twin of `trionng.Socket`, with the same arguments. Any number of threads may use it. `dial=`
-    waits for the first attempt, as `dial(url)` does.
+    Sync counterpart of `trionng.Socket`, with the same arguments. Any number of threads may use it.
+    `dial=` waits for the first attempt, as `dial(url)` does.
     """
 
     _dialer_type: type[Dialer] = Dialer
@@ -102,7 +102,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
         tcp_keepalive: bool | None = None,
         timeout: float | None = None,
     ) -> Dialer:
-        """Connect to `url`, and again whenever that is lost: the twin of `trionng.Socket.dial`.
+        """Connect to `url`, and keep connected: sync counterpart of `trionng.Socket.dial`.
 
         Args:
             url: such as `tcp://host:5555`, `ipc:///run/app.sock`, `inproc://name`; bytes for a path
@@ -145,7 +145,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
         return dialer
 
     def wait_connected(self, n: int = 1, *, timeout: float | None = None) -> None:
-        """Wait until `n` peers are connected now: the twin of `trionng.Socket.wait_connected`.
+        """Wait until `n` peers are connected: sync counterpart of `trionng.Socket.wait_connected`.
 
         Args:
             n: how many peers.
@@ -158,7 +158,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
             raise self._failed(code, "wait_connected", self._over(code, timeout, _FOR_EVER))
 
     def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
-        """Subscribe to what happens to the connections: the twin of `trionng.Socket.pipe_events`.
+        """Subscribe to pipe events: sync counterpart of `trionng.Socket.pipe_events`.
 
         Args:
             capacity: how many events are kept for a reader that is busy.
@@ -166,7 +166,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
         return PipeEvents(self, Pipe, check_int("capacity", capacity, 1, INT_MAX))
 
     def flush(self, *, timeout: float | None = None) -> None:
-        """Wait until every accepted message was written: the twin of `trionng.Socket.flush`.
+        """Wait until every message was written: sync counterpart of `trionng.Socket.flush`.
 
         Args:
             timeout: seconds; None is for ever; when they are over, `Timeout` is raised.
@@ -180,7 +180,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
             time.sleep(watch.pause())
 
     def close(self, *, timeout: float | None = None) -> None:
-        """Close the socket and wake every thread in it with `Closed`: the twin of `aclose`.
+        """Close the socket and wake every thread in it with `Closed`: sync counterpart of `aclose`.
 
         Ctrl-C: nng goes on closing, and KeyboardInterrupt is raised at once.
 
@@ -211,7 +211,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
             raise error_for(code, f"close {type(self).__name__}", self._urls())
         self._mark_closed()
         if code == ETIMEDOUT:
-            # What hangs then is nng's one reaper: what closes later may wait as well.
+            # nng's one reaper thread hangs then: later closes may wait as well.
             warnings.warn(
                 f"{self!r}: nng has not closed it in {within} s; it goes on trying, and other "
                 "sockets of this process may be slow to close too",
@@ -223,17 +223,17 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
 
     def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
         if exc_type is not None and in_trio_task():
-            self._abort()  # the block has said already that this is the wrong place
+            self._abort()  # the block has raised that the sync API blocks the Trio loop
         else:
             self.close()
 
     def new_context(self) -> Context:
-        """Open a context: the twin of `trionng.Socket.new_context`."""
+        """Open a context: sync counterpart of `trionng.Socket.new_context`."""
         return Context(self, self._open_context())
 
 
 class Context(SyncIO, ContextBase):
-    """A conversation of its own on the connections of a socket: the twin of `trionng.Context`."""
+    """A conversation of its own on a socket: sync counterpart of `trionng.Context`."""
 
     _socket: Socket
 
@@ -243,7 +243,7 @@ class Context(SyncIO, ContextBase):
         return self._socket
 
     def close(self) -> None:
-        """Close the context and wake its threads with `Closed`: the twin of `aclose`."""
+        """Close the context and wake its threads with `Closed`: sync counterpart of `aclose`."""
         self._close_lane()
 
     def __enter__(self) -> Self:

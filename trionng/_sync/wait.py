@@ -1,16 +1,19 @@
-"""How a thread waits for an operation (floor 3).
+"""How a thread waits for an operation.
 
-A call is submitted with a `Waiter` of the thread, which waits for it without the GIL. Timeouts are
-of `time.monotonic`. Threads that are not the main thread sleep until the operation has finished;
-the main thread is also there for signals. It polls a pipe that CPython's own signal handler writes
-to (`signal.set_wakeup_fd`), so no signal can fall between the last look at it and the sleep.
+Each thread has a `Waiter`: a completion queue without a descriptor, and the one call that the
+thread is in. The thread submits the call with it, and waits in C without the GIL. Deadlines are
+those of `time.monotonic`. A thread that is not the main thread sleeps until the operation has
+finished. The main thread must also run signal handlers: it polls a pipe that CPython's C signal
+handler writes to (`signal.set_wakeup_fd`), so a signal that arrives just before the sleep ends the
+sleep as well.
 
-Rules of this file, which are about Ctrl-C between any two steps of the main thread:
-* A waiter is borrowed and used in `try`. A call that succeeded ends with `keep` or `hand_over`, any
-  other with `give_up`: what the waiter holds then goes back where it came from.
-* CPython looks for signals where code calls or jumps back, not elsewhere (before 3.11 also where a
-  function of Python returns). So the last thing done to a call that succeeded is storing, and
-  descriptors are swapped by iterators, whose steps are no calls.
+Rules of this file. They make Ctrl-C safe between any two steps of the main thread:
+* A waiter is acquired and used inside `try`. A call that succeeded ends with `commit` or
+  `commit_message`, any other with `rollback`: a message that the waiter holds goes back to where it
+  came from.
+* CPython checks for signals when code calls or jumps back, nowhere else (before 3.11 also when a
+  Python function returns). So a call that succeeded ends with stores only, and descriptors are
+  swapped by iterators, whose steps are no calls.
 """
 
 from __future__ import annotations
@@ -48,7 +51,7 @@ thread = _Thread()
 
 
 def acquire_waiter() -> _ffi.Waiter:
-    """Take the thread's waiter, or another one for a call from inside a signal handler."""
+    """Take the thread's waiter, or a new one for a call from inside a signal handler."""
     waiter = thread.idle
     if waiter is None:
         return _ffi.Waiter()
@@ -57,7 +60,7 @@ def acquire_waiter() -> _ffi.Waiter:
 
 
 def rollback(waiter: _ffi.Waiter, reclaim: _ffi.PutBack = _ffi.drop) -> None:
-    """Undo a call that did not come to its end."""
+    """Undo a call that did not complete."""
     msg = waiter.undo()
     if msg:
         reclaim(msg)
@@ -65,12 +68,12 @@ def rollback(waiter: _ffi.Waiter, reclaim: _ffi.PutBack = _ffi.drop) -> None:
 
 
 class _SignalPipe:
-    """What the main thread polls: signals write their numbers, a finished call writes a 0."""
+    """The pipe that the main thread polls: signals write their numbers, a finished call a 0."""
 
     _fds: list[int] | tuple[()] = ()
 
     def __init__(self) -> None:
-        # The list owns the descriptors in the step that makes them.
+        # The list owns the descriptors from the step that makes them.
         self._fds = []
         try:
             self._fds.extend(chain.from_iterable(islice(iter(os.pipe, None), 1)))
@@ -82,7 +85,7 @@ class _SignalPipe:
         self._pid = os.getpid()
 
     def __del__(self, _close: Callable[[int], None] = os.close) -> None:
-        # One that was interrupted while it was made, or that a forked child has no use for.
+        # Interrupted while it was made, or inherited by a forked child.
         fds, self._fds = self._fds, ()
         for fd in fds:
             _close(fd)
@@ -91,13 +94,13 @@ class _SignalPipe:
         return self._pid == os.getpid()
 
     def drain(self, previous: int) -> None:
-        """Empty the pipe, and ring whoever else wanted to hear of signals."""
+        """Empty the pipe, and pass signal numbers on to the wake-up descriptor set before."""
         try:
             numbers = os.read(self.read_fd, 4096).replace(b"\0", b"")
             if numbers and previous >= 0:
                 os.write(previous, numbers)
         except OSError:
-            pass  # nothing there, or the other one is full and will be read
+            pass  # it is empty, or the other one is full and will be read
 
 
 _pipe: _SignalPipe | None = None
@@ -111,13 +114,13 @@ def _signal_pipe() -> _SignalPipe:
 
 
 def _wait_with_signals(waiter: _ffi.Waiter, until: float | None) -> int:
-    """Wait in the main thread until something happened; the caller looks what it was."""
+    """Wait in the main thread until the call has finished, a signal came, or time is over."""
     pipe = _signal_pipe()
     previous = [-1]
     installing = map(signal.set_wakeup_fd, (pipe.write_fd,))
     restoring = map(signal.set_wakeup_fd, previous)
-    # From here to the `try`, and from `finally` to the end of its first line, nothing is called by
-    # this code, so no signal is looked at: the descriptor of somebody else is never lost.
+    # From here to the `try`, and from `finally` to the end of its first line, this code calls
+    # nothing, so CPython checks for no signal: the descriptor set before is always restored.
     (previous[0],) = installing
     try:
         code = waiter.wait(until, pipe.read_fd, pipe.write_fd)
@@ -128,7 +131,7 @@ def _wait_with_signals(waiter: _ffi.Waiter, until: float | None) -> int:
 
 
 def deadline(timeout: float | None, option: int) -> float | None:
-    """Return when a call is over: `timeout` in seconds, else the option in milliseconds."""
+    """Return the deadline of a call: `timeout` in seconds, else the option in milliseconds."""
     if timeout is None:
         return None if option < 0 else time.monotonic() + option / 1000
     if not isinstance(timeout, (int, float)):
@@ -141,7 +144,7 @@ def deadline(timeout: float | None, option: int) -> float | None:
 
 
 def _wait_in_main_thread(waiter: _ffi.Waiter, until: float | None, *, must_end: bool) -> int:
-    """Wait, as far as there are descriptors; without them only for what must end, in steps."""
+    """Wait with signals; without descriptors wait only for a call that must end, in steps."""
     try:
         return _wait_with_signals(waiter, until)
     except OutOfFiles:
@@ -155,10 +158,10 @@ def _wait_in_main_thread(waiter: _ffi.Waiter, until: float | None, *, must_end: 
 def run(
     waiter: _ffi.Waiter, submit: Submit, until: float | None = None, *, must_end: bool = False
 ) -> int:
-    """Submit an operation and wait for it; its code, ETIMEDOUT when the time was up first.
+    """Submit an operation and wait for it; return its code, or ETIMEDOUT.
 
-    What it received, and what a send gave back, stays in the waiter. Signal handlers run while it
-    waits. One that must end is also waited for when there are no descriptors.
+    A received message, and that of a failed send, stays in the waiter. Signal handlers run during
+    the wait. With `must_end` it also waits when no descriptor can be had.
     """
     if until is not None:
         waiter.be_patient(max(0.0, until - time.monotonic()))
@@ -174,7 +177,7 @@ def run(
 
 
 def wait_for(submit: Submit, timeout: float | None = None, *, must_end: bool = False) -> int:
-    """Run an operation that moves no message; None waits for ever."""
+    """Run an operation without a message; `timeout` is in seconds, None waits for ever."""
     waiter = acquire_waiter()
     try:
         code = run(waiter, submit, deadline(timeout, -1), must_end=must_end)

@@ -1,7 +1,7 @@
-"""Sending and receiving under Trio (floor 5): what sockets and contexts have in common.
+"""Sending and receiving in Trio tasks, for sockets and contexts.
 
-Every call is an operation of the lane below, submitted and waited for by `_wait_trio`; what it is
-before and after that is in `_calls`.
+Fast path: `send` and `recv` try a non-blocking call first; most calls of a stream complete there.
+Otherwise they submit an operation of the native context and wait for it with `wait_for`.
 """
 
 from __future__ import annotations
@@ -48,23 +48,19 @@ T = TypeVar("T")
 
 
 class AsyncIO(BaseIO):
-    """The calls of a socket or context that a Trio task waits for.
-
-    `send` and `recv` try first, in as few steps as there are: what is done at once is most of what
-    a stream does. What is not goes the way of every operation.
-    """
+    """The calls of a socket or context that a Trio task awaits."""
 
     async def _within(
         self, milliseconds: int, call: Callable[[], Awaitable[tuple[int, T]]], nothing: T
     ) -> tuple[int, T]:
         """Run a call under a timeout option: its (code, result), or the code of a timeout."""
         if milliseconds <= 0:
-            return await call()  # for ever; or 0, and it does not wait by itself
+            return await call()  # -1 waits for ever; with 0 the call polls
         in_time, done = await with_timeout(seconds(milliseconds), call)
         return done if in_time and done is not None else (ETIMEDOUT, nothing)
 
     async def _receive(self, operation: str) -> _ffi.Msg:
-        """Return nng's message, which is ours now."""
+        """Receive a message; the caller owns it."""
         timeout = self._recv_timeout_ms
         call = partial(self._receive_wanted, poll=timeout == 0)
         code, msg = await self._within(timeout, call, _ffi.NULL)
@@ -73,7 +69,7 @@ class AsyncIO(BaseIO):
         return msg
 
     async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
-        """Receive a message that is still wanted."""
+        """Receive a message; drop those whose topic was unsubscribed meanwhile."""
         lane = self._lane
         while True:
             if poll:
@@ -100,13 +96,14 @@ class AsyncIO(BaseIO):
     async def send(self, data: Buffer) -> None:
         """Send one message (`nng_send_aio`, `nng_ctx_send`).
 
-        Cancellation: it either was sent, and this returns, or it was not, and Cancelled is raised.
+        Cancellation: either the message was sent and this returns, or it was not and Cancelled is
+            raised.
 
         Args:
             data: any contiguous buffer; it is copied before this returns.
 
         Raises:
-            Timeout: `send_timeout` is over.
+            Timeout: `send_timeout` (milliseconds) is over.
             Busy: another task is using this socket or context.
             BadState: there is no request to answer.
             NotSupported: the protocol does not send.
@@ -123,9 +120,10 @@ class AsyncIO(BaseIO):
 
     @enable_ki_protection
     async def send_msg(self, msg: AnyMessage) -> None:
-        """Send a `Message` and give it away; one that was not sent is yours again.
+        """Send a `Message` (`nng_sendmsg`); nng owns it afterwards.
 
-        A message that was received can be sent on. While a view of its body exists, a copy is sent.
+        When the send fails or is cancelled the caller owns the message again. A received message
+        can be sent. While a view of its body exists, a copy is sent.
 
         Cancellation: as `send`.
 
@@ -140,22 +138,20 @@ class AsyncIO(BaseIO):
     async def recv(self) -> bytes:
         """Receive one message and return its content (`nng_recv_aio`, `nng_ctx_recv`).
 
-        Cancellation: nothing is lost; a message that arrives too late is what the next receive
-            returns.
+        Cancellation: no message is lost; one that arrives too late is returned by the next receive.
 
-        Concurrency: any number of tasks, first come first served; on Req0 and Rep0 and their
-            contexts one.
+        Concurrency: any number of tasks, served in order; on Req0 and Rep0 and their contexts one.
 
         Raises:
-            Timeout: `recv_timeout` is over.
+            Timeout: `recv_timeout` (milliseconds) is over.
             Busy: another task is using this socket or context.
-            BadState: nothing was asked, so there is no answer to wait for.
+            BadState: no request or survey was sent, so no reply will come.
             Superseded: a newer request was sent.
             NotSupported: the protocol does not receive.
             Closed: the socket is closed.
         """
         if self._recv_timeout_ms < 0 and self._never_ends:
-            # In few frames and variables: they cost time and, while a task waits, memory.
+            # Few frames and variables: they cost time and, while a task waits, memory.
             await checkpoint_if_cancelled()
             if msg := self._lane.take():
                 if self._topics is None or self._topics.want(msg):
@@ -176,13 +172,13 @@ class AsyncIO(BaseIO):
 
     @enable_ki_protection
     async def recv_msg(self) -> Message:
-        """Receive one message without copying it; `.pipe` says who sent it.
+        """Receive one message without copying it (`nng_recvmsg`); `.pipe` is its connection.
 
         Cancellation, Concurrency, Raises: as `recv`.
         """
         return self._message_or_back(await self._receive("recv_msg"))
 
-    if TYPE_CHECKING:  # each flavour's messages have its own pipes
+    if TYPE_CHECKING:  # messages have pipes of this API
 
         def _message_or_back(self, msg: _ffi.Msg) -> Message: ...
         def recv_msg_nowait(self) -> Message: ...
@@ -217,18 +213,18 @@ class AsyncIO(BaseIO):
         return self
 
     async def __anext__(self) -> bytes:
-        """Receive; a socket closed under the loop raises Closed."""
+        """Receive; raises Closed when the socket is closed during the loop."""
         return await self.recv()
 
 
 class BatchReceive(AsyncIO):
-    """Receives in batches, for the protocols where taking more than one is honest."""
+    """Receives in batches, for the protocols without a conversation."""
 
     @enable_ki_protection
     async def recv_many(self, max_messages: int) -> list[bytes]:
         """Receive what is ready, at least one and at most `max_messages`, with one wake-up.
 
-        Cancellation: nothing is lost; a cancelled call takes nothing.
+        Cancellation: no message is lost; a cancelled call takes none.
 
         Raises:
             Timeout, Closed: as `recv`.
@@ -237,7 +233,7 @@ class BatchReceive(AsyncIO):
 
 
 class TrySend(TrySendBase, AsyncIO):
-    """Sends in batches, and sends that never wait, for the protocols where trying is honest."""
+    """Sends in batches and without waiting, for the protocols where a failed try has no effect."""
 
     async def send_many(self, messages: Iterable[Buffer]) -> int:
         """Send messages in order, in one submission for as many as fit; return how many went.
@@ -248,7 +244,7 @@ class TrySend(TrySendBase, AsyncIO):
             messages: any contiguous buffers; they are read before anything is sent.
 
         Raises:
-            Timeout, Closed: as `send`; what was sent before is sent.
+            Timeout, Closed: as `send`; the messages before it are sent.
         """
         batch = as_batch(messages)
         sent = 0

@@ -1,4 +1,4 @@
-"""Pipes and their events under Trio (floor 5)."""
+"""Pipes, pipe events and messages of the async API."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 class Pipe(PipeBase):
     """One connection with one peer (`nng_pipe`).
 
-    What it tells was read when the connection was made, and stays readable when it has gone.
+    Its properties were read when the connection was made, and stay readable when it has ended.
     """
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # the same, with the classes of this flavour
+    if TYPE_CHECKING:  # with the classes of this API
 
         @property
         def socket(self) -> Socket | None: ...
@@ -40,7 +40,8 @@ class Pipe(PipeBase):
 
         nng drops a message for a peer that does not read its earlier ones.
 
-        Cancellation: it either was sent, and this returns, or it was not, and Cancelled is raised.
+        Cancellation: either the message was sent and this returns, or it was not and Cancelled is
+            raised.
 
         Args:
             data: any contiguous buffer; it is copied before this returns.
@@ -56,9 +57,9 @@ class Pipe(PipeBase):
         await self._send_to_peer("send", Message(data))
 
     async def send_msg(self, msg: AnyMessage) -> None:
-        """Send a `Message` to this very peer, whatever its `.pipe` says, and give it away.
+        """Send a `Message` to this very peer, whatever its `.pipe` is; nng owns it afterwards.
 
-        Cancellation: as `send`; a message that was not sent is yours again.
+        Cancellation: as `send`; when it was not sent the caller owns the message again.
 
         Raises:
             MessageStateError: it has been sent already.
@@ -88,8 +89,8 @@ else:
 class PipeEvents(PipeEventsBase[Pipe]):
     """What happens to a socket's connections, in order; made by `Socket.pipe_events`.
 
-    Iterating ends by itself when the socket is closed and what happened before was read. Leaving
-    the block ends the subscription.
+    The iteration ends when the socket is closed and all events before that were read. Leaving the
+    block ends the subscription.
     """
 
     def __aiter__(self) -> Self:
@@ -103,8 +104,8 @@ class PipeEvents(PipeEventsBase[Pipe]):
         Concurrency: several tasks may read one subscription; each event goes to one of them.
 
         Raises:
-            EventsLost: nobody read for too long, and from here on events are missing; begin a new
-                subscription.
+            EventsLost: events were not read for too long, and some are missing from here on;
+                subscribe again.
             Closed: this subscription was closed.
         """
         while True:
@@ -118,9 +119,9 @@ class PipeEvents(PipeEventsBase[Pipe]):
                 raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """End the subscription; whoever waits for an event gets `Closed`.
+        """End the subscription; a task that waits for an event gets `Closed`.
 
-        Cancellation: ends it all the same, then raises.
+        Cancellation: ends the subscription, then raises.
         """
         self.close()
         await checkpoint()

@@ -1,4 +1,4 @@
-"""The Trio socket every protocol builds on (floor 5): endpoints, waiting for peers, closing."""
+"""The Trio socket that every protocol builds on: endpoints, waiting for peers, closing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Endpoint(Endpoint):
     async def aclose(self) -> None:
         """Stop, and drop the connections that were made here.
 
-        Cancellation: closes all the same, then raises.
+        Cancellation: closes, then raises.
         """
         socket = None if self._closed else self._leave_socket()
         if socket is None:
@@ -106,7 +106,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
         tls_config: for tls+tcp and wss endpoints that get none of their own.
         raw: see and write the protocol's own header in `Message.header`, for proxies; no contexts,
             no conversation.
-        accept: who may connect to listeners that get no rule of their own; default: everybody.
+        accept: rule for peers of listeners that get none of their own; default: all peers.
         linger: seconds `aclose` may wait for accepted messages to be written; default 0: nng drops
             them.
     """
@@ -153,7 +153,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
             The dialer. When the attempt was awaited, the connection is usable.
 
         Raises:
-            ConnectionRefused: nobody listens there (with `block=True`).
+            ConnectionRefused: no peer listens there (with `block=True`).
             AddressInvalid: the URL cannot be parsed, or its host is not known.
             NotSupported: the libnng in use has no such transport.
             ProtocolError: the peer refused, or speaks another protocol (with `block=True`).
@@ -196,12 +196,12 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
     def pipe_events(self, *, capacity: int = DEFAULT_CAPACITY) -> PipeEvents:
         """Subscribe to what happens to the connections (`nng_pipe_notify`).
 
-        It begins with one "connected" for every connection of this moment, so that its reader knows
-        them all. There may be any number of subscriptions; each is told everything.
+        It begins with one "connected" for every connection of this moment. There may be any number
+        of subscriptions; each gets every event.
 
         Args:
-            capacity: how many events are kept for a reader that is busy, beside those it begins
-                with; one that falls further behind gets `EventsLost` after them.
+            capacity: how many events are kept for a slow reader, beside those it begins with; a
+                reader that falls further behind gets `EventsLost` after them.
 
         Returns:
             The subscription: `async with` it, and iterate.
@@ -219,15 +219,16 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
     async def flush(self) -> None:
         """Wait until every accepted message was handed to the operating system.
 
-        nng accepts messages before it writes them, and drops them when the socket closes. This
-        watches what the connections were given and have written, on every transport, and waits for
-        as long as a peer does not read: bound it with a cancel scope. On inproc the last message of
-        a connection may be with the peer or not. There, and where messages can be dropped (a
-        broadcast to a slow peer, a polyamorous Pair1, replies of raw sockets, a connection of a
-        pair that went), it returns when nothing has moved for 100 ms. With libnng as a library of
-        its own (`TRIONNG_LINK=shared`) ws and wss do not count: it returns after 100 ms of them.
+        nng accepts messages before it writes them, and drops them when the socket closes. `flush`
+        compares what the connections were given with what they have written, on every transport. It
+        waits for as long as a peer does not read: bound it with a cancel scope. On inproc the last
+        message of a connection may be with the peer or not. There, and where messages can be
+        dropped (a broadcast to a slow peer, a polyamorous Pair1, replies of raw sockets, a
+        connection of a pair that went), it returns when nothing has moved for 100 ms. With libnng
+        as a library of its own (`TRIONNG_LINK=shared`) ws and wss do not count: it returns after
+        100 ms of them.
 
-        Cancellation: only the waiting ends.
+        Cancellation: only the wait ends.
 
         Raises:
             Closed: the socket is closed.
@@ -245,7 +246,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
         Closing it again does nothing. With `linger`, accepted messages are flushed first. Returns
         within 5 s even when nng hangs, with a warning.
 
-        Cancellation: closes all the same, then raises.
+        Cancellation: closes, then raises.
 
         Raises:
             OutOfThreads, OutOfFiles: it could not begin; its endpoints are still open, and it can
@@ -281,7 +282,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
             raise error_for(code, f"close {type(self).__name__}", self._urls())
         self._mark_closed()
         if code == ETIMEDOUT:
-            # What hangs then is nng's one reaper: what closes later may wait as well.
+            # nng's one reaper thread hangs then: later closes may wait as well.
             warnings.warn(
                 f"{self!r}: nng has not closed it in {CLOSE_WITHIN} s; it goes on trying, and "
                 "other sockets of this process may be slow to close too",
@@ -303,7 +304,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
         raise RuntimeError(f"closing a {type(self).__name__} waits: use `async with`, not `with`")
 
     def __exit__(self, *_exc: object) -> None:
-        """Exist, so that `with` gets as far as the message of `__enter__`."""
+        """Do nothing; without this method `with` would not call `__enter__`, which explains."""
 
     def new_context(self) -> Context:
         """Open a context: a state of its own on the same connections (`nng_ctx_open`).
@@ -334,7 +335,7 @@ class Context(AsyncIO, ContextBase):
 
         Closing it again does nothing.
 
-        Cancellation: closes all the same, then raises.
+        Cancellation: closes, then raises.
         """
         self._close_lane()
         await checkpoint()

@@ -1,6 +1,6 @@
-"""Surveys under Trio (floor 5): one question, any number of answers, until time is up.
+"""Surveys in Trio tasks: one survey, any number of replies, until its time is over.
 
-nng's own survey timer is kept from firing (C7); here Trio's clock decides when a survey ends.
+nng's own survey timer is set so late that it never fires (C7); Trio's clock decides.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class SurveyIO(BatchReceive, SurveyBase):
     def _now(self) -> float:
         return trio.current_time()
 
-    # Surveys that wait for room go in order, and one of them asks.
+    # Surveys that wait for room are sent in order, and one of them tries.
     _turn: trio.Lock
 
     async def _send(self, operation: str, submit: Submit, reclaim: _ffi.PutBack) -> None:
@@ -75,12 +75,12 @@ class SurveyIO(BatchReceive, SurveyBase):
                 pause = min(2 * pause, LONGEST_PAUSE)
 
     async def send(self, data: Buffer) -> None:
-        """Start a survey (`nng_ctx_send`); an earlier one is given up.
+        """Start a survey (`nng_ctx_send`); it replaces an earlier one.
 
-        It lasts `survey_time` from when it was sent. When many surveys go at once, it waits until
-        every connection has room for it: nng keeps eight, and drops the next without a word. For a
-        peer that takes nothing it waits 0.5 s once; then that peer misses surveys until it has
-        caught up.
+        The survey lasts `survey_time` milliseconds from when it was sent. It is sent when every
+        connection has room for it: nng keeps eight surveys a connection, and drops the next without
+        an error. For a peer that reads nothing this waits 0.5 s once; then that peer misses surveys
+        until it has caught up.
 
         Raises:
             Timeout: `send_timeout` is over.
@@ -92,7 +92,7 @@ class SurveyIO(BatchReceive, SurveyBase):
         self._start()
 
     async def send_msg(self, msg: AnyMessage) -> None:
-        """Start a survey with a `Message` and give it away.
+        """Start a survey with a `Message`; nng owns it afterwards.
 
         Raises:
             MessageStateError: it has been sent already.
@@ -104,7 +104,7 @@ class SurveyIO(BatchReceive, SurveyBase):
     async def _while_it_lasts(
         self, call: Callable[[], Awaitable[tuple[int, T]]]
     ) -> tuple[int, T] | None:
-        """Run a receive until the survey ends; None when it has."""
+        """Run a receive until the survey ends; None after that."""
         remaining = self._ends_at - trio.current_time()
         if remaining > 0:
             in_time, done = await with_timeout(remaining, call)
@@ -125,10 +125,9 @@ class SurveyIO(BatchReceive, SurveyBase):
 
 @final
 class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
-    """Asks everybody, and receives the answers that come in time.
+    """Sends a survey to all peers, and receives the replies that come in time.
 
-    `survey` is the way to ask; any number of tasks can. `send` and `recv` on the socket are one
-    survey at a time.
+    Use `survey`; any number of tasks can. `send` and `recv` on the socket are one survey at a time.
 
     Args:
         survey_time: milliseconds a survey lasts; default 1000; -1 never ends.
@@ -151,7 +150,7 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
         *,
         timeout: float | None = None,  # noqa: ASYNC109  # no failure: the answers end then
     ) -> AsyncIterator[Replies]:
-        """Ask everybody, and iterate over the answers until time is up.
+        """Send a survey, and iterate over the replies until its time is over.
 
         Args:
             data: any contiguous buffer.
@@ -181,7 +180,7 @@ class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
 
 @final
 class Replies(Sealed):
-    """The answers to one survey; iterating ends with the survey."""
+    """The replies to one survey; the iteration ends with the survey."""
 
     def __init__(self, context: SurveyorContext) -> None:
         self._context = context
@@ -199,18 +198,18 @@ class Replies(Sealed):
             raise StopAsyncIteration from None
 
     async def recv_many(self, max_messages: int) -> list[bytes]:
-        """Receive the answers that are ready, at least one.
+        """Receive the replies that have arrived, at least one.
 
         Raises:
-            Timeout: the survey is over, and all answers were read.
+            Timeout: the survey is over, and all replies were received.
         """
         return await self._context.recv_many(max_messages)
 
 
 @final
 class Respondent0(Respondent0Base[Dialer, Listener, Pipe], Socket):
-    """Answers surveys: each is received, and may be answered with one `send`.
+    """Receives surveys, and replies to each with at most one `send`.
 
-    The socket has one survey at a time; contexts have one each. Receiving again gives up the survey
-    that was not answered.
+    The socket has one survey at a time; contexts have one each. The next receive discards a survey
+    that was not replied to.
     """

@@ -1,21 +1,28 @@
-"""How a Trio task waits for an operation (floor 3). The only module that sees `trio.lowlevel`.
+"""How a Trio task waits for an operation.
 
-One port per Trio run carries the finished operations of all its sockets. Its bell is a descriptor:
-one of the waiting tasks, the leader, awaits it, collects for everybody, and hands the lead on when
-it leaves. No system task serves it, so a single waiter wakes in one scheduling pass, an exception
-here is an exception of one task, and waiting works for as long as a task can run: also while Trio
-finalises async generators, when it takes no new system tasks. Where no descriptor can be had, the
-shim calls `TrioToken.run_sync_soon` once per batch instead; then nobody leads.
+A task submits an operation to the shim. The shim answers at once, or with PARKED: then an nng
+thread will finish the operation later, and put it into the completion queue of the Trio run. Each
+run has one queue for all its sockets.
+
+The queue has a descriptor that becomes readable when an operation has finished. One of the waiting
+tasks, the leader, awaits it with `wait_readable`; the other tasks sleep. When the descriptor is
+readable the leader collects every finished operation and reschedules the task of each. When its own
+operation has finished the leader returns, and the task that has waited longest leads.
+
+No system task serves the queue. So one waiting task wakes in one scheduling pass; an exception here
+is an exception of one task, not of Trio's internals; and waiting works for as long as a task can
+run, also while Trio finalises async generators and starts no system tasks any more. Where no
+descriptor can be had, the shim calls `TrioToken.run_sync_soon` once a batch, and no task leads.
 
 Rules of this file:
-* Look at cancellation before submitting; after the submit, nothing that can raise comes before the
-  operation is either parked in `_waiting` or taken. Ctrl-C is kept out by `enable_ki_protection`.
-* What happened is delivered, even to a cancelled task. Whether it happened is the shim's word,
-  never a guess from an error code.
-* What did not happen raises Trio's own exception in a task whose cancellation has been asked for,
-  whatever the reason was: a socket that closes in the same pass of the loop, a connection that
-  ends, a newer request. A task without a cancellation gets the error.
-* A parked operation is cancelled, abandoned or collected exactly once.
+* Check for cancellation before the submit. After the submit, nothing that can raise runs before the
+  operation is stored in `_waiting` or its result is taken. `enable_ki_protection` defers Ctrl-C.
+* An operation that has happened is delivered, even to a cancelled task. The shim says whether it
+  has happened; an error code is never used to guess.
+* An operation that has not happened raises Cancelled in a task that is cancelled, whatever the
+  error was: a socket that closes in the same pass of the loop, a connection that ends, a newer
+  request. A task that is not cancelled gets the error.
+* A parked operation is cancelled, detached or collected exactly once.
 """
 
 from __future__ import annotations
@@ -61,15 +68,15 @@ Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 _CANCELED: Final = 20
 _ETIMEDOUT: Final = 5
 
-# Tests set this to learn of cancels that came when the result was taken already.
+# Tests set this to count cancellations that come after the result was taken.
 count_taken = False
 
-# Tests set this to use the bell that needs no descriptor.
+# Tests set this to be woken by the Trio token, without a descriptor.
 use_token_bell = False
 
 
 class _Parked:
-    """What ends a parked operation when Trio cancels its task."""
+    """The abort function of a parked operation: Trio calls it to cancel the task."""
 
     __slots__ = ("_op", "_tag", "_waiting", "raise_cancel")
 
@@ -88,7 +95,7 @@ class _Parked:
 
 
 class _Port:
-    """The waiting tasks of one Trio run."""
+    """The completion queue of one Trio run, and the tasks that wait for operations."""
 
     def __init__(self) -> None:
         self._trio_token = current_trio_token()
@@ -104,8 +111,8 @@ class _Port:
         self._leader: Task | None = None
         self.next_tag = itertools.count(1).__next__
         self.closed = False
-        # Nobody tells a port that its run is over; a system task does, and where Trio takes none
-        # any more, the port lives for as long as somebody waits.
+        # A system task notices the end of the run. Where Trio starts none any more, the queue is
+        # closed when the last task has stopped waiting.
         try:
             spawn_system_task(self._close_at_run_end, name="trionng port")
             self._leaving = False
@@ -138,7 +145,7 @@ class _Port:
             self._collect(0)
 
     def _collect(self, own: int) -> _ffi.Done | None:
-        """Give every finished operation to its task; return the caller's own."""
+        """Reschedule the task of every finished operation; return the caller's own result."""
         mine = None
         for tag, code, msg in self.native.take():
             task = self._waiting.pop(tag)
@@ -158,9 +165,9 @@ class _Port:
         check_cancelled: bool = True,
         schedule: bool = True,
     ) -> _ffi.Done:
-        """See `wait_for`; `look=False` submits whether the task is cancelled or not.
+        """See `wait_for`; with `check_cancelled=False` a cancelled task submits as well.
 
-        One coroutine and not several, as a waiting task has its memory for as long as it waits.
+        One coroutine and not several: a waiting task keeps the frames in memory.
         """
         if check_cancelled:
             await checkpoint_if_cancelled()
@@ -182,13 +189,13 @@ class _Port:
         try:
             done: _ffi.Done | None = None
             if self._leader is not None or self.native.fd < 0:
-                # Another task (or the token) collects; None when that has left.
+                # Another task (or the token) collects; None makes this task the leader.
                 parked = _Parked(self._waiting, op, tag)
                 done = await wait_task_rescheduled(parked)
                 raise_cancel = parked.raise_cancel
             if done is None:
                 done = await self._lead(op, tag, reclaim)
-                raise_cancel = None  # looked at there
+                raise_cancel = None  # _lead has handled it
             elif raise_cancel is None and count_taken:
                 self._count_cancel_taken()
         except BaseException:
@@ -214,7 +221,7 @@ class _Port:
             _ffi.count_cancel_taken()
 
     async def _lead(self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack) -> _ffi.Done:
-        """Wait for the bell itself, and collect for everybody."""
+        """Be the leader: await the descriptor, and collect for all tasks."""
         self._leader = self._waiting[tag]
         try:
             done: _ffi.Done | None = None
@@ -226,7 +233,7 @@ class _Port:
                 done = self._collect(tag)
             return done
         except BaseException:
-            # Before the lead is handed on: it must not come back to this task.
+            # Before the next leader is chosen: it must not be this task.
             if self._waiting.pop(tag, None) is not None:
                 _ffi.abandon(op)
             raise
@@ -244,7 +251,7 @@ class _Port:
     async def _cancel_leader(
         self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack, exc: BaseException
     ) -> _ffi.Done:
-        """Decide what Cancelled or Ctrl-C at the bell means for the leader's operation."""
+        """Cancel the leader's operation after Cancelled or Ctrl-C; raise, or return its result."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
             raise exc
         outcome = _ffi.cancel(op)
@@ -263,7 +270,7 @@ class _Port:
         code, msg = done
         if isinstance(exc, trio.Cancelled) and code == 0:
             return done
-        # Ctrl-C was taken from Trio already, so it is raised, even when the operation happened.
+        # Trio has delivered Ctrl-C already, so it is raised even if the operation has happened.
         if msg:
             reclaim(msg)
         raise exc
@@ -288,11 +295,11 @@ def _current_port() -> _Port:
 
 
 def _refuse_other_loops() -> NoReturn:
-    """Say in the caller's words that this is no Trio task.
+    """Raise: the caller is no Trio task.
 
-    Under trio-asyncio, asyncio code runs inside a Trio task, whose functions would work until the
-    first of them yields. What was submitted by then would end the whole run. sniffio's variable is
-    what Trio and trio-asyncio set around each step of a task.
+    Under trio-asyncio, asyncio code runs inside a Trio task: Trio's functions work there until one
+    of them yields, and an operation that was submitted before would crash the run. Trio and
+    trio-asyncio set sniffio's variable around each step of a task.
     """
     here = _sniffio.name
     where = "none" if here in (None, "trio") else f"{here} code"
@@ -303,7 +310,7 @@ def _refuse_other_loops() -> NoReturn:
 
 
 async def checkpoint_if_cancelled() -> None:
-    """Raise the cancellation, or the Ctrl-C, that is there already."""
+    """Raise a pending cancellation or Ctrl-C, else return without yielding."""
     if _sniffio.name != "trio":
         _refuse_other_loops()
     try:
@@ -314,14 +321,14 @@ async def checkpoint_if_cancelled() -> None:
 
 
 async def checkpoint() -> None:
-    """Let other tasks run, and raise the cancellation; as `trio.lowlevel.checkpoint`."""
+    """Let other tasks run, and raise a cancellation; as `trio.lowlevel.checkpoint`."""
     if _sniffio.name != "trio":
         _refuse_other_loops()
     await _checkpoint()
 
 
 async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.PutBack) -> None:
-    """Raise the cancellation that came after the operation had failed, in the same pass."""
+    """Raise a cancellation that came in the same pass as the failure of the operation."""
     try:
         await _checkpoint_if_cancelled()
     except BaseException:
@@ -332,7 +339,7 @@ async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.PutBack) -> None:
 
 @enable_ki_protection
 async def run_nowait(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
-    """Make a call that never parks, as a checkpoint; ETIMEDOUT when there is nothing."""
+    """Make a call that never parks, as a checkpoint; its AGAIN becomes ETIMEDOUT."""
     await checkpoint_if_cancelled()
     code, msg = call()
     await cancel_shielded_checkpoint()
@@ -349,18 +356,20 @@ def wait_for(
     check_cancelled: bool = True,
     schedule: bool = True,
 ) -> Awaitable[_ffi.Done]:
-    """Run one operation: submit it, wait for it if it parks, take what it came to.
+    """Run one operation: submit it, wait for it if it parks, return its code and message.
 
-    Cancellation: looked at before anything is submitted; later it raises only when the operation
-        did not happen. A checkpoint always, also when the operation finishes at once.
+    Cancellation: raised before the submit; later only if the operation has not happened. Always a
+        checkpoint, also when the operation completes immediately.
 
     Args:
-        submit: starts the operation with a port and a tag, and answers at once or PARKED.
-        put_back: called with a message that the task must not have: what a cancelled send gives
-            back, what a receive brought just when Ctrl-C came.
-        poll: do not wait; ETIMEDOUT when it is not finished at once.
-        look: look at cancellation first. Who says no has just done so.
-        rest: let other tasks run even when it finishes at once. Who says no does so now and then.
+        submit: starts the operation with a completion queue and a tag; returns a result or PARKED.
+        reclaim: called with a message that the task does not get: that of a cancelled send, or one
+            that was received when Ctrl-C came.
+        poll: do not wait; ETIMEDOUT if the operation does not complete immediately.
+        check_cancelled: run `checkpoint_if_cancelled` first; pass False only if the caller just
+        did. schedule: yield even if the operation completes immediately; a caller that passes False
+        must
+            yield itself every few calls.
     """
     return _current_port().run(
         submit, reclaim, poll=poll, check_cancelled=check_cancelled, schedule=schedule
@@ -371,7 +380,7 @@ def wait_for(
 async def wait_for_many(
     lane: _ffi.Lane, max_messages: int, *, poll: bool = False
 ) -> tuple[int, list[bytes]]:
-    """Receive what is ready, at least one message, with one wake-up; (code, messages).
+    """Receive every message that has arrived, at least one, with one wake-up; (code, messages).
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
     """
@@ -390,22 +399,22 @@ async def wait_for_many(
     try:
         taken += lane.receive_many(max_messages - 1)
     except MemoryError:
-        pass  # the next call gets them, or the exception
+        pass  # the next call gets the messages, or the exception
     return 0, taken
 
 
 def _clock_is_real() -> bool:
-    """Say whether Trio's seconds are those of the world; a test's MockClock has its own."""
+    """Tell whether Trio's clock is the system clock, and not a test's MockClock."""
     kind = type(current_clock())
     return kind.__name__ == "SystemClock" and kind.__module__.split(".")[0] == "trio"
 
 
 @contextlib.contextmanager
 def real_time_limit(seconds: float, *, shield: bool = False) -> Iterator[trio.CancelScope]:
-    """Cancel the block when so many seconds of real time are over, whatever Trio's clock says.
+    """Cancel the block after so many seconds of real time, whatever Trio's clock says.
 
-    nng works in real time, so what bounds nng does. No deadline of Trio's stands meanwhile for a
-    MockClock to jump to.
+    nng runs in real time, so its time limits do. Under a MockClock a thread's timer replaces Trio's
+    deadline, which the clock could jump to.
     """
     scope = trio.CancelScope(shield=shield)
     timer: threading.Timer | None = None
@@ -436,7 +445,7 @@ async def sleep_in_real_time(seconds: float) -> None:
 
 
 def _call_later(seconds: float, call: Callable[[], object]) -> threading.Timer:
-    """Call in this run when so many seconds of real time are over; for tests, which can wait."""
+    """Call in this run after so many seconds of real time; only for tests with a MockClock."""
     token = current_trio_token()
 
     def tell() -> None:
@@ -451,11 +460,11 @@ def _call_later(seconds: float, call: Callable[[], object]) -> threading.Timer:
 
 @enable_ki_protection
 async def run_shielded(submit: Submit, within: float) -> int:
-    """Run an operation that must go on whatever happens to the task; its code.
+    """Run an operation, a close, that a cancellation must not stop; return its code.
 
-    It starts before cancellation is looked at, and a cancelled task still waits for it, at most
-    `within` seconds of real time: ETIMEDOUT when it takes longer. The cancellation is raised
-    afterwards, unless the operation failed.
+    A cancelled task submits the operation and waits for it all the same, at most `within` seconds
+    of real time: ETIMEDOUT if it takes longer. The cancellation is raised afterwards, unless the
+    operation failed.
     """
     if _sniffio.name != "trio":
         _refuse_other_loops()
@@ -471,7 +480,7 @@ async def run_shielded(submit: Submit, within: float) -> int:
 async def with_timeout(
     seconds: float, awaitable: Callable[[], Awaitable[T]]
 ) -> tuple[bool, T | None]:
-    """Await within so many seconds; (False, None) when they are over first."""
+    """Await for at most so many seconds of Trio's clock; (False, None) after that."""
     if seconds == math.inf:
         return True, await awaitable()
     with trio.move_on_after(seconds) as scope:
