@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 
 import pytest
 import trio
 
 import trionng
+from trionng import blocking
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -131,3 +134,35 @@ async def test_pipe_channel_says_when_its_peer_has_gone() -> None:
                 nursery.cancel_scope.cancel()
     assert "PipeChannel of" in str(seen[0])
     assert seen[1:] == [b"last", "end"]
+
+
+async def test_serve_rep_takes_the_requests_of_a_connection_in_order() -> None:
+    """Requests that arrive while the loop is busy are handled in the order they were sent in."""
+    handled: list[bytes] = []
+
+    async def handler(request: bytes) -> bytes:
+        handled.append(request)
+        return b""
+
+    sent = [b"%d" % number for number in range(8)]
+
+    def send(req: blocking.Req0) -> None:
+        for request in sent:
+            req.new_context().send(request)
+
+    with trio.fail_after(SECONDS):
+        async with trio.open_nursery() as nursery:
+            async with await trionng.serve_rep(
+                nursery, handler, listen="inproc://order"
+            ) as service:
+                req = blocking.Req0()
+                await trio.to_thread.run_sync(req.dial, service.url)
+                thread = threading.Thread(target=send, args=(req,))
+                thread.start()
+                thread.join()
+                time.sleep(0.1)  # noqa: ASYNC251  # the loop is busy while they arrive
+                while len(handled) < len(sent):
+                    await trio.sleep(0.01)
+                await trio.to_thread.run_sync(req.close)
+
+    assert handled == sent
