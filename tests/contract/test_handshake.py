@@ -668,7 +668,7 @@ async def request_cancelled_between_its_stages() -> None:
 
 
 def test_request_cancelled_between_its_stages_ends():
-    """Cancelled: no second stage begins, the late answer goes nowhere, and the next one is right."""
+    """Cancelled: no second stage begins, the late answer is dropped, and the next one is right."""
     check(request_cancelled_between_its_stages)
 
 
@@ -709,7 +709,7 @@ async def request_cancelled_with_its_answer_there() -> None:
 
 
 def test_request_cancelled_with_its_answer_there_discards_it():
-    """Cancelled: the answer nng was about to hand over is not taken for that of the next request."""
+    """Cancelled: the answer nng was about to hand over is not taken for the next request's."""
     check(request_cancelled_with_its_answer_there)
 
 
