@@ -251,13 +251,13 @@ def test_rep_and_req_interrupted_anywhere_keep_their_messages():
         sweep(ask_and_answer, lambda: req.recv(timeout=SOON), hear)
 
 
-@pytest.mark.parametrize("narrowed", [False, True])
-def test_sub_interrupted_at_any_step_keeps_the_message(narrowed):
+@pytest.mark.parametrize("unsubscribed", [False, True])
+def test_sub_interrupted_at_any_step_keeps_the_message(unsubscribed):
     """Ctrl-C in a receive of Sub0 loses nothing, also while topics are looked at."""
     url = url_of("inproc", "")
     with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="") as sub:
         pub.wait_connected(timeout=SOON)
-        if narrowed:
+        if unsubscribed:
             sub.subscribe("other")
             sub.unsubscribe("other")
 

@@ -21,19 +21,19 @@ asking = pytest.mark.parametrize("protocol", ASKING)
 
 
 @contextlib.asynccontextmanager
-async def asker_and_answerer(api, protocol, transport="inproc", directory="", **options):
+async def dialog(api, protocol, transport="inproc", directory="", **options):
     """Connect a socket that asks to one that answers."""
-    asker = getattr(api.module, protocol)(**options)
-    answerer = getattr(api.module, ASKING[protocol])()
+    requester = getattr(api.module, protocol)(**options)
+    responder = getattr(api.module, ASKING[protocol])()
     with trio.fail_after(20):
         try:
-            url = answerer.listen(url_of(transport, directory)).url
-            await api.call(asker.dial, url, block=True)
-            await api.call(asker.wait_connected)
-            yield asker, answerer
+            url = responder.listen(url_of(transport, directory)).url
+            await api.call(requester.dial, url, block=True)
+            await api.call(requester.wait_connected)
+            yield requester, responder
         finally:
-            await api.close(asker)
-            await api.close(answerer)
+            await api.close(requester)
+            await api.close(responder)
 
 
 def ways_to_poll(api, ends: Any) -> dict[str, Any]:
@@ -82,22 +82,22 @@ async def poll(way) -> bytes:
 @asking
 async def test_poll_of_a_socket_that_asks_finds_the_answer(api, protocol, on, transport, tmp_path):
     """A loop of receives that never wait ends, in every spelling, round after round."""
-    async with asker_and_answerer(api, protocol, transport, tmp_path) as (asker, answerer):
-        ends = asker if on == "socket" else asker.new_context()
+    async with dialog(api, protocol, transport, tmp_path) as (requester, responder):
+        ends = requester if on == "socket" else requester.new_context()
         for way in ways_to_poll(api, ends).values():
             await api.call(ends.send, b"question")
             with pytest.raises(trionng.TryAgain):
                 await way()
-            await api.call(answerer.send, await api.call(answerer.recv) + b"!")
+            await api.call(responder.send, await api.call(responder.recv) + b"!")
             assert await poll(way) == b"question!"
-        assert asker.statistics().messages_received == len(ways_to_poll(api, ends))
+        assert requester.statistics().messages_received == len(ways_to_poll(api, ends))
 
 
 @asking
 async def test_poll_without_a_question_says_bad_state(api, protocol):
     """Nothing was asked, so nothing will come, as `recv` says too."""
-    async with asker_and_answerer(api, protocol) as (asker, _):
-        for ends in (asker, asker.new_context()):
+    async with dialog(api, protocol) as (requester, _):
+        for ends in (requester, requester.new_context()):
             for way in ways_to_poll(api, ends).values():
                 with pytest.raises(trionng.BadState):
                     await way()
@@ -105,54 +105,54 @@ async def test_poll_without_a_question_says_bad_state(api, protocol):
 
 async def test_poll_after_the_answer_was_taken_says_bad_state(api):
     """One answer for one request."""
-    async with asker_and_answerer(api, "Req0") as (asker, answerer):
-        await api.call(asker.send, b"question")
-        await api.call(answerer.send, await api.call(answerer.recv))
-        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"question"
-        for way in ways_to_poll(api, asker).values():
+    async with dialog(api, "Req0") as (requester, responder):
+        await api.call(requester.send, b"question")
+        await api.call(responder.send, await api.call(responder.recv))
+        assert await poll(ways_to_poll(api, requester)["recv_nowait"]) == b"question"
+        for way in ways_to_poll(api, requester).values():
             with pytest.raises(trionng.BadState):
                 await way()
 
 
 async def test_poll_leaves_the_request_alone(api):
     """Polls that find nothing do not give the request up: a receive that waits gets the answer."""
-    async with asker_and_answerer(api, "Req0") as (asker, answerer):
-        await api.call(asker.send, b"question")
-        for way in ways_to_poll(api, asker).values():
+    async with dialog(api, "Req0") as (requester, responder):
+        await api.call(requester.send, b"question")
+        for way in ways_to_poll(api, requester).values():
             for _ in range(50):
                 with pytest.raises(trionng.TryAgain):
                     await way()
-        await api.call(answerer.send, await api.call(answerer.recv))
-        assert await api.call(asker.recv) == b"question"
+        await api.call(responder.send, await api.call(responder.recv))
+        assert await api.call(requester.recv) == b"question"
 
 
 async def test_poll_finds_no_answer_to_a_request_given_up(api):
     """After a new request the answer to the one before it is nowhere."""
-    async with asker_and_answerer(api, "Req0") as (asker, answerer):
-        await api.call(asker.send, b"old")
-        await api.call(answerer.send, await api.call(answerer.recv))
-        await api.call(asker.send, b"new")
-        await api.call(answerer.send, await api.call(answerer.recv))
-        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"new"
+    async with dialog(api, "Req0") as (requester, responder):
+        await api.call(requester.send, b"old")
+        await api.call(responder.send, await api.call(responder.recv))
+        await api.call(requester.send, b"new")
+        await api.call(responder.send, await api.call(responder.recv))
+        assert await poll(ways_to_poll(api, requester)["recv_nowait"]) == b"new"
 
 
 async def test_poll_after_a_cancelled_receive_finds_the_answer():
     """What a cancelled task waited for comes to the polls that follow."""
     api = TrioApi()
-    async with asker_and_answerer(api, "Req0") as (asker, answerer):
-        await asker.send(b"question")
+    async with dialog(api, "Req0") as (requester, responder):
+        await requester.send(b"question")
         with trio.move_on_after(0.01):
-            await asker.recv()
-        await answerer.send(await answerer.recv())
-        assert await poll(ways_to_poll(api, asker)["recv_nowait"]) == b"question"
+            await requester.recv()
+        await responder.send(await responder.recv())
+        assert await poll(ways_to_poll(api, requester)["recv_nowait"]) == b"question"
 
 
 async def test_poll_after_the_survey_says_timeout(api):
     """A survey that is over gives the replies that came in time, then Timeout, as `recv` does."""
-    async with asker_and_answerer(api, "Surveyor0", survey_time=50) as (asker, answerer):
-        for ends in (asker, asker.new_context()):
+    async with dialog(api, "Surveyor0", survey_time=50) as (requester, responder):
+        for ends in (requester, requester.new_context()):
             await api.call(ends.send, b"question")
-            await api.call(answerer.send, await api.call(answerer.recv))
+            await api.call(responder.send, await api.call(responder.recv))
             assert await api.call(ends.recv) == b"question"
             with pytest.raises(trionng.Timeout, match="survey is over"):
                 await api.call(ends.recv)
@@ -169,14 +169,14 @@ async def test_poll_after_the_survey_says_timeout(api):
 
 async def test_poll_when_the_survey_just_ended_still_finds_its_replies(api):
     """Replies that came in time are read by polls after the end, none is lost."""
-    async with asker_and_answerer(api, "Surveyor0", survey_time=100) as (asker, answerer):
-        await api.call(asker.send, b"question")
-        await api.call(answerer.send, await api.call(answerer.recv))
-        await api.call(answerer.flush)
+    async with dialog(api, "Surveyor0", survey_time=100) as (requester, responder):
+        await api.call(requester.send, b"question")
+        await api.call(responder.send, await api.call(responder.recv))
+        await api.call(responder.flush)
         await trio.sleep(0.15)  # the time of the survey
-        assert asker.recv_nowait() == b"question"
+        assert requester.recv_nowait() == b"question"
         with pytest.raises(trionng.Timeout, match="survey is over"):
-            asker.recv_nowait()
+            requester.recv_nowait()
 
 
 async def test_batch_with_a_timeout_of_0_is_a_poll(api):

@@ -52,15 +52,15 @@ async def test_raw_questions_come_back_with_their_number(
     """A raw question has its number in the header, and its answer has the same."""
     with trio.fail_after(30):
         sockets = asking(raw=True), answering(raw=raw_answerer)
-        async with connected(*sockets, transport) as (asker, answerer):
-            await asker.send_msg(trionng.Message(b"question", header=A_NUMBER))
-            question = await answerer.recv_msg()
+        async with connected(*sockets, transport) as (requester, responder):
+            await requester.send_msg(trionng.Message(b"question", header=A_NUMBER))
+            question = await responder.recv_msg()
             assert question.bytes == b"question"
-            # A raw answerer sees the way back in front of the number.
+            # A raw responder sees the way back in front of the number.
             assert len(question.header) == (8 if raw_answerer else 0)
             assert question.header.endswith(A_NUMBER if raw_answerer else b"")
-            await answerer.send_msg(trionng.Message(b"answer", header=question.header))
-            answer = await asker.recv_msg()
+            await responder.send_msg(trionng.Message(b"answer", header=question.header))
+            answer = await requester.recv_msg()
             assert (answer.bytes, answer.header) == (b"answer", A_NUMBER)
 
 

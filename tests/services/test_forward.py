@@ -272,8 +272,8 @@ async def test_forward_ring_of_a_protocol_without_hop_count_is_refused(
                 for _ in range(3)
             ]
             backs = [await stack.enter_async_context(back(raw=True)) for _ in range(3)]
-            for each, onward in zip(backs, (*fronts[1:], fronts[0]), strict=True):
-                await each.dial(onward.listeners[0].url, block=True)
+            for each, target in zip(backs, (*fronts[1:], fronts[0]), strict=True):
+                await each.dial(target.listeners[0].url, block=True)
             senders: dict[Any, Any] = {trionng.Sub0: trionng.Pub0, trionng.Pull0: trionng.Push0}
             client_type = senders.get(front, front)
             client = await stack.enter_async_context(client_type())

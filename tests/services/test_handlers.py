@@ -166,12 +166,12 @@ async def test_context_of_a_handler_that_is_cancelled_stays_its_own() -> None:
             service = await trionng.serve_rep(nursery, handler, listen=inproc())
             async with (
                 trionng.Req0(dial=service.url) as req,
-                trio.open_nursery() as askers,
+                trio.open_nursery() as clients,
             ):
-                askers.start_soon(req.request, b"x")
+                clients.start_soon(req.request, b"x")
                 await started.wait()
                 await service.aclose()
-                askers.cancel_scope.cancel()
+                clients.cancel_scope.cancel()
 
     assert seen == ["alice"]
 
@@ -279,8 +279,8 @@ async def test_aclose_in_a_handler_ends_the_service(kind: Kind, how: str) -> Non
                 await peer.wait_connected()
                 await service.socket.wait_connected()
                 with trio.CancelScope() as asking:
-                    async with trio.open_nursery() as askers:
-                        askers.start_soon(kind.send, peer, b"quit")
+                    async with trio.open_nursery() as clients:
+                        clients.start_soon(kind.send, peer, b"quit")
                         await service._ended.wait()
                         asking.cancel()
         assert repr(service).endswith("ended>")
@@ -308,11 +308,11 @@ async def test_aclose_in_two_handlers_at_once_ends_the_service() -> None:
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
-                async with trio.open_nursery() as askers:
-                    askers.start_soon(req.request, b"a")
-                    askers.start_soon(req.request, b"b")
+                async with trio.open_nursery() as clients:
+                    clients.start_soon(req.request, b"a")
+                    clients.start_soon(req.request, b"b")
                     await service._ended.wait()
-                    askers.cancel_scope.cancel()
+                    clients.cancel_scope.cancel()
 
 
 async def test_aclose_by_a_task_of_the_handler_waits_for_the_end() -> None:
@@ -333,8 +333,8 @@ async def test_aclose_by_a_task_of_the_handler_waits_for_the_end() -> None:
             service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
                 with trio.CancelScope() as scope:
-                    async with trio.open_nursery() as askers:
-                        askers.start_soon(req.request, b"quit")
+                    async with trio.open_nursery() as clients:
+                        clients.start_soon(req.request, b"quit")
                         await service._ended.wait()
                         scope.cancel()
 
@@ -367,13 +367,13 @@ async def test_drain_in_a_handler_waits_for_the_others_only(kind: Kind, workers:
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             service = await kind.start(nursery, handler, workers=workers)
-            async with kind.peer(dial=service.url) as peer, trio.open_nursery() as askers:
+            async with kind.peer(dial=service.url) as peer, trio.open_nursery() as clients:
                 await peer.wait_connected()
                 await service.socket.wait_connected()
                 if workers > 1:
-                    askers.start_soon(ask, b"slow")
+                    clients.start_soon(ask, b"slow")
                     await slow_runs.wait()
-                askers.start_soon(ask, b"quit")
+                clients.start_soon(ask, b"quit")
                 await handled.wait()
                 await service.drain()
             await service.aclose()
@@ -408,9 +408,9 @@ async def test_drain_in_all_handlers_at_once_returns() -> None:
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=3)
             async with trionng.Req0(dial=service.url) as req:
-                async with trio.open_nursery() as askers:
+                async with trio.open_nursery() as clients:
                     for data in (b"a", b"b", b"c"):
-                        askers.start_soon(ask, data)
+                        clients.start_soon(ask, data)
             await service.aclose()
 
     assert sorted(answers) == [b"a", b"b", b"c"]
@@ -432,11 +432,11 @@ async def test_drain_in_a_handler_obeys_a_deadline() -> None:
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
-                async with trio.open_nursery() as askers:
-                    askers.start_soon(req.request, b"stuck")
+                async with trio.open_nursery() as clients:
+                    clients.start_soon(req.request, b"stuck")
                     await stuck.wait()
                     assert await req.request(b"drain") == b"late"
-                    askers.cancel_scope.cancel()
+                    clients.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
 
 
@@ -461,9 +461,9 @@ async def test_frames_of_a_waiting_handler_are_seen_by_stackscope() -> None:
             service = await trionng.serve_rep(nursery, my_handler, listen=inproc())
             async with (
                 trionng.Req0(dial=service.url) as req,
-                trio.open_nursery() as askers,
+                trio.open_nursery() as clients,
             ):
-                askers.start_soon(req.request, b"x")
+                clients.start_soon(req.request, b"x")
                 await waiting.wait()
                 (worker,) = (
                     task for task in nursery.child_tasks if task.name == "serve_rep worker 0"
@@ -473,7 +473,7 @@ async def test_frames_of_a_waiting_handler_are_seen_by_stackscope() -> None:
                     frame.pyframe.f_code.co_name for frame in stackscope.extract(worker).frames
                 ]
                 await service.aclose()
-                askers.cancel_scope.cancel()
+                clients.cancel_scope.cancel()
 
     for names in (frames, scoped):
         assert names.index("my_handler") < names.index("inner") < names.index("sleep_forever")

@@ -103,11 +103,11 @@ async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:
             async with trionng.Req0(dial=rep.listeners[0].url):
                 await rep.wait_connected()
                 (pipe,) = rep.pipes
-                with watch.scope_for(pipe.id) as asker:
-                    assert not asker.cancel_called
+                with watch.scope_for(pipe.id) as scope:
+                    assert not scope.cancel_called
                     nursery.start_soon(leave_and_watch, pipe, watch)
                     await trio.sleep_forever()
-                assert asker.cancelled_caught
+                assert scope.cancelled_caught
             nursery.cancel_scope.cancel()
 
 

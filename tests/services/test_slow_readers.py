@@ -138,9 +138,9 @@ async def test_client_that_reads_slowly_is_answered_in_full(
                 workers=workers,
                 max_unread=max_unread,
             )
-            async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as askers:
+            async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as clients:
                 for number in range(count):
-                    askers.start_soon(ask, number)
+                    clients.start_soon(ask, number)
             await until(lambda: service.statistics().unread == 0)
             counts = service.statistics()
             nursery.cancel_scope.cancel()

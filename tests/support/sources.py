@@ -124,3 +124,11 @@ def circles(arrows: dict[str, set[str]]) -> set[frozenset[str]]:
         for start in arrows
         if start in reach[start]
     }
+
+
+def identifiers(path: Path) -> set[str]:
+    """Return the names that code uses: no words of comments and strings."""
+    if path.suffix in {".c", ".h"}:
+        return set(re.findall(r"[A-Za-z_]\w*", c_code(read(path))))
+    tokens = tokenize.generate_tokens(io.StringIO(read(path)).readline)
+    return {token.string for token in tokens if token.type == tokenize.NAME}

@@ -69,10 +69,10 @@ def test_public_object_explains_itself(name):
 def test_exception_survives_pickle_and_copy(name):
     """A process that gets it from another sees the class, the text, the number and the URL."""
     error = getattr(trionng, name)("dial tcp://x: no", url="tcp://x")
-    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert type(twin) is type(error)
-        assert (str(twin), repr(twin)) == (str(error), repr(error))
-        assert (twin.code, twin.errno, twin.url) == (error.code, error.errno, "tcp://x")
+    for same in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(same) is type(error)
+        assert (str(same), repr(same)) == (str(error), repr(error))
+        assert (same.code, same.errno, same.url) == (error.code, error.errno, "tcp://x")
 
 
 SERVES = ["serve_rep", "run_rep", "serve_respondent", "run_respondent"]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.processes import ROOT
-from tests.support.sources import read
+from tests.support.sources import identifiers, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +25,16 @@ NOT_OURS = {
 }  # fmt: skip
 # Papers of the authors, which a reader does not have.
 PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]| section)")
+
+# Words that this project once had for things, and what nng, Trio or a stranger calls them.
+RETIRED = {
+    "desk": "pool", "seat": "slot", "inbox": "source", "onward": "target", "colourless": "shared",
+    "cook": "build", "recipe": "settings", "narrowed": "unsubscribed", "flavour": "API",
+    "house": "layout",
+    "weather": "stress", "storm": "stress", "scene": "scenario", "soloist": "single",
+    "crowd": "group", "blow": "run",
+}  # fmt: skip
+WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 
 
 def texts(root: Path) -> list[Path]:
@@ -57,6 +67,19 @@ def files_that_do_not_exist(root: Path) -> list[str]:
     ] + [f"{path}: names {paper}" for path in paths for paper in PAPERS.findall(read(path))]
 
 
+def retired_words(root: Path) -> list[str]:
+    sources = [path for folder in FOLDERS[:3] for path in (root / folder).rglob("*")]
+    return [
+        f"{path}: {name}: say {RETIRED[word]}"
+        for path in sources
+        if path.suffix in {".py", ".pyi", ".c", ".h"}
+        for name in sorted(identifiers(path))
+        for word in dict.fromkeys(map(str.lower, WORD.findall(name)))
+        for word in [word.removesuffix("s")]
+        if word in RETIRED
+    ]
+
+
 def test_line_of_a_page_or_c_file_fits_100_columns() -> None:
     """Markdown and C have lines of at most 100 columns, as ruff sees to for Python."""
     assert wide_lines(ROOT) == []
@@ -65,6 +88,23 @@ def test_line_of_a_page_or_c_file_fits_100_columns() -> None:
 def test_file_that_a_text_names_exists() -> None:
     """Comments and pages point to files of this repository, and to no paper outside it."""
     assert files_that_do_not_exist(ROOT) == []
+
+
+def test_identifier_has_no_retired_word() -> None:
+    """Names are those of nng and Trio; a word that was given up does not come back."""
+    assert retired_words(ROOT) == []
+
+
+@pytest.mark.parametrize("name", ["desk_of", "_CROWD", "TrioFlavours", "tnng_seat_open"])
+def test_retired_word_in_an_identifier_is_found(tmp_path: Path, name: str) -> None:
+    """A word is found in any spelling, and not in a comment."""
+    file = tmp_path / "nng" / "core" / "a.c"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"int {name}; /* no scene */\n", encoding="utf-8")
+
+    [found] = retired_words(tmp_path)
+
+    assert found.startswith(f"{file}: {name}: ")
 
 
 @pytest.mark.parametrize(
