@@ -14,7 +14,7 @@ from wsproto.utilities import LocalProtocolError
 
 import trionng
 from tests.support.certificates import TRUSTED, client, identity, server
-from tests.support.sockets import url_of
+from tests.support.sockets import dial_refused, url_of
 from tests.support.sp import PUSH0, greeting
 from tests.support.websocket import Ended, browser
 from trionng import Admission, blocking
@@ -138,7 +138,7 @@ async def test_dial_to_a_listener_that_refuses_raises():
             trionng.Push0() as push,
         ):
             with pytest.raises(trionng.ConnectionRefused, match="`accept` refuses us"):
-                await push.dial(url, block=True)
+                await dial_refused(push, url)
             event = await check_refused(events, pull)
             assert event.reason == "admission"
             assert pull.pipes == push.dialers == ()

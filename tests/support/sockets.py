@@ -48,3 +48,14 @@ async def connected(listening: A, dialing: B, transport: str) -> AsyncIterator[t
             await dialing.dial(url, block=True)
             await listening.wait_connected()
             yield listening, dialing
+
+
+async def dial_refused(dialing: trionng.Socket, url: str) -> None:
+    """Dial a listener that refuses; raise what the dial raises.
+
+    A dial waits for a refusal a little longer than the handshake took. On a busy machine a refusal
+    can be later, so there are three tries.
+    """
+    for _ in range(3):
+        dialer = await dialing.dial(url, block=True)
+        await dialer.aclose()

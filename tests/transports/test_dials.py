@@ -16,7 +16,7 @@ import trio
 import trionng
 from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
-from tests.support.sockets import url_of
+from tests.support.sockets import dial_refused, url_of
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import Admission, blocking
@@ -92,7 +92,7 @@ async def test_dial_to_a_listener_that_refuses_raises(transport, tmp_path):
     with trio.fail_after(SECONDS):
         async with pull, trionng.Push0() as push:
             with pytest.raises(trionng.ConnectionRefused, match="closes the connection") as caught:
-                await push.dial(url, block=True)
+                await dial_refused(push, url)
             assert caught.value.url == url
             assert url in str(caught.value)
             assert push.dialers == push.pipes == ()
@@ -107,7 +107,7 @@ async def test_dial_to_a_pair_that_has_its_peer_raises(kind, transport, tmp_path
             url = listening.listen(url_of(transport, tmp_path)).url
             await first.dial(url, block=True)
             with pytest.raises(trionng.ConnectionRefused):
-                await second.dial(url, block=True)
+                await dial_refused(second, url)
             await first.send(b"still here")
             assert await listening.recv() == b"still here"
 
