@@ -61,6 +61,7 @@ async def check_refused(events, pull):
         ["::1", "127.0.0.0/31"],
         ipaddress.ip_address("127.0.0.1"),
         [ipaddress.ip_network("127.0.0.1/32")],
+        ipaddress.ip_network("127.0.0.0/30"),
         "::ffff:127.0.0.1",
     ],
 )
@@ -259,6 +260,8 @@ async def test_demands_of_one_rule_must_all_hold():
         ("tcp://127.0.0.1:0", {"addresses": "::1"}, "IPv4"),
         ("tcp4://0.0.0.0:0", {"addresses": "::1"}, "IPv4"),
         ("tcp6://[::1]:0", {"addresses": "127.0.0.1"}, "IPv6"),
+        ("tcp6://*:0", {"addresses": "127.0.0.1"}, "IPv6"),
+        ("tcp6://[::ffff:127.0.0.1]:0", {"addresses": "::1"}, "IPv4"),
         ("ws://127.0.0.1:0/x", {"uids": 0}, "uids"),
     ],
 )
@@ -297,6 +300,13 @@ def test_rule_that_cannot_be_read_raises_when_it_is_made(demands, error, word):
     """Bad input never gets as far as a listener."""
     with pytest.raises(error, match=word):
         Admission(**demands)
+
+
+def test_rule_with_the_origin_null_keeps_it_as_it_is():
+    """Pages without an origin of their own, such as files, send the word null."""
+    rule = Admission(origins=["null", "https://Example.org:443"])
+
+    assert rule.origins == ("null", "https://example.org")
 
 
 def test_accept_that_is_no_rule_raises_type_error():
