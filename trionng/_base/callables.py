@@ -26,7 +26,7 @@ def name_of(function: object) -> str:
 
 
 def _innermost(function: object) -> object:
-    """Return what a partial, a method or a callable object runs in the end."""
+    """Return the function that a partial, a method or a callable object runs."""
     while isinstance(function, functools.partial):
         function = function.func
     if not inspect.isroutine(function) and not inspect.isclass(function):
@@ -43,7 +43,7 @@ def _is_async(function: object) -> bool:
 
 
 def _is_surely_sync(function: object) -> bool:
-    """Tell whether a call cannot give an awaitable, as far as can be known without a call."""
+    """Tell whether a call surely returns no awaitable, as far as that is known before it."""
     if inspect.isclass(function):
         return not hasattr(function, "__await__")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -53,7 +53,7 @@ def _is_surely_sync(function: object) -> bool:
         module = getattr(function, "__module__", None) or getattr(owner, "__module__", None)
         return module is None or str(module).partition(".")[0] in sys.stdlib_module_names
     if hasattr(function, "__wrapped__"):
-        return False  # a decorator's: its annotations are those of what it calls
+        return False  # of a decorator: the annotations are those of the function inside
     annotations = getattr(function, "__annotations__", None)
     says = annotations.get("return", "") if isinstance(annotations, dict) else ""
     return (getattr(says, "__name__", says) or "None") in _SAYS_NOT_ASYNC if says != "" else False
@@ -89,7 +89,7 @@ def check_on_error(where: str, function: object) -> None:
 
 
 def not_awaitable(where: str, function: object, result: object) -> TypeError:
-    """Say that a handler turned out not to be async."""
+    """Make the exception for a handler that returned no awaitable."""
     return TypeError(
         f"{where}: the handler must be async: {name_of(function)} returned "
         f"{type(result).__name__}, which cannot be awaited"

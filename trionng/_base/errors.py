@@ -58,6 +58,31 @@ __all__ = [
     "WriteOnly",
 ]
 
+# The error numbers of nng that other modules compare with or raise.
+ENOMEM: Final = 2
+EINVAL: Final = 3
+EBUSY: Final = 4
+ETIMEDOUT: Final = 5
+ECONNREFUSED: Final = 6
+ECLOSED: Final = 7
+EAGAIN: Final = 8
+ENOTSUP: Final = 9
+EADDRINUSE: Final = 10
+ESTATE: Final = 11
+ENOENT: Final = 12
+EPROTO: Final = 13
+EUNREACHABLE: Final = 14
+EADDRINVAL: Final = 15
+ECONNABORTED: Final = 18
+ECONNRESET: Final = 19
+ECANCELED: Final = 20
+ENOFILES: Final = 21
+EREADONLY: Final = 24
+EWRITEONLY: Final = 25
+ECRYPTO: Final = 26
+EPEERAUTH: Final = 27
+ECONNSHUT: Final = 31
+
 # nng adds the operating system's number, or its transport's, to one of these.
 SYSTEM_ERROR: Final = 0x10000000
 TRANSPORT_ERROR: Final = 0x20000000

@@ -23,7 +23,7 @@ class Uncopied:
 
 
 class Sealed(Uncopied):
-    """Refuses attributes it does not have, too: `req.recv_timout = 5` would change nothing.
+    """Refuses unknown attributes, too: `req.recv_timout = 5` would have no effect.
 
     A subclass of the user's may have what it likes.
     """
@@ -36,7 +36,7 @@ class Sealed(Uncopied):
         cls._is_ours = cls.__module__.startswith("trionng.")
 
     def __setattr__(self, name: str, value: object) -> None:
-        # Private names come first, as they are what is set all the time.
+        # Private names are tested first: they are set most often.
         if name[0] != "_" and self._is_ours and not hasattr(type(self), name):
             kind = type(self)
             near = meant(name, [each for each in dir(kind) if each[0] != "_"])

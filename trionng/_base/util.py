@@ -25,7 +25,7 @@ def _in_trio_task() -> bool:
     return True
 
 
-# Trio has it from 0.29 on, and it is the faster one.
+# Trio has a faster one from 0.29 on.
 in_trio_task: Callable[[], bool] = getattr(trio.lowlevel, "in_trio_task", _in_trio_task)
 
 
@@ -90,7 +90,7 @@ def as_topics(topics: str | bytes | Iterable[str | bytes] | None) -> list[bytes]
 
 
 def meant(word: str, words: Iterable[str]) -> str:
-    """Return what to add to a refusal of a word: the one that was probably meant."""
+    """Return "did you mean ...?" for a word that is close to a known one, else nothing."""
     close = difflib.get_close_matches(word, list(words), n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 

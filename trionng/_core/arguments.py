@@ -60,7 +60,7 @@ def signature_of(kind: type) -> inspect.Signature:
 def refuse_arguments(
     kind: type, misplaced: tuple[object, ...], options: Mapping[str, object]
 ) -> None:
-    """Raise what names the right way to make a socket, unless the class has its own."""
+    """Raise a TypeError that says how to make a socket, unless the class has its own `__init__`."""
     init = getattr(kind, "__init__", None)
     if not getattr(init, "__module__", "").startswith("trionng."):
         return
@@ -85,7 +85,7 @@ def refuse_arguments(
 
 
 class TakesNames:
-    """A class whose constructor takes arguments by name, shows all of them, and refuses others."""
+    """A class whose constructor takes arguments by name, and whose signature lists them."""
 
     if not TYPE_CHECKING:  # a checker knows by itself what `__init__` takes
 
@@ -102,12 +102,12 @@ class TakesNames:
 if TYPE_CHECKING:
 
     def suggests(method: F) -> F:
-        """Answer an unknown option of a method that has many with the nearest it has."""
+        """Add to the TypeError for an unknown option the name of the nearest one."""
         return method
 else:
 
     def suggests(method: F) -> F:
-        """Answer an unknown option of a method that has many with the nearest it has."""
+        """Add to the TypeError for an unknown option the name of the nearest one."""
         known = inspect.signature(method).parameters
 
         def check(instance: object, options: Mapping[str, object]) -> None:

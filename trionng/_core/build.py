@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from trionng import _ffi
-from trionng._base.errors import error_for
+from trionng._base.errors import (
+    ENOTSUP,
+    error_for,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_ENOTSUP: Final = 9
 _SCHEMES: Final = {
     "inproc": b"inproc://trionng-build-info",
     "ipc": b"ipc:///nonexistent/trionng-build-info",
@@ -107,7 +109,7 @@ def build_info() -> BuildInfo:
         raise error_for(code, "build_info")
     try:
         transports = [
-            scheme for scheme, url in _SCHEMES.items() if native.create_dialer(url)[0] != _ENOTSUP
+            scheme for scheme, url in _SCHEMES.items() if native.create_dialer(url)[0] != ENOTSUP
         ]
         tls = _ffi.tls_engine()
     finally:

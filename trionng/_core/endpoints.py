@@ -9,6 +9,19 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from trionng import _ffi
 from trionng._base.errors import (
+    EADDRINUSE,
+    EADDRINVAL,
+    EAGAIN,
+    EBUSY,
+    ECONNABORTED,
+    ECONNREFUSED,
+    ECONNRESET,
+    ECONNSHUT,
+    ECRYPTO,
+    EPEERAUTH,
+    EPROTO,
+    ETIMEDOUT,
+    EUNREACHABLE,
     BadState,
     Closed,
     InvalidOperation,
@@ -109,7 +122,7 @@ class Endpoint(Sealed):
 
     @property
     def url(self) -> str:
-        """The URL it uses; a listener's shows the port it really got."""
+        """The URL it uses; that of a listener has the port that the system chose."""
         return self._url
 
     @property
@@ -171,13 +184,13 @@ class Endpoint(Sealed):
 
     @property
     def _verifies(self) -> bool:
-        """Whether a peer's certificate is looked at: Mbed TLS 2 calls verified what it skipped."""
+        """Whether peers' certificates are verified: Mbed TLS 2 calls a skipped check verified."""
         return bool(self._tls) and all(each.settings.auth_mode != NO_AUTH for each in self._tls)
 
     def _start_error(self, code: int, operation: str) -> NNGException:
         tls = self._tls[-1] if self._tls else None
         socket = self._socket()
-        if code == _EPROTO and operation == "dial" and tls is None and socket is not None:
+        if code == EPROTO and operation == "dial" and tls is None and socket is not None:
             _, ours, _, theirs = socket._protocol_ids
             reason = (
                 f"the peer refused the connection, or is no {theirs}: a {ours} talks to no other"
@@ -187,7 +200,7 @@ class Endpoint(Sealed):
 
     @property
     def local_address(self) -> SockAddr:
-        """The address of our side, where nng knows it."""
+        """The address of this side, where nng knows it."""
         attempted = f"get {type(self).__name__}.local_address"
         on, number, url = self._option_target(attempted)
         code, address = _ffi.get_address(on, number, "local-address")
@@ -230,7 +243,7 @@ class DialerBase(Endpoint):
 
     @property
     def connected(self) -> bool:
-        """Whether it has a connection now."""
+        """Whether it has a connection."""
         return not self._closed and _ffi.dialer_state(self._number).connected
 
     @property
@@ -325,55 +338,49 @@ class ListenerBase(Endpoint):
         self._url = self._parsed_url.text
 
 
-_ETIMEDOUT = 5
-
-
 def close_failed(code: int) -> bool:
     """Tell whether a close did not begin; in a forked child there is nothing to close."""
-    return code not in (0, _ETIMEDOUT, _ffi.FORKED)
+    return code not in (0, ETIMEDOUT, _ffi.FORKED)
 
 
 # Codes of a failed handshake: ECRYPTO and EPEERAUTH, or the end of the connection when the peer
 # closed it.
-_HANDSHAKE_ENDED = (18, 19, 26, 27, 31)
+_HANDSHAKE_ENDED: Final = (ECONNABORTED, ECONNRESET, ECRYPTO, EPEERAUTH, ECONNSHUT)
 
 # The shim's own codes for a dialer: the nearest error of nng, and the cause.
 _OWN_CODES: Final = {
     _ffi.REFUSED: (
-        6,
+        ECONNREFUSED,
         "the peer closes the connection as soon as it is made: it has a peer already (Pair0, "
         "Pair1), its `accept` refuses us, or what is sent to it is larger than its recv_max_size",
     ),
-    _ffi.TAKEN: (4, "this socket has a peer already, and takes only one"),
+    _ffi.TAKEN: (EBUSY, "this socket has a peer already, and takes only one"),
     _ffi.ENDS: (
-        19,
+        ECONNRESET,
         "the connection is made and ends, again and again: perhaps what is sent on it is larger "
         "than the peer's recv_max_size",
     ),
-    _ffi.NO_CAUSE: (14, "the host is not known, or cannot be reached"),
+    _ffi.NO_CAUSE: (EUNREACHABLE, "the host is not known, or cannot be reached"),
 }
 
 
 def endpoint_error(
     code: int, operation: str, where: Url, tls: EndpointTLS | None = None
 ) -> NNGException:
-    """Make the exception for an endpoint that could not be made or started."""
+    """Make the exception for an endpoint that cannot be created or started."""
     if code in _OWN_CODES:
         code, reason = _OWN_CODES[code]
         return error_for(code, operation, where.text, reason)
     reasons = _words(operation, where)
     if tls is not None:
         reasons.update(dict.fromkeys(_HANDSHAKE_ENDED, handshake_reason(tls)))
-    if code == _EAGAIN and where.has_port:
-        code = _EADDRINVAL  # the answer of the resolver: it may know later
+    if code == EAGAIN and where.has_port:
+        code = EADDRINVAL  # the resolver has no answer yet
     return error_for(code, operation, where.text, reasons.get(code))
 
 
-_EAGAIN, _EPROTO, _EADDRINVAL = 8, 13, 15
-
-
 def _words(operation: str, where: Url) -> dict[int, str]:
-    """Return what nng's numbers mean for a URL."""
+    """Return what nng's error numbers mean for this URL."""
     meant = "" if where.scheme in SCHEMES else meant_scheme(where.scheme)
     reasons = {
         9: f"the libnng in use has no transport {where.scheme!r}{meant}",
@@ -382,7 +389,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
     listens = operation == "listen"
     if where.scheme in FILES:
         folder = os.path.dirname(os.path.abspath(where.rest))
-        reasons[10] = "another listener has that path, or the file there is not a socket"
+        reasons[EADDRINUSE] = "another listener has that path, or the file there is not a socket"
         reasons[12] = f"there is no folder {folder}; ipc://name is relative to the current folder"
         reasons[16] = (
             f"the system does not allow it in {folder}"
@@ -395,7 +402,7 @@ def _words(operation: str, where: Url) -> dict[int, str]:
     elif where.scheme == "inproc" and not listens:
         reasons[6] = "nothing in this process listens on that name"
     elif where.has_port:
-        reasons[10] = "something listens on that port already, or a connection still has it"
+        reasons[EADDRINUSE] = "something listens on that port already, or a connection still has it"
         host = where.host.strip("[]").partition(";")[0].partition("%")[0]
         try:
             ipaddress.ip_address(host)

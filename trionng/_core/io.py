@@ -12,7 +12,13 @@ import inspect
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import error_for
+from trionng._base.errors import (
+    ECLOSED,
+    ENOTSUP,
+    ESTATE,
+    ETIMEDOUT,
+    error_for,
+)
 from trionng._base.sealed import Sealed
 from trionng._base.util import check_buffer
 from trionng._core.message import Message
@@ -30,10 +36,6 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="BaseIO")
 
-ETIMEDOUT: Final = 5
-_ECLOSED: Final = 7
-_ENOTSUP: Final = 9
-_ESTATE: Final = 11
 _NO_TRY: Final = (
     "on this protocol a send that would have to wait cannot be tried without harm; use send"
 )
@@ -64,9 +66,9 @@ class BaseIO(Sealed):
     def _failed(self, code: int, operation: str, reason: str | None = None) -> Exception:
         socket = self._get_socket()
         where = socket._urls()
-        if code == _ESTATE and reason is None:
+        if code == ESTATE and reason is None:
             reason = socket._wrong_order.get("send" if operation.startswith("send") else "recv")
-        elif code == _ECLOSED and reason is None:
+        elif code == ECLOSED and reason is None:
             reason = f"the {'socket' if socket._closed else 'context'} is closed"
         elif code == ETIMEDOUT and reason is not None and socket._is_alone():
             reason = f"{reason}, and no peer is connected"
@@ -168,7 +170,7 @@ class TrySendBase(BaseIO):
 
 def missing(instance: BaseIO, operation: str, why: str) -> NoReturn:
     """Raise NotSupported for a call that the protocol does not have."""
-    raise instance._failed(_ENOTSUP, operation, why)
+    raise instance._failed(ENOTSUP, operation, why)
 
 
 SENDS: Final = ("send", "send_msg", "send_many", "send_nowait", "send_msg_nowait")

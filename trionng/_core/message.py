@@ -5,7 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import MessageStateError, error_for
+from trionng._base.errors import (
+    ENOMEM,
+    MessageStateError,
+    error_for,
+)
 from trionng._base.sealed import Uncopied
 from trionng._base.util import check_buffer
 from trionng._core.abc import AnyPipe
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
 
 P = TypeVar("P", bound=AnyPipe, covariant=True)
 
-_ENOMEM = 2
 _SENT = "this message has been sent, it is no longer here"
 
 
@@ -49,7 +52,7 @@ class Message(Uncopied, Generic[P]):
     ) -> None:
         check_buffer(data)
         code, handle = _ffi.MessageHandle.from_data(data, header)
-        if code == _ENOMEM:
+        if code == ENOMEM:
             raise error_for(code, "make a Message")
         if code != 0:
             reason = "it may have 64" if len(header) > 64 else None

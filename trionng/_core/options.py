@@ -1,8 +1,8 @@
 """Options of nng as typed attributes (descriptors).
 
-A descriptor is one option of nng: it checks type and range before nng sees the value, and turns
-    nng's refusal into an exception that names the attribute and where it was set. What is closed
-    has no options any more: Closed. Only what trionng keeps itself can still be read.
+Each descriptor stands for one option. It checks type and range before nng gets the value, and turns
+nng's refusal into an exception that names the attribute and the URL. Options of a closed object
+raise Closed; values that trionng keeps itself can still be read.
 """
 
 from __future__ import annotations
@@ -11,9 +11,19 @@ import math
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar, overload
 
 from trionng import _ffi
-from trionng._base.errors import InvalidOperation, error_for, shown
+from trionng._base.errors import (
+    EINVAL,
+    ENOTSUP,
+    EREADONLY,
+    ESTATE,
+    InvalidOperation,
+    error_for,
+    shown,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Never, Self
 
 H = TypeVar("H")
@@ -23,7 +33,6 @@ INT_MAX: Final = 2**31 - 1
 # "No limit" reaches nng as this: 0 would let a peer crash the process (S1).
 NO_LIMIT: Final = 0xFFFFFFFF
 _TEXT_MAX: Final = 63
-_EINVAL, _ENOTSUP, _ESTATE, _EREADONLY = 3, 9, 11, 24
 # L1
 _LEAKS: Final = (
     "libnng before 1.6 never closes this descriptor of a Pair0; use Pair1, or a later libnng"
@@ -31,14 +40,14 @@ _LEAKS: Final = (
 
 
 class HasOptions(Protocol):
-    """What an option is read from and written to."""
+    """An object that has options."""
 
     def _option_target(self, attempted: str) -> tuple[int, int, str | None]:
         """Return what kind of nng object this is, its id, and its URL; or raise Closed."""
 
 
 class HasSizeLimit(HasOptions, Protocol):
-    """What knows how much of a limit the protocol takes."""
+    """An object that has a size limit."""
 
     @property
     def _header_room(self) -> int:
@@ -48,7 +57,7 @@ class HasSizeLimit(HasOptions, Protocol):
 def check_int(
     attempted: str, value: object, low: int, high: int, *, ms: bool = False, url: str | None = None
 ) -> int:
-    """Return an int in a range, or raise what tells the caller how to say it."""
+    """Return an int in a range, or raise an exception that says how to write it."""
     where = shown(f"{attempted} {url}" if url else attempted)
     if isinstance(value, float) and ms:
         instead = f"{round(value * 1000)} for {value} s" if math.isfinite(value) else "-1 for ever"
@@ -63,7 +72,7 @@ def check_int(
 def set_int(
     obj: HasOptions, name: str, value: object, low: int, high: int, *, ms: bool = False
 ) -> int:
-    """Check a value that trionng keeps itself; the object must be open."""
+    """Check a value that trionng keeps itself, of an open object."""
     attempted = f"set {type(obj).__name__}.{name}"
     url = obj._option_target(attempted)[2]
     return check_int(attempted, value, low, high, ms=ms, url=url)
@@ -84,7 +93,7 @@ class Attribute(Generic[H, V]):
 
 
 class _Option(Attribute[H, V]):
-    """What the options of all types share: where they are, and what they say of failures."""
+    """What the options of all types share: access through `_ffi`, and exceptions."""
 
     def __init__(self, nng_name: str, kind: str, *, writable: bool = True) -> None:
         self._nng_name = nng_name
@@ -118,7 +127,7 @@ class _Option(Attribute[H, V]):
         attempted = self._attempted("set", obj)
         url = obj._option_target(attempted)[2]
         if not self._writable:
-            raise error_for(_EREADONLY, attempted, url, "it can only be read")
+            raise error_for(EREADONLY, attempted, url, "it can only be read")
         return attempted, url
 
     def _check_type(self, obj: HasOptions, value: object, kind: type) -> None:
@@ -162,7 +171,7 @@ class BufferSize(IntOption):
     def _write(self, obj: HasOptions, value: int) -> None:
         if getattr(obj, "_buffers_are_fixed", False):
             attempted, url = self._may_write(obj)
-            raise error_for(_ESTATE, attempted, url, "only before the first listen or dial")
+            raise error_for(ESTATE, attempted, url, "only before the first listen or dial")
         super()._write(obj, value)
 
 
@@ -254,7 +263,7 @@ class NameOption(TextOption):
         size = len(value.encode(errors="surrogatepass"))
         if "\0" in value or size > _TEXT_MAX or any("\ud800" <= each <= "\udfff" for each in value):
             reason = f"it is UTF-8 of at most {_TEXT_MAX} bytes, none of them 0"
-            raise error_for(_EINVAL, attempted, url, reason)
+            raise error_for(EINVAL, attempted, url, reason)
         code = _ffi.set_text(on, number, self._nng_name, value)
         if code != 0:
             raise error_for(code, attempted, url)
@@ -262,20 +271,39 @@ class NameOption(TextOption):
 
 
 class HasDescriptors(HasOptions, Protocol):
-    """A socket, as far as its descriptors are concerned."""
+    """A socket that has descriptors for other event loops."""
 
     _native: _ffi.NativeSocket
     _lane: _ffi.Lane
 
 
-class RecvFd(_Option[HasDescriptors, int]):
-    """A descriptor for loops of one's own: readable while `recv_nowait` has something to return.
+class _Descriptor(_Option[HasDescriptors, int]):
+    """A file descriptor, opened when it is first read."""
 
-    That of a closed socket is readable too, so that who waits for it wakes up and gets Closed. Do
-    not read from it, and do not close it: it is the socket's. From the first use on one message is
-    taken from nng before anybody asks, and is what the next receive returns; on Rep0 not before the
-    last request has been answered. It stands for NNG_OPT_RECVFD, which does not know of messages
-    that were taken.
+    def __init__(self, nng_name: str, open_fd: Callable[[HasDescriptors], tuple[int, int]]) -> None:
+        super().__init__(nng_name, "int", writable=False)
+        self._open_fd = open_fd
+
+    def _get(self, obj: HasDescriptors) -> int:
+        attempted = self._attempted("get", obj)
+        url = obj._option_target(attempted)[2]
+        code, descriptor = self._open_fd(obj)
+        if code != 0:
+            raise error_for(code, attempted, url, _LEAKS if code == ENOTSUP else None)
+        return descriptor
+
+    def __set__(self, obj: HasDescriptors, value: Never) -> None:
+        self._may_write(obj)
+
+
+class RecvFd(_Descriptor):
+    """A descriptor for other event loops: readable while `recv_nowait` has a message to return.
+
+    Becomes readable when the socket is closed, so that pollers wake up and get Closed. The socket
+    owns the descriptor: do not read from it or close it. From the first use on the socket takes one
+    message from nng ahead, which the next receive returns; a Rep0 does so only after its last
+    request was replied to. It replaces NNG_OPT_RECVFD, which does not count messages that the shim
+    has taken.
 
     Raises:
         Closed: the socket is closed.
@@ -283,27 +311,16 @@ class RecvFd(_Option[HasDescriptors, int]):
     """
 
     def __init__(self) -> None:
-        super().__init__("recv-fd", "int", writable=False)
-
-    def _get(self, obj: HasDescriptors) -> int:
-        attempted = self._attempted("get", obj)
-        url = obj._option_target(attempted)[2]
-        code, descriptor = obj._lane.recv_fd()
-        if code != 0:
-            raise error_for(code, attempted, url)
-        return descriptor
-
-    def __set__(self, obj: HasDescriptors, value: Never) -> None:
-        self._may_write(obj)
+        super().__init__("recv-fd", lambda obj: obj._lane.recv_fd())
 
 
-class SendFd(_Option[HasDescriptors, int]):
-    """A descriptor for loops of one's own: readable while `send_nowait` may succeed.
+class SendFd(_Descriptor):
+    """A descriptor for other event loops: readable while `send_nowait` may succeed.
 
-    Readable, not writable: so nng has it (NNG_OPT_SENDFD). That of a closed socket is readable too.
-    Do not read from it, and do not close it: it is the socket's. On Pub0 and Bus0, and on a
-    polyamorous Pair1 with a peer, it always is. With nng 1.5 a Pair1 that has a `send_buffer_size`
-    and has lost its peer is not readable, though its buffer may have room.
+    Readable, not writable, as nng has it (NNG_OPT_SENDFD). Becomes readable when the socket is
+    closed. The socket owns the descriptor: do not read from it or close it. On Pub0 and Bus0, and
+    on a polyamorous Pair1 with a peer, it is always readable. With nng 1.5 that of a Pair1 with a
+    `send_buffer_size` that has lost its peer is not, though the buffer may have room.
 
     Raises:
         NotSupported: Pair0 with libnng before 1.6, which would never close it.
@@ -312,18 +329,7 @@ class SendFd(_Option[HasDescriptors, int]):
     """
 
     def __init__(self) -> None:
-        super().__init__("send-fd", "int", writable=False)
-
-    def _get(self, obj: HasDescriptors) -> int:
-        attempted = self._attempted("get", obj)
-        url = obj._option_target(attempted)[2]
-        code, descriptor = obj._native.send_fd()
-        if code != 0:
-            raise error_for(code, attempted, url, _LEAKS if code == _ENOTSUP else None)
-        return descriptor
-
-    def __set__(self, obj: HasDescriptors, value: Never) -> None:
-        self._may_write(obj)
+        super().__init__("send-fd", lambda obj: obj._native.send_fd())
 
 
 class TimeoutOption(Attribute[object, int]):
@@ -340,7 +346,7 @@ class TimeoutOption(Attribute[object, int]):
         self._slot = f"_{name}_ms"
 
     def _get(self, obj: object) -> int:
-        # Not through `__dict__`: an instance whose dict was looked at is larger.
+        # Not through `__dict__`: reading that of an instance makes the instance larger.
         value: int = getattr(obj, self._slot, self._default)
         return value
 
@@ -349,13 +355,13 @@ class TimeoutOption(Attribute[object, int]):
 
 
 class HasLinger(Protocol):
-    """What can wait when it closes."""
+    """An object whose close can wait."""
 
     _linger: float
 
 
 class LingerOption(Attribute[HasLinger, float]):
-    """How many seconds a close may wait until what was accepted is written."""
+    """How many seconds a close may wait until accepted messages are written."""
 
     def _get(self, obj: HasLinger) -> float:
         return obj._linger
@@ -370,5 +376,5 @@ class LingerOption(Attribute[HasLinger, float]):
 
 
 def seconds(milliseconds: int) -> float:
-    """Return a timeout option in Trio's terms."""
+    """Return a timeout option in seconds, -1 as infinity."""
     return math.inf if milliseconds < 0 else milliseconds / 1000

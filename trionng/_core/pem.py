@@ -46,7 +46,7 @@ def as_paths(option: str, paths: PathLike | Iterable[PathLike] | None) -> list[P
 
 
 def read_file(operation: str, path: PathLike) -> bytes:
-    """Read a file of PEM, or say why not."""
+    """Read a PEM file, or raise an exception that says why not."""
     attempted = f"{operation} {os.fsdecode(path)}"
     try:
         data = Path(path).read_bytes()
@@ -66,7 +66,7 @@ def read_file(operation: str, path: PathLike) -> bytes:
 
 
 def as_bytes(what: str, value: str | bytes) -> bytes:
-    """Return what C can read to its end."""
+    """Return bytes without a zero byte, which would end them in C."""
     if not isinstance(value, (str, bytes)):
         raise TypeError(f"{shown(what)} is str or bytes, not {type(value).__name__}")
     try:
@@ -79,7 +79,7 @@ def as_bytes(what: str, value: str | bytes) -> bytes:
 
 
 def as_pem(what: str, value: str | bytes) -> bytes:
-    """Return what may be PEM."""
+    """Return bytes that may be PEM; refuse DER and empty ones."""
     if isinstance(value, bytes) and value[:1] == b"\x30" and b"-----BEGIN" not in value:
         raise InvalidOperation(
             f"{what}: it is DER, and PEM is needed: `openssl x509 -inform der -in FILE` makes it "
@@ -96,7 +96,7 @@ def _labels(data: bytes) -> set[str]:
 
 
 def why_no_chain(data: bytes, revoked: bytes | None = None) -> str:
-    """Say what is wrong with what should be certificates of authorities."""
+    """Return what is wrong with certificates of authorities."""
     labels = _labels(data)
     if "CERTIFICATE" in labels:
         if revoked is not None and "X509 CRL" not in _labels(revoked):
@@ -112,7 +112,7 @@ def why_no_chain(data: bytes, revoked: bytes | None = None) -> str:
 
 
 def why_no_own(cert: bytes, key: bytes, password: bytes | None) -> str:
-    """Say what is wrong with a certificate and key that Mbed TLS refused."""
+    """Return what is wrong with a certificate and key that Mbed TLS refused."""
     labels = _labels(key)
     has_key = any(label.endswith("PRIVATE KEY") for label in labels)
     if "CERTIFICATE" not in _labels(cert):

@@ -11,7 +11,13 @@ from typing import Final, Generic, Literal, NoReturn, TypeVar
 import attrs
 
 from trionng import _ffi
-from trionng._base.errors import Closed, ConnectionReset, NotSupported, error_for
+from trionng._base.errors import (
+    ECLOSED,
+    Closed,
+    ConnectionReset,
+    NotSupported,
+    error_for,
+)
 from trionng._base.sealed import Sealed
 from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr, from_native
@@ -20,7 +26,6 @@ from trionng._core.endpoints import DialerBase, ListenerBase
 S = TypeVar("S", bound=AnySocket)
 
 DEFAULT_CAPACITY: Final = 4096
-_ECLOSED = 7
 
 
 class PipeBase(Sealed):
@@ -275,12 +280,12 @@ class PipeEventsBase(Sealed, Generic[P]):
             pipe = self._socket._known_pipe(native)
             assert isinstance(pipe, self._pipe_type)
             return True, PipeEvent(_KINDS[kind], pipe, _REASONS.get(reason))
-        if code in (_ffi.AGAIN, _ECLOSED):
+        if code in (_ffi.AGAIN, ECLOSED):
             return code == _ffi.AGAIN, None
         raise self._failed(code)
 
     def _failed(self, code: int) -> Exception:
-        reason = "this subscription is closed" if code == _ECLOSED else None
+        reason = "this subscription is closed" if code == ECLOSED else None
         name = f"{type(self._socket).__name__}.pipe_events"
         return error_for(code, name, self._socket._urls(), reason)
 

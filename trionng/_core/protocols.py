@@ -10,11 +10,11 @@ import math
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import error_for
+from trionng._base.errors import ETIMEDOUT, error_for
 from trionng._base.util import as_topics, check_bool
 from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, ListenerBase
-from trionng._core.io import ETIMEDOUT, BaseIO
+from trionng._core.io import BaseIO
 from trionng._core.options import (
     INT_MAX,
     BoolOption,
@@ -119,7 +119,7 @@ class Pull0Base(SocketBase[D, L, P]):
 
     @property
     def recv_buffer_size(self) -> int:
-        """How many messages may be taken ahead, in order; 1 is none. nng has no such option."""
+        """How many messages the socket takes ahead, in order; 1 is none. Not an option of nng."""
         return self._prefetch
 
     @recv_buffer_size.setter
@@ -158,7 +158,7 @@ class Subscriber(BaseIO):
         self._topics.add(topic)
 
     def unsubscribe(self, topic: str | bytes) -> None:
-        """Take a subscription back: afterwards no message is delivered because of it.
+        """End a subscription (`NNG_OPT_SUB_UNSUBSCRIBE`): it delivers no further message.
 
         Raises:
             NoEntry: there is no subscription to `topic`.
@@ -282,7 +282,7 @@ class SurveyBase(BaseIO):
         return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
     def _last_replies(self, max_messages: int) -> tuple[int, list[bytes]]:
-        """End the survey; what arrived in time is still read."""
+        """End the survey; return the replies that arrived in time."""
         self._lane.end_survey()
         batch = self._lane.receive_many(max_messages)
         return (0 if batch else ETIMEDOUT), batch
@@ -315,7 +315,7 @@ class SurveyorContextBase(SurveyBase, ContextBase):
     """A survey of its own."""
 
     def _last(self, timeout: float | None) -> None:
-        """Let surveys last so many seconds; None is what the socket says."""
+        """Let surveys last so many seconds; None keeps the socket's `survey_time`."""
         if timeout is not None:
             self.survey_time = INT_MAX if timeout == math.inf else round(timeout * 1000)
 

@@ -30,7 +30,7 @@ _REASONS: Final = {
 def _limit_of(endpoint: Endpoint) -> str:
     try:
         return f"its recv_max_size of {endpoint.recv_max_size} bytes"
-    except NNGException:  # it was closed meanwhile
+    except NNGException:  # the endpoint has been closed
         return "its recv_max_size"
 
 

@@ -16,7 +16,16 @@ from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
-from trionng._base.errors import Ambiguous, Closed, error_for, shown
+from trionng._base.errors import (
+    ECANCELED,
+    ECLOSED,
+    EINVAL,
+    ENOTSUP,
+    Ambiguous,
+    Closed,
+    error_for,
+    shown,
+)
 from trionng._base.util import check_bool, warn_once
 from trionng._core import old_libnng
 from trionng._core.arguments import TakesNames, suggests
@@ -50,10 +59,9 @@ if TYPE_CHECKING:
 # Seconds. nng can hang in a close (H1, where fixes/aio_stopped.c is off); the caller must not.
 CLOSE_WITHIN = 5.0
 
-_ECLOSED, _ENOTSUP, _ECANCELED = 7, 9, 20
 # EINVAL and ENOTSUP: every further attempt of the dial would fail as well. So would the shim's own
 # codes, except the two that a peer causes.
-_NEVER_HEALS: Final = (3, 9)
+_NEVER_HEALS: Final = (EINVAL, ENOTSUP)
 _PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.TAKEN)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
@@ -248,7 +256,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
             why = "this protocol has no contexts; Req0, Rep0, Surveyor0, Respondent0 and Sub0 have"
             if self._is_raw:
                 why = "a raw socket has no contexts, and no conversation"
-            raise self._failed(code, "new_context", why if code == _ENOTSUP else None)
+            raise self._failed(code, "new_context", why if code == ENOTSUP else None)
         return lane
 
     def _is_alone(self) -> bool:
@@ -395,7 +403,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         url = dialer.url
         if code == 0:
             return
-        if self._closed or code == _ECLOSED or (code == _ECANCELED and dialer._closed):
+        if self._closed or code == ECLOSED or (code == ECANCELED and dialer._closed):
             raise Closed(f"dial {url}: closed while it was dialling", url=url)
         error = dialer._start_error(code, "dial")
         heals = code not in _NEVER_HEALS and (code > 0 or code in _PEER_REFUSED)

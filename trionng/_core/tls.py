@@ -21,6 +21,9 @@ from attrs import evolve, field, frozen
 
 from trionng import _ffi
 from trionng._base.errors import (
+    ECRYPTO,
+    ENOTSUP,
+    EWRITEONLY,
     AddressInUse,
     InvalidOperation,
     NoArgument,
@@ -38,11 +41,10 @@ if TYPE_CHECKING:
 _CLIENT, _SERVER = 0, 1
 _NONE, _OPTIONAL, _REQUIRED = 0, 1, 2
 _REVOKED = b"-----BEGIN X509 CRL-----"
-# Sent to the server, and not checked (nng/fixes/tls_hostname.c).
+# Prefix of a name that is sent to the server but not checked (nng/fixes/tls_hostname.c).
 _UNCHECKED = "\1"
-# Mbed TLS takes no longer name, and nng does not look whether it took it: none would be checked.
+# Mbed TLS refuses a longer name, and nng ignores that: then no name would be checked.
 _MAX_NAME = 255
-_ENOTSUP, _EWRITEONLY, _ECRYPTO = 9, 25, 26
 
 NO_AUTH: Final = 0
 NO_TLS: Final = "the libnng in use was built without TLS"
@@ -276,7 +278,7 @@ class TLSConfig(Sealed):
         code = self._new_native(operation).add_ca_chain(chain, crl)
         if code != 0:
             raise error_for(
-                code, operation, reason=why_no_chain(chain, crl) if code == _ECRYPTO else None
+                code, operation, reason=why_no_chain(chain, crl) if code == ECRYPTO else None
             )
         self._settings = settings
 
@@ -291,10 +293,10 @@ class TLSConfig(Sealed):
         settings = evolve(self._settings, own=(*self._settings.own, (cert, key, password)))
         code = self._new_native(operation).add_own_cert(cert, key, password)
         if code != 0:
-            why = why_no_own(cert, key, password) if code == _ECRYPTO else None
+            why = why_no_own(cert, key, password) if code == ECRYPTO else None
             raise error_for(code, operation, reason=why)
         if fit(cert, key, password) == "alien":  # every handshake would fail
-            raise error_for(_ECRYPTO, operation, reason=ALIEN)
+            raise error_for(ECRYPTO, operation, reason=ALIEN)
         self._settings = settings
 
     def _new_native(self, operation: str) -> _ffi.NativeTLS:
@@ -324,7 +326,7 @@ def _check_name(what: str, name: str) -> None:
 def _open_native(mode: int, operation: str, url: str | None = None) -> _ffi.NativeTLS:
     native = _ffi.NativeTLS(server=mode == _SERVER)
     if native.code != 0:
-        raise error_for(native.code, operation, url, NO_TLS if native.code == _ENOTSUP else None)
+        raise error_for(native.code, operation, url, NO_TLS if native.code == ENOTSUP else None)
     return native
 
 
@@ -333,7 +335,7 @@ def _open_native(mode: int, operation: str, url: str | None = None) -> _ffi.Nati
 
 @frozen(eq=False)
 class EndpointTLS:
-    """A configuration of nng on an endpoint, which keeps it as long as it lives."""
+    """A configuration of nng on an endpoint, which keeps a reference to it."""
 
     native: _ffi.NativeTLS
     settings: TLSSettings = field(repr=False)
@@ -475,7 +477,7 @@ def handshake_reason(endpoint_tls: EndpointTLS) -> str:
 
 
 class HasTLS(Protocol):
-    """What a tls_config is given to."""
+    """An object that takes a tls_config."""
 
     def _option_target(self, attempted: str) -> tuple[int, int, str | None]: ...
 
@@ -494,7 +496,7 @@ class TLSOption:
             return self
         attempted = f"get {type(obj).__name__}.tls_config"
         url = obj._option_target(attempted)[2]
-        raise error_for(_EWRITEONLY, attempted, url, "it can only be set")
+        raise error_for(EWRITEONLY, attempted, url, "it can only be set")
 
     def __set__(self, obj: HasTLS, config: TLSConfig) -> None:
         attempted = f"set {type(obj).__name__}.tls_config"

@@ -14,22 +14,24 @@ from collections import Counter
 from typing import Final
 
 from trionng import _ffi
-from trionng._base.errors import error_for
+from trionng._base.errors import (
+    ENOENT,
+    ENOTSUP,
+    error_for,
+)
 from trionng._base.util import as_topic
 
-_ENOTSUP: Final = 9
-_ENOENT: Final = 12
 _RAW_SUB: Final = "a raw Sub0 receives every message"
 
 
 class Topics:
-    """What nng was told to let through; any thread may change it while others receive."""
+    """The subscriptions of a socket or context; any thread may change them while others receive."""
 
     def __init__(self, on: int, number: int, *, raw: bool = False) -> None:
         self._on = on
         self._number = number
         self._raw = raw
-        self._changing = threading.RLock()  # a signal handler may come in between
+        self._changing = threading.RLock()  # reentrant: a signal handler may subscribe
         self._topics: set[bytes] = set()
         self._count_of_length: Counter[int] = Counter()
         self._lengths: tuple[int, ...] = ()  # replaced, never changed: read without the lock
@@ -37,8 +39,8 @@ class Topics:
 
     def add(self, topic: str | bytes) -> None:
         wanted = as_topic(topic)
-        if self._raw:  # nng would take it for an option of endpoints to come, and do nothing
-            raise error_for(_ENOTSUP, f"subscribe {wanted!r}", None, _RAW_SUB)
+        if self._raw:  # nng would store it as an option of later endpoints, without effect
+            raise error_for(ENOTSUP, f"subscribe {wanted!r}", None, _RAW_SUB)
         with self._changing:
             code = _ffi.set_bytes(self._on, self._number, "sub:subscribe", wanted)
             if code != 0:
@@ -52,7 +54,7 @@ class Topics:
         with self._changing:
             code = _ffi.set_bytes(self._on, self._number, "sub:unsubscribe", unwanted)
             if code != 0:
-                reason = "there is no such subscription" if code == _ENOENT else None
+                reason = "there is no such subscription" if code == ENOENT else None
                 raise error_for(code, f"unsubscribe {unwanted!r}", None, reason)
             self.has_unsubscribed = True
             if unwanted in self._topics:
@@ -66,21 +68,21 @@ class Topics:
             self._lengths = tuple(each for each, n in self._count_of_length.items() if n)
 
     def _match(self, data: bytes, lengths: tuple[int, ...]) -> bool:
-        # Not `any` of a generator: Ctrl-C in one that is dropped would be lost.
+        # Not `any` of a generator: Ctrl-C in a generator that is being freed is lost.
         for length in lengths:
             if data[:length] in self._topics:
                 return True
         return False
 
     def filter(self, batch: list[bytes]) -> list[bytes]:
-        """Return those of the messages taken before that may still be delivered."""
+        """Return those messages, received earlier, that still match a topic."""
         if not self.has_unsubscribed:
             return batch
         lengths = self._lengths
         return [data for data in batch if self._match(data, lengths)]
 
     def want(self, msg: _ffi.Msg) -> bool:
-        """Say whether a message taken before may still be delivered."""
+        """Tell whether a message, received earlier, still matches a topic."""
         if not self.has_unsubscribed:
             return True
         lengths = self._lengths

@@ -42,10 +42,10 @@ _MEANT: Final = {
 # What sockaddr_un holds, without the zero byte after a path, or the one before an abstract name.
 UNIX_MAX: Final = 107 if sys.platform.startswith("linux") else 103
 _ANY_HOST: Final = ("", "*")
-# What RFC 3986 lets stand in a path as it is, and a query besides.
+# Characters that RFC 3986 allows in a path without an escape; a query has one more.
 _IN_PATH: Final = "/:@!$&'()*+,;=-._~"
 _IN_QUERY: Final = _IN_PATH + "?"
-# What ends the path of a URL, or begins an escape, cannot be part of the path nng serves.
+# Characters that end a path or begin an escape: nng cannot serve a path that has them.
 _NEVER_IN_PATH: Final = "%?#"
 
 
@@ -120,7 +120,7 @@ def meant_scheme(scheme: str) -> str:
 
 
 def read_url(operation: str, url: str | bytes, *, listens: bool) -> Url:
-    """Read a URL, or raise what tells the caller how to write it.
+    """Read a URL, or raise an exception that says how to write it.
 
     Raises:
         AddressInvalid: it has not the form its transport needs.
@@ -151,7 +151,7 @@ def read_url(operation: str, url: str | bytes, *, listens: bool) -> Url:
 
 
 def _without_scheme(text: str) -> str:
-    """Say how to write what has no transport in front."""
+    """Return how to write a URL that begins with no transport."""
     example = "such as tcp://127.0.0.1:5555, ipc:///run/app.sock or inproc://name"
     if not text.strip():
         return f"it is empty; a URL is needed, {example}"

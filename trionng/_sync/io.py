@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
+from trionng._base.errors import ETIMEDOUT
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import (
-    ETIMEDOUT,
     RECEIVES,
     SENDS,
     BaseIO,

@@ -7,13 +7,18 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, final
 
-from trionng._base.errors import Closed, NNGException, Timeout, error_for
+from trionng._base.errors import (
+    ETIMEDOUT,
+    Closed,
+    NNGException,
+    Timeout,
+    error_for,
+)
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests
 from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
 from trionng._core.flush import FlushWatch
-from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, SocketBase

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
 from trionng import _ffi
-from trionng._base.errors import TryAgain
+from trionng._base.errors import (
+    ETIMEDOUT,
+    TryAgain,
+)
 from trionng._base.sealed import Sealed
-from trionng._core.io import ETIMEDOUT
 from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,

@@ -28,12 +28,14 @@ from itertools import chain, islice
 from typing import Final
 
 from trionng import _ffi
-from trionng._base.errors import OutOfFiles
+from trionng._base.errors import (
+    ENOFILES,
+    ETIMEDOUT,
+    OutOfFiles,
+)
 
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
-ETIMEDOUT: Final = 5
-ENOFILES: Final = 21
 SPIN_LIMIT: Final = 0.001
 RETRY_INTERVAL: Final = 0.02
 

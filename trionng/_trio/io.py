@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trionng import _ffi
+from trionng._base.errors import ETIMEDOUT
 from trionng._base.util import check_buffer
 from trionng._core.io import (
-    ETIMEDOUT,
     RECEIVES,
     SENDS,
     BaseIO,

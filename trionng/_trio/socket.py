@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
-from trionng._base.errors import NNGException, error_for
+from trionng._base.errors import (
+    ETIMEDOUT,
+    NNGException,
+    error_for,
+)
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests
 from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, Endpoint, ListenerBase, close_failed
 from trionng._core.flush import FlushWatch
-from trionng._core.io import ETIMEDOUT
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, SocketBase

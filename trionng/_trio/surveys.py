@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
-from trionng._base.errors import TryAgain
+from trionng._base.errors import (
+    ETIMEDOUT,
+    TryAgain,
+)
 from trionng._base.sealed import Sealed
-from trionng._core.io import ETIMEDOUT
 from trionng._core.options import seconds
 from trionng._core.protocols import (
     FIRST_PAUSE,

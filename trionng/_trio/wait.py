@@ -33,7 +33,7 @@ import math
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
-from typing import Final, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 import trio
 from outcome import Value
@@ -58,15 +58,18 @@ from trio.lowlevel import (
 )
 
 from trionng import _ffi
-from trionng._base.errors import OutOfFiles, OutOfThreads
+from trionng._base.errors import (
+    ECANCELED,
+    ETIMEDOUT,
+    OutOfFiles,
+    OutOfThreads,
+)
 
 T = TypeVar("T")
 
 # Starts an operation with a port and a tag.
 Submit = Callable[[_ffi.Port, int], _ffi.Answer]
 
-_CANCELED: Final = 20
-_ETIMEDOUT: Final = 5
 
 # Tests set this to count cancellations that come after the result was taken.
 count_taken = False
@@ -183,7 +186,7 @@ class _Port:
         if poll and _ffi.cancel(op) == _ffi.LEFT:
             await cancel_shielded_checkpoint()
             await _raise_if_cancelled(_ffi.NULL, reclaim)
-            return _ETIMEDOUT, _ffi.NULL
+            return ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
         try:
@@ -212,8 +215,8 @@ class _Port:
                     reclaim(op)
                 raise_cancel()
             await _raise_if_cancelled(op, reclaim)
-            if poll and code == _CANCELED:
-                code = _ETIMEDOUT
+            if poll and code == ECANCELED:
+                code = ETIMEDOUT
         return code, op
 
     def _count_cancel_taken(self) -> None:
@@ -345,7 +348,7 @@ async def run_nowait(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
     await cancel_shielded_checkpoint()
     if code != 0:
         await _raise_if_cancelled(msg, _ffi.drop)
-    return (_ETIMEDOUT if code == _ffi.AGAIN else code), msg
+    return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
 
 def wait_for(
@@ -471,8 +474,8 @@ async def run_shielded(submit: Submit, within: float) -> int:
     with real_time_limit(within, shield=True) as scope:
         code, _ = await _current_port().run(submit, _ffi.drop, check_cancelled=False)
     if scope.cancelled_caught:
-        code = _ETIMEDOUT
-    if code in (0, _ETIMEDOUT, _ffi.FORKED):
+        code = ETIMEDOUT
+    if code in (0, ETIMEDOUT, _ffi.FORKED):
         await _checkpoint_if_cancelled()
     return code
 
