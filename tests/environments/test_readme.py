@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 
 import pytest
-import trio
 
 from tests.support.fixes import LINK
-from tests.support.processes import PYTHON, STRICT, other_process
+from tests.support.processes import check_program
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
@@ -53,7 +52,7 @@ async def test_readme_example_run_as_printed_shows_its_output(
     example: str, expected: str, tmp_path: Path
 ) -> None:
     """A reader who copies the example into a file sees it work, without a warning."""
-    await run_and_compare(example, expected, tmp_path)
+    await check_program(example, expected, tmp_path)
 
 
 @pytest.mark.parametrize(("example", "expected"), PAGES)
@@ -63,15 +62,4 @@ async def test_example_of_a_page_shows_the_output_that_follows_it(
     """What the pages of docs/ print as a program runs, and prints what they say."""
     if LINK != "static" and "oversize" in example:
         pytest.skip("libnng hides it where it is not linked in")
-    await run_and_compare(example, expected, tmp_path)
-
-
-async def run_and_compare(example: str, expected: str, tmp_path: Path) -> None:
-    program = tmp_path / "example.py"
-    program.write_text(example, "utf-8")
-
-    with trio.fail_after(20):
-        async with other_process(*PYTHON, *STRICT, program) as run:
-            result = await run.end()
-
-    assert result == (0, expected, "")
+    await check_program(example, expected, tmp_path)

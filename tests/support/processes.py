@@ -100,3 +100,15 @@ async def other_process(
             for stream in (process.stdin, process.stdout, process.stderr):
                 if stream is not None:
                     await stream.aclose()
+
+
+async def check_program(source: str, expected: str, directory: Path) -> None:
+    """Run a program from a file; it prints what is expected, and nothing on stderr."""
+    program = directory / "example.py"
+    program.write_text(source, "utf-8")
+
+    with trio.fail_after(30):
+        async with other_process(*PYTHON, *STRICT, program) as run:
+            result = await run.end()
+
+    assert result == (0, expected, "")

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trio
 
 import trionng
-from tests.support.processes import PYTHON, STRICT, other_process
+from tests.support.processes import check_program
 from trionng import blocking
 
 TESTS = Path(__file__).parents[1]
@@ -232,11 +231,4 @@ def test_examples_are_the_ones_tested_here():
 )
 async def test_example_run_as_printed_shows_its_output(example, expected, tmp_path):
     """A reader who copies an example into a file sees it work, without a warning."""
-    program = tmp_path / "example.py"
-    program.write_text(example, "utf-8")
-
-    with trio.fail_after(30):
-        async with other_process(*PYTHON, *STRICT, program) as run:
-            result = await run.end()
-
-    assert result == (0, expected, "")
+    await check_program(example, expected, tmp_path)
