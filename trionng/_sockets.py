@@ -171,7 +171,7 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
             op.end()
         if code != 0:
             raise self._failed(code, "request")
-        return _ffi.take_bytes(msg, op.lane)
+        return _ffi.take_bytes(msg, op.ctx)
 
 
 @final

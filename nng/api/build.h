@@ -1,8 +1,8 @@
 /* What the module is made of, and which fixes of libnng's errors work in it. */
 
 typedef struct {
-    const char *code;   /* as in nng/fixes/README.md */
-    const char *error;  /* what happens without the fix */
+    const char *code;  /* as in nng/fixes/README.md */
+    const char *error; /* what happens without the fix */
     bool active;
     bool needed;        /* this libnng has the error, as far as can be told */
     const char *reason; /* why it is active, or not */
@@ -22,7 +22,7 @@ typedef struct {
 
 void tnng_build_read(tnng_build *);
 /* Whether wake-ups of nng's task threads are coalesced. */
-bool tnng_wakes_exist(void);
+bool tnng_wakeups_enabled(void);
 /* Whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart. */
 bool tnng_nng_is(int minor);
 /* Empty: libnng has no TLS. A socket must have been opened before. */

@@ -8,10 +8,9 @@ int tnng_dialer_start(tnng_socket *, uint32_t id);
  * it can be asked again. With a NULL port it is done as soon as there is a thread, and nobody hears
  * of it. */
 /* `settles`: also waits until a peer that refuses would have closed the connection. */
-int tnng_dial(
-    tnng_socket *, uint32_t dialer, bool settles, tnng_port *, uint64_t tag, tnng_result *);
-int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_port *, uint64_t tag, tnng_result *);
-int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_dial(tnng_socket *, uint32_t dialer, bool settles, tnng_cq *, uint64_t tag, tnng_result *);
+int tnng_dialer_close(tnng_socket *, uint32_t dialer, tnng_cq *, uint64_t tag, tnng_result *);
+int tnng_listener_close(tnng_socket *, uint32_t listener, tnng_cq *, uint64_t tag, tnng_result *);
 
 /* listen is synchronous for its caller, but what may take long in it is done by a helper thread:
  * NNG_EAGAIN, and then tnng_listener_wait is called until it answers something else. Creating and
@@ -21,4 +20,4 @@ int tnng_listener_start(tnng_socket *, uint32_t, tnng_endpoint **pending, uint32
 /* `pending` becomes NULL in the step that gives the answer. */
 int tnng_listener_wait(tnng_endpoint **pending, int milliseconds, uint32_t *id);
 /* The caller waits no more: the listener is closed when it has been made. */
-void tnng_listener_abandon(tnng_endpoint *);
+void tnng_listener_detach(tnng_endpoint *);

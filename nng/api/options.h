@@ -1,6 +1,6 @@
 /* Options of nng. */
 
-enum { TNNG_ON_SOCKET, TNNG_ON_LANE, TNNG_ON_DIALER, TNNG_ON_LISTENER, TNNG_ON_PIPE };
+enum { TNNG_ON_SOCKET, TNNG_ON_CONTEXT, TNNG_ON_DIALER, TNNG_ON_LISTENER, TNNG_ON_PIPE };
 
 int tnng_set_int(int on, uint32_t id, const char *name, int value);
 int tnng_set_bool(int on, uint32_t id, const char *name, bool value);

@@ -1,7 +1,7 @@
 /* Connections: what is remembered of them, who waits for them, and what happens to them. */
 
 /* A connection. Counted memory that outlives it: whoever gets one gives it back with
- * tnng_pipe_drop. */
+ * tnng_pipe_unref. */
 typedef struct tnng_pipe tnng_pipe;
 
 /* What was read before it was used; all of it stays as it was when the connection has gone. */
@@ -21,12 +21,12 @@ typedef struct {
     uint64_t pid;
 } tnng_pipe_info;
 
-const tnng_pipe_info *tnng_pipe_about(tnng_pipe *);
-bool tnng_pipe_gone(tnng_pipe *);
-/* With a reason, TNNG_BY_*, for its event and the counters. */
+const tnng_pipe_info *tnng_pipe_get_info(tnng_pipe *);
+bool tnng_pipe_is_gone(tnng_pipe *);
+/* With a reason, TNNG_REASON_*, for its event and the counters. */
 int tnng_pipe_close(tnng_pipe *, int reason);
-void tnng_pipe_hold(tnng_pipe *);
-void tnng_pipe_drop(tnng_pipe *);
+void tnng_pipe_ref(tnng_pipe *);
+void tnng_pipe_unref(tnng_pipe *);
 
 /* Those that are connected now, each with a reference; answers how many there are. */
 int tnng_pipes(tnng_socket *, tnng_pipe **pipes, int max);
@@ -35,7 +35,7 @@ int tnng_pipe_count(tnng_socket *);
  * first does not hold it: 0 or its serial. */
 uint64_t tnng_pipe_serial(tnng_socket *, uint32_t id);
 bool tnng_pipe_find(tnng_socket *, uint32_t id, tnng_pipe **);
-int tnng_wait_pipes(tnng_socket *, int count, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_wait_pipes(tnng_socket *, int count, tnng_cq *, uint64_t tag, tnng_result *);
 
 /* A subscription to what happens to the connections of a socket. It begins with one event for each
  * that is connected at that moment. */
@@ -46,11 +46,11 @@ enum { TNNG_CONNECTED = 1, TNNG_DISCONNECTED = 2, TNNG_REJECTED = 3 };
 int tnng_events_open(tnng_socket *, uint32_t capacity, tnng_events **);
 /* Waits until tnng_events_take has something else to say than NNG_EAGAIN. The event itself is not
  * part of the answer, so a call that is cancelled can lose none. */
-int tnng_events_wait(tnng_events *, tnng_port *, uint64_t tag, tnng_result *);
+int tnng_events_wait(tnng_events *, tnng_cq *, uint64_t tag, tnng_result *);
 /* 0 and an event with a reference to its pipe; NNG_EAGAIN: none now; TNNG_EVENTS_LOST: the reader
  * fell behind; NNG_ECLOSED: the socket or the subscription closed, and there will be no more. */
 int tnng_events_take(tnng_events *, int *kind, int *reason, tnng_pipe **);
 /* No more events; wakes who waits. */
 void tnng_events_close(tnng_events *);
 /* Closes it and gives its memory back: the last call of all. */
-void tnng_events_drop(tnng_events *);
+void tnng_events_destroy(tnng_events *);

@@ -16,24 +16,24 @@ typedef struct {
     int32_t ready;      /* taken from nng, not by a worker */
     int32_t taken;      /* being answered */
     int32_t replying;   /* replies that wait for their connection */
-} tnng_service_counts;
+} tnng_service_stats;
 
-/* On a socket's own lane. A connection that has `max_unread` replies to read, asks for more, and
+/* On a socket's own context. A connection that has `max_unread` replies to read, asks for more, and
  * reads none for a second, is closed. */
-int tnng_service_open(tnng_service **, tnng_lane *, int workers, int max_unread);
+int tnng_service_open(tnng_service **, tnng_ctx *, int workers, int max_unread);
 /* Takes no new request. When what was taken is handed out, receives answer TNNG_DRAINED. */
 void tnng_service_drain(tnng_service *);
 /* Gives up what was not answered. Workers get NNG_ECLOSED from now on; counts stay. */
 void tnng_service_close(tnng_service *);
 void tnng_service_free(tnng_service *);
-void tnng_service_count(tnng_service *, tnng_service_counts *);
+void tnng_service_stats_read(tnng_service *, tnng_service_stats *);
 /* One more pipe that was closed because it does not read; 0: there is none, or it is too long ago.
  */
 uint32_t tnng_service_take_slow(tnng_service *);
 
-/* One of at most `workers`. tnng_receive gets it the next request; one that it had and did not
- * answer is abandoned. A send answers the request, and never waits. tnng_exchange_bytes answers it
+/* One of at most `workers`. tnng_recv gets it the next request; one that it had and did not
+ * answer is abandoned. A send answers the request, and never waits. tnng_send_recv_bytes answers it
  * and receives the next. */
-int tnng_service_worker(tnng_service *, tnng_lane **);
+int tnng_service_worker(tnng_service *, tnng_ctx **);
 /* The worker's request gets no reply: it needs none (`answered`), or it is abandoned. */
-void tnng_end_request(tnng_lane *worker, bool answered);
+void tnng_end_request(tnng_ctx *worker, bool answered);

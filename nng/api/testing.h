@@ -26,15 +26,15 @@ void tnng_count_cancel_before_submit(void);
 void tnng_count_cancel_taken(void);
 
 /* How many wake-ups of nng's threads were left to threads that are awake; how many had to wait. */
-uint64_t tnng_wakes_left_out(void);
-uint64_t tnng_wakes_kept_back(void);
+uint64_t tnng_wakeups_suppressed(void);
+uint64_t tnng_wakeups_deferred(void);
 
 /* C9: how many connections of Push0 nng has freed and not forgotten. */
-int tnng_push_kept(void);
+int tnng_push_deferred_frees(void);
 /* L2: how many messages were given to connections that had been stopped. */
 uint64_t tnng_sends_refused(void);
 /* L6: how many messages ws connections had when a send failed. */
 uint64_t tnng_ws_unsent(void);
 /* For tests: how many records the shim keeps of dialers and listeners that sockets have, where each
  * dialer has two in a static build. */
-int tnng_endpoints_known(void);
+int tnng_endpoint_records(void);

@@ -12,9 +12,9 @@ int tnng_tls_own_cert(nng_tls_config *, const char *cert, const char *key, const
 int tnng_tls_auth_mode(nng_tls_config *, int mode);
 void tnng_tls_free(nng_tls_config *);
 
-int tnng_tls_put(int on, uint32_t id, nng_tls_config *);
+int tnng_tls_set(int on, uint32_t id, nng_tls_config *);
 /* Which configuration an endpoint has, for comparing only: it is not held. NULL: none. */
-const void *tnng_tls_of(int on, uint32_t id);
+const void *tnng_tls_get(int on, uint32_t id);
 
 /* Whether strangers may reach a ws listener of this libnng (S3). */
 bool tnng_ws_is_hardened(void);

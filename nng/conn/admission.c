@@ -6,8 +6,8 @@
 #include "conn/conn.h"
 
 /* Under socket->pipes->lock once it is in the list; never changed then. */
-struct tnng_rule {
-    tnng_rule *next;
+struct tnng_admission_rule {
+    tnng_admission_rule *next;
     uint32_t listener;
     tnng_admission demands; /* its lists are copies */
     tnng_network *networks;
@@ -15,7 +15,7 @@ struct tnng_rule {
     char **origins;
 };
 
-static void free_rule(tnng_rule *rule)
+static void admission_rule_free(tnng_admission_rule *rule)
 {
     if (rule == NULL) {
         return;
@@ -29,7 +29,7 @@ static void free_rule(tnng_rule *rule)
     free(rule);
 }
 
-static void *copy(const void *list, size_t size)
+static void *admission_copy(const void *list, size_t size)
 {
     void *copied = malloc(size > 0 ? size : 1);
 
@@ -37,9 +37,9 @@ static void *copy(const void *list, size_t size)
 }
 
 /* NULL when there is no memory. */
-static tnng_rule *new_rule(uint32_t listener, const tnng_admission *demands)
+static tnng_admission_rule *admission_rule_new(uint32_t listener, const tnng_admission *demands)
 {
-    tnng_rule *rule = calloc(1, sizeof(*rule));
+    tnng_admission_rule *rule = calloc(1, sizeof(*rule));
     bool complete = rule != NULL;
 
     if (rule == NULL) {
@@ -49,11 +49,11 @@ static tnng_rule *new_rule(uint32_t listener, const tnng_admission *demands)
     rule->demands = *demands;
     if (demands->networks != NULL) {
         size_t size = (size_t) demands->network_count * sizeof(tnng_network);
-        complete &= (rule->networks = copy(demands->networks, size)) != NULL;
+        complete &= (rule->networks = admission_copy(demands->networks, size)) != NULL;
     }
     if (demands->uids != NULL) {
         size_t size = (size_t) demands->uid_count * sizeof(uint64_t);
-        complete &= (rule->uids = copy(demands->uids, size)) != NULL;
+        complete &= (rule->uids = admission_copy(demands->uids, size)) != NULL;
     }
     if (demands->origins != NULL) {
         rule->origins = calloc((size_t) demands->origin_count + 1, sizeof(char *));
@@ -63,7 +63,7 @@ static tnng_rule *new_rule(uint32_t listener, const tnng_admission *demands)
         }
     }
     if (!complete) {
-        free_rule(rule);
+        admission_rule_free(rule);
         return NULL;
     }
     return rule;
@@ -71,10 +71,10 @@ static tnng_rule *new_rule(uint32_t listener, const tnng_admission *demands)
 
 int tnng_listener_admit(tnng_socket *socket, uint32_t listener, const tnng_admission *demands)
 {
-    tnng_rule *rule;
+    tnng_admission_rule *rule;
 
     TNNG_GUARD_FORK(TNNG_FORKED);
-    if ((rule = new_rule(listener, demands)) == NULL) {
+    if ((rule = admission_rule_new(listener, demands)) == NULL) {
         return NNG_ENOMEM;
     }
     pthread_mutex_lock(&socket->pipes->lock);
@@ -85,12 +85,12 @@ int tnng_listener_admit(tnng_socket *socket, uint32_t listener, const tnng_admis
 }
 
 /* [job] The listener has closed: nng makes no more connections for it. */
-void tnng_rules_forget(tnng_socket *socket, uint32_t listener)
+void tnng_admission_rules_remove(tnng_socket *socket, uint32_t listener)
 {
-    tnng_rule *rule;
+    tnng_admission_rule *rule;
 
     pthread_mutex_lock(&socket->pipes->lock);
-    tnng_rule **link = &socket->pipes->rules;
+    tnng_admission_rule **link = &socket->pipes->rules;
     while (*link != NULL && (*link)->listener != listener) {
         link = &(*link)->next;
     }
@@ -99,19 +99,20 @@ void tnng_rules_forget(tnng_socket *socket, uint32_t listener)
         *link = rule->next;
     }
     pthread_mutex_unlock(&socket->pipes->lock);
-    free_rule(rule);
+    admission_rule_free(rule);
 }
 
 /* [any] With the socket's last reference. */
-void tnng_rules_free(tnng_socket *socket)
+void tnng_admission_rules_free(tnng_socket *socket)
 {
-    for (tnng_rule *rule; (rule = socket->pipes->rules) != NULL;) {
+    for (tnng_admission_rule *rule; (rule = socket->pipes->rules) != NULL;) {
         socket->pipes->rules = rule->next;
-        free_rule(rule);
+        admission_rule_free(rule);
     }
 }
 
-static bool is_within(const tnng_network *network, const uint8_t *bytes, uint32_t size)
+static bool admission_network_contains(
+    const tnng_network *network, const uint8_t *bytes, uint32_t size)
 {
     uint32_t whole = network->prefix / 8, rest = network->prefix % 8;
 
@@ -119,7 +120,7 @@ static bool is_within(const tnng_network *network, const uint8_t *bytes, uint32_
            (rest == 0 || ((network->bytes[whole] ^ bytes[whole]) >> (8 - rest)) == 0);
 }
 
-static bool address_is_listed(const tnng_rule *rule, const tnng_addr *addr)
+static bool admission_addr_listed(const tnng_admission_rule *rule, const tnng_addr *addr)
 {
     static const uint8_t mapped[12] = {[10] = 0xFF, [11] = 0xFF};
     const uint8_t *bytes = addr->data;
@@ -134,14 +135,14 @@ static bool address_is_listed(const tnng_rule *rule, const tnng_addr *addr)
         size = 4;
     }
     for (int i = 0; i < rule->demands.network_count; i++) {
-        if (is_within(&rule->networks[i], bytes, size)) {
+        if (admission_network_contains(&rule->networks[i], bytes, size)) {
             return true;
         }
     }
     return false;
 }
 
-static bool uid_is_listed(const tnng_rule *rule, const tnng_pipe_info *info)
+static bool admission_uid_listed(const tnng_admission_rule *rule, const tnng_pipe_info *info)
 {
     for (int i = 0; info->has_peer_ids && i < rule->demands.uid_count; i++) {
         if (rule->uids[i] == info->uid) {
@@ -151,7 +152,7 @@ static bool uid_is_listed(const tnng_rule *rule, const tnng_pipe_info *info)
     return false;
 }
 
-static bool origin_is_listed(const tnng_rule *rule, uint32_t id)
+static bool admission_origin_listed(const tnng_admission_rule *rule, uint32_t id)
 {
     bool listed = false;
     char *origin;
@@ -170,12 +171,12 @@ static bool origin_is_listed(const tnng_rule *rule, uint32_t id)
 /* [nng] In ADD_PRE, with pipes->lock held. */
 bool tnng_pipe_is_admitted(tnng_socket *socket, const tnng_pipe_info *info)
 {
-    for (tnng_rule *rule = info->listener == 0 ? NULL : socket->pipes->rules; rule != NULL;
-        rule = rule->next) {
+    for (tnng_admission_rule *rule = info->listener == 0 ? NULL : socket->pipes->rules;
+        rule != NULL; rule = rule->next) {
         if (rule->listener == info->listener) {
-            return (rule->networks == NULL || address_is_listed(rule, &info->remote)) &&
-                   (rule->uids == NULL || uid_is_listed(rule, info)) &&
-                   (rule->origins == NULL || origin_is_listed(rule, info->id)) &&
+            return (rule->networks == NULL || admission_addr_listed(rule, &info->remote)) &&
+                   (rule->uids == NULL || admission_uid_listed(rule, info)) &&
+                   (rule->origins == NULL || admission_origin_listed(rule, info->id)) &&
                    (!rule->demands.tls_verified || info->tls_verified == 1);
         }
     }

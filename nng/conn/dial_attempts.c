@@ -3,12 +3,12 @@
 #include "conn/conn.h"
 
 /* How long a listener may have no room, and the pauses between: nanoseconds. */
-#define ROOM_WITHIN INT64_C(10000000000)
-#define FIRST_PAUSE INT64_C(1000000)
+#define ROOM_WITHIN   INT64_C(10000000000)
+#define FIRST_PAUSE   INT64_C(1000000)
 #define LONGEST_PAUSE INT64_C(50000000)
 
 /* H4: each attempt has its begin. */
-static int attempt(tnng_endpoint *dialer, int address)
+static int attempt_address(tnng_endpoint *dialer, int address)
 {
     tnng_socket *socket = dialer->work.socket;
 
@@ -16,20 +16,20 @@ static int attempt(tnng_endpoint *dialer, int address)
     bool closed = socket->endpoints->closed;
     pthread_mutex_lock(&socket->pipes->lock);
     closed |= dialer->dial_cancelled;
-    dialer->begun = tnng_now();
+    dialer->started_at = tnng_now();
     pthread_mutex_unlock(&socket->pipes->lock);
     pthread_mutex_unlock(&socket->endpoints->lock);
     if (closed) {
         return NNG_ECLOSED;
     }
-    tnng_addresses_want(address);
+    tnng_addresses_select(address);
     int code = nng_dialer_start((nng_dialer){dialer->id}, 0);
-    tnng_addresses_want(-1);
+    tnng_addresses_select(-1);
     return code;
 }
 
 /* Returns early when the dial is cancelled, or the socket closes. */
-static void pause_for(tnng_endpoint *dialer, int64_t nanoseconds)
+static void attempt_pause(tnng_endpoint *dialer, int64_t nanoseconds)
 {
     tnng_socket *socket = dialer->work.socket;
     int64_t until = tnng_now() + nanoseconds;
@@ -42,21 +42,21 @@ static void pause_for(tnng_endpoint *dialer, int64_t nanoseconds)
 }
 
 /* M6: EAGAIN is a unix listener whose backlog is full. */
-static int attempt_until_there_is_room(tnng_endpoint *dialer)
+static int attempt_until_room(tnng_endpoint *dialer)
 {
     int64_t until = tnng_now() + ROOM_WITHIN, pause = FIRST_PAUSE;
-    int code = attempt(dialer, 0);
+    int code = attempt_address(dialer, 0);
 
     while (code == NNG_EAGAIN && tnng_now() < until) {
-        pause_for(dialer, pause);
+        attempt_pause(dialer, pause);
         pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
-        code = attempt(dialer, 0);
+        code = attempt_address(dialer, 0);
     }
     return code == NNG_EAGAIN ? NNG_ETIMEDOUT : code;
 }
 
 /* Whether another address may answer where this one did not. */
-static bool is_of_the_address(int code)
+static bool attempt_next_may_help(int code)
 {
     switch (code) {
     case NNG_ECONNREFUSED:
@@ -72,14 +72,14 @@ static bool is_of_the_address(int code)
 }
 
 /* [job] Returns what the last attempt came to. */
-int tnng_attempts(tnng_endpoint *dialer)
+int tnng_dial_attempts(tnng_endpoint *dialer)
 {
-    int code = attempt_until_there_is_room(dialer);
+    int code = attempt_until_room(dialer);
 
-    if (dialer->has_name && is_of_the_address(code)) {
+    if (dialer->has_name && attempt_next_may_help(code)) {
         int count = tnng_addresses_count(dialer->id);
-        for (int address = 1; address < count && is_of_the_address(code); address++) {
-            code = attempt(dialer, address);
+        for (int address = 1; address < count && attempt_next_may_help(code); address++) {
+            code = attempt_address(dialer, address);
         }
     }
     return code;

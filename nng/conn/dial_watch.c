@@ -16,7 +16,7 @@ static const tnng_dial_watcher *watcher;
 static const char *const names[TNNG_DIAL_COUNTERS] = {
     "refused", "timeout", "proto", "auth", "oom", "disconnect", "other"};
 
-static void look_at(nng_stat *dialer)
+static void dial_watch_read_dialer(nng_stat *dialer)
 {
     uint32_t id = 0;
     tnng_dial_counts counts = {0};
@@ -32,10 +32,10 @@ static void look_at(nng_stat *dialer)
             }
         }
     }
-    watcher->counted(id, &counts);
+    watcher->update_counts(id, &counts);
 }
 
-static void look_at_all(void)
+static void dial_watch_read_all(void)
 {
     nng_stat *all;
 
@@ -44,13 +44,13 @@ static void look_at_all(void)
     }
     for (nng_stat *each = nng_stat_child(all); each != NULL; each = nng_stat_next(each)) {
         if (strcmp(nng_stat_name(each), "dialer") == 0) {
-            look_at(each);
+            dial_watch_read_dialer(each);
         }
     }
     nng_stats_free(all);
 }
 
-static void *watch(void *arg)
+static void *dial_watch_run(void *arg)
 {
     int pause = FIRST_PAUSE;
     bool goes_on = true;
@@ -58,11 +58,11 @@ static void *watch(void *arg)
     (void) arg;
     while (goes_on) {
         nanosleep(&(struct timespec){.tv_nsec = pause * 1000000L}, NULL);
-        if (watcher->awaited() > 0) {
-            look_at_all();
+        if (watcher->undecided() > 0) {
+            dial_watch_read_all();
         }
         pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
-        bool none = watcher->awaited() == 0;
+        bool none = watcher->undecided() == 0;
         pthread_mutex_lock(&watch_lock);
         if (wanted) {
             pause = FIRST_PAUSE;
@@ -75,7 +75,7 @@ static void *watch(void *arg)
 }
 
 /* [any] Under any lock of ours: one more is awaited. */
-void tnng_dials_watch(const tnng_dial_watcher *of)
+void tnng_dial_watch_start(const tnng_dial_watcher *of)
 {
     if (tnng_causes_are_known()) {
         return;
@@ -84,7 +84,7 @@ void tnng_dials_watch(const tnng_dial_watcher *of)
     wanted = true;
     watcher = of;
     if (!watching) {
-        watching = tnng_run_thread(watch, NULL);
+        watching = tnng_thread_start(dial_watch_run, NULL);
     }
     pthread_mutex_unlock(&watch_lock);
 }

@@ -12,7 +12,7 @@
 static atomic_int names; /* dialers whose host is a name: nng may be looking it up now */
 
 /* Whether it takes more than nng's own time to find out where that is. */
-bool tnng_url_has_name(const char *url)
+bool tnng_url_has_hostname(const char *url)
 {
     const char *host = strstr(url, "://");
 
@@ -24,14 +24,14 @@ bool tnng_url_has_name(const char *url)
 }
 
 /* [caller] Once, when it is new. */
-void tnng_endpoint_note_name(tnng_endpoint *endpoint, const char *url)
+void tnng_endpoint_read_url(tnng_endpoint *endpoint, const char *url)
 {
-    endpoint->has_name = tnng_url_has_name(url);
+    endpoint->has_name = tnng_url_has_hostname(url);
     endpoint->is_ws = strncmp(url, "ws", 2) == 0;
     atomic_fetch_add(&names, endpoint->has_name);
 }
 
-bool tnng_names_are_looked_up(void) { return atomic_load(&names) > 0; }
+bool tnng_lookups_possible(void) { return atomic_load(&names) > 0; }
 
 /* [caller] In the socket's list, and one more reference. NULL when there is no memory. */
 tnng_endpoint *tnng_endpoint_new(
@@ -45,7 +45,7 @@ tnng_endpoint *tnng_endpoint_new(
     atomic_init(&endpoint->refs, 2);
     tnng_job_init(&endpoint->work, work, socket, endpoint);
     tnng_job_init(&endpoint->close, close, socket, endpoint);
-    if (!tnng_job_make_reserve(&endpoint->close)) {
+    if (!tnng_job_preallocate_op(&endpoint->close)) {
         free(endpoint);
         return NULL;
     }
@@ -56,19 +56,16 @@ tnng_endpoint *tnng_endpoint_new(
     return endpoint;
 }
 
-void tnng_endpoint_hold(void *endpoint)
-{
-    atomic_fetch_add(&((tnng_endpoint *) endpoint)->refs, 1);
-}
+void tnng_endpoint_ref(void *endpoint) { atomic_fetch_add(&((tnng_endpoint *) endpoint)->refs, 1); }
 
-void tnng_endpoint_release(void *of)
+void tnng_endpoint_unref(void *of)
 {
     tnng_endpoint *endpoint = of;
 
     if (atomic_fetch_sub(&endpoint->refs, 1) == 1) {
         atomic_fetch_sub(&names, endpoint->has_name);
-        tnng_job_free_reserve(&endpoint->work);
-        tnng_job_free_reserve(&endpoint->close);
+        tnng_job_free_preallocated_op(&endpoint->work);
+        tnng_job_free_preallocated_op(&endpoint->close);
         free(endpoint->url);
         free(endpoint);
     }
@@ -87,7 +84,7 @@ void tnng_endpoint_unlink(tnng_endpoint *endpoint)
     }
     pthread_mutex_unlock(&socket->pipes->lock);
     if (linked) {
-        tnng_endpoint_release(endpoint);
+        tnng_endpoint_unref(endpoint);
     }
 }
 
@@ -99,7 +96,7 @@ tnng_endpoint *tnng_endpoint_find(tnng_socket *socket, uint32_t id, bool is_dial
     pthread_mutex_lock(&socket->pipes->lock);
     for (endpoint = socket->endpoints->first; endpoint != NULL; endpoint = endpoint->next) {
         if (endpoint->id == id && endpoint->is_dialer == is_dialer) {
-            tnng_endpoint_hold(endpoint);
+            tnng_endpoint_ref(endpoint);
             break;
         }
     }
@@ -129,16 +126,16 @@ int tnng_endpoint_close(tnng_socket *socket, uint32_t id, bool is_dialer, const 
     tnng_endpoint *endpoint;
     int code;
 
-    TNNG_GUARD_FORK(tnng_answer(call->result, TNNG_FORKED, NULL));
+    TNNG_GUARD_FORK(tnng_result_set(call->result, TNNG_FORKED, NULL));
     if ((endpoint = tnng_endpoint_find(socket, id, is_dialer)) == NULL) {
-        return tnng_call_over(call, 0);
+        return tnng_call_finish(call, 0);
     }
-    if (call->port != NULL && !tnng_owner_enter(socket, call->port)) {
-        code = tnng_answer(call->result, NNG_EBUSY, NULL);
+    if (call->cq != NULL && !tnng_owner_enter(socket, call->cq)) {
+        code = tnng_result_set(call->result, NNG_EBUSY, NULL);
     } else {
-        code = tnng_job_begin(&endpoint->close, call);
+        code = tnng_job_submit(&endpoint->close, call);
     }
-    tnng_endpoint_release(endpoint);
+    tnng_endpoint_unref(endpoint);
     return code;
 }
 

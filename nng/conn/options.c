@@ -9,7 +9,7 @@
         switch (tnng_forked() ? -1 : on) {                                                         \
         case TNNG_ON_SOCKET:                                                                       \
             return nng_socket_set_##kind((nng_socket){id}, name, value);                           \
-        case TNNG_ON_LANE:                                                                         \
+        case TNNG_ON_CONTEXT:                                                                      \
             return nng_ctx_set_##kind((nng_ctx){id}, name, value);                                 \
         case TNNG_ON_DIALER:                                                                       \
             return nng_dialer_set_##kind((nng_dialer){id}, name, value);                           \
@@ -26,7 +26,7 @@
         switch (tnng_forked() ? -1 : on) {                                                         \
         case TNNG_ON_SOCKET:                                                                       \
             return nng_socket_get_##kind((nng_socket){id}, name, value);                           \
-        case TNNG_ON_LANE:                                                                         \
+        case TNNG_ON_CONTEXT:                                                                      \
             return nng_ctx_get_##kind((nng_ctx){id}, name, value);                                 \
         case TNNG_ON_DIALER:                                                                       \
             return nng_dialer_get_##kind((nng_dialer){id}, name, value);                           \
@@ -72,8 +72,8 @@ static GET(string, char *)
 int tnng_set_bytes(int on, uint32_t id, const char *name, const void *value, size_t size)
 {
     TNNG_GUARD_FORK(TNNG_FORKED);
-    return on == TNNG_ON_LANE ? nng_ctx_set((nng_ctx){id}, name, value, size)
-                              : nng_socket_set((nng_socket){id}, name, value, size);
+    return on == TNNG_ON_CONTEXT ? nng_ctx_set((nng_ctx){id}, name, value, size)
+                                 : nng_socket_set((nng_socket){id}, name, value, size);
 }
 
 enum { NO_LIMIT = 0xFFFFFFFFu };

@@ -17,23 +17,24 @@ struct tnng_events {
     tnng_events *next, *previous; /* in pipes->subscriptions; under pipes->lock, as the rest */
     tnng_event *first, *last;
     uint32_t unread, limit;
-    bool lost;        /* there was no room for an event; nothing is added after it */
-    bool closed;      /* not in pipes->subscriptions any more */
-    tnng_ops waiting; /* each looks for itself: a call cancelled now keeps the event from none */
+    bool overflowed; /* there was no room for an event; nothing is added after it */
+    bool closed;     /* not in pipes->subscriptions any more */
+    tnng_op_list
+        waiting; /* each looks for itself: a call cancelled now keeps the event from none */
 };
 
-static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
+static void events_append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
 {
     tnng_event *event = NULL;
 
-    if (!events->lost && events->unread < events->limit) {
+    if (!events->overflowed && events->unread < events->limit) {
         event = calloc(1, sizeof(*event));
     }
     if (event == NULL) {
-        events->lost = true;
+        events->overflowed = true;
         return;
     }
-    tnng_pipe_hold(pipe);
+    tnng_pipe_ref(pipe);
     event->kind = kind;
     event->reason = reason;
     event->pipe = pipe;
@@ -41,7 +42,7 @@ static void append(tnng_events *events, int kind, int reason, tnng_pipe *pipe)
     events->unread++;
 }
 
-static tnng_event *pop(tnng_events *events)
+static tnng_event *events_pop(tnng_events *events)
 {
     tnng_event *event = events->first;
 
@@ -51,20 +52,20 @@ static tnng_event *pop(tnng_events *events)
 }
 
 /* [nng] */
-void tnng_events_tell(tnng_socket *socket, int kind, tnng_pipe *pipe)
+void tnng_events_publish(tnng_socket *socket, int kind, tnng_pipe *pipe)
 {
     for (tnng_events *each = socket->pipes->closed ? NULL : socket->pipes->subscriptions.first;
         each != NULL; each = each->next) {
-        append(each, kind, kind == TNNG_CONNECTED ? TNNG_BY_NOTHING : pipe->reason, pipe);
-        tnng_ops_finish(&each->waiting, 0);
+        events_append(each, kind, kind == TNNG_CONNECTED ? TNNG_REASON_NONE : pipe->reason, pipe);
+        tnng_op_list_finish(&each->waiting, 0);
     }
 }
 
 /* [caller] The socket closes: what is unread can still be read. */
-void tnng_events_shut(tnng_socket *socket)
+void tnng_events_shutdown(tnng_socket *socket)
 {
     for (tnng_events *each = socket->pipes->subscriptions.first; each != NULL; each = each->next) {
-        tnng_ops_finish(&each->waiting, 0);
+        tnng_op_list_finish(&each->waiting, 0);
     }
 }
 
@@ -76,7 +77,7 @@ int tnng_events_open(tnng_socket *socket, uint32_t capacity, tnng_events **out)
     if ((events = calloc(1, sizeof(*events))) == NULL) {
         return NNG_ENOMEM;
     }
-    tnng_socket_hold(socket);
+    tnng_socket_ref(socket);
     events->socket = socket;
     pthread_mutex_lock(&socket->pipes->lock);
     events->limit = UINT32_MAX - (uint32_t) socket->pipes->connected > capacity
@@ -84,7 +85,7 @@ int tnng_events_open(tnng_socket *socket, uint32_t capacity, tnng_events **out)
                         : UINT32_MAX;
     for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
         if (pipe->connected && !socket->pipes->closed) {
-            append(events, TNNG_CONNECTED, TNNG_BY_NOTHING, pipe);
+            events_append(events, TNNG_CONNECTED, TNNG_REASON_NONE, pipe);
         }
     }
     TNNG_LIST_APPEND(&socket->pipes->subscriptions, events);
@@ -93,22 +94,22 @@ int tnng_events_open(tnng_socket *socket, uint32_t capacity, tnng_events **out)
     return 0;
 }
 
-int tnng_events_wait(tnng_events *events, tnng_port *port, uint64_t tag, tnng_result *result)
+int tnng_events_wait(tnng_events *events, tnng_cq *cq, uint64_t tag, tnng_result *result)
 {
     tnng_socket *socket = events->socket;
     int code;
 
-    TNNG_GUARD_FORK(tnng_answer(result, TNNG_FORKED, NULL));
+    TNNG_GUARD_FORK(tnng_result_set(result, TNNG_FORKED, NULL));
     pthread_mutex_lock(&socket->pipes->lock);
     if (events->closed) {
-        code = tnng_answer(result, NNG_ECLOSED, NULL);
-    } else if (events->first != NULL || events->lost || socket->pipes->closed) {
-        code = tnng_answer(result, 0, NULL);
+        code = tnng_result_set(result, NNG_ECLOSED, NULL);
+    } else if (events->first != NULL || events->overflowed || socket->pipes->closed) {
+        code = tnng_result_set(result, 0, NULL);
     } else {
-        code = tnng_pipes_park(socket, &events->waiting, &(tnng_call){port, tag, result}, 0);
+        code = tnng_pipes_park(socket, &events->waiting, &(tnng_call){cq, tag, result}, 0);
     }
     pthread_mutex_unlock(&socket->pipes->lock);
-    return tnng_submitted(port, NULL, code);
+    return tnng_waiter_submitted(cq, NULL, code);
 }
 
 int tnng_events_take(tnng_events *events, int *kind, int *reason, tnng_pipe **pipe)
@@ -120,9 +121,9 @@ int tnng_events_take(tnng_events *events, int *kind, int *reason, tnng_pipe **pi
     TNNG_GUARD_FORK(TNNG_FORKED);
     pthread_mutex_lock(&socket->pipes->lock);
     if (events->first != NULL) {
-        event = pop(events);
+        event = events_pop(events);
         code = 0;
-    } else if (events->lost) {
+    } else if (events->overflowed) {
         code = TNNG_EVENTS_LOST;
     } else if (events->closed || socket->pipes->closed) {
         code = NNG_ECLOSED;
@@ -150,20 +151,20 @@ void tnng_events_close(tnng_events *events)
         unread = events->first;
         events->first = events->last = NULL;
         events->unread = 0;
-        tnng_ops_finish(&events->waiting, NNG_ECLOSED);
+        tnng_op_list_finish(&events->waiting, NNG_ECLOSED);
     }
     pthread_mutex_unlock(&socket->pipes->lock);
     for (tnng_event *next; unread != NULL; unread = next) {
         next = unread->next;
-        tnng_pipe_drop(unread->pipe);
+        tnng_pipe_unref(unread->pipe);
         free(unread);
     }
 }
 
-void tnng_events_drop(tnng_events *events)
+void tnng_events_destroy(tnng_events *events)
 {
     TNNG_GUARD_FORK();
     tnng_events_close(events);
-    tnng_socket_release(events->socket);
+    tnng_socket_unref(events->socket);
     free(events);
 }

@@ -13,7 +13,7 @@ static atomic_int in_process;
 /* Of all sockets: what a snapshot of nng's statistics has to walk. */
 int tnng_pipes_in_process(void) { return atomic_load(&in_process); }
 
-static void copy_addr(tnng_addr *out, const nng_sockaddr *in)
+static void pipe_table_copy_addr(tnng_addr *out, const nng_sockaddr *in)
 {
     memset(out, 0, sizeof(*out));
     out->family = in->s_family;
@@ -55,12 +55,12 @@ int tnng_get_addr(int on, uint32_t id, const char *name, tnng_addr *value)
         code = nng_listener_get_addr((nng_listener){id}, name, &addr);
     }
     if (code == 0) {
-        copy_addr(value, &addr);
+        pipe_table_copy_addr(value, &addr);
     }
     return code;
 }
 
-static int32_t flag_of(nng_pipe id, const char *name)
+static int32_t pipe_table_flag(nng_pipe id, const char *name)
 {
     bool value = false;
 
@@ -68,7 +68,7 @@ static int32_t flag_of(nng_pipe id, const char *name)
 }
 
 /* F1: what inproc and ws have written nng does not count. */
-static void look_at_transport(tnng_pipe *pipe)
+static void pipe_table_read_transport(tnng_pipe *pipe)
 {
     char *url = NULL;
 
@@ -80,14 +80,14 @@ static void look_at_transport(tnng_pipe *pipe)
 }
 
 /* [nng] With nothing known of it. NULL when there is no memory. */
-tnng_pipe *tnng_pipe_blank(void)
+tnng_pipe *tnng_pipe_new_empty(void)
 {
     tnng_pipe *pipe = calloc(1, sizeof(*pipe));
 
     if (pipe != NULL) {
         atomic_init(&pipe->refs, 1);
         atomic_init(&pipe->gone, false);
-        atomic_init(&pipe->closed_for, 0);
+        atomic_init(&pipe->close_reason, 0);
         pipe->made_at = tnng_now();
         pipe->info.serial = atomic_fetch_add(&serials, 1) + 1;
         pipe->info.tcp_nodelay = pipe->info.tcp_keepalive = pipe->info.tls_verified = -1;
@@ -98,7 +98,7 @@ tnng_pipe *tnng_pipe_blank(void)
 /* [nng] In ADD_PRE, where only getters may be called. NULL when there is no memory. */
 tnng_pipe *tnng_pipe_new(nng_pipe id)
 {
-    tnng_pipe *pipe = tnng_pipe_blank();
+    tnng_pipe *pipe = tnng_pipe_new_empty();
     nng_dialer dialer = nng_pipe_dialer(id);
     nng_listener listener = nng_pipe_listener(id);
 
@@ -111,58 +111,58 @@ tnng_pipe *tnng_pipe_new(nng_pipe id)
     info->listener = nng_listener_id(listener) > 0 ? listener.id : 0;
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_LOCADDR, &info->local);
     tnng_get_addr(TNNG_ON_PIPE, id.id, NNG_OPT_REMADDR, &info->remote);
-    tnng_stranger_is_known(&info->local, &info->remote);
+    tnng_handshake_timeout_stop(&info->local, &info->remote);
     /* What a pipe has not, nng reads of its socket, and that has these whatever the transport. */
     bool is_tcp = info->remote.family == NNG_AF_INET || info->remote.family == NNG_AF_INET6;
-    info->tcp_nodelay = is_tcp ? flag_of(id, NNG_OPT_TCP_NODELAY) : -1;
-    info->tcp_keepalive = is_tcp ? flag_of(id, NNG_OPT_TCP_KEEPALIVE) : -1;
-    info->tls_verified = flag_of(id, NNG_OPT_TLS_VERIFIED);
-    look_at_transport(pipe);
+    info->tcp_nodelay = is_tcp ? pipe_table_flag(id, NNG_OPT_TCP_NODELAY) : -1;
+    info->tcp_keepalive = is_tcp ? pipe_table_flag(id, NNG_OPT_TCP_KEEPALIVE) : -1;
+    info->tls_verified = pipe_table_flag(id, NNG_OPT_TLS_VERIFIED);
+    pipe_table_read_transport(pipe);
     info->has_peer_ids = nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_UID, &info->uid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_GID, &info->gid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_PID, &info->pid) == 0;
     return pipe;
 }
 
-const tnng_pipe_info *tnng_pipe_about(tnng_pipe *pipe) { return &pipe->info; }
+const tnng_pipe_info *tnng_pipe_get_info(tnng_pipe *pipe) { return &pipe->info; }
 
-bool tnng_pipe_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
+bool tnng_pipe_is_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
 
 /* [caller] Until its last callback has returned nng keeps the id, and gives it to nobody else. */
 int tnng_pipe_close(tnng_pipe *pipe, int reason)
 {
     TNNG_GUARD_FORK(TNNG_FORKED);
-    atomic_store(&pipe->closed_for, 1 + reason);
+    atomic_store(&pipe->close_reason, 1 + reason);
     return atomic_load(&pipe->gone) ? 0 : nng_pipe_close((nng_pipe){pipe->info.id});
 }
 
-void tnng_pipe_hold(tnng_pipe *pipe) { atomic_fetch_add(&pipe->refs, 1); }
+void tnng_pipe_ref(tnng_pipe *pipe) { atomic_fetch_add(&pipe->refs, 1); }
 
 /* [any] */
-void tnng_pipe_drop(tnng_pipe *pipe)
+void tnng_pipe_unref(tnng_pipe *pipe)
 {
     if (atomic_fetch_sub(&pipe->refs, 1) == 1) {
         free(pipe);
     }
 }
 
-static tnng_pipe **bucket_of(tnng_socket *socket, uint32_t id)
+static tnng_pipe **pipe_table_bucket(tnng_socket *socket, uint32_t id)
 {
     return &socket->pipes->buckets[id & (socket->pipes->bucket_count - 1)];
 }
 
-tnng_pipe *tnng_table_find(tnng_socket *socket, uint32_t id)
+tnng_pipe *tnng_pipe_table_find(tnng_socket *socket, uint32_t id)
 {
-    tnng_pipe *pipe = socket->pipes->bucket_count == 0 ? NULL : *bucket_of(socket, id);
+    tnng_pipe *pipe = socket->pipes->bucket_count == 0 ? NULL : *pipe_table_bucket(socket, id);
 
     while (pipe != NULL && pipe->info.id != id) {
-        pipe = pipe->chain;
+        pipe = pipe->bucket_next;
     }
     return pipe;
 }
 
 /* [nng] Without memory for more buckets the chains only get longer. */
-static int make_room(tnng_socket *socket)
+static int pipe_table_grow(tnng_socket *socket)
 {
     unsigned count = socket->pipes->bucket_count == 0 ? 8 : socket->pipes->bucket_count * 2;
     tnng_pipe **buckets;
@@ -177,23 +177,23 @@ static int make_room(tnng_socket *socket)
     socket->pipes->buckets = buckets;
     socket->pipes->bucket_count = count;
     for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
-        tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
-        pipe->chain = *bucket;
+        tnng_pipe **bucket = pipe_table_bucket(socket, pipe->info.id);
+        pipe->bucket_next = *bucket;
         *bucket = pipe;
     }
     return 0;
 }
 
 /* [nng] The table takes the caller's reference over. */
-int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
+int tnng_pipe_table_add(tnng_socket *socket, tnng_pipe *pipe)
 {
-    int code = make_room(socket);
+    int code = pipe_table_grow(socket);
 
     if (code != 0) {
         return code;
     }
-    tnng_pipe **bucket = bucket_of(socket, pipe->info.id);
-    pipe->chain = *bucket;
+    tnng_pipe **bucket = pipe_table_bucket(socket, pipe->info.id);
+    pipe->bucket_next = *bucket;
     *bucket = pipe;
     TNNG_LIST_APPEND(socket->pipes, pipe);
     socket->pipes->count++;
@@ -208,41 +208,41 @@ int tnng_table_add(tnng_socket *socket, tnng_pipe *pipe)
 }
 
 /* [nng] It has gone. It stays valid for the caller: the newest of those remembered. */
-void tnng_table_remove(tnng_socket *socket, tnng_pipe *pipe)
+void tnng_pipe_table_remove(tnng_socket *socket, tnng_pipe *pipe)
 {
     tnng_tx_end(pipe->info.id, &pipe->tx);
-    tnng_pipe **link = bucket_of(socket, pipe->info.id);
-    tnng_pipe **place = &socket->pipes->remembered[socket->pipes->forget_next];
+    tnng_pipe **link = pipe_table_bucket(socket, pipe->info.id);
+    tnng_pipe **place = &socket->pipes->recent[socket->pipes->recent_next];
 
     while (*link != pipe) {
-        link = &(*link)->chain;
+        link = &(*link)->bucket_next;
     }
-    *link = pipe->chain;
+    *link = pipe->bucket_next;
     TNNG_LIST_REMOVE(socket->pipes, pipe);
-    pipe->chain = NULL;
+    pipe->bucket_next = NULL;
     socket->pipes->count--;
     atomic_fetch_sub(&in_process, 1);
     atomic_store(&pipe->gone, true);
     if (*place != NULL) {
-        tnng_pipe_drop(*place);
+        tnng_pipe_unref(*place);
     }
     *place = pipe;
-    socket->pipes->forget_next = (socket->pipes->forget_next + 1) % PIPES_REMEMBERED;
+    socket->pipes->recent_next = (socket->pipes->recent_next + 1) % PIPES_REMEMBERED;
 }
 
 /* [any] With the socket's last reference: after nng_close no callback runs. */
-void tnng_table_free(tnng_socket *socket)
+void tnng_pipe_table_free(tnng_socket *socket)
 {
     for (tnng_pipe *pipe; (pipe = socket->pipes->first) != NULL;) {
         socket->pipes->first = pipe->next;
         atomic_store(&pipe->gone, true);
         atomic_fetch_sub(&in_process, 1);
         tnng_tx_end(pipe->info.id, &pipe->tx);
-        tnng_pipe_drop(pipe);
+        tnng_pipe_unref(pipe);
     }
     for (int i = 0; i < PIPES_REMEMBERED; i++) {
-        if (socket->pipes->remembered[i] != NULL) {
-            tnng_pipe_drop(socket->pipes->remembered[i]);
+        if (socket->pipes->recent[i] != NULL) {
+            tnng_pipe_unref(socket->pipes->recent[i]);
         }
     }
     free(socket->pipes->buckets);

@@ -17,7 +17,7 @@ static unsigned first, count;
 static bool running, closed;
 static void (*report_hook)(void);
 
-static void *call_python(void *arg)
+static void *reports_thread(void *arg)
 {
     (void) arg;
     pthread_mutex_lock(&reports_lock);
@@ -32,17 +32,17 @@ static void *call_python(void *arg)
 }
 
 /* [any] Under any lock of ours. Takes a reference to the pipe, if there is one. */
-void tnng_report_queue(tnng_report report)
+void tnng_report_enqueue(tnng_report report)
 {
     pthread_mutex_lock(&reports_lock);
     if (!closed && report_hook != NULL && count < REPORTS_KEPT) {
         if (report.pipe != NULL) {
-            tnng_pipe_hold(report.pipe);
+            tnng_pipe_ref(report.pipe);
         }
         queue[(first + count++) % REPORTS_KEPT] = report;
     }
     if (!closed && count > 0 && !running) {
-        running = tnng_run_thread(call_python, NULL);
+        running = tnng_thread_start(reports_thread, NULL);
     }
     pthread_mutex_unlock(&reports_lock);
 }
@@ -83,7 +83,7 @@ void tnng_reports_close(void)
 
 /* What was reported of the peers of a socket: the last so many. */
 enum { PEERS_REMEMBERED = 64 };
-struct tnng_told {
+struct tnng_reported_peers {
     unsigned next;
     struct {
         uint32_t endpoint;
@@ -101,25 +101,26 @@ void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
     tnng_addr peer = info->remote;
 
     peer.port = 0;
-    if (pipe->reason == TNNG_BY_NOTHING || (!listener && pipe->reason != TNNG_BY_OVERSIZE) ||
-        (socket->pipes->told == NULL &&
-            (socket->pipes->told = calloc(1, sizeof(*socket->pipes->told))) == NULL)) {
+    if (pipe->reason == TNNG_REASON_NONE || (!listener && pipe->reason != TNNG_REASON_OVERSIZE) ||
+        (socket->pipes->reported_peers == NULL &&
+            (socket->pipes->reported_peers = calloc(1, sizeof(*socket->pipes->reported_peers))) ==
+                NULL)) {
         return;
     }
     for (unsigned i = 0; i < PEERS_REMEMBERED; i++) {
-        if (socket->pipes->told->peers[i].endpoint == endpoint &&
-            socket->pipes->told->peers[i].reason == pipe->reason &&
-            socket->pipes->told->peers[i].code == code &&
-            memcmp(&socket->pipes->told->peers[i].peer, &peer, sizeof(peer)) == 0) {
+        if (socket->pipes->reported_peers->peers[i].endpoint == endpoint &&
+            socket->pipes->reported_peers->peers[i].reason == pipe->reason &&
+            socket->pipes->reported_peers->peers[i].code == code &&
+            memcmp(&socket->pipes->reported_peers->peers[i].peer, &peer, sizeof(peer)) == 0) {
             return;
         }
     }
-    unsigned place = socket->pipes->told->next++ % PEERS_REMEMBERED;
-    socket->pipes->told->peers[place].endpoint = endpoint;
-    socket->pipes->told->peers[place].reason = pipe->reason;
-    socket->pipes->told->peers[place].code = code;
-    socket->pipes->told->peers[place].peer = peer;
-    tnng_report_queue((tnng_report){.listener = listener,
+    unsigned place = socket->pipes->reported_peers->next++ % PEERS_REMEMBERED;
+    socket->pipes->reported_peers->peers[place].endpoint = endpoint;
+    socket->pipes->reported_peers->peers[place].reason = pipe->reason;
+    socket->pipes->reported_peers->peers[place].code = code;
+    socket->pipes->reported_peers->peers[place].peer = peer;
+    tnng_report_enqueue((tnng_report){.listener = listener,
         .endpoint = endpoint,
         .reason = pipe->reason,
         .code = code,

@@ -5,7 +5,7 @@
 
 int tnng_tls_new(bool server, nng_tls_config **config)
 {
-    int code = tnng_begin(tnng_threads_needed());
+    int code = tnng_init(tnng_threads_needed());
 
     if (code != 0) {
         return code;
@@ -47,7 +47,7 @@ void tnng_tls_free(nng_tls_config *config)
 
 /* On endpoints only: before nng 1.9 a socket does not hold the configuration it is given (issue
  * 1835). */
-int tnng_tls_put(int on, uint32_t id, nng_tls_config *config)
+int tnng_tls_set(int on, uint32_t id, nng_tls_config *config)
 {
     TNNG_GUARD_FORK(TNNG_FORKED);
     return on == TNNG_ON_LISTENER
@@ -56,7 +56,7 @@ int tnng_tls_put(int on, uint32_t id, nng_tls_config *config)
 }
 
 /* nng holds what it tells for whoever asks; here that is given back at once. */
-const void *tnng_tls_of(int on, uint32_t id)
+const void *tnng_tls_get(int on, uint32_t id)
 {
     void *config = NULL;
 
@@ -73,10 +73,7 @@ const void *tnng_tls_of(int on, uint32_t id)
 
 /* S3: memory errors of the HTTP server that a request can trigger (issues 1595, 1611), mended in
  * 1.6. */
-bool tnng_ws_is_hardened(void)
-{
-    return tnng_nng_is(6);
-}
+bool tnng_ws_is_hardened(void) { return tnng_nng_is(6); }
 
 /* [caller] A socket has been opened before, so forks are watched. */
 const char *tnng_tls_engine(void) { return tnng_forked() ? "" : nng_tls_engine_description(); }

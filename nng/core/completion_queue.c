@@ -6,162 +6,162 @@
 
 #include "core/core.h"
 
-static void (*ring_hook)(uint64_t token);
+static void (*notify_hook)(uint64_t token);
 
-void tnng_set_ring_hook(void (*hook)(uint64_t)) { ring_hook = hook; }
+void tnng_set_notify_hook(void (*hook)(uint64_t)) { notify_hook = hook; }
 
-int tnng_port_fd(tnng_port *port) { return port->bell.read_fd; }
+int tnng_cq_fd(tnng_cq *cq) { return cq->wakeup_fd.read_fd; }
 
-void tnng_port_hold(tnng_port *port) { atomic_fetch_add(&port->refs, 1); }
+void tnng_cq_ref(tnng_cq *cq) { atomic_fetch_add(&cq->refs, 1); }
 
-void tnng_port_release(tnng_port *port)
+void tnng_cq_unref(tnng_cq *cq)
 {
-    if (atomic_fetch_sub(&port->refs, 1) == 1) {
-        pthread_cond_destroy(&port->rung);
-        pthread_mutex_destroy(&port->lock);
-        free(port);
+    if (atomic_fetch_sub(&cq->refs, 1) == 1) {
+        pthread_cond_destroy(&cq->notified);
+        pthread_mutex_destroy(&cq->lock);
+        free(cq);
     }
 }
 
 /* [job] The token bell's own thread: Python is called here, so that no thread of nng ever waits for
  * the GIL, and no finaliser that Python may run meanwhile meets a lock of ours. */
-static void *ring_python(void *arg)
+static void *cq_notify_thread(void *arg)
 {
-    tnng_port *port = arg;
+    tnng_cq *cq = arg;
 
-    tnng_name_thread("trionng:ring");
-    pthread_mutex_lock(&port->lock);
-    while (port->token != 0) {
-        if (port->alarm) {
-            uint64_t token = port->token;
-            port->alarm = false;
-            pthread_mutex_unlock(&port->lock);
-            ring_hook(token);
-            pthread_mutex_lock(&port->lock);
+    tnng_thread_set_name("trionng:notify");
+    pthread_mutex_lock(&cq->lock);
+    while (cq->token != 0) {
+        if (cq->notify_pending) {
+            uint64_t token = cq->token;
+            cq->notify_pending = false;
+            pthread_mutex_unlock(&cq->lock);
+            notify_hook(token);
+            pthread_mutex_lock(&cq->lock);
         } else {
-            pthread_cond_wait(&port->rung, &port->lock);
+            pthread_cond_wait(&cq->notified, &cq->lock);
         }
     }
-    pthread_mutex_unlock(&port->lock);
-    tnng_port_release(port);
+    pthread_mutex_unlock(&cq->lock);
+    tnng_cq_unref(cq);
     return NULL;
 }
 
-/* [any] With port->lock held. */
-static void ring(tnng_port *port)
+/* [any] With cq->lock held. */
+static void cq_notify(tnng_cq *cq)
 {
-    port->alarm = true;
-    if (port->polled_fd >= 0) {
-        while (write(port->polled_fd, "", 1) < 0 && errno == EINTR) {
+    cq->notify_pending = true;
+    if (cq->polled_fd >= 0) {
+        while (write(cq->polled_fd, "", 1) < 0 && errno == EINTR) {
         }
     }
-    tnng_wakeup_fd_notify(&port->bell);
-    pthread_cond_broadcast(&port->rung);
+    tnng_wakeup_fd_notify(&cq->wakeup_fd);
+    pthread_cond_broadcast(&cq->notified);
 }
 
 /* [caller] One without a descriptor: it can be waited for with `rung`, in monotonic time. */
-tnng_port *tnng_port_new(void)
+tnng_cq *tnng_cq_new(void)
 {
-    tnng_port *port = calloc(1, sizeof(*port));
+    tnng_cq *cq = calloc(1, sizeof(*cq));
 
-    if (port == NULL) {
+    if (cq == NULL) {
         return NULL;
     }
-    port->bell = (tnng_wakeup_fd){-1, -1};
-    port->polled_fd = -1;
-    atomic_init(&port->refs, 1);
-    pthread_mutex_init(&port->lock, NULL);
-    tnng_cond_init(&port->rung);
-    return port;
+    cq->wakeup_fd = (tnng_wakeup_fd){-1, -1};
+    cq->polled_fd = -1;
+    atomic_init(&cq->refs, 1);
+    pthread_mutex_init(&cq->lock, NULL);
+    tnng_cond_init(&cq->notified);
+    return cq;
 }
 
-int tnng_port_open(tnng_port **out, bool exclusive, uint64_t token)
+int tnng_cq_open(tnng_cq **out, bool exclusive, uint64_t token)
 {
-    tnng_port *port = tnng_port_new();
+    tnng_cq *cq = tnng_cq_new();
     int code = 0;
 
-    if (port == NULL) {
+    if (cq == NULL) {
         return NNG_ENOMEM;
     }
-    port->exclusive = exclusive;
-    port->token = token;
+    cq->exclusive = exclusive;
+    cq->token = token;
     if (token == 0) {
-        code = tnng_wakeup_fd_open(&port->bell);
+        code = tnng_wakeup_fd_open(&cq->wakeup_fd);
     } else {
-        tnng_port_hold(port);
-        if (!tnng_run_thread(ring_python, port)) {
-            tnng_port_release(port);
+        tnng_cq_ref(cq);
+        if (!tnng_thread_start(cq_notify_thread, cq)) {
+            tnng_cq_unref(cq);
             code = TNNG_NO_THREADS;
         }
     }
     if (code != 0) {
-        tnng_port_release(port);
+        tnng_cq_unref(cq);
         return code;
     }
-    *out = port;
+    *out = cq;
     return 0;
 }
 
 /* [any] Hands a finished call to the loop it belongs to. `op` may be gone when this returns. */
-void tnng_port_post(tnng_port *port, tnng_op *op)
+void tnng_cq_post(tnng_cq *cq, tnng_op *op)
 {
-    tnng_port_hold(port); /* what takes `op` drops its reference */
-    pthread_mutex_lock(&port->lock);
-    bool was_empty = port->done.first == NULL;
-    TNNG_LIST_APPEND(&port->done, op);
+    tnng_cq_ref(cq); /* what takes `op` drops its reference */
+    pthread_mutex_lock(&cq->lock);
+    bool was_empty = cq->done.first == NULL;
+    TNNG_LIST_APPEND(&cq->done, op);
     if (was_empty) {
-        ring(port);
+        cq_notify(cq);
     }
-    pthread_mutex_unlock(&port->lock);
-    tnng_port_release(port);
+    pthread_mutex_unlock(&cq->lock);
+    tnng_cq_unref(cq);
 }
 
 /* [caller] Takes one finished call off the list again; false when it was collected already. */
-bool tnng_port_unpost(tnng_port *port, tnng_op *op)
+bool tnng_cq_remove(tnng_cq *cq, tnng_op *op)
 {
     bool found = false;
 
-    pthread_mutex_lock(&port->lock);
-    for (tnng_op *each = port->done.first; each != NULL && !found; each = each->next) {
+    pthread_mutex_lock(&cq->lock);
+    for (tnng_op *each = cq->done.first; each != NULL && !found; each = each->next) {
         found = each == op;
     }
     if (found) {
-        TNNG_LIST_REMOVE(&port->done, op);
+        TNNG_LIST_REMOVE(&cq->done, op);
     }
-    pthread_mutex_unlock(&port->lock);
+    pthread_mutex_unlock(&cq->lock);
     return found;
 }
 
 /* [caller] Clears the bell and takes the first finished calls, at most `max`; answers how many. */
-int tnng_port_collect(tnng_port *port, int max, tnng_op **first)
+int tnng_cq_collect(tnng_cq *cq, int max, tnng_op **first)
 {
     int count = 0;
 
-    pthread_mutex_lock(&port->lock);
-    tnng_wakeup_fd_clear(&port->bell);
-    tnng_op *next = *first = port->done.first;
+    pthread_mutex_lock(&cq->lock);
+    tnng_wakeup_fd_clear(&cq->wakeup_fd);
+    tnng_op *next = *first = cq->done.first;
     for (; next != NULL && count < max; next = next->next) {
         count++;
     }
-    port->done.first = next;
+    cq->done.first = next;
     if (next == NULL) {
-        port->done.last = NULL;
+        cq->done.last = NULL;
     } else {
         next->previous = NULL;
-        ring(port);
+        cq_notify(cq);
     }
-    pthread_mutex_unlock(&port->lock);
+    pthread_mutex_unlock(&cq->lock);
     return count;
 }
 
 /* [caller] The loop is over: no ring after this. Calls still out keep the memory until they are
  * done. */
-void tnng_port_close(tnng_port *port)
+void tnng_cq_close(tnng_cq *cq)
 {
-    pthread_mutex_lock(&port->lock);
-    tnng_wakeup_fd_close(&port->bell);
-    port->token = 0;
-    pthread_cond_broadcast(&port->rung);
-    pthread_mutex_unlock(&port->lock);
-    tnng_port_release(port);
+    pthread_mutex_lock(&cq->lock);
+    tnng_wakeup_fd_close(&cq->wakeup_fd);
+    cq->token = 0;
+    pthread_cond_broadcast(&cq->notified);
+    pthread_mutex_unlock(&cq->lock);
+    tnng_cq_unref(cq);
 }

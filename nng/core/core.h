@@ -9,8 +9,8 @@
  * Who runs a function stands first in its comment: [caller] a thread of the program, without the
  * GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
  *
- * Locks, outermost first: the lock of a socket's contexts, lane->lock, then the leaves (those of
- * the pipes and of the owner, port->lock). nng may be called under lane->lock: a callback of ours
+ * Locks, outermost first: the lock of a socket's contexts, ctx->lock, then the leaves (those of
+ * the pipes and of the owner, cq->lock). nng may be called under ctx->lock: a callback of ours
  * never runs on the thread that submits or cancels, and nng holds none of its locks while one
  * runs. */
 #ifndef TNNG_CORE_H
@@ -60,47 +60,48 @@ void tnng_wakeup_fd_clear(const tnng_wakeup_fd *);
 void tnng_wakeup_fd_close(tnng_wakeup_fd *);
 
 /* threads.c */
-bool tnng_run_thread(void *(*)(void *), void *);
-void tnng_name_thread(const char *);
-bool tnng_threads_can_be_made(int);
+bool tnng_thread_start(void *(*)(void *), void *);
+void tnng_thread_set_name(const char *);
+bool tnng_threads_available(int);
 
 typedef struct {
     tnng_op *first, *last;
-} tnng_ops;
+} tnng_op_list;
 
-typedef struct tnng_lane tnng_lane;
+typedef struct tnng_ctx tnng_ctx;
 
 /* completion_queue.c */
-struct tnng_port {
+struct tnng_cq {
     atomic_int refs;
     pthread_mutex_t lock;
-    tnng_ops done;       /* finished calls that wait to be taken; under lock */
-    tnng_wakeup_fd bell; /* under lock */
-    int polled_fd;       /* a pipe that a thread polls just now, else -1; under lock */
-    tnng_waiter *waiter; /* the thread it belongs to; only that thread follows it */
+    tnng_op_list done;        /* finished calls that wait to be taken; under lock */
+    tnng_wakeup_fd wakeup_fd; /* under lock */
+    int polled_fd;            /* a pipe that a thread polls just now, else -1; under lock */
+    tnng_waiter *waiter;      /* the thread it belongs to; only that thread follows it */
     bool exclusive;
-    uint64_t token;      /* under lock; 0 when there is a descriptor, or when closed */
-    bool alarm;          /* token bell: rung, Python not yet called; under lock */
-    pthread_cond_t rung; /* for waiting threads; under lock */
+    uint64_t token;          /* under lock; 0 when there is a descriptor, or when closed */
+    bool notify_pending;     /* token bell: rung, Python not yet called; under lock */
+    pthread_cond_t notified; /* for waiting threads; under lock */
 };
-tnng_port *tnng_port_new(void);
-void tnng_port_hold(tnng_port *);
-void tnng_port_release(tnng_port *);
-void tnng_port_post(tnng_port *, tnng_op *);
-bool tnng_port_unpost(tnng_port *, tnng_op *);
-int tnng_port_collect(tnng_port *, int max, tnng_op **first);
+tnng_cq *tnng_cq_new(void);
+void tnng_cq_ref(tnng_cq *);
+void tnng_cq_unref(tnng_cq *);
+void tnng_cq_post(tnng_cq *, tnng_op *);
+bool tnng_cq_remove(tnng_cq *, tnng_op *);
+int tnng_cq_collect(tnng_cq *, int max, tnng_op **first);
 
 typedef enum {
     OP_SENDING,  /* its aio is with nng */
     OP_WAITING,  /* in the list of what it waits for */
     OP_RUNNING,  /* in job->waiting */
-    OP_FINISHED, /* in port->done, with its result */
+    OP_FINISHED, /* in cq->done, with its result */
 } tnng_stage;
 
 /* What the calls of a kind do when they end otherwise than by themselves: op.c asks these, as nng
  * asks the cancel_fn of an aio. Each takes the locks it needs. */
 typedef struct {
-    int (*cancel)(tnng_op *);   /* answers TNNG_LEFT, TNNG_ASKED or TNNG_LATE */
+    int (*cancel)(
+        tnng_op *); /* answers TNNG_CANCEL_DONE, TNNG_CANCEL_PENDING or TNNG_CANCEL_LATE */
     bool (*detach)(tnng_op *);  /* or NULL; true: its end, which comes later, frees the op */
     void (*reclaim)(tnng_op *); /* or NULL; takes a message that was received for a caller gone */
     void (*free)(tnng_op *);
@@ -110,7 +111,7 @@ typedef struct {
 struct tnng_op {
     tnng_op *next, *previous; /* the one list it is in; under that list's lock */
     const tnng_op_kind *kind;
-    tnng_port *port;     /* a counted reference; NULL when no caller waits */
+    tnng_cq *cq;         /* a counted reference; NULL when no caller waits */
     tnng_socket *socket; /* counts it as parked; alive as long as the op, which the kind sees to */
     uint64_t tag;
     tnng_stage stage; /* under the lock of what it waits for */
@@ -120,7 +121,7 @@ struct tnng_op {
 
 /* Where a call is to be answered. */
 typedef struct {
-    tnng_port *port; /* NULL: it may not park */
+    tnng_cq *cq; /* NULL: it may not park */
     uint64_t tag;
     tnng_result *result;
 } tnng_call;
@@ -128,27 +129,27 @@ typedef struct {
 /* op.c */
 void tnng_op_init(tnng_op *, const tnng_op_kind *, tnng_socket *, const tnng_call *);
 void tnng_op_free(tnng_op *);
-void tnng_op_forget_caller(tnng_op *);
+void tnng_op_detach_waiter(tnng_op *);
 void tnng_op_finish(tnng_op *, int code, nng_msg *);
-int tnng_answer(tnng_result *, int code, nng_msg *);
-int tnng_park(tnng_op *, tnng_result *);
-void tnng_ops_append(tnng_ops *, tnng_op *);
-void tnng_ops_remove(tnng_ops *, tnng_op *);
-void tnng_ops_finish(tnng_ops *, int code);
+int tnng_result_set(tnng_result *, int code, nng_msg *);
+int tnng_op_park(tnng_op *, tnng_result *);
+void tnng_op_list_append(tnng_op_list *, tnng_op *);
+void tnng_op_list_remove(tnng_op_list *, tnng_op *);
+void tnng_op_list_finish(tnng_op_list *, int code);
 
 /* Which event loop waits on a socket, and how many of its calls are parked. */
 typedef struct {
     pthread_mutex_t lock;
-    tnng_port *port; /* compared, never followed; NULL: threads, any number of them */
+    tnng_cq *cq; /* compared, never followed; NULL: threads, any number of them */
     int parked;
 } tnng_owner;
 /* With NULL: any loop does. */
-bool tnng_owner_is_another(tnng_socket *, const tnng_port *);
-bool tnng_owner_enter(tnng_socket *, tnng_port *);
+bool tnng_owner_is_other(tnng_socket *, const tnng_cq *);
+bool tnng_owner_enter(tnng_socket *, tnng_cq *);
 void tnng_owner_add(tnng_socket *);
-void tnng_owner_leave(tnng_socket *);
+void tnng_owner_exit(tnng_socket *);
 
-/* The start of whatever messages are received from, and go back to: a lane. */
+/* The start of whatever messages are received from, and go back to: a context. */
 typedef struct tnng_socket_hooks tnng_socket_hooks;
 struct tnng_origin {
     atomic_int refs;
@@ -157,14 +158,14 @@ struct tnng_origin {
 void tnng_origin_ref(tnng_origin *);
 void tnng_origin_unref(tnng_origin *);
 
-/* waiter.c: [caller] the last thing every submit does, without a lock. `home`, or NULL, is where a
- * message received by this call would go back to. */
-int tnng_submitted(tnng_port *, tnng_origin *home, int code);
+/* waiter.c: [caller] the last thing every submit does, without a lock. `origin`, or NULL, is where
+ * a message received by this call would go back to. */
+int tnng_waiter_submitted(tnng_cq *, tnng_origin *origin, int code);
 /* The same for a call that is over at once, with this code. */
-int tnng_call_over(const tnng_call *, int code);
+int tnng_call_finish(const tnng_call *, int code);
 /* Whether a call by this thread answers at once. */
-bool tnng_waiter_is_impatient(const tnng_port *);
-bool tnng_waiter_make_room(tnng_waiter *, tnng_origin *home);
+bool tnng_waiter_is_poll(const tnng_cq *);
+bool tnng_waiter_reserve_batch(tnng_waiter *, tnng_origin *origin);
 
 /* worker.c: what a helper thread does; part of the socket, dialer or listener it belongs to. All
  * but the constants and `reserve` under worker.c's lock. */
@@ -174,9 +175,9 @@ typedef struct {
     void (*interrupt)(tnng_job *); /* or NULL; the last call that waited for it has left */
     void (*ref)(void *owner);      /* or NULL; the owner is held, as the socket is, while the job */
     void (*unref)(void *owner);    /* is queued or runs */
-    bool slow; /* it may take minutes */
-    bool once; /* when it has been done there is no more to do */
-    bool anew; /* a call that comes while it runs waits for the next run */
+    bool slow;                     /* it may take minutes */
+    bool once;                     /* when it has been done there is no more to do */
+    bool rerun;                    /* a call that comes while it runs waits for the next run */
 } tnng_job_kind;
 struct tnng_job {
     tnng_job *next, *previous; /* in a queue, or among those that run */
@@ -185,29 +186,30 @@ struct tnng_job {
     void *owner;               /* and what of the socket it is part of, or NULL */
     enum { JOB_IDLE, JOB_QUEUED, JOB_RUNNING, JOB_DONE } stage;
     int code;
-    int64_t since;              /* when it was queued, or has begun */
-    tnng_job *then;             /* what to do next */
-    tnng_ops waiting, early;    /* for this run, and for the next one */
-    _Atomic(tnng_op *) reserve; /* memory for the first op that waits for it, or NULL */
+    int64_t since;                       /* when it was queued, or has begun */
+    tnng_job *then;                      /* what to do next */
+    tnng_op_list waiting, rerun_waiting; /* for this run, and for the next one */
+    _Atomic(tnng_op *) preallocated_op;  /* memory for the first op that waits for it, or NULL */
 };
 /* [caller] Before nng is used, which makes so many threads then: 0, or why it cannot be. */
-int tnng_begin(int threads_needed);
+int tnng_init(int threads_needed);
 void tnng_job_init(tnng_job *, const tnng_job_kind *, tnng_socket *, void *owner);
-bool tnng_job_make_reserve(tnng_job *);
-void tnng_job_free_reserve(tnng_job *);
-int tnng_job_begin(tnng_job *, const tnng_call *);
-int tnng_job_queue(tnng_job *, bool even_without_thread);
+bool tnng_job_preallocate_op(tnng_job *);
+void tnng_job_free_preallocated_op(tnng_job *);
+int tnng_job_submit(tnng_job *, const tnng_call *);
+int tnng_job_enqueue(tnng_job *, bool even_without_thread);
 int tnng_job_wait(tnng_job *, int milliseconds);
-void tnng_job_follow(tnng_job *, tnng_job *then);
+void tnng_job_chain(tnng_job *, tnng_job *then);
 
 /* What layers below ask of those above. */
 struct tnng_socket_hooks {
-    void (*free)(tnng_socket *);                 /* its last reference is gone */
-    void (*free_origin)(tnng_origin *);          /* the same */
-    void (*give_back)(tnng_origin *, nng_msg *); /* it is the next message again */
-    void (*pipe_leaves)(tnng_socket *);          /* [nng] nng is about to forget a pipe */
-    /* [nng] While a Pair has no peer, a receive stands on its lane, though no call waits (C10). */
-    void (*receives_stand)(tnng_socket *, bool lost);
+    void (*free)(tnng_socket *);             /* its last reference is gone */
+    void (*free_origin)(tnng_origin *);      /* the same */
+    void (*unget)(tnng_origin *, nng_msg *); /* it is the next message again */
+    void (*pipe_lost)(tnng_socket *);        /* [nng] nng is about to forget a pipe */
+    /* [nng] While a Pair has no peer, a receive stands on its context, though no call waits (C10).
+     */
+    void (*set_persistent)(tnng_socket *, bool lost);
     void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
 };
 
@@ -241,7 +243,7 @@ struct tnng_socket {
 };
 
 /* util.c */
-void tnng_socket_hold(tnng_socket *);
-void tnng_socket_release(tnng_socket *);
+void tnng_socket_ref(tnng_socket *);
+void tnng_socket_unref(tnng_socket *);
 
 #endif

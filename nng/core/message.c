@@ -13,7 +13,7 @@ enum { SPARE_FROM = 64 * 1024, SPARE_TO = 4 * 1024 * 1024 };
 static _Atomic(nng_msg *) spare;
 
 /* [caller] Frees a message nobody looks at any more, or keeps it. */
-void tnng_msg_done(nng_msg *msg)
+void tnng_msg_recycle(nng_msg *msg)
 {
     size_t size = nng_msg_len(msg);
 
@@ -26,7 +26,7 @@ void tnng_msg_done(nng_msg *msg)
 }
 
 /* [any] The spare message with a body of `size` bytes, if it has room and is not far too large. */
-static nng_msg *use_spare(size_t size)
+static nng_msg *message_reuse(size_t size)
 {
     nng_msg *msg = size < SPARE_FROM || tnng_forked() ? NULL : atomic_exchange(&spare, NULL);
 
@@ -51,7 +51,7 @@ nng_msg *tnng_msg_new(const char *data, size_t size)
     if (TNNG_WITHOUT("C4")) {
         return nng_msg_alloc(&msg, 0) == 0 && nng_msg_insert(msg, data, size) == 0 ? msg : NULL;
     }
-    msg = use_spare(size);
+    msg = message_reuse(size);
     if (msg == NULL && nng_msg_alloc(&msg, size) != 0) {
         return NULL;
     }

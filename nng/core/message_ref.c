@@ -3,60 +3,61 @@
  * when the message leaves, and holds for every thread and for finalisers of collected cycles.
  *
  * Several threads may use one box at once, with and without the GIL. Nothing outside this file
- * follows `box->msg` once a second thread can know the box. A thread that reads the message first
- * counts itself as a holder, then loads the pointer. `tnng_box_take` first takes the pointer, then
- * looks at the count: either the reader finds no message, or the taker sees the reader and gives a
- * copy away. There is no lock, so a fork in the middle leaves none locked in the child. */
+ * follows `ref->msg` once a second thread can know the box. A thread that reads the message first
+ * counts itself as a holder, then loads the pointer. `tnng_message_ref_take` first takes the
+ * pointer, then looks at the count: either the reader finds no message, or the taker sees the
+ * reader and gives a copy away. There is no lock, so a fork in the middle leaves none locked in the
+ * child. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/core.h"
 
 /* [caller] */
-tnng_box *tnng_box_new(void)
+tnng_message_ref *tnng_message_ref_new(void)
 {
-    tnng_box *box = calloc(1, sizeof *box);
+    tnng_message_ref *ref = calloc(1, sizeof *ref);
 
-    if (box != NULL) {
-        box->holders = 1;
+    if (ref != NULL) {
+        ref->refs = 1;
     }
-    return box;
+    return ref;
 }
 
 /* [any] */
-static void unref(tnng_box *box)
+static void message_ref_unpin(tnng_message_ref *ref)
 {
-    if (__atomic_sub_fetch(&box->holders, 1, __ATOMIC_SEQ_CST) == 0) {
-        nng_msg_free(box->msg);
-        nng_msg_free(box->seen);
-        free(box);
+    if (__atomic_sub_fetch(&ref->refs, 1, __ATOMIC_SEQ_CST) == 0) {
+        nng_msg_free(ref->msg);
+        nng_msg_free(ref->viewed);
+        free(ref);
     }
 }
 
 /* [any] */
-void tnng_box_drop(tnng_box *box)
+void tnng_message_unref(tnng_message_ref *ref)
 {
-    if (box != NULL) {
-        if (box->of != NULL) {
-            unref(box->of);
+    if (ref != NULL) {
+        if (ref->base != NULL) {
+            message_ref_unpin(ref->base);
         }
-        unref(box);
+        message_ref_unpin(ref);
     }
 }
 
-/* [caller] The message, which stays where it is until `unref`; or NULL. */
-static nng_msg *ref(tnng_box *box)
+/* [caller] The message, which stays where it is until `message_ref_unpin`; or NULL. */
+static nng_msg *message_ref_pin(tnng_message_ref *ref)
 {
-    __atomic_add_fetch(&box->holders, 1, __ATOMIC_SEQ_CST);
-    return __atomic_load_n(&box->msg, __ATOMIC_SEQ_CST);
+    __atomic_add_fetch(&ref->refs, 1, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&ref->msg, __ATOMIC_SEQ_CST);
 }
 
 /* [caller] */
-uintptr_t tnng_box_look(tnng_box *box, tnng_box *view)
+uintptr_t tnng_message_ref_view(tnng_message_ref *ref, tnng_message_ref *view)
 {
-    nng_msg *msg = ref(box);
+    nng_msg *msg = message_ref_pin(ref);
 
-    view->of = box;
+    view->base = ref;
     if (msg == NULL) {
         return 0;
     }
@@ -65,30 +66,31 @@ uintptr_t tnng_box_look(tnng_box *box, tnng_box *view)
 }
 
 /* [caller] */
-int64_t tnng_box_size(tnng_box *box)
+int64_t tnng_message_ref_size(tnng_message_ref *ref)
 {
-    nng_msg *msg = ref(box);
+    nng_msg *msg = message_ref_pin(ref);
     int64_t size = msg == NULL ? -1 : (int64_t) nng_msg_len(msg);
 
-    unref(box);
+    message_ref_unpin(ref);
     return size;
 }
 
 /* [caller] */
-int64_t tnng_box_header(tnng_box *box, char *out, size_t room)
+int64_t tnng_message_ref_header(tnng_message_ref *ref, char *out, size_t room)
 {
-    nng_msg *msg = ref(box);
+    nng_msg *msg = message_ref_pin(ref);
     int64_t size = msg == NULL ? -1 : (int64_t) nng_msg_header_len(msg);
 
     if (size > 0 && (size_t) size <= room) {
         memcpy(out, nng_msg_header(msg), (size_t) size);
     }
-    unref(box);
+    message_ref_unpin(ref);
     return size;
 }
 
 /* [caller] No other thread knows the box yet. */
-int tnng_box_fill(tnng_box *box, const char *data, size_t size, const char *header, size_t length)
+int tnng_message_ref_fill(
+    tnng_message_ref *ref, const char *data, size_t size, const char *header, size_t length)
 {
     nng_msg *msg = tnng_msg_new(data, size);
     int code = 0;
@@ -100,38 +102,38 @@ int tnng_box_fill(tnng_box *box, const char *data, size_t size, const char *head
         nng_msg_free(msg);
         return code;
     }
-    box->msg = msg;
+    ref->msg = msg;
     return 0;
 }
 
 /* [caller] */
-int tnng_box_take(tnng_box *box, nng_msg **out)
+int tnng_message_ref_take(tnng_message_ref *ref, nng_msg **out)
 {
-    nng_msg *msg = __atomic_exchange_n(&box->msg, NULL, __ATOMIC_SEQ_CST);
+    nng_msg *msg = __atomic_exchange_n(&ref->msg, NULL, __ATOMIC_SEQ_CST);
 
     if (msg == NULL) {
         return TNNG_GONE;
     }
     TNNG_PAUSE("message.taken");
-    if (__atomic_load_n(&box->holders, __ATOMIC_SEQ_CST) == 1) {
+    if (__atomic_load_n(&ref->refs, __ATOMIC_SEQ_CST) == 1) {
         *out = msg;
         return 0;
     }
     if (nng_msg_dup(out, msg) != 0) {
-        __atomic_store_n(&box->msg, msg, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&ref->msg, msg, __ATOMIC_SEQ_CST);
         return NNG_ENOMEM;
     }
-    box->seen = msg;
+    ref->viewed = msg;
     return 0;
 }
 
 /* [caller] Only a thread that has taken the message comes here, so `seen` is that thread's. */
-void tnng_box_put_back(tnng_box *box, nng_msg *msg)
+void tnng_message_ref_restore(tnng_message_ref *ref, nng_msg *msg)
 {
-    if (box->seen != NULL) {
+    if (ref->viewed != NULL) {
         nng_msg_free(msg);
-        msg = box->seen;
-        box->seen = NULL;
+        msg = ref->viewed;
+        ref->viewed = NULL;
     }
-    __atomic_store_n(&box->msg, msg, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&ref->msg, msg, __ATOMIC_SEQ_CST);
 }

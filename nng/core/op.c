@@ -5,12 +5,12 @@
 
 #include "core/core.h"
 
-void tnng_ops_append(tnng_ops *list, tnng_op *op) { TNNG_LIST_APPEND(list, op); }
+void tnng_op_list_append(tnng_op_list *list, tnng_op *op) { TNNG_LIST_APPEND(list, op); }
 
-void tnng_ops_remove(tnng_ops *list, tnng_op *op) { TNNG_LIST_REMOVE(list, op); }
+void tnng_op_list_remove(tnng_op_list *list, tnng_op *op) { TNNG_LIST_REMOVE(list, op); }
 
 /* [any] Every call that waits there ends with this code; under the lock of the list. */
-void tnng_ops_finish(tnng_ops *list, int code)
+void tnng_op_list_finish(tnng_op_list *list, int code)
 {
     for (tnng_op *op; (op = list->first) != NULL;) {
         TNNG_LIST_REMOVE(list, op);
@@ -19,22 +19,22 @@ void tnng_ops_finish(tnng_ops *list, int code)
 }
 
 /* Threads share a socket with each other, and a loop shares with no other. */
-static bool is_for_us(const tnng_owner *owner, const tnng_port *port)
+static bool op_is_for_cq(const tnng_owner *owner, const tnng_cq *cq)
 {
-    bool exclusive = port != NULL && port->exclusive;
+    bool exclusive = cq != NULL && cq->exclusive;
 
-    return owner->parked == 0 || owner->port == (exclusive ? port : NULL);
+    return owner->parked == 0 || owner->cq == (exclusive ? cq : NULL);
 }
 
 /* [caller] A socket belongs to the loop that waits on it: false when another loop does. */
-bool tnng_owner_enter(tnng_socket *socket, tnng_port *port)
+bool tnng_owner_enter(tnng_socket *socket, tnng_cq *cq)
 {
     tnng_owner *owner = &socket->owner;
 
     pthread_mutex_lock(&owner->lock);
-    bool free_for_us = is_for_us(owner, port);
+    bool free_for_us = op_is_for_cq(owner, cq);
     if (free_for_us) {
-        owner->port = port->exclusive ? port : NULL;
+        owner->cq = cq->exclusive ? cq : NULL;
         owner->parked++;
     }
     pthread_mutex_unlock(&owner->lock);
@@ -50,15 +50,15 @@ void tnng_owner_add(tnng_socket *socket)
 }
 
 /* [caller] The same question as that of tnng_owner_enter without moving in. */
-bool tnng_owner_is_another(tnng_socket *socket, const tnng_port *port)
+bool tnng_owner_is_other(tnng_socket *socket, const tnng_cq *cq)
 {
     pthread_mutex_lock(&socket->owner.lock);
-    bool another = !is_for_us(&socket->owner, port);
+    bool another = !op_is_for_cq(&socket->owner, cq);
     pthread_mutex_unlock(&socket->owner.lock);
     return another;
 }
 
-void tnng_owner_leave(tnng_socket *socket)
+void tnng_owner_exit(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->owner.lock);
     socket->owner.parked--;
@@ -71,23 +71,23 @@ void tnng_op_init(tnng_op *op, const tnng_op_kind *kind, tnng_socket *socket, co
     op->kind = kind;
     op->socket = socket;
     op->tag = call->tag;
-    tnng_port_hold(op->port = call->port);
+    tnng_cq_ref(op->cq = call->cq);
 }
 
 /* [any] No caller waits for this op any more. */
-void tnng_op_forget_caller(tnng_op *op)
+void tnng_op_detach_waiter(tnng_op *op)
 {
-    if (op->port != NULL) {
-        tnng_owner_leave(op->socket);
-        tnng_port_release(op->port);
-        op->port = NULL;
+    if (op->cq != NULL) {
+        tnng_owner_exit(op->socket);
+        tnng_cq_unref(op->cq);
+        op->cq = NULL;
     }
 }
 
 /* [any] With no lock held. */
 void tnng_op_free(tnng_op *op)
 {
-    tnng_op_forget_caller(op);
+    tnng_op_detach_waiter(op);
     op->kind->free(op);
 }
 
@@ -98,10 +98,10 @@ void tnng_op_finish(tnng_op *op, int code, nng_msg *msg)
     op->stage = OP_FINISHED;
     op->code = code;
     op->msg = msg;
-    tnng_port_post(op->port, op);
+    tnng_cq_post(op->cq, op);
 }
 
-int tnng_answer(tnng_result *result, int code, nng_msg *msg)
+int tnng_result_set(tnng_result *result, int code, nng_msg *msg)
 {
     result->code = code;
     result->msg = msg;
@@ -114,7 +114,7 @@ int tnng_answer(tnng_result *result, int code, nng_msg *msg)
     return code;
 }
 
-int tnng_park(tnng_op *op, tnng_result *result)
+int tnng_op_park(tnng_op *op, tnng_result *result)
 {
     result->op = op;
     result->msg = NULL;
@@ -123,15 +123,15 @@ int tnng_park(tnng_op *op, tnng_result *result)
 
 /* [caller] Clears the bell and copies out at most `max` finished calls. What stays keeps the bell
  * rung. */
-int tnng_port_take(tnng_port *port, tnng_result *results, int max)
+int tnng_cq_take(tnng_cq *cq, tnng_result *results, int max)
 {
     tnng_op *op, *next;
-    int count = tnng_port_collect(port, max, &op);
+    int count = tnng_cq_collect(cq, max, &op);
 
     for (int i = 0; i < count; i++, op = next) {
         next = op->next;
         results[i].tag = op->tag;
-        tnng_answer(&results[i], op->code, op->msg);
+        tnng_result_set(&results[i], op->code, op->msg);
         tnng_op_free(op);
     }
     return count;
@@ -140,14 +140,14 @@ int tnng_port_take(tnng_port *port, tnng_result *results, int max)
 /* [caller] Asks for the end of a parked call. Only while the port has not given out its result. */
 int tnng_op_cancel(tnng_op *op)
 {
-    TNNG_GUARD_FORK(TNNG_LEFT); /* it will never end here */
+    TNNG_GUARD_FORK(TNNG_CANCEL_DONE); /* it will never end here */
     int outcome = op->kind->cancel(op);
-    if (outcome == TNNG_LATE) {
+    if (outcome == TNNG_CANCEL_LATE) {
         tnng_count_cancel_completed();
     } else {
         tnng_count_cancel_pending();
     }
-    if (outcome == TNNG_LEFT) {
+    if (outcome == TNNG_CANCEL_DONE) {
         tnng_op_free(op);
     }
     return outcome;
@@ -155,13 +155,13 @@ int tnng_op_cancel(tnng_op *op)
 
 /* [caller] The caller will never come for the result: a coroutine that was destroyed while parked.
  */
-void tnng_op_abandon(tnng_op *op)
+void tnng_op_detach(tnng_op *op)
 {
     TNNG_GUARD_FORK();
     if (op->kind->detach != NULL && op->kind->detach(op)) {
         return;
     }
-    if (tnng_op_cancel(op) == TNNG_LATE && tnng_port_unpost(op->port, op)) {
+    if (tnng_op_cancel(op) == TNNG_CANCEL_LATE && tnng_cq_remove(op->cq, op)) {
         if (op->msg != NULL && op->code == 0 && op->kind->reclaim != NULL) {
             op->kind->reclaim(op);
         } else if (op->msg != NULL) {

@@ -11,7 +11,7 @@
 #include "core/core.h"
 
 /* [any] Signals stay with the threads of the program. */
-bool tnng_run_thread(void *(*body)(void *), void *arg)
+bool tnng_thread_start(void *(*body)(void *), void *arg)
 {
     pthread_t thread;
     sigset_t all, before;
@@ -29,7 +29,7 @@ bool tnng_run_thread(void *(*body)(void *), void *arg)
     return started;
 }
 
-void tnng_name_thread(const char *name)
+void tnng_thread_set_name(const char *name)
 {
 #if defined(__linux__)
     pthread_setname_np(pthread_self(), name);
@@ -52,7 +52,7 @@ typedef struct {
     long number;
 } trial;
 
-static void *wait_at_gate(void *arg)
+static void *threads_wait_at_gate(void *arg)
 {
     trial *self = arg;
 
@@ -68,7 +68,7 @@ static void *wait_at_gate(void *arg)
 }
 
 /* A thread that was joined still counts against the limits for a moment. */
-static void wait_until_gone(long number)
+static void threads_wait_until_gone(long number)
 {
 #ifdef __linux__
     for (int i = 0; i < 10000 && syscall(SYS_tgkill, getpid(), number, 0) == 0; i++) {
@@ -80,7 +80,7 @@ static void wait_until_gone(long number)
 }
 
 /* [caller] Whether so many threads can be made at once. nng does not survive to be refused one. */
-bool tnng_threads_can_be_made(int wanted)
+bool tnng_threads_available(int wanted)
 {
     gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false};
     trial *trials = calloc((size_t) wanted, sizeof(*trials));
@@ -95,7 +95,7 @@ bool tnng_threads_can_be_made(int wanted)
     pthread_sigmask(SIG_SETMASK, &all, &before);
     while (made < wanted) {
         trials[made].gate = &gate;
-        if (pthread_create(&trials[made].thread, NULL, wait_at_gate, &trials[made]) != 0) {
+        if (pthread_create(&trials[made].thread, NULL, threads_wait_at_gate, &trials[made]) != 0) {
             break;
         }
         made++;
@@ -107,7 +107,7 @@ bool tnng_threads_can_be_made(int wanted)
     pthread_mutex_unlock(&gate.lock);
     for (int i = 0; i < made; i++) {
         pthread_join(trials[i].thread, NULL);
-        wait_until_gone(trials[i].number);
+        threads_wait_until_gone(trials[i].number);
     }
     free(trials);
     return made == wanted;

@@ -15,9 +15,9 @@ void tnng_forks_watch(void) { pthread_once(&once, watch_forks); }
 
 bool tnng_forked(void) { return atomic_load(&forked); }
 
-void tnng_socket_hold(tnng_socket *socket) { atomic_fetch_add(&socket->refs, 1); }
+void tnng_socket_ref(tnng_socket *socket) { atomic_fetch_add(&socket->refs, 1); }
 
-void tnng_socket_release(tnng_socket *socket)
+void tnng_socket_unref(tnng_socket *socket)
 {
     if (!tnng_forked() && atomic_fetch_sub(&socket->refs, 1) == 1) {
         socket->hooks->free(socket);

@@ -28,30 +28,30 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* all of this, and eve
 static pthread_cond_t job_queued, job_ended;             /* in monotonic time */
 static queue prompt, slow, running;                      /* running: prompt jobs */
 static int slow_queued, running_prompt;                  /* so many */
-static int threads, idle;  /* a thread that is being made is idle already */
-static bool ready;         /* the first threads are there */
+static int threads, idle; /* a thread that is being made is idle already */
+static bool ready;        /* the first threads are there */
 
 /* With the lock held, as the next. */
-static void append(tnng_job *job)
+static void worker_append(tnng_job *job)
 {
     TNNG_LIST_APPEND(job->kind->slow ? &slow : &prompt, job);
     slow_queued += job->kind->slow;
 }
 
-static void take(tnng_job *job)
+static void worker_remove(tnng_job *job)
 {
     TNNG_LIST_REMOVE(job->kind->slow ? &slow : &prompt, job);
     slow_queued -= job->kind->slow;
 }
 
-static void *work(void *);
+static void *worker_run(void *);
 
 /* With the lock held. */
-static bool add_thread(void)
+static bool worker_add_thread(void)
 {
     threads++;
     idle++;
-    if (tnng_run_thread(work, NULL)) {
+    if (tnng_thread_start(worker_run, NULL)) {
         return true;
     }
     threads--;
@@ -60,7 +60,7 @@ static bool add_thread(void)
 }
 
 /* With the lock held: threads whose job will end soon, as far as one can tell. */
-static int count_prompt_threads(void)
+static int worker_prompt_threads(void)
 {
     int count = idle;
     int64_t now = tnng_now();
@@ -73,7 +73,7 @@ static int count_prompt_threads(void)
 
 /* [job] With the lock held: what this thread is to do, or NULL; then `until` says how long to wait
  * for it, where that matters. */
-static tnng_job *next_job(int64_t *until)
+static tnng_job *worker_next_job(int64_t *until)
 {
     tnng_job *job = prompt.first;
 
@@ -81,21 +81,21 @@ static tnng_job *next_job(int64_t *until)
     if (job != NULL) {
         int64_t impatient = job->since + IMPATIENT_AFTER;
         if (running_prompt < PROMPT_AT_ONCE || tnng_now() >= impatient) {
-            take(job);
+            worker_remove(job);
             return job;
         }
         *until = impatient;
     }
     if (slow.first != NULL && idle > 1) {
         job = slow.first;
-        take(job);
+        worker_remove(job);
         return job;
     }
     return NULL;
 }
 
 /* With the lock held. */
-static void begin_running(tnng_job *job)
+static void worker_job_started(tnng_job *job)
 {
     job->stage = JOB_RUNNING;
     job->since = tnng_now();
@@ -105,30 +105,30 @@ static void begin_running(tnng_job *job)
     }
 }
 
-static void enqueue(tnng_job *);
+static void worker_enqueue(tnng_job *);
 
 /* A call that waits for a job. */
 typedef struct {
     tnng_op op;
-    tnng_job *job;   /* alive until the op has finished */
-    tnng_ops *among; /* where it waits */
+    tnng_job *job;      /* alive until the op has finished */
+    tnng_op_list *list; /* where it waits */
 } job_op;
 
 /* With the lock held, as the next two. */
-static void wait_in(tnng_ops *among, tnng_op *op)
+static void worker_add_waiter(tnng_op_list *list, tnng_op *op)
 {
-    ((job_op *) op)->among = among;
-    TNNG_LIST_APPEND(among, op);
+    ((job_op *) op)->list = list;
+    TNNG_LIST_APPEND(list, op);
 }
 
-static void finish_waiting(tnng_job *job, int code)
+static void worker_finish_ops(tnng_job *job, int code)
 {
-    tnng_ops_finish(&job->waiting, code);
+    tnng_op_list_finish(&job->waiting, code);
     pthread_cond_broadcast(&job_ended);
 }
 
 /* The owner of the job is still held. */
-static void end_running(tnng_job *job, int code)
+static void worker_job_ended(tnng_job *job, int code)
 {
     if (!job->kind->slow) {
         TNNG_LIST_REMOVE(&running, job);
@@ -137,46 +137,46 @@ static void end_running(tnng_job *job, int code)
     job->code = code;
     job->stage = job->kind->once ? JOB_DONE : JOB_IDLE;
     if (job->then != NULL && job->then->stage == JOB_IDLE) {
-        enqueue(job->then);
+        worker_enqueue(job->then);
     }
     job->then = NULL;
-    finish_waiting(job, code);
-    if (job->early.first != NULL) {
-        for (tnng_op *op; (op = job->early.first) != NULL;) {
-            TNNG_LIST_REMOVE(&job->early, op);
-            wait_in(&job->waiting, op);
+    worker_finish_ops(job, code);
+    if (job->rerun_waiting.first != NULL) {
+        for (tnng_op *op; (op = job->rerun_waiting.first) != NULL;) {
+            TNNG_LIST_REMOVE(&job->rerun_waiting, op);
+            worker_add_waiter(&job->waiting, op);
         }
-        enqueue(job);
+        worker_enqueue(job);
     }
 }
 
-static void ref_owner(tnng_job *job)
+static void worker_ref_owner(tnng_job *job)
 {
-    tnng_socket_hold(job->socket);
+    tnng_socket_ref(job->socket);
     if (job->kind->ref != NULL) {
         job->kind->ref(job->owner);
     }
 }
 
-static void unref_owner(const tnng_job_kind *kind, tnng_socket *socket, void *owner)
+static void worker_unref_owner(const tnng_job_kind *kind, tnng_socket *socket, void *owner)
 {
     if (kind->unref != NULL) {
         kind->unref(owner);
     }
-    tnng_socket_release(socket);
+    tnng_socket_unref(socket);
 }
 
 /* [job] */
-static void *work(void *unused)
+static void *worker_run(void *unused)
 {
     tnng_job *job;
     int64_t until;
 
     (void) unused;
-    tnng_name_thread("trionng:helper");
+    tnng_thread_set_name("trionng:helper");
     pthread_mutex_lock(&lock);
     for (;;) {
-        if ((job = next_job(&until)) == NULL) {
+        if ((job = worker_next_job(&until)) == NULL) {
             if (idle > STAYING) {
                 break;
             }
@@ -186,9 +186,9 @@ static void *work(void *unused)
         const tnng_job_kind *kind = job->kind;
         tnng_socket *socket = job->socket;
         void *owner = job->owner;
-        begin_running(job);
+        worker_job_started(job);
         if (--idle <= slow_queued) {
-            add_thread(); /* without one, what comes now waits until this job has ended */
+            worker_add_thread(); /* without one, what comes now waits until this job has ended */
         }
         if (prompt.first != NULL || slow.first != NULL) {
             pthread_cond_signal(&job_queued);
@@ -196,10 +196,10 @@ static void *work(void *unused)
         pthread_mutex_unlock(&lock);
         int code = kind->run(job);
         pthread_mutex_lock(&lock);
-        end_running(job, code);
+        worker_job_ended(job, code);
         idle++;
         pthread_mutex_unlock(&lock);
-        unref_owner(kind, socket, owner);
+        worker_unref_owner(kind, socket, owner);
         pthread_mutex_lock(&lock);
     }
     threads--;
@@ -209,21 +209,21 @@ static void *work(void *unused)
 }
 
 /* With the lock held. */
-static void enqueue(tnng_job *job)
+static void worker_enqueue(tnng_job *job)
 {
-    ref_owner(job);
+    worker_ref_owner(job);
     job->stage = JOB_QUEUED;
     job->since = tnng_now();
-    append(job);
+    worker_append(job);
     pthread_cond_signal(&job_queued);
 }
 
 /* With the lock held: whether one more job of this kind will be run; makes a thread if need be. */
-static bool has_thread_for(const tnng_job *job)
+static bool worker_has_thread_for(const tnng_job *job)
 {
     int spoken_for = slow_queued + job->kind->slow;
 
-    return idle > spoken_for || add_thread() || count_prompt_threads() > spoken_for;
+    return idle > spoken_for || worker_add_thread() || worker_prompt_threads() > spoken_for;
 }
 
 void tnng_job_init(tnng_job *job, const tnng_job_kind *kind, tnng_socket *socket, void *owner)
@@ -233,140 +233,145 @@ void tnng_job_init(tnng_job *job, const tnng_job_kind *kind, tnng_socket *socket
 
 /* [caller] The job goes on without this call. One that no thread will ever begin is not left to
  * itself: the call ends with TNNG_NO_THREADS. */
-static int job_cancel(tnng_op *op)
+static int worker_cancel(tnng_op *op)
 {
     bool unqueued = false;
-    int outcome = TNNG_LEFT;
+    int outcome = TNNG_CANCEL_DONE;
 
     pthread_mutex_lock(&lock);
     if (op->stage == OP_FINISHED) {
         pthread_mutex_unlock(&lock);
-        return TNNG_LATE;
+        return TNNG_CANCEL_LATE;
     }
     tnng_job *job = ((job_op *) op)->job;
     const tnng_job_kind *kind = job->kind;
     tnng_socket *socket = job->socket;
     void *owner = job->owner;
-    if (job->stage == JOB_QUEUED && (kind->slow || !has_thread_for(job))) {
-        take(job);
+    if (job->stage == JOB_QUEUED && (kind->slow || !worker_has_thread_for(job))) {
+        worker_remove(job);
         job->stage = JOB_IDLE;
         unqueued = true;
     }
     if (unqueued && !kind->slow) {
-        finish_waiting(job, TNNG_NO_THREADS);
-        outcome = TNNG_LATE;
+        worker_finish_ops(job, TNNG_NO_THREADS);
+        outcome = TNNG_CANCEL_LATE;
     } else {
-        TNNG_LIST_REMOVE(((job_op *) op)->among, op);
-        ref_owner(job);
+        TNNG_LIST_REMOVE(((job_op *) op)->list, op);
+        worker_ref_owner(job);
     }
     pthread_mutex_unlock(&lock);
     if (unqueued) {
-        unref_owner(kind, socket, owner);
+        worker_unref_owner(kind, socket, owner);
     }
-    if (outcome == TNNG_LEFT) {
+    if (outcome == TNNG_CANCEL_DONE) {
         if (kind->interrupt != NULL && !unqueued) {
             kind->interrupt(job);
         }
-        unref_owner(kind, socket, owner);
+        worker_unref_owner(kind, socket, owner);
     }
     return outcome;
 }
 
-static void job_free(tnng_op *op)
+static void worker_free_op(tnng_op *op)
 {
-    tnng_socket_release(op->socket);
+    tnng_socket_unref(op->socket);
     free(op);
 }
 
-static const tnng_op_kind job_kind = {.cancel = job_cancel, .free = job_free};
+static const tnng_op_kind job_kind = {.cancel = worker_cancel, .free = worker_free_op};
 
 /* [caller] An op that may wait for a job: its own, made with it, or another. */
-static tnng_op *op_for(tnng_job *job, const tnng_call *call)
+static tnng_op *worker_op_for(tnng_job *job, const tnng_call *call)
 {
-    tnng_op *op = atomic_exchange(&job->reserve, NULL);
+    tnng_op *op = atomic_exchange(&job->preallocated_op, NULL);
 
     if (op == NULL && (op = calloc(1, sizeof(job_op))) == NULL) {
         return NULL;
     }
     tnng_op_init(op, &job_kind, job->socket, call);
-    tnng_socket_hold(op->socket);
+    tnng_socket_ref(op->socket);
     ((job_op *) op)->job = job;
     return op;
 }
 
-bool tnng_job_make_reserve(tnng_job *job)
+bool tnng_job_preallocate_op(tnng_job *job)
 {
     tnng_op *op = calloc(1, sizeof(job_op));
 
-    atomic_store(&job->reserve, op);
+    atomic_store(&job->preallocated_op, op);
     return op != NULL;
 }
 
 /* [any] The memory of the job is about to go. */
-void tnng_job_free_reserve(tnng_job *job) { free(atomic_exchange(&job->reserve, NULL)); }
+void tnng_job_free_preallocated_op(tnng_job *job)
+{
+    free(atomic_exchange(&job->preallocated_op, NULL));
+}
 
 /* With the lock held: TNNG_PARKED when the job is under way. */
-static int queue_job(tnng_job *job, bool even_without_thread)
+static int worker_queue_job(tnng_job *job, bool even_without_thread)
 {
     if (job->stage == JOB_DONE) {
         return job->code;
     }
     if (job->stage == JOB_IDLE) {
-        if (!has_thread_for(job) && !even_without_thread) {
+        if (!worker_has_thread_for(job) && !even_without_thread) {
             return TNNG_NO_THREADS;
         }
-        enqueue(job);
+        worker_enqueue(job);
     }
     return TNNG_PARKED;
 }
 
 /* [caller] Queues the job, unless it is under way or has been done, and nobody waits for it. One
  * that is queued without a thread runs as soon as one can be had. */
-int tnng_job_queue(tnng_job *job, bool even_without_thread)
+int tnng_job_enqueue(tnng_job *job, bool even_without_thread)
 {
     pthread_mutex_lock(&lock);
-    int code = queue_job(job, even_without_thread);
+    int code = worker_queue_job(job, even_without_thread);
     pthread_mutex_unlock(&lock);
     return code == TNNG_PARKED ? 0 : code;
 }
 
 /* [caller] The same, and waits for its end, when there is a port; then the call has been counted as
  * parked. */
-int tnng_job_begin(tnng_job *job, const tnng_call *call)
+int tnng_job_submit(tnng_job *job, const tnng_call *call)
 {
     tnng_op *op;
 
-    if (call->port == NULL) {
-        return tnng_answer(call->result, tnng_job_queue(job, true), NULL);
+    if (call->cq == NULL) {
+        return tnng_result_set(call->result, tnng_job_enqueue(job, true), NULL);
     }
-    if ((op = op_for(job, call)) == NULL) {
-        tnng_owner_leave(job->socket);
-        return tnng_call_over(call, NNG_ENOMEM);
+    if ((op = worker_op_for(job, call)) == NULL) {
+        tnng_owner_exit(job->socket);
+        return tnng_call_finish(call, NNG_ENOMEM);
     }
     pthread_mutex_lock(&lock);
-    int code = queue_job(job, false);
+    int code = worker_queue_job(job, false);
     if (code == TNNG_PARKED) {
         op->stage = OP_RUNNING;
-        wait_in(job->kind->anew && job->stage == JOB_RUNNING ? &job->early : &job->waiting, op);
-        tnng_park(op, call->result);
+        worker_add_waiter(
+            job->kind->rerun && job->stage == JOB_RUNNING ? &job->rerun_waiting : &job->waiting,
+            op);
+        tnng_op_park(op, call->result);
     }
     pthread_mutex_unlock(&lock);
     if (code != TNNG_PARKED) {
         tnng_op_free(op);
-        tnng_answer(call->result, code, NULL);
+        tnng_result_set(call->result, code, NULL);
     }
-    return tnng_submitted(call->port, NULL, code);
+    return tnng_waiter_submitted(call->cq, NULL, code);
 }
 
 /* [caller] As soon as the job is over, or now. */
-void tnng_job_follow(tnng_job *job, tnng_job *then)
+void tnng_job_chain(tnng_job *job, tnng_job *then)
 {
     pthread_mutex_lock(&lock);
     if (job->stage == JOB_QUEUED || job->stage == JOB_RUNNING) {
         job->then = then;
     } else if (then->stage == JOB_IDLE) {
-        has_thread_for(then);
-        enqueue(then);
+        worker_has_thread_for(then);
+        worker_enqueue(then);
     }
     pthread_mutex_unlock(&lock);
 }
@@ -387,7 +392,7 @@ int tnng_job_wait(tnng_job *job, int milliseconds)
 }
 
 /* [caller] All threads that are needed, or TNNG_NO_THREADS, and then it can be asked again. */
-static int begin_workers(int threads_needed)
+static int worker_start(int threads_needed)
 {
     static pthread_mutex_t once_lock = PTHREAD_MUTEX_INITIALIZER;
     static bool conditions_made;
@@ -402,18 +407,18 @@ static int begin_workers(int threads_needed)
         pthread_mutex_lock(&lock);
         bool made = true;
         while (made && threads < STAYING) {
-            made = add_thread();
+            made = worker_add_thread();
         }
         pthread_mutex_unlock(&lock);
-        ready = made && tnng_threads_can_be_made(threads_needed);
+        ready = made && tnng_threads_available(threads_needed);
     }
     bool begun = ready;
     pthread_mutex_unlock(&once_lock);
     return begun ? 0 : TNNG_NO_THREADS;
 }
 
-int tnng_begin(int threads_needed)
+int tnng_init(int threads_needed)
 {
     tnng_forks_watch();
-    return tnng_forked() ? TNNG_FORKED : begin_workers(threads_needed);
+    return tnng_forked() ? TNNG_FORKED : worker_start(threads_needed);
 }

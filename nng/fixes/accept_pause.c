@@ -17,7 +17,7 @@
 enum { PAUSE_MILLISECONDS = 10 };
 
 /* [nng] */
-static void end_pause(nng_aio *aio, void *arg, int code)
+static void accept_pause_end(nng_aio *aio, void *arg, int code)
 {
     (void) arg;
     nng_aio_finish(aio, code);
@@ -31,7 +31,7 @@ void __wrap_nng_stream_listener_accept(nng_stream_listener *listener, nng_aio *a
     if ((before == NNG_ENOFILES || before == NNG_ENOMEM) && TNNG_FIX_IS_ON(S5)) {
         nng_aio_set_timeout(aio, PAUSE_MILLISECONDS);
         if (nng_aio_begin(aio)) {
-            nng_aio_defer(aio, end_pause, NULL);
+            nng_aio_defer(aio, accept_pause_end, NULL);
         }
         return;
     }

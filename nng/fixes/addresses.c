@@ -33,20 +33,20 @@ static struct {
 /* What the dial of this thread wants; -1: nothing. */
 static _Thread_local int wanted = -1;
 
-void tnng_addresses_want(int which) { wanted = which; }
+void tnng_addresses_select(int which) { wanted = which; }
 
-static size_t place_of(const void *aio) { return ((uintptr_t) aio >> 4) % DIALERS; }
+static size_t addresses_place_of(const void *aio) { return ((uintptr_t) aio >> 4) % DIALERS; }
 
 /* [any] An aio is new. */
-void tnng_addresses_new(const nng_aio *aio)
+void tnng_addresses_aio_made(const nng_aio *aio)
 {
-    if (atomic_load(&last[place_of(aio)].aio) == aio) {
-        atomic_store(&last[place_of(aio)].aio, NULL);
+    if (atomic_load(&last[addresses_place_of(aio)].aio) == aio) {
+        atomic_store(&last[addresses_place_of(aio)].aio, NULL);
     }
 }
 
 /* In the test build `localhost` may have one more address, which comes first. */
-static int look_up(
+static int addresses_look_up(
     const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **found)
 {
     int code = getaddrinfo(host, port, hints, found);
@@ -63,7 +63,7 @@ static int look_up(
 }
 
 /* How many addresses a name has. */
-static int count_of(const struct addrinfo *first)
+static int addresses_count_of(const struct addrinfo *first)
 {
     int count = 0;
 
@@ -89,8 +89,8 @@ int tnng_addresses_count(uint32_t dialer)
         hints.ai_family = strchr(url->u_scheme, '4') != NULL   ? AF_INET
                           : strchr(url->u_scheme, '6') != NULL ? AF_INET6
                                                                : AF_UNSPEC;
-        if (look_up(url->u_hostname, url->u_port, &hints, &found) == 0) {
-            count = count_of(found);
+        if (addresses_look_up(url->u_hostname, url->u_port, &hints, &found) == 0) {
+            count = addresses_count_of(found);
             freeaddrinfo(found);
         }
         nng_url_free(url);
@@ -107,12 +107,12 @@ int __wrap_getaddrinfo(
     char name[NAME_SIZE];
 
     if (mark == NULL) {
-        return look_up(host, port, hints, found);
+        return addresses_look_up(host, port, hints, found);
     }
     snprintf(name, sizeof(name), "%.*s", (int) (mark - host), host);
-    int code = look_up(name, port, hints, found);
+    int code = addresses_look_up(name, port, hints, found);
     if (code == 0) {
-        int skip = (int) (strtoul(mark + 1, NULL, 10) % (unsigned) count_of(*found));
+        int skip = (int) (strtoul(mark + 1, NULL, 10) % (unsigned) addresses_count_of(*found));
         struct addrinfo *end = *found;
         while (end->ai_next != NULL) {
             end = end->ai_next;
@@ -135,7 +135,7 @@ void nni_resolv_ip(const char *, const char *, int, bool, nng_sockaddr *, nng_ai
 void __wrap_nni_resolv_ip(const char *host, const char *port, int family, bool passive,
     nng_sockaddr *address, nng_aio *aio)
 {
-    size_t place = place_of(aio);
+    size_t place = addresses_place_of(aio);
     unsigned attempt = (unsigned) wanted;
     char name[NAME_SIZE];
 

@@ -19,10 +19,10 @@
  * This may go when every nng in use is 2.0. */
 #include "fixes/fixes.h"
 
-static void fail_if_stopped(nng_aio *aio)
+static void aio_stopped_finish(nng_aio *aio)
 {
     if (nng_aio_result(aio) == NNG_ECANCELED && TNNG_FIX_IS_ON(H1)) {
-        tnng_ws_gives_up(aio);
+        tnng_ws_unsent_free(aio);
         nng_aio_finish(aio, NNG_ECONNRESET);
     }
 }
@@ -31,15 +31,15 @@ static void fail_if_stopped(nng_aio *aio)
 void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 {
     nng_stream_recv(stream, aio);
-    fail_if_stopped(aio);
-    tnng_ws_end_receive(stream, aio);
+    aio_stopped_finish(aio);
+    tnng_ws_peer_gone_check(stream, aio);
 }
 
 /* [nng] */
 void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
 {
-    tnng_tx_submits(aio);
-    tnng_ws_marks(aio);
+    tnng_tx_mark(aio);
+    tnng_ws_unsent_mark(aio);
     nng_stream_send(stream, aio);
-    fail_if_stopped(aio);
+    aio_stopped_finish(aio);
 }

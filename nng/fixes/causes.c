@@ -25,7 +25,7 @@ uint32_t nni_pipe_id(void *pipe);
 
 /* A dialer or listener, by the aio with which it waits for a connection. */
 typedef struct known {
-    _Atomic(struct known *) chain;
+    _Atomic(struct known *) bucket_next;
     nng_aio *aio;
     tnng_socket *socket;
     uint32_t id;
@@ -54,7 +54,7 @@ static _Thread_local nng_aio *expected;
 bool tnng_causes_are_known(void) { return !TNNG_WITHOUT("CAUSES"); }
 
 /* [caller] With every socket that is opened. */
-void tnng_causes_begin(const tnng_causes_hooks *told) { hooks = told; }
+void tnng_causes_init(const tnng_causes_hooks *told) { hooks = told; }
 
 static _Atomic(known *) *head_of(nng_aio *aio)
 {
@@ -64,7 +64,7 @@ static _Atomic(known *) *head_of(nng_aio *aio)
 }
 
 /* [caller] [job] The next thing this thread does is to create a dialer or a listener. */
-void tnng_causes_expect(void)
+void tnng_causes_watch_next_aio(void)
 {
     expecting = true;
     expected = NULL;
@@ -72,7 +72,7 @@ void tnng_causes_expect(void)
 
 /* [caller] [job] It was created, or, with 0, was not. Without memory its causes stay unknown. When
  * the socket has been closed meanwhile, nng has freed the aio. */
-void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
+void tnng_causes_register(tnng_socket *socket, uint32_t id, bool listens)
 {
     known *new = id == 0 || expected == NULL ? NULL : calloc(1, sizeof(*new));
 
@@ -85,7 +85,7 @@ void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
     pthread_mutex_lock(&lock);
     bool gone = socket->causes_gone;
     if (!gone) {
-        atomic_store(&new->chain, atomic_load(head));
+        atomic_store(&new->bucket_next, atomic_load(head));
         atomic_store(head, new);
     }
     pthread_mutex_unlock(&lock);
@@ -95,7 +95,7 @@ void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
 }
 
 /* [job] Before it is closed. */
-void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
+void tnng_causes_unregister(tnng_socket *socket, uint32_t id, bool listens)
 {
     pthread_mutex_lock(&lock);
     socket->causes_gone |= id == 0;
@@ -104,10 +104,10 @@ void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
         for (known *each; (each = atomic_load(at)) != NULL;) {
             bool is_meant = id == 0 || (each->id == id && each->listens == listens);
             if (each->socket == socket && is_meant) {
-                atomic_store(at, atomic_load(&each->chain));
+                atomic_store(at, atomic_load(&each->bucket_next));
                 free(each);
             } else {
-                at = &each->chain;
+                at = &each->bucket_next;
             }
         }
     }
@@ -115,14 +115,14 @@ void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
 }
 
 /* [caller] For tests. */
-int tnng_causes_count(void)
+int tnng_causes_registered(void)
 {
     int known = 0;
 
     pthread_mutex_lock(&lock);
     for (int i = 0; i < BUCKETS; i++) {
         for (const struct known *each = atomic_load(&heads[i]); each != NULL;
-             each = atomic_load(&each->chain)) {
+            each = atomic_load(&each->bucket_next)) {
             known++;
         }
     }
@@ -131,7 +131,7 @@ int tnng_causes_count(void)
 }
 
 /* [any] nng has made an aio that is part of something else (handshake_lost.c wraps that call). */
-void tnng_causes_made(nng_aio *aio)
+void tnng_causes_aio_made(nng_aio *aio)
 {
     if (expecting && expected == NULL) {
         expected = aio;
@@ -139,27 +139,27 @@ void tnng_causes_made(nng_aio *aio)
 }
 
 /* Whether the listener itself is in trouble, and has to rest. */
-static bool is_ours(int code)
+static bool causes_is_local(int code)
 {
-    return code == NNG_ENOMEM || code == NNG_ENOFILES || code == NNG_ENOSPC ||
-           code == NNG_EAGAIN || code == NNG_EBUSY || (code & NNG_ESYSERR) != 0;
+    return code == NNG_ENOMEM || code == NNG_ENOFILES || code == NNG_ENOSPC || code == NNG_EAGAIN ||
+           code == NNG_EBUSY || (code & NNG_ESYSERR) != 0;
 }
 
 /* [nng] An attempt to connect or to accept has failed, perhaps. */
-static int note_failure(nng_aio *aio, int code)
+static int causes_note_failure(nng_aio *aio, int code)
 {
     known found = {0};
 
     pthread_mutex_lock(&lock);
     known *each = atomic_load(head_of(aio));
     while (each != NULL && each->aio != aio) {
-        each = atomic_load(&each->chain);
+        each = atomic_load(&each->bucket_next);
     }
     if (each != NULL) {
         found.id = each->id;
         found.listens = each->listens;
         found.socket = each->socket;
-        tnng_socket_hold(found.socket);
+        tnng_socket_ref(found.socket);
     }
     pthread_mutex_unlock(&lock);
     if (found.id == 0) {
@@ -169,24 +169,24 @@ static int note_failure(nng_aio *aio, int code)
         hooks->dial_failed(found.id, code);
     } else {
         hooks->handshake_failed(found.socket, found.id, code);
-        code = is_ours(code) ? code : NNG_ECONNRESET;
+        code = causes_is_local(code) ? code : NNG_ECONNRESET;
     }
-    tnng_socket_release(found.socket);
+    tnng_socket_unref(found.socket);
     return code;
 }
 
 /* [nng] [caller] An aio ends without success (ws_unsent.c wraps that call): with what error. */
-int tnng_cause_of_end(nng_aio *aio, int code)
+int tnng_causes_on_finish_error(nng_aio *aio, int code)
 {
     if (atomic_load_explicit(head_of(aio), memory_order_relaxed) != NULL && code != NNG_ECLOSED &&
         code != NNG_ECANCELED && tnng_causes_are_known()) {
-        code = note_failure(aio, code);
+        code = causes_note_failure(aio, code);
     }
     return code;
 }
 
 /* With the lock held. */
-static note **find_note(uint32_t pipe)
+static note **causes_find_note(uint32_t pipe)
 {
     note **at = &notes;
 
@@ -196,18 +196,18 @@ static note **find_note(uint32_t pipe)
     return at;
 }
 
-static void take_note(uint32_t pipe, int peer, bool oversize)
+static void causes_add_note(uint32_t pipe, int peer, bool oversize)
 {
     note *oldest = NULL;
 
     pthread_mutex_lock(&lock);
-    note **at = find_note(pipe);
+    note **at = causes_find_note(pipe);
     if (*at == NULL && (*at = calloc(1, sizeof(**at))) != NULL) {
         (*at)->pipe = pipe;
         if (++note_count > NOTES_KEPT) {
             oldest = notes;
             notes = oldest->next;
-            at = find_note(pipe);
+            at = causes_find_note(pipe);
             note_count--;
         }
     }
@@ -226,7 +226,7 @@ tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
     note *taken = NULL;
 
     pthread_mutex_lock(&lock);
-    note **at = find_note(pipe);
+    note **at = causes_find_note(pipe);
     if (*at != NULL && (gone || !(*at)->cause.oversize)) {
         taken = *at;
         *at = taken->next;
@@ -244,7 +244,7 @@ uint16_t __wrap_nni_pipe_peer(void *pipe)
     uint16_t peer = nni_pipe_peer(pipe);
 
     if (tnng_causes_are_known()) {
-        take_note(nni_pipe_id(pipe), peer, false);
+        causes_add_note(nni_pipe_id(pipe), peer, false);
     }
     return peer;
 }
@@ -253,7 +253,7 @@ uint16_t __wrap_nni_pipe_peer(void *pipe)
 void __wrap_nni_pipe_bump_error(void *pipe, int code)
 {
     if (code == NNG_EMSGSIZE && tnng_causes_are_known()) {
-        take_note(nni_pipe_id(pipe), 0, true);
+        causes_add_note(nni_pipe_id(pipe), 0, true);
     }
     nni_pipe_bump_error(pipe, code);
 }
@@ -261,17 +261,17 @@ void __wrap_nni_pipe_bump_error(void *pipe, int code)
 #else
 
 bool tnng_causes_are_known(void) { return false; }
-void tnng_causes_begin(const tnng_causes_hooks *hooks) { (void) hooks; }
-void tnng_causes_expect(void) { }
-void tnng_causes_of(tnng_socket *socket, uint32_t id, bool listens)
+void tnng_causes_init(const tnng_causes_hooks *hooks) { (void) hooks; }
+void tnng_causes_watch_next_aio(void) {}
+void tnng_causes_register(tnng_socket *socket, uint32_t id, bool listens)
 {
     (void) socket, (void) id, (void) listens;
 }
-void tnng_causes_forget(tnng_socket *socket, uint32_t id, bool listens)
+void tnng_causes_unregister(tnng_socket *socket, uint32_t id, bool listens)
 {
     (void) socket, (void) id, (void) listens;
 }
-int tnng_causes_count(void) { return 0; }
+int tnng_causes_registered(void) { return 0; }
 tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
 {
     (void) pipe, (void) gone;

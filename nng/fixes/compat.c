@@ -30,7 +30,7 @@ static int nng_minor = 5;
 
 const char *tnng_nng_file(void) { return NULL; }
 
-static bool has(const char *function)
+static bool compat_has(const char *function)
 {
     const char *found = strstr(tnng_build_functions, function);
 
@@ -47,7 +47,7 @@ const char *tnng_nng_file(void)
 }
 
 /* Asks the library that the module is linked with, not the whole process. */
-static bool has(const char *function)
+static bool compat_has(const char *function)
 {
     void *library = dlopen(tnng_nng_file(), RTLD_LAZY | RTLD_NOLOAD);
     bool found = library != NULL && dlsym(library, function) != NULL;
@@ -63,7 +63,7 @@ static bool has(const char *function)
 __attribute__((constructor(200))) static void compat_find_version(void)
 {
     for (size_t i = 0; i < sizeof(additions) / sizeof(additions[0]); i++) {
-        if (has(additions[i].function)) {
+        if (compat_has(additions[i].function)) {
             nng_minor = additions[i].minor;
         }
     }

@@ -34,7 +34,7 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
 
 /* [job] Whether a path is taken: by a socket somebody has bound, or by a file that is none. Nobody
  * notices being asked. */
-bool tnng_path_is_taken(const char *path)
+bool tnng_ipc_path_in_use(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     struct stat file;

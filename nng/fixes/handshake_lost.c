@@ -64,12 +64,12 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static handshake *by_pipe[BUCKETS], *by_aio[BUCKETS]; /* under lock */
 static atomic_size_t under_way;
 
-static size_t bucket_of(const void *pointer)
+static size_t handshake_bucket(const void *pointer)
 {
     return (size_t) (((uintptr_t) pointer >> 4) * 2654435761u >> 8) % BUCKETS;
 }
 
-static void note_made(nng_aio *aio, nni_cb callback, void *arg)
+static void handshake_aio_made(nng_aio *aio, nni_cb callback, void *arg)
 {
     last[last_at++ % AIOS_OF_A_PIPE] = (made){aio, callback, arg};
 }
@@ -79,8 +79,8 @@ int __wrap_nni_aio_alloc(nng_aio **aio, nni_cb callback, void *arg)
 {
     int code = nni_aio_alloc(aio, callback, arg);
     if (code == 0) {
-        tnng_addresses_new(*aio);
-        note_made(*aio, callback, arg);
+        tnng_addresses_aio_made(*aio);
+        handshake_aio_made(*aio, callback, arg);
     }
     return code;
 }
@@ -89,12 +89,12 @@ int __wrap_nni_aio_alloc(nng_aio **aio, nni_cb callback, void *arg)
 void __wrap_nni_aio_init(nng_aio *aio, nni_cb callback, void *arg)
 {
     nni_aio_init(aio, callback, arg);
-    note_made(aio, callback, arg);
-    tnng_causes_made(aio);
+    handshake_aio_made(aio, callback, arg);
+    tnng_causes_aio_made(aio);
 }
 
 /* [nng] A connection begins its handshake. Without memory it is as nng has it. */
-static void remember(const made *what)
+static void handshake_remember(const made *what)
 {
     handshake *it = TNNG_FIX_IS_ON(C11) ? malloc(sizeof(*it)) : NULL;
 
@@ -102,7 +102,8 @@ static void remember(const made *what)
         return;
     }
     *it = (handshake){.pipe = what->arg, .aio = what->aio, .callback = what->callback};
-    handshake **pipes = &by_pipe[bucket_of(it->pipe)], **aios = &by_aio[bucket_of(it->aio)];
+    handshake **pipes = &by_pipe[handshake_bucket(it->pipe)],
+              **aios = &by_aio[handshake_bucket(it->aio)];
     pthread_mutex_lock(&lock);
     it->next_by_pipe = *pipes;
     it->next_by_aio = *aios;
@@ -118,27 +119,27 @@ void __wrap_nni_aio_set_timeout(nng_aio *aio, nng_duration timeout)
     for (unsigned back = 1; timeout == HANDSHAKE_TIME && back <= AIOS_OF_A_PIPE; back++) {
         const made *what = &last[(last_at - back) % AIOS_OF_A_PIPE];
         if (what->aio == aio) {
-            remember(what);
+            handshake_remember(what);
             break; /* an older one at this address is none any more */
         }
     }
 }
 
 /* [nng] If this is a connection that shakes hands, it does so no more. */
-static void forget(const void *pipe)
+static void handshake_forget(const void *pipe)
 {
     if (atomic_load(&under_way) == 0) {
         return;
     }
     pthread_mutex_lock(&lock);
-    handshake **at = &by_pipe[bucket_of(pipe)];
+    handshake **at = &by_pipe[handshake_bucket(pipe)];
     while (*at != NULL && (*at)->pipe != pipe) {
         at = &(*at)->next_by_pipe;
     }
     handshake *it = *at;
     if (it != NULL) {
         *at = it->next_by_pipe;
-        for (at = &by_aio[bucket_of(it->aio)]; *at != it;) {
+        for (at = &by_aio[handshake_bucket(it->aio)]; *at != it;) {
             at = &(*at)->next_by_aio;
         }
         *at = it->next_by_aio;
@@ -155,18 +156,18 @@ static void forget(const void *pipe)
 /* [nng] The socket takes the connection. */
 void __wrap_nni_aio_set_output(nng_aio *aio, unsigned index, void *output)
 {
-    forget(output);
+    handshake_forget(output);
     nni_aio_set_output(aio, index, output);
 }
 
 /* [nng] [job] */
 void __wrap_nni_reap(nni_reap_list *list, void *item)
 {
-    forget(item);
+    handshake_forget(item);
     nni_reap(list, item);
 }
 
-static bool is_over(handshake *it)
+static bool handshake_is_over(handshake *it)
 {
     pthread_mutex_lock(&lock);
     bool over = it->over;
@@ -175,18 +176,18 @@ static bool is_over(handshake *it)
 }
 
 /* [nng] The reaper. */
-static void give_up(nng_aio *task, void *arg, int code)
+static void handshake_finish(nng_aio *task, void *arg, int code)
 {
     handshake *it = arg;
 
-    if (!is_over(it)) {
+    if (!handshake_is_over(it)) {
         nni_aio_stop(it->aio); /* and no callback of it is under way any more */
     }
-    if (!is_over(it)) {
+    if (!handshake_is_over(it)) {
         nng_aio_begin(it->aio); /* only leaves the error behind: it was stopped */
         it->callback(it->pipe);
     }
-    if (is_over(it)) {
+    if (handshake_is_over(it)) {
         free(it);
     }
     nng_aio_finish(task, code);
@@ -201,7 +202,7 @@ void __wrap_nni_aio_close(nng_aio *aio)
 
     if (atomic_load(&under_way) != 0) {
         pthread_mutex_lock(&lock);
-        it = by_aio[bucket_of(aio)];
+        it = by_aio[handshake_bucket(aio)];
         while (it != NULL && it->aio != aio) {
             it = it->next_by_aio;
         }
@@ -215,7 +216,7 @@ void __wrap_nni_aio_close(nng_aio *aio)
     nni_aio_close(aio);
     if (it != NULL) {
         nng_aio_begin(task);
-        nng_aio_defer(task, give_up, it);
+        nng_aio_defer(task, handshake_finish, it);
         nng_aio_reap(task);
     }
 }

@@ -48,16 +48,16 @@ static _Thread_local const tnng_socket *starting;
 static _Thread_local uint32_t starting_listener;
 static _Thread_local int shut = -1;
 
-__attribute__((constructor)) static void names_begin(void) { tnng_cond_init(&freed); }
+__attribute__((constructor)) static void listener_names_begin(void) { tnng_cond_init(&freed); }
 
 /* [job] [caller] Around the start of a listener. */
-void tnng_names_starting(const tnng_socket *socket, uint32_t listener)
+void tnng_listener_names_starting(const tnng_socket *socket, uint32_t listener)
 {
     starting = socket;
     starting_listener = listener;
 }
 
-static char *in_full(const char *path)
+static char *listener_names_absolute(const char *path)
 {
     char folder[4096], *full;
 
@@ -68,7 +68,7 @@ static char *in_full(const char *path)
     return full;
 }
 
-static void name_free(name *it)
+static void listener_names_free(name *it)
 {
     free(it->given);
     free(it->path);
@@ -76,7 +76,7 @@ static void name_free(name *it)
 }
 
 /* Without memory it is as nng has it. */
-static void note(int fd, const struct sockaddr_un *address, socklen_t length)
+static void listener_names_add(int fd, const struct sockaddr_un *address, socklen_t length)
 {
     name *it = calloc(1, sizeof(*it));
     struct stat file;
@@ -90,9 +90,9 @@ static void note(int fd, const struct sockaddr_un *address, socklen_t length)
     if (length > offsetof(struct sockaddr_un, sun_path) && address->sun_path[0] != '\0') {
         size_t size = length - offsetof(struct sockaddr_un, sun_path);
         it->given = strndup(address->sun_path, size);
-        it->path = it->given == NULL ? NULL : in_full(it->given);
+        it->path = it->given == NULL ? NULL : listener_names_absolute(it->given);
         if (it->path == NULL || lstat(it->path, &file) != 0) {
-            name_free(it);
+            listener_names_free(it);
             return;
         }
         it->device = file.st_dev;
@@ -111,13 +111,13 @@ int __wrap_bind(int fd, const struct sockaddr *address, socklen_t length)
     int result = bind(fd, address, length);
 
     if (result == 0 && address->sa_family == AF_UNIX && TNNG_FIX_IS_ON(L4)) {
-        note(fd, (const struct sockaddr_un *) address, length);
+        listener_names_add(fd, (const struct sockaddr_un *) address, length);
     }
     return result;
 }
 
 /* With the lock held. */
-static name **find(int fd)
+static name **listener_names_find(int fd)
 {
     name **at = &names;
 
@@ -143,7 +143,7 @@ int __wrap_unlink(const char *path)
 
     if (atomic_load(&count) > 0 && shut >= 0) {
         pthread_mutex_lock(&lock);
-        const name *it = *find(shut);
+        const name *it = *listener_names_find(shut);
         known = it != NULL && it->given != NULL && strcmp(it->given, path) == 0;
         if (known && lstat(it->path, &file) == 0 && file.st_dev == it->device &&
             file.st_ino == it->file) {
@@ -158,13 +158,13 @@ int __wrap_unlink(const char *path)
 }
 
 /* [nng] [job] What libnng closes. */
-int tnng_names_close(int fd)
+int tnng_listener_names_close(int fd)
 {
     name *it = NULL;
 
     if (atomic_load(&count) > 0 && fd >= 0) {
         pthread_mutex_lock(&lock);
-        it = *find(fd);
+        it = *listener_names_find(fd);
         if (it != NULL) {
             it->fd = -1; /* the number may be another descriptor's at once */
         }
@@ -181,14 +181,14 @@ int tnng_names_close(int fd)
         atomic_fetch_sub(&count, 1);
         pthread_cond_broadcast(&freed);
         pthread_mutex_unlock(&lock);
-        name_free(it);
+        listener_names_free(it);
     }
     errno = error;
     return result;
 }
 
 /* With the lock held. */
-static bool is_taken(const tnng_socket *socket, uint32_t listener)
+static bool listener_names_in_use(const tnng_socket *socket, uint32_t listener)
 {
     const name *it = names;
 
@@ -200,7 +200,7 @@ static bool is_taken(const tnng_socket *socket, uint32_t listener)
 }
 
 /* [job] A listener, or with 0 the socket, has been closed. */
-void tnng_names_wait(const tnng_socket *socket, uint32_t listener)
+void tnng_listener_names_wait(const tnng_socket *socket, uint32_t listener)
 {
     int64_t until = tnng_now() + FREE_WITHIN;
 
@@ -208,7 +208,7 @@ void tnng_names_wait(const tnng_socket *socket, uint32_t listener)
         return;
     }
     pthread_mutex_lock(&lock);
-    while (is_taken(socket, listener) && tnng_cond_wait(&freed, &lock, until)) {
+    while (listener_names_in_use(socket, listener) && tnng_cond_wait(&freed, &lock, until)) {
     }
     pthread_mutex_unlock(&lock);
 }

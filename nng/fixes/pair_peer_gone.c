@@ -14,7 +14,7 @@
  * cancels it next. */
 #include "fixes/fixes.h"
 
-static bool may_crash(const tnng_socket *socket)
+static bool pair_may_crash(const tnng_socket *socket)
 {
     int number = socket->protocol_number;
 
@@ -22,38 +22,38 @@ static bool may_crash(const tnng_socket *socket)
 }
 
 /* [nng] The reaper, when it has freed a connection. */
-static void on_freed(nng_aio *task, void *arg, int code)
+static void pair_on_freed(nng_aio *task, void *arg, int code)
 {
     tnng_socket *socket = arg;
 
     atomic_fetch_sub(&socket->parting, 1);
-    socket->hooks->receives_stand(socket, false);
-    tnng_socket_release(socket);
+    socket->hooks->set_persistent(socket, false);
+    tnng_socket_unref(socket);
     nng_aio_finish(task, code);
 }
 
 /* [nng] The reaper, before nng forgets the connection. */
-void tnng_pair_parts(tnng_socket *socket)
+void tnng_pair_peer_lost(tnng_socket *socket)
 {
     nng_aio *task;
 
-    if (!may_crash(socket)) {
+    if (!pair_may_crash(socket)) {
         return;
     }
     if (nng_aio_alloc(&task, NULL, NULL) == 0) {
         atomic_fetch_add(&socket->parting, 1);
-        tnng_socket_hold(socket);
+        tnng_socket_ref(socket);
         nng_aio_begin(task);
-        nng_aio_defer(task, on_freed, socket);
+        nng_aio_defer(task, pair_on_freed, socket);
         nng_aio_reap(task);
     }
-    socket->hooks->receives_stand(socket, true);
+    socket->hooks->set_persistent(socket, true);
 }
 
 /* [nng] Another one has taken its place. */
-void tnng_pair_joins(tnng_socket *socket)
+void tnng_pair_peer_gained(tnng_socket *socket)
 {
-    if (may_crash(socket)) {
-        socket->hooks->receives_stand(socket, false);
+    if (pair_may_crash(socket)) {
+        socket->hooks->set_persistent(socket, false);
     }
 }

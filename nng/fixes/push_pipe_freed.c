@@ -22,23 +22,24 @@ typedef struct node {
     struct node *next, *previous;
 } node;
 
-typedef struct kept {
-    struct kept *next;
+typedef struct deferred {
+    struct deferred *next;
     void *connection;
     const node *place;
     const tnng_socket *socket;
     bool off;
-} kept;
+} deferred;
 
 /* nng_pipe begins with its number, and what a protocol keeps of it follows in the same memory: for
  * Push0 a pointer to the nng_pipe, one to the socket, and its place in the list. */
 enum { LEAST_SIZE = 256, LOOK_AT = 64 };
 
-static _Thread_local uint32_t parting; /* what this thread takes apart: the number of its pipe */
-static _Thread_local const tnng_socket *parting_socket;
+static _Thread_local uint32_t
+    closing_pipe; /* what this thread takes apart: the number of its pipe */
+static _Thread_local const tnng_socket *closing_socket;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static kept *all; /* under lock */
+static deferred *deferred_list; /* under lock */
 
 static const node *find_place(void *connection, size_t size)
 {
@@ -59,15 +60,15 @@ static const node *find_place(void *connection, size_t size)
 void __wrap_free(void *memory)
 {
     const node *place;
-    kept *entry;
+    deferred *entry;
     size_t size;
 
-    if (parting == 0 || memory == NULL || (size = malloc_usable_size(memory)) < LEAST_SIZE ||
-        *(uint32_t *) memory != parting) {
+    if (closing_pipe == 0 || memory == NULL || (size = malloc_usable_size(memory)) < LEAST_SIZE ||
+        *(uint32_t *) memory != closing_pipe) {
         free(memory);
         return;
     }
-    parting = 0;
+    closing_pipe = 0;
     place = find_place(memory, size);
     if (place == NULL || place->next == NULL || (entry = calloc(1, sizeof(*entry))) == NULL) {
         free(memory);
@@ -75,20 +76,20 @@ void __wrap_free(void *memory)
     }
     entry->connection = memory;
     entry->place = place;
-    entry->socket = parting_socket;
+    entry->socket = closing_socket;
     pthread_mutex_lock(&lock);
-    entry->next = all;
-    all = entry;
+    entry->next = deferred_list;
+    deferred_list = entry;
     pthread_mutex_unlock(&lock);
 }
 
 /* Frees those of a socket that are not on the list any more, or all of them. */
-static void release(const tnng_socket *socket, bool only_off)
+static void push_free(const tnng_socket *socket, bool only_off)
 {
-    kept *freed = NULL;
+    deferred *freed = NULL;
 
     pthread_mutex_lock(&lock);
-    for (kept **link = &all, *entry; (entry = *link) != NULL;) {
+    for (deferred **link = &deferred_list, *entry; (entry = *link) != NULL;) {
         if (entry->socket == socket && (!only_off || entry->off)) {
             *link = entry->next;
             entry->next = freed;
@@ -98,7 +99,7 @@ static void release(const tnng_socket *socket, bool only_off)
         }
     }
     pthread_mutex_unlock(&lock);
-    for (kept *next; freed != NULL; freed = next) {
+    for (deferred *next; freed != NULL; freed = next) {
         next = freed->next;
         free(freed->connection);
         free(freed);
@@ -106,16 +107,16 @@ static void release(const tnng_socket *socket, bool only_off)
 }
 
 /* [nng] On the reaper's thread, which is about to take the connection apart. */
-void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
+void tnng_push_peer_lost(tnng_socket *socket, uint32_t pipe)
 {
     bool off = false;
 
-    parting = 0;
+    closing_pipe = 0;
     if (socket->protocol_number != TNNG_PUSH0 || !TNNG_FIX_IS_ON(C9)) {
         return;
     }
     pthread_mutex_lock(&lock);
-    for (kept *entry = all; entry != NULL; entry = entry->next) {
+    for (deferred *entry = deferred_list; entry != NULL; entry = entry->next) {
         entry->off = entry->socket == socket && entry->place->next == NULL;
         off |= entry->off;
     }
@@ -123,27 +124,27 @@ void tnng_push_parts(tnng_socket *socket, uint32_t pipe)
     if (off) {
         /* A send that took one off the list may still be at it. */
         socket->hooks->wait_for_sends(socket);
-        release(socket, true);
+        push_free(socket, true);
     }
-    parting_socket = socket;
-    parting = pipe;
+    closing_socket = socket;
+    closing_pipe = pipe;
 }
 
 /* [job] nng_close has returned: nobody goes through the list again. */
-void tnng_push_closed(tnng_socket *socket)
+void tnng_push_socket_closed(tnng_socket *socket)
 {
     if (socket->protocol_number == TNNG_PUSH0) {
-        release(socket, false);
+        push_free(socket, false);
     }
 }
 
 /* [caller] For tests: how many connections are kept now. */
-int tnng_push_kept(void)
+int tnng_push_deferred_frees(void)
 {
     int count = 0;
 
     pthread_mutex_lock(&lock);
-    for (kept *entry = all; entry != NULL; entry = entry->next) {
+    for (deferred *entry = deferred_list; entry != NULL; entry = entry->next) {
         count++;
     }
     pthread_mutex_unlock(&lock);

@@ -23,9 +23,9 @@ int nni_aio_begin(nng_aio *);
 static _Thread_local nng_aio *given; /* what this thread gives to a connection just now */
 
 /* [any] Around the protocol's call; NULL after it. */
-void tnng_gives(nng_aio *aio) { given = aio; }
+void tnng_send_refused_watch(nng_aio *aio) { given = aio; }
 
-static void free_message(nng_aio *aio)
+static void send_refused_free_message(nng_aio *aio)
 {
     nng_msg *msg = nng_aio_get_msg(aio);
 
@@ -45,7 +45,7 @@ int __wrap_nni_aio_begin(nng_aio *aio)
     int code = nni_aio_begin(aio);
 
     if (__builtin_expect(code != 0, false)) {
-        free_message(aio);
+        send_refused_free_message(aio);
     }
     return code;
 }

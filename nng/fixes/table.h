@@ -12,7 +12,7 @@
 #define TNNG_FIXES(TNNG_FIX)                                                                       \
     TNNG_FIX(C1, "", 0, 6, "a cancelled receive of Sub0 corrupts memory")                          \
     TNNG_FIX(C2, "", 0, 0, "a receive beside a waiting send of Req0 corrupts memory")              \
-    TNNG_FIX(C3, "", 0, 0, "a survey that lies unread when its connection goes corrupts memory")  \
+    TNNG_FIX(C3, "", 0, 0, "a survey that lies unread when its connection goes corrupts memory")   \
     TNNG_FIX(C4, "", 0, 0, "inserting into a message writes past its memory")                      \
     TNNG_FIX(C5, "", 0, 0, "an operation begun while a socket closes is used after it was freed")  \
     TNNG_FIX(C6, "", 0, 0, "closing an endpoint and its socket at once frees twice")               \
@@ -30,13 +30,12 @@
         "a connection closed in the middle of a message can hang every later close")               \
     TNNG_FIX(H2, "nng_stream_dialer_dial nng_stream_dialer_close nng_stream_dialer_free", 0, 0,    \
         "a ws dialer closed while it connects can hang or abort the process")                      \
-    TNNG_FIX(H3,                                                                                   \
-        "nng_stream_listener_listen nng_stream_listener_close nng_stream_listener_free", 0, 0,     \
-        "a ws listener closed while clients connect can hang every later close")                   \
+    TNNG_FIX(H3, "nng_stream_listener_listen nng_stream_listener_close nng_stream_listener_free",  \
+        0, 0, "a ws listener closed while clients connect can hang every later close")             \
     TNNG_FIX(H4, "", 0, 0, "a dialer closed between lookup and connect never ends")                \
     TNNG_FIX(L1, "", 0, 6, "a Pair0 never closes the descriptors it was asked for")                \
     TNNG_FIX(L2, "nni_pipe_send nni_aio_begin", 0, 6,                                              \
-        "a message given to a connection that closes is never freed")                             \
+        "a message given to a connection that closes is never freed")                              \
     TNNG_FIX(L3, "", 0, 0, "an aio that slept reports a timeout as success")                       \
     TNNG_FIX(L4, "bind shutdown unlink close", 0, 0,                                               \
         "closing an ipc listener deletes what is at its path by then; abstract names stay taken")  \

@@ -20,7 +20,7 @@ __attribute__((weak)) void mbedtls_ssl_set_verify(
     void *connection, verify_function, void *argument);
 
 /* [nng] What is wrong with a certificate of the chain; 0 is the peer's own. */
-static int strike_out_name(void *unused, void *certificate, int depth, uint32_t *flags)
+static int tls_hostname_ignore_mismatch(void *unused, void *certificate, int depth, uint32_t *flags)
 {
     (void) unused;
     (void) certificate;
@@ -38,7 +38,7 @@ int __wrap_mbedtls_ssl_set_hostname(void *connection, const char *name)
     if (name[1] == '\0') {
         return mbedtls_ssl_set_hostname(connection, NULL);
     }
-    mbedtls_ssl_set_verify(connection, strike_out_name, NULL);
+    mbedtls_ssl_set_verify(connection, tls_hostname_ignore_mismatch, NULL);
     return mbedtls_ssl_set_hostname(connection, name + 1);
 }
 

@@ -35,30 +35,30 @@ enum { MARK = 3 };
 
 static tx_cell cells[CELLS];
 static _Atomic(tnng_socket *) sockets[CELLS]; /* of the connection in the cell, or the last one */
-static _Thread_local tx_cell *giving; /* what this thread gives a message to just now */
+static _Thread_local tx_cell *giving;         /* what this thread gives a message to just now */
 
-static tx_cell *cell_of(uint32_t pipe)
+static tx_cell *tx_cell_of(uint32_t pipe)
 {
     tx_cell *cell = &cells[pipe % CELLS];
 
     return atomic_load_explicit(&cell->pipe, memory_order_relaxed) == pipe ? cell : NULL;
 }
 
-static void add(atomic_uint_fast64_t *counter, uint64_t number)
+static void tx_add(atomic_uint_fast64_t *counter, uint64_t number)
 {
     uint64_t before = atomic_load_explicit(counter, memory_order_relaxed);
 
     atomic_store_explicit(counter, before + number, memory_order_release);
 }
 
-static void add_written(tx_cell *cell, size_t size)
+static void tx_add_written(tx_cell *cell, size_t size)
 {
-    add(&cell->written_bytes, size);
-    add(&cell->written, 1);
+    tx_add(&cell->written_bytes, size);
+    tx_add(&cell->written, 1);
 }
 
 /* [any] Within a send on the socket, which is still open then. */
-static void add_late(uint32_t pipe)
+static void tx_add_late(uint32_t pipe)
 {
     tnng_socket *socket = atomic_load(&sockets[pipe % CELLS]);
 
@@ -70,33 +70,33 @@ static void add_late(uint32_t pipe)
 /* [any] */
 void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
 {
-    tx_cell *outer = giving, *cell = cell_of(nni_pipe_id(pipe));
+    tx_cell *outer = giving, *cell = tx_cell_of(nni_pipe_id(pipe));
 
     if (cell != NULL) {
-        add(&cell->given, 1);
+        tx_add(&cell->given, 1);
     } else {
-        add_late(nni_pipe_id(pipe));
+        tx_add_late(nni_pipe_id(pipe));
     }
     giving = cell;
-    tnng_gives(aio);
+    tnng_send_refused_watch(aio);
     nni_pipe_send(pipe, aio);
-    tnng_gives(NULL);
+    tnng_send_refused_watch(NULL);
     giving = outer;
 }
 
 /* [nng] */
 void __wrap_nni_pipe_bump_tx(nni_pipe *pipe, size_t size)
 {
-    tx_cell *cell = cell_of(nni_pipe_id(pipe));
+    tx_cell *cell = tx_cell_of(nni_pipe_id(pipe));
 
     nni_pipe_bump_tx(pipe, size);
     if (cell != NULL) {
-        add_written(cell, size);
+        tx_add_written(cell, size);
     }
 }
 
 /* [nng] Of the transports only ws hands the message itself to its stream. */
-void tnng_tx_submits(nng_aio *aio)
+void tnng_tx_mark(nng_aio *aio)
 {
     if (giving != NULL && nng_aio_get_msg(aio) != NULL) {
         nng_aio_set_input(aio, MARK, giving);
@@ -111,7 +111,7 @@ void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
     if (cell >= cells && cell < cells + CELLS) {
         nng_aio_set_input(aio, MARK, NULL);
         if (code == 0) {
-            add_written(cell, size);
+            tx_add_written(cell, size);
         }
     }
     TNNG_PAUSE("nng.finish_sync");
@@ -123,13 +123,13 @@ void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
 static tx_cell cells[1];
 static _Atomic(tnng_socket *) sockets[1];
 
-static tx_cell *cell_of(uint32_t pipe)
+static tx_cell *tx_cell_of(uint32_t pipe)
 {
     (void) pipe;
     return NULL;
 }
 
-void tnng_tx_submits(nng_aio *aio) { (void) aio; }
+void tnng_tx_mark(nng_aio *aio) { (void) aio; }
 
 #endif
 
@@ -154,7 +154,7 @@ bool tnng_tx_begin(tnng_socket *socket, uint32_t pipe)
 /* [any] Of one that has begun, and not ended. */
 void tnng_tx_read(uint32_t pipe, tnng_tx *tx)
 {
-    tx_cell *cell = cell_of(pipe);
+    tx_cell *cell = tx_cell_of(pipe);
 
     if (cell != NULL) {
         /* Backwards, so that never more seems written than was given. */
@@ -167,7 +167,7 @@ void tnng_tx_read(uint32_t pipe, tnng_tx *tx)
 /* [nng] */
 void tnng_tx_end(uint32_t pipe, tnng_tx *tx)
 {
-    tx_cell *cell = cell_of(pipe);
+    tx_cell *cell = tx_cell_of(pipe);
 
     if (cell != NULL) {
         tnng_tx_read(pipe, tx);
@@ -177,7 +177,4 @@ void tnng_tx_end(uint32_t pipe, tnng_tx *tx)
 }
 
 /* [any] */
-bool tnng_tx_is_counted(void)
-{
-    return TNNG_FIX_IS_ON(F1);
-}
+bool tnng_tx_is_counted(void) { return TNNG_FIX_IS_ON(F1); }

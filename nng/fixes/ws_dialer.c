@@ -30,7 +30,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* the list, and all of
 static ws_dialer *dialers;
 
 /* With the lock held. */
-static ws_dialer **find(nng_stream_dialer *dialer)
+static ws_dialer **ws_dialer_find(nng_stream_dialer *dialer)
 {
     ws_dialer **at = &dialers;
 
@@ -41,7 +41,7 @@ static ws_dialer **find(nng_stream_dialer *dialer)
 }
 
 /* [nng] An attempt has ended. */
-static void pass_on(void *arg)
+static void ws_dialer_on_attempt(void *arg)
 {
     ws_dialer *ws = arg;
     int code = nng_aio_result(ws->attempt);
@@ -77,7 +77,7 @@ static void pass_on(void *arg)
 }
 
 /* [nng] [job] */
-static void take_back(nng_aio *aio, void *arg, int code)
+static void ws_dialer_cancel(nng_aio *aio, void *arg, int code)
 {
     ws_dialer *ws = arg;
 
@@ -93,7 +93,7 @@ static void take_back(nng_aio *aio, void *arg, int code)
 }
 
 /* NULL: not one of ws, or no memory. */
-static ws_dialer *find_or_add(nng_stream_dialer *dialer)
+static ws_dialer *ws_dialer_find_or_add(nng_stream_dialer *dialer)
 {
     size_t size;
 
@@ -102,10 +102,10 @@ static ws_dialer *find_or_add(nng_stream_dialer *dialer)
         return NULL;
     }
     pthread_mutex_lock(&lock);
-    ws_dialer **at = find(dialer);
+    ws_dialer **at = ws_dialer_find(dialer);
     if (*at == NULL && (*at = calloc(1, sizeof(**at))) != NULL) {
         (*at)->dialer = dialer;
-        if (nng_aio_alloc(&(*at)->attempt, pass_on, *at) != 0) {
+        if (nng_aio_alloc(&(*at)->attempt, ws_dialer_on_attempt, *at) != 0) {
             free(*at);
             *at = NULL;
         }
@@ -118,7 +118,7 @@ static ws_dialer *find_or_add(nng_stream_dialer *dialer)
 /* [nng] [caller] [job] */
 void __wrap_nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio)
 {
-    ws_dialer *ws = find_or_add(dialer);
+    ws_dialer *ws = ws_dialer_find_or_add(dialer);
 
     if (ws == NULL) {
         nng_stream_dialer_dial(dialer, aio);
@@ -138,7 +138,7 @@ void __wrap_nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio)
         nng_aio_finish(aio, NNG_ECLOSED);
         return;
     }
-    nng_aio_defer(aio, take_back, ws);
+    nng_aio_defer(aio, ws_dialer_cancel, ws);
     nng_stream_dialer_dial(dialer, ws->attempt);
 }
 
@@ -147,7 +147,7 @@ void __wrap_nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio)
 void __wrap_nng_stream_dialer_close(nng_stream_dialer *dialer)
 {
     pthread_mutex_lock(&lock);
-    ws_dialer *ws = *find(dialer);
+    ws_dialer *ws = *ws_dialer_find(dialer);
     bool busy = ws != NULL && ws->busy;
     if (ws != NULL) {
         ws->waiting = NULL;
@@ -163,7 +163,7 @@ void __wrap_nng_stream_dialer_close(nng_stream_dialer *dialer)
 void __wrap_nng_stream_dialer_free(nng_stream_dialer *dialer)
 {
     pthread_mutex_lock(&lock);
-    ws_dialer **at = find(dialer), *ws = *at;
+    ws_dialer **at = ws_dialer_find(dialer), *ws = *at;
     bool busy = ws != NULL && ws->busy;
     if (ws != NULL) {
         *at = ws->next;

@@ -23,7 +23,7 @@
 /* After the close: more than nng's timeout for an answer. */
 enum { FREE_AFTER_SECONDS = 3 };
 
-static bool is_ws(nng_stream_listener *listener)
+static bool ws_listener_is_ws(nng_stream_listener *listener)
 {
     size_t size;
 
@@ -43,7 +43,7 @@ static pthread_mutex_t closing = PTHREAD_MUTEX_INITIALIZER;
 static ws_listener *listeners;
 
 /* The server is found by its host and the port it has got. */
-static nng_http_server *hold_server(nng_stream_listener *listener)
+static nng_http_server *ws_listener_ref_server(nng_stream_listener *listener)
 {
     nng_http_server *server = NULL;
     nng_url *parsed;
@@ -73,8 +73,8 @@ int __wrap_nng_stream_listener_listen(nng_stream_listener *listener)
 {
     int code = nng_stream_listener_listen(listener);
 
-    if (code == 0 && !tnng_nng_is(7) && is_ws(listener)) {
-        nng_http_server *server = hold_server(listener);
+    if (code == 0 && !tnng_nng_is(7) && ws_listener_is_ws(listener)) {
+        nng_http_server *server = ws_listener_ref_server(listener);
         ws_listener *ws = server == NULL ? NULL : malloc(sizeof(*ws));
         if (ws != NULL) {
             pthread_mutex_lock(&lock);
@@ -88,7 +88,7 @@ int __wrap_nng_stream_listener_listen(nng_stream_listener *listener)
     return code;
 }
 
-static bool is_noted(nng_stream_listener *listener)
+static bool ws_listener_is_known(nng_stream_listener *listener)
 {
     pthread_mutex_lock(&lock);
     ws_listener *ws = listeners;
@@ -100,7 +100,7 @@ static bool is_noted(nng_stream_listener *listener)
 }
 
 /* NULL: somebody else has closed it. */
-static ws_listener *forget(nng_stream_listener *listener, bool *last)
+static ws_listener *ws_listener_remove(nng_stream_listener *listener, bool *last)
 {
     ws_listener *ws = NULL;
 
@@ -126,12 +126,12 @@ void __wrap_nng_stream_listener_close(nng_stream_listener *listener)
 {
     bool last;
 
-    if (!is_noted(listener)) {
+    if (!ws_listener_is_known(listener)) {
         nng_stream_listener_close(listener);
         return;
     }
     pthread_mutex_lock(&closing);
-    ws_listener *ws = forget(listener, &last);
+    ws_listener *ws = ws_listener_remove(listener, &last);
     if (last) {
         nng_http_server_stop(ws->server);
     }
@@ -151,7 +151,7 @@ typedef struct {
     ws_listener *noted; /* or NULL */
 } freeing;
 
-static void *free_now(void *arg)
+static void *ws_listener_free_thread(void *arg)
 {
     freeing *what = arg;
 
@@ -173,15 +173,15 @@ void __wrap_nng_stream_listener_free(nng_stream_listener *listener)
     freeing *what;
     bool last;
 
-    if (!is_ws(listener)) {
+    if (!ws_listener_is_ws(listener)) {
         nng_stream_listener_free(listener);
         return;
     }
-    ws_listener *noted = forget(listener, &last);
+    ws_listener *noted = ws_listener_remove(listener, &last);
     if ((what = malloc(sizeof(*what))) != NULL) {
         *what = (freeing){.listener = listener, .noted = noted};
     }
-    if (what == NULL || !tnng_run_thread(free_now, what)) {
+    if (what == NULL || !tnng_thread_start(ws_listener_free_thread, what)) {
         free(what);
         free(noted);
         nng_stream_listener_free(listener);

@@ -19,7 +19,7 @@ void nni_aio_get_iov(nng_aio *, unsigned *, nng_iov **);
 int nni_aio_list_active(nng_aio *);
 
 /* [nng] After the receive was begun, with the lock of its pipe held. */
-void tnng_ws_end_receive(nng_stream *stream, nng_aio *aio)
+void tnng_ws_peer_gone_check(nng_stream *stream, nng_aio *aio)
 {
     unsigned places;
     nng_iov *data;
@@ -33,7 +33,7 @@ void tnng_ws_end_receive(nng_stream *stream, nng_aio *aio)
 
 #else
 
-void tnng_ws_end_receive(nng_stream *stream, nng_aio *aio)
+void tnng_ws_peer_gone_check(nng_stream *stream, nng_aio *aio)
 {
     (void) stream;
     (void) aio;

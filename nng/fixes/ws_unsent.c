@@ -25,7 +25,7 @@ enum { MARK = 2 };
 static char mark;
 
 /* [nng] Before a stream gets the aio. */
-void tnng_ws_marks(nng_aio *aio)
+void tnng_ws_unsent_mark(nng_aio *aio)
 {
     if (nng_aio_get_msg(aio) != NULL) {
         nng_aio_set_input(aio, MARK, &mark);
@@ -33,7 +33,7 @@ void tnng_ws_marks(nng_aio *aio)
 }
 
 /* [nng] Before the aio ends with an error. */
-void tnng_ws_gives_up(nng_aio *aio)
+void tnng_ws_unsent_free(nng_aio *aio)
 {
     nng_msg *msg = nng_aio_get_input(aio, MARK) == &mark ? nng_aio_get_msg(aio) : NULL;
 
@@ -49,14 +49,14 @@ void tnng_ws_gives_up(nng_aio *aio)
 /* [any] */
 void __wrap_nni_aio_finish_error(nng_aio *aio, int code)
 {
-    tnng_ws_gives_up(aio);
-    nni_aio_finish_error(aio, tnng_cause_of_end(aio, code));
+    tnng_ws_unsent_free(aio);
+    nni_aio_finish_error(aio, tnng_causes_on_finish_error(aio, code));
 }
 
 #else
 
-void tnng_ws_marks(nng_aio *aio) { (void) aio; }
+void tnng_ws_unsent_mark(nng_aio *aio) { (void) aio; }
 
-void tnng_ws_gives_up(nng_aio *aio) { (void) aio; }
+void tnng_ws_unsent_free(nng_aio *aio) { (void) aio; }
 
 #endif

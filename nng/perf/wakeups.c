@@ -30,91 +30,91 @@
 #include "perf/wakeups.h"
 
 enum {
-    ALONE = 4,      /* so many entries a task thread makes between two sleeps without help */
-    RAPID = 8,      /* this many sends, or receives, in a row are a stream, */
-    APART = 200000, /* each at most so many nanoseconds after the last, */
-    SETBACK = 64,   /* and so many more after one for which there was no room */
-    LATER = 150000, /* nanoseconds; the system adds some 50000 */
+    BUDGET = 4,           /* so many entries a task thread makes between two sleeps without help */
+    STREAM_AFTER = 8,     /* this many sends, or receives, in a row are a stream, */
+    STREAM_GAP = 200000,  /* each at most so many nanoseconds after the last, */
+    STREAM_BACKOFF = 64,  /* and so many more after one for which there was no room */
+    FLUSH_AFTER = 150000, /* nanoseconds; the system adds some 50000 */
 };
 
 /* What task threads sleep on, or NULL: nothing is left out. It is there as long as the process. */
-static _Atomic(pthread_cond_t *) work;
-static _Atomic(pthread_cond_t *) signalled; /* the last, by the thread that looks for it */
-static _Thread_local bool looking;
+static _Atomic(pthread_cond_t *) task_cond;
+static _Atomic(pthread_cond_t *) last_signalled; /* the last, by the thread that looks for it */
+static _Thread_local bool probing;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static _Thread_local bool is_task_thread;
-static _Thread_local int alone;     /* entries it may still make without help */
-static _Thread_local bool submitting; /* this thread is in a call of nng, */
-static _Thread_local bool in_stream;  /* which is part of a stream; */
-static _Thread_local unsigned held;   /* wake-ups left out in it */
+static _Thread_local int budget;       /* entries it may still make without help */
+static _Thread_local bool deferring;   /* this thread is in a call of nng, */
+static _Thread_local bool in_stream;   /* which is part of a stream; */
+static _Thread_local unsigned pending; /* wake-ups left out in it */
 
 /* Wake-ups left out since the queue was last seen empty. It grows, and becomes 0 when a task thread
  * goes to sleep, only with the lock of the queue held. */
-static atomic_uint left_out;
-static atomic_bool nobody_comes; /* and no task thread is known to be awake */
-static atomic_uint_fast64_t left_out_ever, kept_back_ever;
+static atomic_uint suppressed;
+static atomic_bool flush_pending; /* and no task thread is known to be awake */
+static atomic_uint_fast64_t suppressed_total, deferred_total;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t debt = PTHREAD_COND_INITIALIZER;
-static atomic_bool awake;  /* the thread that pays; written under lock */
-static bool thread_exists; /* under lock */
+static pthread_cond_t flush_needed = PTHREAD_COND_INITIALIZER;
+static atomic_bool flusher_awake; /* the thread that pays; written under lock */
+static bool flusher_exists;       /* under lock */
 
 /* Makes up for some of the wake-ups that were left out, unless they need not be any more. */
-static void wake(unsigned times)
+static void wakeups_signal(unsigned times)
 {
-    unsigned n = atomic_load(&left_out);
+    unsigned n = atomic_load(&suppressed);
 
     while (times > 0 && n > 0) {
-        if (atomic_compare_exchange_weak(&left_out, &n, n - 1)) {
-            pthread_cond_signal(atomic_load(&work));
+        if (atomic_compare_exchange_weak(&suppressed, &n, n - 1)) {
+            pthread_cond_signal(atomic_load(&task_cond));
             times--;
         }
     }
 }
 
 /* [any] Wakes somebody if nobody is known to come. */
-void tnng_wakes_pay(void)
+void tnng_wakeups_flush(void)
 {
-    if (atomic_load(&nobody_comes) && atomic_exchange(&nobody_comes, false)) {
-        wake(1);
+    if (atomic_load(&flush_pending) && atomic_exchange(&flush_pending, false)) {
+        wakeups_signal(1);
     }
 }
 
 /* [any] Before this thread waits, other than for work. */
-void tnng_wakes_pay_all(void)
+void tnng_wakeups_flush_all(void)
 {
-    held = 0;
-    wake(UINT_MAX);
+    pending = 0;
+    wakeups_signal(UINT_MAX);
 }
 
-static void *pay_later(void *unused)
+static void *wakeups_flusher(void *unused)
 {
-    const struct timespec later = {.tv_nsec = LATER};
+    const struct timespec later = {.tv_nsec = FLUSH_AFTER};
 
     (void) unused;
     for (;;) {
         pthread_mutex_lock(&lock);
         /* Who owes writes `nobody_comes`, then looks at `awake`; here it is the other way round. */
-        while (atomic_store(&awake, false), !atomic_load(&nobody_comes)) {
-            pthread_cond_wait(&debt, &lock);
+        while (atomic_store(&flusher_awake, false), !atomic_load(&flush_pending)) {
+            pthread_cond_wait(&flush_needed, &lock);
         }
-        atomic_store(&awake, true);
+        atomic_store(&flusher_awake, true);
         pthread_mutex_unlock(&lock);
         nanosleep(&later, NULL);
-        tnng_wakes_pay();
+        tnng_wakeups_flush();
     }
     return NULL;
 }
 
-static void keep_back(void)
+static void wakeups_defer(void)
 {
-    atomic_fetch_add(&kept_back_ever, 1);
-    atomic_store(&nobody_comes, true);
-    if (!atomic_load(&awake)) {
+    atomic_fetch_add(&deferred_total, 1);
+    atomic_store(&flush_pending, true);
+    if (!atomic_load(&flusher_awake)) {
         pthread_mutex_lock(&lock);
-        atomic_store(&awake, true);
-        pthread_cond_signal(&debt);
+        atomic_store(&flusher_awake, true);
+        pthread_cond_signal(&flush_needed);
         pthread_mutex_unlock(&lock);
     }
 }
@@ -122,20 +122,20 @@ static void keep_back(void)
 /* [any] All signals of libnng; those to task threads come with the lock of their queue held. */
 int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 {
-    if (condition == atomic_load(&work)) {
-        if (is_task_thread && alone > 0) {
-            alone--;
-            atomic_fetch_add(&left_out, 1);
-            atomic_fetch_add(&left_out_ever, 1);
+    if (condition == atomic_load(&task_cond)) {
+        if (is_task_thread && budget > 0) {
+            budget--;
+            atomic_fetch_add(&suppressed, 1);
+            atomic_fetch_add(&suppressed_total, 1);
             return 0;
         }
-        if (submitting) {
-            held++;
-            atomic_fetch_add(&left_out, 1);
+        if (deferring) {
+            pending++;
+            atomic_fetch_add(&suppressed, 1);
             return 0;
         }
-    } else if (looking) {
-        atomic_store(&signalled, condition);
+    } else if (probing) {
+        atomic_store(&last_signalled, condition);
     }
     return pthread_cond_signal(condition);
 }
@@ -143,28 +143,28 @@ int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 /* [any] */
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
-    if (condition == atomic_load(&work)) {
+    if (condition == atomic_load(&task_cond)) {
         /* The queue is empty, and locked: whoever was not woken need not be any more. */
-        atomic_store(&left_out, 0);
-        atomic_store(&nobody_comes, false);
+        atomic_store(&suppressed, 0);
+        atomic_store(&flush_pending, false);
         is_task_thread = true;
-        alone = ALONE;
-    } else if (atomic_load(&left_out) > 0) {
-        tnng_wakes_pay_all();
+        budget = BUDGET;
+    } else if (atomic_load(&suppressed) > 0) {
+        tnng_wakeups_flush_all();
     }
     return pthread_cond_wait(condition, mutex);
 }
 
-/* [any] How those lock who may owe a wake-up: libnng always, and whoever locks a lane, because that
- * lock is held in calls of nng. */
+/* [any] How those lock who may owe a wake-up: libnng always, and whoever locks a context, because
+ * that lock is held in calls of nng. */
 int tnng_lock(pthread_mutex_t *mutex)
 {
-    if (atomic_load_explicit(&left_out, memory_order_relaxed) > 0) {
+    if (atomic_load_explicit(&suppressed, memory_order_relaxed) > 0) {
         if (pthread_mutex_trylock(mutex) == 0) {
             return 0;
         }
-        if (is_task_thread || held > 0) {
-            tnng_wakes_pay_all();
+        if (is_task_thread || pending > 0) {
+            tnng_wakeups_flush_all();
         }
     }
     return pthread_mutex_lock(mutex);
@@ -174,96 +174,97 @@ int tnng_lock(pthread_mutex_t *mutex)
 int __wrap_pthread_mutex_lock(pthread_mutex_t *mutex) { return tnng_lock(mutex); }
 
 /* [nng] */
-static void begin(void *unused)
+static void wakeups_on_probe(void *unused)
 {
     (void) unused;
-    atomic_store(&work, atomic_load(&signalled));
+    atomic_store(&task_cond, atomic_load(&last_signalled));
 }
 
-bool tnng_wakes_exist(void)
+bool tnng_wakeups_enabled(void)
 {
     return tnng_wraps("pthread_cond_signal pthread_cond_wait pthread_mutex_lock") &&
-           !TNNG_WITHOUT("WAKES");
+           !TNNG_WITHOUT("WAKEUPS");
 }
 
 /* What is signalled when an aio with a callback ends is what task threads sleep on. */
-static void look_for_work(void)
+static void wakeups_find_task_cond(void)
 {
     static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
 
-    tnng_before_wait = tnng_wakes_pay;
+    tnng_before_wait = tnng_wakeups_flush;
 #ifdef TNNG_TESTING
-    tnng_before_pause = tnng_wakes_pay_all;
+    tnng_before_pause = tnng_wakeups_flush_all;
 #endif
-    if (tnng_wakes_exist() && nng_aio_alloc(&aio, begin, NULL) == 0 &&
+    if (tnng_wakeups_enabled() && nng_aio_alloc(&aio, wakeups_on_probe, NULL) == 0 &&
         nng_aio_begin(aio)) {
-        looking = true;
+        probing = true;
         nng_aio_finish(aio, 0);
-        looking = false;
+        probing = false;
     }
 }
 
 /* [caller] When nng is there: with every socket that is opened. */
-void tnng_wakes_begin(void) { pthread_once(&once, look_for_work); }
+void tnng_wakeups_init(void) { pthread_once(&once, wakeups_find_task_cond); }
 
-static bool can_wait(void)
+static bool wakeups_start_flusher(void)
 {
-    if (atomic_load(&work) == NULL) {
+    if (atomic_load(&task_cond) == NULL) {
         return false;
     }
     pthread_mutex_lock(&lock);
-    if (!thread_exists) {
-        thread_exists = tnng_run_thread(pay_later, NULL);
+    if (!flusher_exists) {
+        flusher_exists = tnng_thread_start(wakeups_flusher, NULL);
     }
-    bool can = thread_exists;
+    bool can = flusher_exists;
     pthread_mutex_unlock(&lock);
     return can;
 }
 
 /* [any] Before a message or a receive is given to nng, */
-void tnng_wakes_hold(void) { submitting = true; }
+void tnng_wakeups_defer_begin(void) { deferring = true; }
 
 /* [any] and after that. */
-void tnng_wakes_go(void)
+void tnng_wakeups_defer_end(void)
 {
-    unsigned wakes = held;
+    unsigned wakes = pending;
 
-    submitting = false;
-    held = 0;
+    deferring = false;
+    pending = 0;
     if (wakes > 0 && in_stream) {
-        keep_back();
+        wakeups_defer();
     } else if (wakes > 0) {
-        wake(wakes);
+        wakeups_signal(wakes);
     }
 }
 
 /* [caller] Before a message is sent or received at once or not at all; NULL: not in a stream. */
-void tnng_wakes_may_wait(tnng_stream *stream, bool sends)
+void tnng_wakeups_stream_begin(tnng_stream *stream, bool sends)
 {
     if (stream == NULL) {
         return;
     }
     int64_t now = tnng_now();
-    if (now - stream->sent_at > APART || sends != stream->sends) {
-        stream->in_a_row = 0;
-    } else if (stream->in_a_row < RAPID && ++stream->in_a_row == RAPID && !can_wait()) {
-        stream->in_a_row = 0;
+    if (now - stream->last_at > STREAM_GAP || sends != stream->sends) {
+        stream->length = 0;
+    } else if (stream->length < STREAM_AFTER && ++stream->length == STREAM_AFTER &&
+               !wakeups_start_flusher()) {
+        stream->length = 0;
     }
-    stream->sent_at = now;
+    stream->last_at = now;
     stream->sends = sends;
-    in_stream = stream->in_a_row == RAPID;
+    in_stream = stream->length == STREAM_AFTER;
 }
 
 /* [caller] After that; was there room for what was sent? */
-void tnng_wakes_wait(tnng_stream *stream, bool room)
+void tnng_wakeups_stream_end(tnng_stream *stream, bool room)
 {
     in_stream = false;
-    if (!room && stream != NULL && atomic_load(&nobody_comes)) {
-        stream->in_a_row = -SETBACK;
-        tnng_wakes_pay();
+    if (!room && stream != NULL && atomic_load(&flush_pending)) {
+        stream->length = -STREAM_BACKOFF;
+        tnng_wakeups_flush();
     }
 }
 
-uint64_t tnng_wakes_left_out(void) { return atomic_load(&left_out_ever); }
+uint64_t tnng_wakeups_suppressed(void) { return atomic_load(&suppressed_total); }
 
-uint64_t tnng_wakes_kept_back(void) { return atomic_load(&kept_back_ever); }
+uint64_t tnng_wakeups_deferred(void) { return atomic_load(&deferred_total); }

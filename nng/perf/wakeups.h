@@ -7,21 +7,21 @@
 
 #include "fixes/wrap.h"
 
-/* What is known of a stream of messages through a socket; under the lock of its lane. */
+/* What is known of a stream of messages through a socket; under the lock of its context. */
 typedef struct {
-    int in_a_row;    /* sends, or receives, without a pause before them */
+    int length;      /* sends, or receives, without a pause before them */
     bool sends;      /* the last was a send, */
-    int64_t sent_at; /* at so many nanoseconds of the monotonic clock */
+    int64_t last_at; /* at so many nanoseconds of the monotonic clock */
 } tnng_stream;
 
-void tnng_wakes_begin(void);
+void tnng_wakeups_init(void);
 /* How those lock who may owe a wake-up: a lock that is held in calls of nng. */
 int tnng_lock(pthread_mutex_t *);
-void tnng_wakes_hold(void);
-void tnng_wakes_go(void);
-void tnng_wakes_may_wait(tnng_stream *, bool sends);
-void tnng_wakes_wait(tnng_stream *, bool room);
-void tnng_wakes_pay(void);
-void tnng_wakes_pay_all(void);
+void tnng_wakeups_defer_begin(void);
+void tnng_wakeups_defer_end(void);
+void tnng_wakeups_stream_begin(tnng_stream *, bool sends);
+void tnng_wakeups_stream_end(tnng_stream *, bool room);
+void tnng_wakeups_flush(void);
+void tnng_wakeups_flush_all(void);
 
 #endif

@@ -20,17 +20,17 @@ enum {
     LEAST_UNREAD = 64,
 };
 
-static int64_t now(void) { return tnng_now() / 1000000; }
+static int64_t backlog_now(void) { return tnng_now() / 1000000; }
 
-static backlog **bucket(tnng_pool *pool, uint32_t pipe)
+static backlog **backlog_bucket(tnng_pool *pool, uint32_t pipe)
 {
     return &pool->buckets[pipe % BACKLOG_BUCKETS];
 }
 
 /* [any] NULL when the connection has read all its replies. */
-static backlog *find(tnng_pool *pool, uint32_t pipe)
+static backlog *backlog_find(tnng_pool *pool, uint32_t pipe)
 {
-    backlog *each = pool->backlogs.first == NULL ? NULL : *bucket(pool, pipe);
+    backlog *each = pool->backlogs.first == NULL ? NULL : *backlog_bucket(pool, pipe);
 
     while (each != NULL && each->pipe != pipe) {
         each = each->bucket_next;
@@ -39,20 +39,21 @@ static backlog *find(tnng_pool *pool, uint32_t pipe)
 }
 
 /* [any] Never fails: each slot has room for one, and each connection with one has a slot. */
-static backlog *new_backlog(tnng_pool *pool, uint32_t pipe)
+static backlog *backlog_new_backlog(tnng_pool *pool, uint32_t pipe)
 {
     backlog *new = pool->spare_backlogs.first;
 
     TNNG_LIST_REMOVE(&pool->spare_backlogs, new);
-    *new = (backlog){.bucket_next = *bucket(pool, pipe), .pipe = pipe, .moved = now()};
+    *new =
+        (backlog){.bucket_next = *backlog_bucket(pool, pipe), .pipe = pipe, .moved = backlog_now()};
     TNNG_LIST_APPEND(&pool->backlogs, new);
-    *bucket(pool, pipe) = new;
+    *backlog_bucket(pool, pipe) = new;
     return new;
 }
 
-static void free_if_empty(tnng_pool *pool, backlog *backlog)
+static void backlog_free_if_empty(tnng_pool *pool, backlog *backlog)
 {
-    struct backlog **link = bucket(pool, backlog->pipe);
+    struct backlog **link = backlog_bucket(pool, backlog->pipe);
 
     if (backlog->unread.count > 0 || backlog->parked.count > 0 || backlog->resumed > 0) {
         return;
@@ -66,14 +67,14 @@ static void free_if_empty(tnng_pool *pool, backlog *backlog)
 }
 
 /* [any] Replies that have gone free their contexts. */
-static void collect(tnng_pool *pool, backlog *backlog)
+static void backlog_collect(tnng_pool *pool, backlog *backlog)
 {
     tnng_pool_slot *slot;
 
     while ((slot = backlog->unread.first) != NULL && !slot->notifies &&
            (slot->reply == NULL || nng_aio_get_msg(slot->reply) == NULL)) {
         tnng_pool_pop(&backlog->unread);
-        backlog->moved = now();
+        backlog->moved = backlog_now();
         pool->replying_count--;
         tnng_pool_idle(pool, slot);
     }
@@ -81,7 +82,7 @@ static void collect(tnng_pool *pool, backlog *backlog)
 
 /* [any] Parked requests go on when there is room for their replies. They never take more than half
  * of the workers. */
-static void resume(tnng_pool *pool, backlog *backlog)
+static void backlog_resume(tnng_pool *pool, backlog *backlog)
 {
     tnng_service *service = pool->service; /* there is one while anything is parked */
     int max = service != NULL && service->workers > 1 ? service->workers / 2 : 1;
@@ -96,28 +97,28 @@ static void resume(tnng_pool *pool, backlog *backlog)
     }
 }
 
-static void collect_and_resume(tnng_pool *pool, backlog *backlog)
+static void backlog_collect_and_resume(tnng_pool *pool, backlog *backlog)
 {
-    collect(pool, backlog);
-    resume(pool, backlog);
-    free_if_empty(pool, backlog);
+    backlog_collect(pool, backlog);
+    backlog_resume(pool, backlog);
+    backlog_free_if_empty(pool, backlog);
 }
 
 void tnng_backlogs_collect(tnng_pool *pool)
 {
     for (backlog *next, *each = pool->backlogs.first; each != NULL; each = next) {
         next = each->next;
-        collect_and_resume(pool, each);
+        backlog_collect_and_resume(pool, each);
     }
 }
 
 /* [nng] A reply of this connection has gone, or ended. */
 void tnng_backlog_moved(tnng_pool *pool, uint32_t pipe)
 {
-    backlog *backlog = find(pool, pipe);
+    backlog *backlog = backlog_find(pool, pipe);
 
     if (backlog != NULL) {
-        collect_and_resume(pool, backlog);
+        backlog_collect_and_resume(pool, backlog);
     }
 }
 
@@ -126,32 +127,31 @@ void tnng_backlog_answered(tnng_pool *pool, tnng_pool_slot *slot)
 {
     backlog *backlog;
 
-    if (slot->resumed && (backlog = find(pool, slot->pipe)) != NULL) {
+    if (slot->resumed && (backlog = backlog_find(pool, slot->pipe)) != NULL) {
         backlog->resumed--;
-        resume(pool, backlog);
-        free_if_empty(pool, backlog);
+        backlog_resume(pool, backlog);
+        backlog_free_if_empty(pool, backlog);
     }
     slot->resumed = false;
 }
 
-static bool is_over(tnng_pool *pool, backlog *backlog)
+static bool backlog_is_over(tnng_pool *pool, backlog *backlog)
 {
-    return backlog->ended || backlog->parked.count > 0 ||
-           backlog->unread.count > pool->max_unread;
+    return backlog->ended || backlog->parked.count > 0 || backlog->unread.count > pool->max_unread;
 }
 
 /* [any] */
-static void tick_if_needed(tnng_lane *lane, backlog *backlog)
+static void backlog_tick_if_needed(tnng_ctx *pool_ctx, backlog *backlog)
 {
-    if (!lane->pool->ticking && !lane->closed && is_over(lane->pool, backlog)) {
-        lane->pool->ticking = true;
-        tnng_lane_hold(lane);
-        nng_sleep_aio(TICK, lane->pool->clock);
+    if (!pool_ctx->pool->ticking && !pool_ctx->closed && backlog_is_over(pool_ctx->pool, backlog)) {
+        pool_ctx->pool->ticking = true;
+        tnng_ctx_ref(pool_ctx);
+        nng_sleep_aio(TICK, pool_ctx->pool->clock);
     }
 }
 
 /* [any] The requests of a connection that waited for it to read are given up. */
-static void give_up(tnng_pool *pool, backlog *backlog)
+static void backlog_give_up(tnng_pool *pool, backlog *backlog)
 {
     tnng_pool_slot *slot;
 
@@ -165,16 +165,16 @@ static void give_up(tnng_pool *pool, backlog *backlog)
 void tnng_backlogs_give_up(tnng_pool *pool)
 {
     for (backlog *each = pool->backlogs.first; each != NULL; each = each->next) {
-        give_up(pool, each);
+        backlog_give_up(pool, each);
     }
 }
 
 /* [any] The connection is to be closed, at the next tick; its replies go with it. */
-static void end(tnng_pool *pool, backlog *backlog)
+static void backlog_end(tnng_pool *pool, backlog *backlog)
 {
     tnng_service *service = pool->service;
 
-    give_up(pool, backlog);
+    backlog_give_up(pool, backlog);
     backlog->ended = true;
     service->slow_pipes[service->counts.slow++ % SLOW_REMEMBERED] = backlog->pipe;
     if (service->slow_untold < SLOW_REMEMBERED) {
@@ -183,22 +183,22 @@ static void end(tnng_pool *pool, backlog *backlog)
 }
 
 /* [nng] Ends those that do not read, and names some that are to be closed. */
-int tnng_backlogs_end_slow(tnng_lane *lane, nng_pipe *pipes, int max)
+int tnng_backlogs_end_slow(tnng_ctx *pool_ctx, nng_pipe *pipes, int max)
 {
-    tnng_pool *pool = lane->pool;
-    int64_t time = now();
+    tnng_pool *pool = pool_ctx->pool;
+    int64_t time = backlog_now();
     int count = 0;
 
     for (backlog *each = pool->backlogs.first; each != NULL; each = each->next) {
-        if (!each->ended && is_over(pool, each) && each->unread.count >= pool->max_unread &&
+        if (!each->ended && backlog_is_over(pool, each) && each->unread.count >= pool->max_unread &&
             time - each->moved >= SLOW_AFTER) {
-            end(pool, each);
+            backlog_end(pool, each);
         }
         if (each->ended && !each->closed && count < max) {
             each->closed = true;
             pipes[count++].id = each->pipe;
         }
-        tick_if_needed(lane, each);
+        backlog_tick_if_needed(pool_ctx, each);
     }
     return count;
 }
@@ -207,31 +207,31 @@ int tnng_backlogs_end_slow(tnng_lane *lane, nng_pipe *pipes, int max)
  * */
 bool tnng_backlog_is_long(tnng_pool *pool, uint32_t pipe)
 {
-    backlog *backlog = find(pool, pipe);
+    backlog *backlog = backlog_find(pool, pipe);
 
     if (backlog == NULL) {
         return false;
     }
-    collect(pool, backlog);
+    backlog_collect(pool, backlog);
     bool is_long = backlog->unread.count > 0 && backlog->unread.count >= pool->max_unread / 2;
-    free_if_empty(pool, backlog);
+    backlog_free_if_empty(pool, backlog);
     return is_long;
 }
 
 /* [caller] nng has a reply that waits for its connection. Requests may become ready. */
-void tnng_backlog_add(tnng_lane *lane, tnng_pool_slot *slot)
+void tnng_backlog_add(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
 {
-    tnng_pool *pool = lane->pool;
-    backlog *backlog = find(pool, slot->pipe);
+    tnng_pool *pool = pool_ctx->pool;
+    backlog *backlog = backlog_find(pool, slot->pipe);
 
     if (backlog == NULL) {
-        backlog = new_backlog(pool, slot->pipe);
+        backlog = backlog_new_backlog(pool, slot->pipe);
     } else if (backlog->unread.count == 0) {
-        backlog->moved = now();
+        backlog->moved = backlog_now();
     }
     tnng_pool_push(&backlog->unread, slot);
     pool->replying_count++;
-    tick_if_needed(lane, backlog);
+    backlog_tick_if_needed(pool_ctx, backlog);
     if (pool->replying_count >= pool->collect_at) {
         tnng_backlogs_collect(pool);
         pool->collect_at = 2 * pool->replying_count + LEAST_UNREAD;
@@ -240,10 +240,10 @@ void tnng_backlog_add(tnng_lane *lane, tnng_pool_slot *slot)
 
 /* [nng] Whether a request waits here until its client has read, or is not wanted any more. It never
  * overtakes another one. */
-bool tnng_backlog_parks(tnng_lane *lane, tnng_pool_slot *slot)
+bool tnng_backlog_parks(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
 {
-    tnng_pool *pool = lane->pool;
-    backlog *backlog = find(pool, slot->pipe);
+    tnng_pool *pool = pool_ctx->pool;
+    backlog *backlog = backlog_find(pool, slot->pipe);
 
     if (backlog == NULL) {
         return false;
@@ -255,17 +255,17 @@ bool tnng_backlog_parks(tnng_lane *lane, tnng_pool_slot *slot)
         tnng_pool_idle(pool, slot);
         return true;
     }
-    collect(pool, backlog);
-    resume(pool, backlog);
+    backlog_collect(pool, backlog);
+    backlog_resume(pool, backlog);
     if (backlog->parked.count == 0 && backlog->unread.count < pool->max_unread) {
-        free_if_empty(pool, backlog);
+        backlog_free_if_empty(pool, backlog);
         return false;
     }
     tnng_pool_push(&backlog->parked, slot);
     pool->service->parked_count++;
     if (backlog->parked.count > MAX_PARKED || backlog->parked.bytes > MAX_PARKED_BYTES) {
-        end(pool, backlog);
+        backlog_end(pool, backlog);
     }
-    tick_if_needed(lane, backlog);
+    backlog_tick_if_needed(pool_ctx, backlog);
     return true;
 }

@@ -18,14 +18,14 @@ enum {
 };
 
 /* [any] Surveys that were not asked for in time. */
-static void drop_surplus(tnng_lane *lane, pool_queue *queue)
+static void pool_drop_surplus(tnng_ctx *pool_ctx, pool_queue *queue)
 {
-    tnng_pool *pool = lane->pool;
+    tnng_pool *pool = pool_ctx->pool;
     int max = queue == &pool->requests.ready ? MAX_READY : MAX_FOR_WORKERS;
 
     while (queue->count > max || (queue->count > LARGE_FROM && queue->bytes > LARGE)) {
         tnng_pool_slot *slot = tnng_pool_pop(queue);
-        atomic_fetch_add(&lane->socket->traffic.dropped, 1);
+        atomic_fetch_add(&pool_ctx->socket->traffic.dropped, 1);
         if (queue != &pool->requests.ready) {
             pool->service->counts.abandoned++;
             tnng_backlog_answered(pool, slot);
@@ -35,59 +35,59 @@ static void drop_surplus(tnng_lane *lane, pool_queue *queue)
 }
 
 /* [any] The slot has a request. What comes while a service on Respondent0 drains is for others. */
-static void enqueue(tnng_lane *lane, tnng_pool_slot *slot)
+static void pool_enqueue(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
 {
-    tnng_pool *pool = lane->pool;
+    tnng_pool *pool = pool_ctx->pool;
     tnng_service *service = pool->service;
     pool_queue *queue = &pool->requests.ready;
 
     if (service != NULL && !(service->draining && pool->persistent > 0)) {
         queue = &service->requests.ready;
         service->counts.received++;
-        if (tnng_backlog_parks(lane, slot)) {
+        if (tnng_backlog_parks(pool_ctx, slot)) {
             return;
         }
     }
     tnng_pool_push(queue, slot);
     if (pool->persistent > 0) {
-        drop_surplus(lane, queue);
+        pool_drop_surplus(pool_ctx, queue);
     }
 }
 
 /* [nng] Requests go on in the order of submission, which is the order nng received them in,
  * whichever callback came first. N2: the message decides, not the result. */
-static void on_received(void *arg)
+static void pool_on_received(void *arg)
 {
     tnng_pool_slot *slot = arg;
-    tnng_lane *lane = slot->lane;
-    tnng_pool *pool = lane->pool;
+    tnng_ctx *pool_ctx = slot->pool_ctx;
+    tnng_pool *pool = pool_ctx->pool;
 
-    tnng_lock(&lane->lock);
+    tnng_lock(&pool_ctx->lock);
     slot->pending = false;
     while ((slot = pool->posted.first) != NULL && !slot->pending) {
         tnng_pool_remove(&pool->posted, slot);
         slot->msg = nng_aio_get_msg(slot->receive);
         nng_aio_set_msg(slot->receive, NULL);
-        if (slot->msg == NULL || lane->closed) {
+        if (slot->msg == NULL || pool_ctx->closed) {
             tnng_pool_idle(pool, slot);
         } else {
             slot->pipe = tnng_msg_pipe(slot->msg);
-            enqueue(lane, slot);
+            pool_enqueue(pool_ctx, slot);
         }
     }
-    tnng_pool_dispatch(lane);
-    pthread_mutex_unlock(&lane->lock);
-    tnng_lane_release(lane);
+    tnng_pool_dispatch(pool_ctx);
+    pthread_mutex_unlock(&pool_ctx->lock);
+    tnng_ctx_unref(pool_ctx);
 }
 
 /* [any] NULL when there is no memory. */
-tnng_pool_slot *tnng_pool_take_idle(tnng_lane *lane)
+tnng_pool_slot *tnng_pool_take_idle(tnng_ctx *pool_ctx)
 {
-    tnng_pool *pool = lane->pool;
+    tnng_pool *pool = pool_ctx->pool;
     tnng_pool_slot *slot = tnng_pool_pop(&pool->idle);
 
     if (slot == NULL && (slot = calloc(1, sizeof(*slot))) != NULL) {
-        slot->lane = lane;
+        slot->pool_ctx = pool_ctx;
         slot->sibling = pool->all;
         pool->all = slot;
         TNNG_LIST_APPEND(&pool->spare_backlogs, &slot->spare);
@@ -96,31 +96,31 @@ tnng_pool_slot *tnng_pool_take_idle(tnng_lane *lane)
 }
 
 /* [any] False when memory is lacking. */
-static bool post(tnng_lane *lane)
+static bool pool_post(tnng_ctx *pool_ctx)
 {
-    tnng_pool *pool = lane->pool;
-    tnng_pool_slot *slot = tnng_pool_take_idle(lane);
+    tnng_pool *pool = pool_ctx->pool;
+    tnng_pool_slot *slot = tnng_pool_take_idle(pool_ctx);
 
     if (slot == NULL) {
         return false;
     }
-    if ((slot->receive == NULL && nng_aio_alloc(&slot->receive, on_received, slot) != 0) ||
-        (slot->context.id == 0 && nng_ctx_open(&slot->context, lane->socket->nng) != 0)) {
+    if ((slot->receive == NULL && nng_aio_alloc(&slot->receive, pool_on_received, slot) != 0) ||
+        (slot->context.id == 0 && nng_ctx_open(&slot->context, pool_ctx->socket->nng) != 0)) {
         tnng_pool_idle(pool, slot);
         return false;
     }
     nng_aio_set_timeout(slot->receive, NNG_DURATION_INFINITE);
     slot->pending = true;
     tnng_pool_push(&pool->posted, slot);
-    tnng_lane_hold(lane);
+    tnng_ctx_ref(pool_ctx);
     nng_aio_set_msg(slot->receive, NULL);
-    tnng_wakes_hold();
+    tnng_wakeups_defer_begin();
     nng_ctx_recv(slot->context, slot->receive);
-    tnng_wakes_go();
+    tnng_wakeups_defer_end();
     return true;
 }
 
-static int wanted_receives(const tnng_pool *pool)
+static int pool_target(const tnng_pool *pool)
 {
     const tnng_service *service = pool->service;
 
@@ -131,38 +131,38 @@ static int wanted_receives(const tnng_pool *pool)
 }
 
 /* [any] False when nothing will come, because memory is lacking. */
-bool tnng_pool_post_missing(tnng_lane *lane)
+bool tnng_pool_post_missing(tnng_ctx *pool_ctx)
 {
-    int wanted = wanted_receives(lane->pool);
+    int wanted = pool_target(pool_ctx->pool);
 
-    while (!lane->closed && lane->pool->posted.count < wanted && post(lane)) {
+    while (!pool_ctx->closed && pool_ctx->pool->posted.count < wanted && pool_post(pool_ctx)) {
     }
-    return wanted <= 0 || lane->pool->posted.count > 0;
+    return wanted <= 0 || pool_ctx->pool->posted.count > 0;
 }
 
 /* [any] context->lock held. A worker has the slot until it has answered. Another context takes the
  * nng context out of it, and leaves its own, which gives up a survey that was not answered when it
  * is posted again. */
-nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_lane *context)
+nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_ctx *ctx)
 {
-    tnng_pool *pool = context->pool_lane->pool;
+    tnng_pool *pool = ctx->pool_ctx->pool;
     tnng_pool_slot *slot = tnng_pool_pop(&requests->ready);
     nng_msg *msg = slot->msg;
 
     if (!slot->accounted) {
-        tnng_count_received(context->socket, nng_msg_len(msg));
+        tnng_stats_add_received(ctx->socket, nng_msg_len(msg));
     }
     slot->accounted = false;
     slot->msg = NULL;
-    context->waiters = 0;
-    if (context->service != 0) {
-        context->slot = slot;
+    ctx->waiters = 0;
+    if (ctx->service != 0) {
+        ctx->slot = slot;
         tnng_pool_push(&pool->service->taken, slot);
     } else {
-        nng_ctx previous = context->context;
-        context->context = slot->context;
-        context->answerable = true;
-        context->asker = slot->pipe;
+        nng_ctx previous = ctx->nng;
+        ctx->nng = slot->context;
+        ctx->has_request = true;
+        ctx->reply_pipe = slot->pipe;
         slot->context = previous;
         tnng_pool_idle(pool, slot);
     }
@@ -170,13 +170,13 @@ nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_lane *context)
 }
 
 /* [any] The worker's request, if it has one, is over without a reply. */
-void tnng_pool_end_request(tnng_lane *context, bool answered)
+void tnng_pool_end_request(tnng_ctx *ctx, bool answered)
 {
-    tnng_pool *pool = context->pool_lane->pool;
-    tnng_pool_slot *slot = context->slot;
+    tnng_pool *pool = ctx->pool_ctx->pool;
+    tnng_pool_slot *slot = ctx->slot;
 
     if (slot != NULL) {
-        context->slot = NULL;
+        ctx->slot = NULL;
         tnng_pool_remove(&pool->service->taken, slot);
         (*(answered ? &pool->service->counts.answered : &pool->service->counts.abandoned))++;
         tnng_backlog_answered(pool, slot);
@@ -186,7 +186,7 @@ void tnng_pool_end_request(tnng_lane *context, bool answered)
 
 bool tnng_service_is_drained(const tnng_service *service)
 {
-    const tnng_pool *pool = service->lane->pool;
+    const tnng_pool *pool = service->pool_ctx->pool;
 
     return service->draining && service->requests.ready.count == 0 && service->parked_count == 0 &&
            (pool->persistent > 0 || pool->posted.count == 0);
@@ -195,13 +195,13 @@ bool tnng_service_is_drained(const tnng_service *service)
 /* [any] A call that waits gets a request, or this code. */
 void tnng_pool_finish(pool_requests *requests, tnng_op *op, int code)
 {
-    tnng_lane *context = ((tnng_lane_op *) op)->home;
+    tnng_ctx *ctx = ((tnng_ctx_op *) op)->origin;
 
-    tnng_ops_remove(&requests->waiting, op);
-    tnng_lock(&context->lock);
-    context->waiters = 0;
-    nng_msg *msg = code == 0 ? tnng_pool_hand_out(requests, context) : NULL;
-    pthread_mutex_unlock(&context->lock);
+    tnng_op_list_remove(&requests->waiting, op);
+    tnng_lock(&ctx->lock);
+    ctx->waiters = 0;
+    nng_msg *msg = code == 0 ? tnng_pool_hand_out(requests, ctx) : NULL;
+    pthread_mutex_unlock(&ctx->lock);
     tnng_op_finish(op, code, msg);
 }
 
@@ -215,9 +215,9 @@ void tnng_pool_end_waiting(pool_requests *requests, int code)
 
 /* [any] Hands out what is ready, then posts the receives that are missing. Python lets one worker
  * wait at a time. Threads wait together; the one that came last has the shortest wait. */
-void tnng_pool_dispatch(tnng_lane *lane)
+void tnng_pool_dispatch(tnng_ctx *pool_ctx)
 {
-    tnng_pool *pool = lane->pool;
+    tnng_pool *pool = pool_ctx->pool;
     pool_requests *requests = &pool->requests;
     tnng_service *service = pool->service;
 
@@ -236,46 +236,46 @@ void tnng_pool_dispatch(tnng_lane *lane)
             tnng_pool_finish(requests, requests->waiting.last, TNNG_SLOW);
         }
     }
-    tnng_pool_post_missing(lane);
-    tnng_ready_tell(lane, pool->requests.ready.count > 0);
+    tnng_pool_post_missing(pool_ctx);
+    tnng_pollfd_update(pool_ctx, pool->requests.ready.count > 0);
 }
 
 /* [caller] A service has come, and takes what came before it too. */
-void tnng_pool_serve(tnng_lane *lane)
+void tnng_pool_serve(tnng_ctx *pool_ctx)
 {
-    pool_queue ready = lane->pool->requests.ready;
+    pool_queue ready = pool_ctx->pool->requests.ready;
     tnng_pool_slot *slot;
 
-    lane->pool->requests.ready = (pool_queue){0};
+    pool_ctx->pool->requests.ready = (pool_queue){0};
     while ((slot = tnng_pool_pop(&ready)) != NULL) {
-        enqueue(lane, slot);
+        pool_enqueue(pool_ctx, slot);
     }
-    tnng_pool_dispatch(lane);
+    tnng_pool_dispatch(pool_ctx);
 }
 
 /* [caller] The gate of the pool has closed. */
-static void pool_shut(tnng_lane *lane)
+static void pool_shutdown(tnng_ctx *pool_ctx)
 {
-    tnng_lock(&lane->lock);
-    tnng_pool_end_waiting(&lane->pool->requests, NNG_ECLOSED);
-    if (lane->pool->service != NULL) {
-        tnng_pool_end_waiting(&lane->pool->service->requests, NNG_ECLOSED);
+    tnng_lock(&pool_ctx->lock);
+    tnng_pool_end_waiting(&pool_ctx->pool->requests, NNG_ECLOSED);
+    if (pool_ctx->pool->service != NULL) {
+        tnng_pool_end_waiting(&pool_ctx->pool->service->requests, NNG_ECLOSED);
     }
-    tnng_ready_tell(lane, true);
-    pthread_mutex_unlock(&lane->lock);
+    tnng_pollfd_update(pool_ctx, true);
+    pthread_mutex_unlock(&pool_ctx->lock);
 }
 
 /* [any] nng_close ends the contexts itself, and may not meet this on its way. */
-static void pool_close(tnng_lane *lane)
+static void pool_close(tnng_ctx *pool_ctx)
 {
-    struct tnng_contexts *contexts = lane->socket->contexts;
+    struct tnng_contexts *contexts = pool_ctx->socket->contexts;
 
-    tnng_lock(&lane->lock);
-    if (lane->pool->clock != NULL) {
-        nng_aio_cancel(lane->pool->clock);
+    tnng_lock(&pool_ctx->lock);
+    if (pool_ctx->pool->clock != NULL) {
+        nng_aio_cancel(pool_ctx->pool->clock);
     }
-    tnng_pool_slot *all = lane->pool->all; /* closed: no slot is added any more */
-    pthread_mutex_unlock(&lane->lock);
+    tnng_pool_slot *all = pool_ctx->pool->all; /* closed: no slot is added any more */
+    pthread_mutex_unlock(&pool_ctx->lock);
     pthread_mutex_lock(&contexts->close_lock);
     for (tnng_pool_slot *slot = all; slot != NULL && !contexts->gone; slot = slot->sibling) {
         nng_ctx_close(slot->context);
@@ -283,14 +283,14 @@ static void pool_close(tnng_lane *lane)
     pthread_mutex_unlock(&contexts->close_lock);
 }
 
-static void reap(nng_aio *aio)
+static void pool_reap(nng_aio *aio)
 {
     if (aio != NULL) {
         nng_aio_reap(aio);
     }
 }
 
-static void free_slot(tnng_pool_slot *slot)
+static void pool_free_slot(tnng_pool_slot *slot)
 {
     nng_msg *msg;
 
@@ -302,32 +302,35 @@ static void free_slot(tnng_pool_slot *slot)
             nng_msg_free(msg);
         }
     }
-    reap(slot->receive);
-    reap(slot->reply);
-    reap(slot->notified_reply);
+    pool_reap(slot->receive);
+    pool_reap(slot->reply);
+    pool_reap(slot->notified_reply);
     if (slot->msg != NULL) {
         nng_msg_free(slot->msg);
     }
     free(slot);
 }
 
-/* [any] The lane has no reference left, so nothing is with nng but replies whose contexts closed.
+/* [any] The context has no reference left, so nothing is with nng but replies whose contexts
+ * closed.
  */
-static void pool_free(tnng_lane *lane)
+static void pool_free(tnng_ctx *pool_ctx)
 {
-    for (tnng_pool_slot *next, *slot = lane->pool->all; slot != NULL; slot = next) {
+    for (tnng_pool_slot *next, *slot = pool_ctx->pool->all; slot != NULL; slot = next) {
         next = slot->sibling;
-        free_slot(slot);
+        pool_free_slot(slot);
     }
-    reap(lane->pool->clock);
-    free(lane->pool);
+    pool_reap(pool_ctx->pool->clock);
+    free(pool_ctx->pool);
 }
 
-static const tnng_lane_kind pool_kind = {
-    .dispatch = tnng_pool_dispatch, .shut = pool_shut, .close = pool_close, .free = pool_free};
+static const tnng_ctx_kind pool_kind = {.dispatch = tnng_pool_dispatch,
+    .shutdown = pool_shutdown,
+    .close = pool_close,
+    .free = pool_free};
 
 /* [caller] Of a Respondent0 before its first endpoint, so that no survey is ever unread. */
-int tnng_pool_open(tnng_lane **out, tnng_socket *socket)
+int tnng_pool_open(tnng_ctx **out, tnng_socket *socket)
 {
     tnng_pool *pool = calloc(1, sizeof(*pool));
     int code;
@@ -335,16 +338,16 @@ int tnng_pool_open(tnng_lane **out, tnng_socket *socket)
     if (pool == NULL) {
         return NNG_ENOMEM;
     }
-    if ((code = tnng_lane_open(out, socket, false)) != 0) {
+    if ((code = tnng_ctx_open(out, socket, false)) != 0) {
         free(pool);
         return code;
     }
-    pool->persistent = (socket->traits & SPARE_CONTEXTS) ? PERSISTENT : 0;
+    pool->persistent = (socket->traits & TRAIT_CONTEXT_POOL) ? PERSISTENT : 0;
     pool->max_unread = INT_MAX;
     tnng_lock(&(*out)->lock);
     (*out)->kind = &pool_kind;
     (*out)->pool = pool;
-    (*out)->traits = CAN_RECEIVE;
+    (*out)->traits = TRAIT_RECV;
     tnng_pool_dispatch(*out);
     pthread_mutex_unlock(&(*out)->lock);
     return 0;

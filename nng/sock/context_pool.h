@@ -1,7 +1,7 @@
 /* The pool of nng contexts that serves Rep0 services, Respondent0 sockets, and services on them.
  * From the top: service.c, pooled.c, context_pool.c, backlog.c, pool_queue.c; each calls those
- * below it. The pool is that of a lane, and all of it is under the lock of that lane; the lock of a
- * context that takes requests from it comes after. */
+ * below it. The pool is that of a context, and all of it is under the lock of that context; the
+ * lock of a context that takes requests from it comes after. */
 #ifndef TNNG_CONTEXT_POOL_H
 #define TNNG_CONTEXT_POOL_H
 
@@ -31,7 +31,7 @@ typedef struct backlog {
 struct tnng_pool_slot {
     tnng_pool_slot *next, *previous; /* in its queue */
     tnng_pool_slot *sibling;         /* in pool->all */
-    tnng_lane *lane;
+    tnng_ctx *pool_ctx;
     nng_ctx context; /* id 0: none yet */
     nng_aio *receive, *reply;
     nng_aio *notified_reply; /* as reply, with a callback; made when it is needed */
@@ -48,7 +48,7 @@ struct tnng_pool_slot {
 /* Requests, and the calls that wait for one. */
 typedef struct {
     pool_queue ready;
-    tnng_ops waiting;
+    tnng_op_list waiting;
 } pool_requests;
 
 typedef struct {
@@ -71,21 +71,21 @@ struct tnng_pool {
     backlog *buckets[BACKLOG_BUCKETS]; /* by pipe */
     backlog_list backlogs;
     backlog_list spare_backlogs;
-    int collect_at;              /* when so many replies wait, all backlogs are looked at */
-    nng_aio *clock;              /* looks again in a moment; a service makes it */
-    bool ticking;                /* the clock is with nng */
+    int collect_at; /* when so many replies wait, all backlogs are looked at */
+    nng_aio *clock; /* looks again in a moment; a service makes it */
+    bool ticking;   /* the clock is with nng */
 };
 
 /* What a service is to its pool. Python holds it; the pool holds it until it is closed. */
 struct tnng_service {
-    tnng_lane *lane; /* of the pool; a counted reference */
-    int number;      /* which service of its pool it is, from 1; its workers have it too */
+    tnng_ctx *pool_ctx; /* of the pool; a counted reference */
+    int number;         /* which service of its pool it is, from 1; its workers have it too */
     int workers;
     bool draining;
     pool_requests requests;
     pool_queue taken; /* what workers are answering */
     int parked_count;
-    tnng_service_counts counts;
+    tnng_service_stats counts;
     uint32_t slow_pipes[SLOW_REMEMBERED];
     int slow_untold; /* so many of them the program has not heard of */
 };
@@ -100,36 +100,36 @@ void tnng_pool_idle(tnng_pool *, tnng_pool_slot *);
 /* backlog.c */
 void tnng_backlogs_collect(tnng_pool *);
 void tnng_backlogs_give_up(tnng_pool *);
-int tnng_backlogs_end_slow(tnng_lane *, nng_pipe *, int max);
+int tnng_backlogs_end_slow(tnng_ctx *, nng_pipe *, int max);
 bool tnng_backlog_is_long(tnng_pool *, uint32_t pipe);
-void tnng_backlog_add(tnng_lane *, tnng_pool_slot *);
+void tnng_backlog_add(tnng_ctx *, tnng_pool_slot *);
 void tnng_backlog_moved(tnng_pool *, uint32_t pipe);
 void tnng_backlog_answered(tnng_pool *, tnng_pool_slot *);
-bool tnng_backlog_parks(tnng_lane *, tnng_pool_slot *);
+bool tnng_backlog_parks(tnng_ctx *, tnng_pool_slot *);
 
 /* context_pool.c */
-int tnng_pool_open(tnng_lane **, tnng_socket *);
-tnng_pool_slot *tnng_pool_take_idle(tnng_lane *);
-bool tnng_pool_post_missing(tnng_lane *);
-void tnng_pool_dispatch(tnng_lane *);
+int tnng_pool_open(tnng_ctx **, tnng_socket *);
+tnng_pool_slot *tnng_pool_take_idle(tnng_ctx *);
+bool tnng_pool_post_missing(tnng_ctx *);
+void tnng_pool_dispatch(tnng_ctx *);
 void tnng_pool_end_waiting(pool_requests *, int code);
-void tnng_pool_serve(tnng_lane *);
+void tnng_pool_serve(tnng_ctx *);
 bool tnng_service_is_drained(const tnng_service *);
 /* These take the lock of the context, */
 void tnng_pool_finish(pool_requests *, tnng_op *, int code);
 /* and these expect it to be held. */
-nng_msg *tnng_pool_hand_out(pool_requests *, tnng_lane *context);
-void tnng_pool_end_request(tnng_lane *context, bool answered);
+nng_msg *tnng_pool_hand_out(pool_requests *, tnng_ctx *ctx);
+void tnng_pool_end_request(tnng_ctx *ctx, bool answered);
 
 /* pooled.c */
-void tnng_pool_lock(tnng_lane *context);
-void tnng_pool_unlock(tnng_lane *context);
-bool tnng_pool_is_open(const tnng_lane *context);
-int tnng_pool_receive(tnng_lane *context, const tnng_call *, nng_msg **);
-/* Of a kind of lane. */
-int tnng_pooled_receive(tnng_lane *, const tnng_call *);
-void tnng_pooled_give_back(tnng_lane *, nng_msg *);
-void tnng_pooled_shut(tnng_lane *);
-void tnng_pooled_free(tnng_lane *);
+void tnng_pool_lock(tnng_ctx *ctx);
+void tnng_pool_unlock(tnng_ctx *ctx);
+bool tnng_pool_is_open(const tnng_ctx *ctx);
+int tnng_pool_recv(tnng_ctx *ctx, const tnng_call *, nng_msg **);
+/* Of a kind of context. */
+int tnng_pooled_receive(tnng_ctx *, const tnng_call *);
+void tnng_pooled_give_back(tnng_ctx *, nng_msg *);
+void tnng_pooled_shut(tnng_ctx *);
+void tnng_pooled_free(tnng_ctx *);
 
 #endif

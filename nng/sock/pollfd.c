@@ -1,58 +1,59 @@
 /* Descriptors that say whether a call that never waits may succeed, for loops of one's own.
  *
- * The one for receiving is ours: nng's does not know of messages that a lane holds, and nng lets go
- * of messages only to receives that stand. So from the first use on one receive stands (see
+ * The one for receiving is ours: nng's does not know of messages that a context holds, and nng lets
+ * go of messages only to receives that stand. So from the first use on one receive stands (see
  * `standing` in sock/recv.c), and the descriptor is set while the head of the ring has something to
  * give. The one for sending is a duplicate of nng's, which tells the truth on the protocols that
- * have TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean nothing
- * else meanwhile, and both are readable once it is closed: who waits wakes up, and gets Closed. */
+ * have TRAIT_TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean
+ * nothing else meanwhile, and both are readable once it is closed: who waits wakes up, and gets
+ * Closed. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "sock/sock.h"
 
-/* [caller] lane->lock held. */
-static int begin(tnng_lane *lane)
+/* [caller] ctx->lock held. */
+static int pollfd_open(tnng_ctx *ctx)
 {
-    tnng_ready *ready;
+    tnng_pollfd *pollfd;
 
-    if (lane->closed || lane->ready != NULL) {
-        return lane->closed ? NNG_ECLOSED : 0;
+    if (ctx->closed || ctx->pollfd != NULL) {
+        return ctx->closed ? NNG_ECLOSED : 0;
     }
-    if ((ready = calloc(1, sizeof(*ready))) == NULL) {
+    if ((pollfd = calloc(1, sizeof(*pollfd))) == NULL) {
         return NNG_ENOMEM;
     }
-    if (tnng_wakeup_fd_open(&ready->fd) != 0) {
-        free(ready);
+    if (tnng_wakeup_fd_open(&pollfd->fd) != 0) {
+        free(pollfd);
         return NNG_ENOFILES;
     }
-    lane->socket->pollfds->ready = lane->ready = ready;
+    ctx->socket->pollfds->pollfd = ctx->pollfd = pollfd;
     return 0;
 }
 
-/* [caller] `lane` is the socket's own. */
-int tnng_recv_fd(tnng_lane *lane, int *fd)
+/* [caller] `ctx` is the socket's own. */
+int tnng_recv_fd(tnng_ctx *ctx, int *fd)
 {
     int code;
 
     TNNG_GUARD_FORK(TNNG_FORKED);
-    if (!(lane->traits & CAN_RECEIVE)) {
+    if (!(ctx->traits & TRAIT_RECV)) {
         return NNG_ENOTSUP;
     }
-    if (lane->pool_lane != NULL) {
-        lane = lane->pool_lane; /* C3: what it receives lies there */
+    if (ctx->pool_ctx != NULL) {
+        ctx = ctx->pool_ctx; /* C3: what it receives lies there */
     }
-    tnng_lock(&lane->lock);
-    if ((code = begin(lane)) == 0) {
-        *fd = lane->ready->fd.read_fd;
-        if (lane->kind != NULL && lane->kind->dispatch != NULL) {
-            lane->kind->dispatch(lane);
+    tnng_lock(&ctx->lock);
+    if ((code = pollfd_open(ctx)) == 0) {
+        *fd = ctx->pollfd->fd.read_fd;
+        if (ctx->kind != NULL && ctx->kind->dispatch != NULL) {
+            ctx->kind->dispatch(ctx);
         } else {
-            tnng_lane_settle(lane);
+            tnng_ctx_dispatch(ctx);
         }
     }
-    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_unlock(&ctx->lock);
     return code;
 }
 
@@ -62,7 +63,7 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
     int code = 0, nng_fd;
 
     TNNG_GUARD_FORK(TNNG_FORKED);
-    if (!(socket->traits & TRY_SEND) ||
+    if (!(socket->traits & TRAIT_TRY_SEND) ||
         (socket->protocol_number == TNNG_PAIR0 && TNNG_FIX_IS_ON(L1))) { /* issue 1640 */
         return NNG_ENOTSUP;
     }
@@ -80,7 +81,7 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
 }
 
 /* [job] nng_close has closed its end. That of a pipe is readable by that; an eventfd is not. */
-void tnng_ready_end(tnng_socket *socket)
+void tnng_pollfd_shutdown(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->contexts->lock);
     if (socket->pollfds->send_fd >= 0) {
@@ -90,13 +91,13 @@ void tnng_ready_end(tnng_socket *socket)
 }
 
 /* [any] Nobody has the socket any more. */
-void tnng_ready_free(tnng_socket *socket)
+void tnng_pollfd_free(tnng_socket *socket)
 {
-    tnng_ready *ready = socket->pollfds->ready;
+    tnng_pollfd *pollfd = socket->pollfds->pollfd;
 
-    if (ready != NULL) {
-        tnng_wakeup_fd_close(&ready->fd);
-        free(ready);
+    if (pollfd != NULL) {
+        tnng_wakeup_fd_close(&pollfd->fd);
+        free(pollfd);
     }
     if (socket->pollfds->send_fd >= 0) {
         close(socket->pollfds->send_fd);

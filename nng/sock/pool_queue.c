@@ -1,7 +1,7 @@
 /* The queues that the slots of a pool of contexts stand in. */
 #include "sock/context_pool.h"
 
-static void enter(pool_queue *queue, tnng_pool_slot *slot)
+static void pool_queue_enter(pool_queue *queue, tnng_pool_slot *slot)
 {
     slot->size = slot->msg == NULL ? 0 : nng_msg_len(slot->msg);
     queue->bytes += slot->size;
@@ -11,13 +11,13 @@ static void enter(pool_queue *queue, tnng_pool_slot *slot)
 void tnng_pool_push(pool_queue *queue, tnng_pool_slot *slot)
 {
     TNNG_LIST_APPEND(queue, slot);
-    enter(queue, slot);
+    pool_queue_enter(queue, slot);
 }
 
 void tnng_pool_push_first(pool_queue *queue, tnng_pool_slot *slot)
 {
     TNNG_LIST_PREPEND(queue, slot);
-    enter(queue, slot);
+    pool_queue_enter(queue, slot);
 }
 
 void tnng_pool_remove(pool_queue *queue, tnng_pool_slot *slot)

@@ -13,42 +13,48 @@
 #include <nng/protocol/survey0/respond.h>
 #include <nng/protocol/survey0/survey.h>
 
-/* N3: Surveyor0 has no TRY_RECEIVE, from nng 1.7 on a zero-timeout receive there blocks. Rep0 and
- * Respondent0 have no TRY_SEND: one that fails has used up the reply's route. */
+/* N3: Surveyor0 has no TRAIT_TRY_RECV, from nng 1.7 on a zero-timeout receive there blocks. Rep0
+ * and Respondent0 have no TRAIT_TRY_SEND: one that fails has used up the reply's route. */
 const tnng_protocol tnng_protocols[] = {
     [TNNG_PAIR0] = {"pair0", nng_pair0_open, nng_pair0_open_raw,
-        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_TRY_SEND | TRAIT_TRY_RECV},
     [TNNG_PAIR1] = {"pair1", nng_pair1_open, nng_pair1_open_raw,
-        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_TRY_SEND | TRAIT_TRY_RECV},
     [TNNG_PAIR1_POLY] = {"pair1", nng_pair1_open_poly, NULL,
-        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE | CHOOSES_PIPE},
-    [TNNG_PUB0] = {"pub0", nng_pub0_open, nng_pub0_open_raw, CAN_SEND | TRY_SEND},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_TRY_SEND | TRAIT_TRY_RECV | TRAIT_CHOOSES_PIPE},
+    [TNNG_PUB0] = {"pub0", nng_pub0_open, nng_pub0_open_raw, TRAIT_SEND | TRAIT_TRY_SEND},
     [TNNG_SUB0] = {"sub0", nng_sub0_open, nng_sub0_open_raw,
-        CAN_RECEIVE | HAS_CONTEXTS | STANDING | TRY_RECEIVE},
-    [TNNG_PUSH0] = {"push0", nng_push0_open, nng_push0_open_raw, CAN_SEND | TRY_SEND},
-    [TNNG_PULL0] = {"pull0", nng_pull0_open, nng_pull0_open_raw, CAN_RECEIVE | TRY_RECEIVE},
+        TRAIT_RECV | TRAIT_CONTEXTS | TRAIT_PERSISTENT_RECV | TRAIT_TRY_RECV},
+    [TNNG_PUSH0] = {"push0", nng_push0_open, nng_push0_open_raw, TRAIT_SEND | TRAIT_TRY_SEND},
+    [TNNG_PULL0] = {"pull0", nng_pull0_open, nng_pull0_open_raw, TRAIT_RECV | TRAIT_TRY_RECV},
     [TNNG_REQ0] = {"req0", nng_req0_open, nng_req0_open_raw,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | TRY_SEND},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_CONTEXTS | TRAIT_PERSISTENT_RECV | TRAIT_SINGLE_CALL |
+            TRAIT_SEND_SUPERSEDES | TRAIT_TRY_SEND},
     [TNNG_REP0] = {"rep0", nng_rep0_open, nng_rep0_open_raw,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS | TRY_RECEIVE},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_CONTEXTS | TRAIT_SINGLE_CALL | TRAIT_REPLIES |
+            TRAIT_TRY_RECV},
     [TNNG_SURVEYOR0] = {"surveyor0", nng_surveyor0_open, nng_surveyor0_open_raw,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | STANDING | ONE_AT_A_TIME | SUPERSEDES | SURVEYS |
-            TRY_SEND},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_CONTEXTS | TRAIT_PERSISTENT_RECV | TRAIT_SINGLE_CALL |
+            TRAIT_SEND_SUPERSEDES | TRAIT_SURVEYS | TRAIT_TRY_SEND},
     [TNNG_RESPONDENT0] = {"respondent0", nng_respondent0_open, nng_respondent0_open_raw,
-        CAN_SEND | CAN_RECEIVE | HAS_CONTEXTS | ONE_AT_A_TIME | ANSWERS | SPARE_CONTEXTS},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_CONTEXTS | TRAIT_SINGLE_CALL | TRAIT_REPLIES |
+            TRAIT_CONTEXT_POOL},
     [TNNG_BUS0] = {"bus0", nng_bus0_open, nng_bus0_open_raw,
-        CAN_SEND | CAN_RECEIVE | TRY_SEND | TRY_RECEIVE},
+        TRAIT_SEND | TRAIT_RECV | TRAIT_TRY_SEND | TRAIT_TRY_RECV},
 };
 
 /* Raw sockets have no conversation: whatever comes, comes with its header, and goes out with it. */
-enum { DIRECTIONS = CAN_SEND | CAN_RECEIVE, RAW_TRAITS = TRY_SEND | TRY_RECEIVE | KEEPS_HEADER };
+enum {
+    TRAITS_DIRECTIONS = TRAIT_SEND | TRAIT_RECV,
+    TRAITS_RAW = TRAIT_TRY_SEND | TRAIT_TRY_RECV | TRAIT_RAW_HEADER
+};
 
 unsigned tnng_protocol_traits(int protocol, bool raw)
 {
     unsigned traits = tnng_protocols[protocol].traits;
 
-    traits = raw ? (traits & DIRECTIONS) | RAW_TRAITS : traits;
-    return TNNG_FIX_IS_ON(C3) ? traits : traits & ~SPARE_CONTEXTS;
+    traits = raw ? (traits & TRAITS_DIRECTIONS) | TRAITS_RAW : traits;
+    return TNNG_FIX_IS_ON(C3) ? traits : traits & ~TRAIT_CONTEXT_POOL;
 }
 
 size_t tnng_protocol_header_room(int protocol, bool raw)

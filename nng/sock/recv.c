@@ -1,4 +1,4 @@
-/* The receive ring of a lane, and the calls that wait for what it brings.
+/* The receive ring of a context, and the calls that wait for what it brings.
  *
  * A slot is one receive that nng has, or a message it brought; slots stand in the order they were
  * submitted in, and messages are handed out in that order, whichever callback came first. A waiting
@@ -9,205 +9,205 @@
 
 #include "sock/sock.h"
 
-static void on_received(void *);
+static void recv_callback(void *);
 
-static void set_useful(tnng_lane *lane, tnng_slot *slot, bool useful)
+static void recv_set_useful(tnng_ctx *ctx, tnng_slot *slot, bool live)
 {
-    if (slot->useful != useful) {
-        slot->useful = useful;
-        lane->useful += useful ? 1 : -1;
+    if (slot->live != live) {
+        slot->live = live;
+        ctx->live += live ? 1 : -1;
     }
 }
 
-static tnng_slot *new_slot(tnng_lane *lane)
+static tnng_slot *recv_new_slot(tnng_ctx *ctx)
 {
-    tnng_slot *slot = lane->spare;
+    tnng_slot *slot = ctx->free_list;
     if (slot != NULL) {
-        lane->spare = slot->next;
+        ctx->free_list = slot->next;
     } else if ((slot = calloc(1, sizeof(*slot))) != NULL) {
-        slot->lane = lane;
+        slot->ctx = ctx;
     }
     return slot;
 }
 
-static void pop(tnng_lane *lane)
+static void recv_pop(tnng_ctx *ctx)
 {
-    tnng_slot *slot = lane->head;
-    lane->head = slot->next;
-    if (lane->head == NULL) {
-        lane->tail = NULL;
+    tnng_slot *slot = ctx->head;
+    ctx->head = slot->next;
+    if (ctx->head == NULL) {
+        ctx->tail = NULL;
     }
-    set_useful(lane, slot, false);
+    recv_set_useful(ctx, slot, false);
     slot->msg = NULL;
-    slot->counted = false;
-    slot->next = lane->spare;
-    lane->spare = slot;
+    slot->accounted = false;
+    slot->next = ctx->free_list;
+    ctx->free_list = slot;
 }
 
-/* [any] Submits one more receive. lane->lock is held from here until nng has it, so that the order
+/* [any] Submits one more receive. ctx->lock is held from here until nng has it, so that the order
  * of the ring is the order of submission, and a cancel cannot fall between the two. */
-int tnng_lane_post(tnng_lane *lane)
+int tnng_ctx_post_recv(tnng_ctx *ctx)
 {
-    tnng_slot *slot = new_slot(lane);
+    tnng_slot *slot = recv_new_slot(ctx);
     int code = 0;
 
     if (slot == NULL) {
         return NNG_ENOMEM;
     }
     if (slot->aio == NULL) {
-        code = nng_aio_alloc(&slot->aio, on_received, slot);
+        code = nng_aio_alloc(&slot->aio, recv_callback, slot);
     }
     if (code != 0) {
-        slot->next = lane->spare;
-        lane->spare = slot;
+        slot->next = ctx->free_list;
+        ctx->free_list = slot;
         return code;
     }
     nng_aio_set_timeout(slot->aio, NNG_DURATION_INFINITE);
     slot->next = NULL;
     slot->pending = true;
-    slot->unwanted = slot->superseded = false;
-    if (lane->tail == NULL) {
-        lane->head = slot;
+    slot->cancelled = slot->superseded = false;
+    if (ctx->tail == NULL) {
+        ctx->head = slot;
     } else {
-        lane->tail->next = slot;
+        ctx->tail->next = slot;
     }
-    lane->tail = slot;
-    set_useful(lane, slot, true);
-    tnng_lane_hold(lane);
+    ctx->tail = slot;
+    recv_set_useful(ctx, slot, true);
+    tnng_ctx_ref(ctx);
     TNNG_PAUSE("receive.before_submit");
-    tnng_submit_receive(lane, slot->aio);
+    tnng_submit_recv(ctx, slot->aio);
     TNNG_PAUSE("receive.after_submit");
     return 0;
 }
 
 /* [any] Removes what came to nothing from the head of the ring; true when the head has something to
  * give. */
-bool tnng_lane_ready(tnng_lane *lane)
+bool tnng_ctx_head_ready(tnng_ctx *ctx)
 {
-    for (tnng_slot *slot; (slot = lane->head) != NULL && !slot->pending; pop(lane)) {
+    for (tnng_slot *slot; (slot = ctx->head) != NULL && !slot->pending; recv_pop(ctx)) {
         if (slot->superseded) {
             if (slot->msg != NULL) {
                 nng_msg_free(slot->msg);
             }
-        } else if (slot->msg != NULL || !slot->unwanted) {
+        } else if (slot->msg != NULL || !slot->cancelled) {
             return true;
         }
     }
     return false;
 }
 
-static int hand_out(tnng_lane *lane, nng_msg **msg)
+static int recv_hand_out(tnng_ctx *ctx, nng_msg **msg)
 {
-    int code = lane->head->code;
+    int code = ctx->head->code;
 
-    *msg = lane->head->msg;
-    if (*msg != NULL && !lane->head->counted) {
-        tnng_count_received(lane->socket, nng_msg_len(*msg));
+    *msg = ctx->head->msg;
+    if (*msg != NULL && !ctx->head->accounted) {
+        tnng_stats_add_received(ctx->socket, nng_msg_len(*msg));
     }
-    lane->asked = false;
-    if (*msg != NULL && (lane->traits & ANSWERS)) {
-        lane->answerable = true;
-        lane->asker = tnng_msg_pipe(*msg);
+    ctx->request_sent = false;
+    if (*msg != NULL && (ctx->traits & TRAIT_REPLIES)) {
+        ctx->has_request = true;
+        ctx->reply_pipe = tnng_msg_pipe(*msg);
     }
-    pop(lane);
+    recv_pop(ctx);
     return code;
 }
 
 /* How many receives stand although nobody waits. Somebody who watches a descriptor wants to know of
  * the next message, so that is received; but where a receive ends what is being answered, only when
  * nothing is, and where it would be an error without a request, only after one. */
-static int standing(tnng_lane *lane)
+static int recv_persistent(tnng_ctx *ctx)
 {
-    bool watched = lane->ready != NULL;
+    bool watched = ctx->pollfd != NULL;
 
-    if (lane->traits & SUPERSEDES) {
-        watched = watched && lane->asked;
-    } else if (lane->traits & ANSWERS) {
-        watched = watched && !lane->answerable && lane->sending == 0;
+    if (ctx->traits & TRAIT_SEND_SUPERSEDES) {
+        watched = watched && ctx->request_sent;
+    } else if (ctx->traits & TRAIT_REPLIES) {
+        watched = watched && !ctx->has_request && ctx->sending == 0;
     }
-    return lane->keep == 0 && watched ? 1 : lane->keep;
+    return ctx->prefetch == 0 && watched ? 1 : ctx->prefetch;
 }
 
-static int wanted_receives(tnng_lane *lane)
+static int recv_target(tnng_ctx *ctx)
 {
-    int kept = standing(lane);
+    int kept = recv_persistent(ctx);
 
-    return lane->waiters > kept ? lane->waiters : kept;
+    return ctx->waiters > kept ? ctx->waiters : kept;
 }
 
-static void settle(tnng_lane *lane)
+static void recv_dispatch(tnng_ctx *ctx)
 {
     int code = 0;
     nng_msg *msg = NULL;
     tnng_op *op;
 
-    while (tnng_lane_ready(lane) && (op = lane->waiting.first) != NULL) {
-        tnng_ops_remove(&lane->waiting, op);
-        lane->waiters--;
-        code = hand_out(lane, &msg);
+    while (tnng_ctx_head_ready(ctx) && (op = ctx->waiting.first) != NULL) {
+        tnng_op_list_remove(&ctx->waiting, op);
+        ctx->waiters--;
+        code = recv_hand_out(ctx, &msg);
         tnng_op_finish(op, code, msg);
     }
-    int wanted = wanted_receives(lane);
-    if (lane->waiters <= lane->useful && lane->useful > wanted / 2) {
+    int target = recv_target(ctx);
+    if (ctx->waiters <= ctx->live && ctx->live > target / 2) {
         /* Enough for now: posted together they cost nng far less than one by one. */
         return;
     }
-    while (!lane->closed && lane->useful < wanted && (code = tnng_lane_post(lane)) == 0) {
+    while (!ctx->closed && ctx->live < target && (code = tnng_ctx_post_recv(ctx)) == 0) {
     }
-    while (code == NNG_ENOMEM && lane->useful == 0 && (op = lane->waiting.first) != NULL) {
-        tnng_ops_remove(&lane->waiting, op);
-        lane->waiters--;
+    while (code == NNG_ENOMEM && ctx->live == 0 && (op = ctx->waiting.first) != NULL) {
+        tnng_op_list_remove(&ctx->waiting, op);
+        ctx->waiters--;
         tnng_op_finish(op, code, NULL);
     }
 }
 
 /* [any] Nearly always no descriptor was asked for. */
-void tnng_ready_tell(tnng_lane *lane, bool has_message)
+void tnng_pollfd_update(tnng_ctx *ctx, bool has_message)
 {
-    tnng_ready *ready = lane->ready;
-    bool now = lane->closed || has_message;
+    tnng_pollfd *ready = ctx->pollfd;
+    bool now = ctx->closed || has_message;
 
-    if (ready != NULL && now != ready->told) {
-        ready->told = now;
+    if (ready != NULL && now != ready->signaled) {
+        ready->signaled = now;
         (now ? tnng_wakeup_fd_notify : tnng_wakeup_fd_clear)(&ready->fd);
     }
 }
 
-static void tell(tnng_lane *lane)
+static void recv_update_pollfd(tnng_ctx *ctx)
 {
-    if (lane->ready != NULL) {
-        tnng_ready_tell(lane, lane->waiting.first == NULL && tnng_lane_ready(lane));
+    if (ctx->pollfd != NULL) {
+        tnng_pollfd_update(ctx, ctx->waiting.first == NULL && tnng_ctx_head_ready(ctx));
     }
 }
 
 /* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
-void tnng_lane_settle(tnng_lane *lane)
+void tnng_ctx_dispatch(tnng_ctx *ctx)
 {
-    settle(lane);
-    tell(lane);
+    recv_dispatch(ctx);
+    recv_update_pollfd(ctx);
 }
 
 /* [any] A message that came too late may have served a call for which another receive was posted.
  */
-static void trim(tnng_lane *lane)
+static void recv_cancel_excess(tnng_ctx *ctx)
 {
-    if (!(lane->traits & STANDING) && !lane->closed) {
-        tnng_lane_cancel_surplus(lane);
+    if (!(ctx->traits & TRAIT_PERSISTENT_RECV) && !ctx->closed) {
+        tnng_ctx_cancel_excess(ctx);
     }
 }
 
 /* [nng] A receive ended. N1: this callback is the only thing that says so. */
-static void on_received(void *arg)
+static void recv_callback(void *arg)
 {
     tnng_slot *slot = arg;
-    tnng_lane *lane = slot->lane;
+    tnng_ctx *ctx = slot->ctx;
 
     TNNG_PAUSE("receive.callback");
-    tnng_lock(&lane->lock);
+    tnng_lock(&ctx->lock);
     slot->msg = nng_aio_get_msg(slot->aio);
     slot->code = nng_aio_result(slot->aio);
     nng_aio_set_msg(slot->aio, NULL);
-    if (slot->unwanted && TNNG_SIMULATE("N2")) {
+    if (slot->cancelled && TNNG_SIMULATE("N2")) {
         slot->code = NNG_ECANCELED;
     }
     /* N2: nng 1.12 rewrites the result of a finished operation when a cancel comes late; C1: nng
@@ -220,141 +220,141 @@ static void on_received(void *arg)
         slot->code = 0;
     }
     slot->pending = false;
-    set_useful(lane, slot, !slot->superseded && (slot->msg != NULL || !slot->unwanted));
-    tnng_lane_settle(lane);
-    trim(lane);
-    pthread_mutex_unlock(&lane->lock);
-    tnng_lane_release(lane);
+    recv_set_useful(ctx, slot, !slot->superseded && (slot->msg != NULL || !slot->cancelled));
+    tnng_ctx_dispatch(ctx);
+    recv_cancel_excess(ctx);
+    pthread_mutex_unlock(&ctx->lock);
+    tnng_ctx_unref(ctx);
 }
 
 /* [caller] Cancels the youngest receives that nobody is left for. */
-void tnng_lane_cancel_surplus(tnng_lane *lane)
+void tnng_ctx_cancel_excess(tnng_ctx *ctx)
 {
-    int wanted = wanted_receives(lane);
+    int target = recv_target(ctx);
 
-    while (lane->useful > wanted && !lane->parting) {
+    while (ctx->live > target && !ctx->peer_lost) {
         tnng_slot *youngest = NULL;
-        for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-            if (slot->pending && !slot->unwanted) {
+        for (tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
+            if (slot->pending && !slot->cancelled) {
                 youngest = slot;
             }
         }
         if (youngest == NULL) {
             break;
         }
-        youngest->unwanted = true;
+        youngest->cancelled = true;
         /* Where nng has room for one receive only, or takes the answer's route from the last one,
          * the cancelled one counts until it is known to have brought nothing. */
-        if (!(lane->traits & ONE_AT_A_TIME)) {
-            set_useful(lane, youngest, false);
+        if (!(ctx->traits & TRAIT_SINGLE_CALL)) {
+            recv_set_useful(ctx, youngest, false);
         }
         nng_aio_cancel(youngest->aio);
-        if (lane->traits & ONE_AT_A_TIME) {
+        if (ctx->traits & TRAIT_SINGLE_CALL) {
             break;
         }
     }
 }
 
 /* [caller] op->op.stage is OP_WAITING. */
-int tnng_lane_leave(tnng_lane *lane, tnng_lane_op *op)
+int tnng_ctx_cancel_recv(tnng_ctx *ctx, tnng_ctx_op *op)
 {
-    tnng_ops_remove(&lane->waiting, &op->op);
-    lane->waiters--;
+    tnng_op_list_remove(&ctx->waiting, &op->op);
+    ctx->waiters--;
     /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
      * caller leaves. */
-    if (!(lane->traits & STANDING) || op->chain ||
-        ((lane->traits & TRY_RECEIVE) && !TNNG_FIX_IS_ON(C1))) {
-        tnng_lane_cancel_surplus(lane);
+    if (!(ctx->traits & TRAIT_PERSISTENT_RECV) || op->chain ||
+        ((ctx->traits & TRAIT_TRY_RECV) && !TNNG_FIX_IS_ON(C1))) {
+        tnng_ctx_cancel_excess(ctx);
     }
-    return TNNG_LEFT;
+    return TNNG_CANCEL_DONE;
 }
 
-void tnng_lane_wait(tnng_lane *lane, tnng_lane_op *op)
+void tnng_ctx_park_recv(tnng_ctx *ctx, tnng_ctx_op *op)
 {
     op->op.stage = OP_WAITING;
-    lane->answerable = false;
-    tnng_ops_append(&lane->waiting, &op->op);
-    lane->waiters++;
-    tnng_lane_settle(lane);
+    ctx->has_request = false;
+    tnng_op_list_append(&ctx->waiting, &op->op);
+    ctx->waiters++;
+    tnng_ctx_dispatch(ctx);
 }
 
 /* [caller] A new request: whoever waits for the old answer is told, and the old answer is thrown
  * away. */
-void tnng_lane_supersede(tnng_lane *lane)
+void tnng_ctx_supersede(tnng_ctx *ctx)
 {
-    for (tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-        slot->unwanted = slot->superseded = true;
-        set_useful(lane, slot, false);
+    for (tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
+        slot->cancelled = slot->superseded = true;
+        recv_set_useful(ctx, slot, false);
     }
-    tnng_ops_finish(&lane->waiting, lane->closed ? NNG_ECLOSED : TNNG_SUPERSEDED);
-    lane->waiters = 0;
-    lane->asked = false;
-    tnng_lane_ready(lane);
-    tell(lane);
+    tnng_op_list_finish(&ctx->waiting, ctx->closed ? NNG_ECLOSED : TNNG_SUPERSEDED);
+    ctx->waiters = 0;
+    ctx->request_sent = false;
+    tnng_ctx_head_ready(ctx);
+    recv_update_pollfd(ctx);
 }
 
 /* [caller] One zero-timeout receive on an aio without a callback: decided when the call returns. */
-int tnng_lane_try_receive(tnng_lane *lane, nng_msg **msg)
+int tnng_ctx_try_recv(tnng_ctx *ctx, nng_msg **msg)
 {
     /* For a message that its caller has to give back: that must not need memory. */
-    if (lane->spare == NULL && (lane->spare = new_slot(lane)) == NULL) {
+    if (ctx->free_list == NULL && (ctx->free_list = recv_new_slot(ctx)) == NULL) {
         return NNG_ENOMEM;
     }
-    if (lane->try_receive == NULL) {
-        if (nng_aio_alloc(&lane->try_receive, NULL, NULL) != 0) {
+    if (ctx->try_recv == NULL) {
+        if (nng_aio_alloc(&ctx->try_recv, NULL, NULL) != 0) {
             return NNG_ENOMEM;
         }
-        nng_aio_set_timeout(lane->try_receive, NNG_DURATION_ZERO);
+        nng_aio_set_timeout(ctx->try_recv, NNG_DURATION_ZERO);
     }
-    if (lane->spare == NULL && (lane->spare = new_slot(lane)) == NULL) {
+    if (ctx->free_list == NULL && (ctx->free_list = recv_new_slot(ctx)) == NULL) {
         return NNG_ENOMEM; /* a message that is given back needs a place */
     }
-    tnng_wakes_may_wait(lane->is_context ? NULL : &lane->stream, false);
-    tnng_submit_receive(lane, lane->try_receive);
-    tnng_wakes_wait(NULL, true);
-    *msg = nng_aio_get_msg(lane->try_receive);
-    nng_aio_set_msg(lane->try_receive, NULL);
-    return *msg != NULL ? 0 : nng_aio_result(lane->try_receive);
+    tnng_wakeups_stream_begin(ctx->is_context ? NULL : &ctx->stream, false);
+    tnng_submit_recv(ctx, ctx->try_recv);
+    tnng_wakeups_stream_end(NULL, true);
+    *msg = nng_aio_get_msg(ctx->try_recv);
+    nng_aio_set_msg(ctx->try_recv, NULL);
+    return *msg != NULL ? 0 : nng_aio_result(ctx->try_recv);
 }
 
-/* [caller] lane->lock held. What can be had at once: a message taken before, else, only when
+/* [caller] ctx->lock held. What can be had at once: a message taken before, else, only when
  * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing, and
  * NNG_EMSGSIZE when the message is longer than `room`: then it stays the next. */
-int tnng_lane_receive_now(tnng_lane *lane, size_t room, nng_msg **msg)
+int tnng_ctx_recv_now(tnng_ctx *ctx, size_t room, nng_msg **msg)
 {
     int code = NNG_ETIMEDOUT;
 
-    if (lane->waiting.first != NULL) {
+    if (ctx->waiting.first != NULL) {
         return code;
     }
-    if (tnng_lane_ready(lane)) {
-        if (lane->head->msg != NULL && nng_msg_len(lane->head->msg) > room) {
+    if (tnng_ctx_head_ready(ctx)) {
+        if (ctx->head->msg != NULL && nng_msg_len(ctx->head->msg) > room) {
             return NNG_EMSGSIZE;
         }
-        code = hand_out(lane, msg);
-        tnng_lane_settle(lane);
-    } else if (lane->head == NULL && standing(lane) == 0 && (lane->traits & TRY_RECEIVE)) {
-        code = tnng_lane_try_receive(lane, msg);
+        code = recv_hand_out(ctx, msg);
+        tnng_ctx_dispatch(ctx);
+    } else if (ctx->head == NULL && recv_persistent(ctx) == 0 && (ctx->traits & TRAIT_TRY_RECV)) {
+        code = tnng_ctx_try_recv(ctx, msg);
         if (code == 0 && nng_msg_len(*msg) > room) {
-            tnng_lane_put_first(lane, *msg, false);
+            tnng_ctx_push_front(ctx, *msg, false);
             return NNG_EMSGSIZE;
         }
         if (code == 0) {
-            tnng_count_received(lane->socket, nng_msg_len(*msg));
+            tnng_stats_add_received(ctx->socket, nng_msg_len(*msg));
         }
-        if (code == 0 && (lane->traits & ANSWERS)) {
-            lane->answerable = true;
-            lane->asker = tnng_msg_pipe(*msg);
+        if (code == 0 && (ctx->traits & TRAIT_REPLIES)) {
+            ctx->has_request = true;
+            ctx->reply_pipe = tnng_msg_pipe(*msg);
         }
     }
     return code;
 }
 
 /* [caller] */
-tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
+tnng_slot *tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
 {
-    tnng_slot *slot = lane->closed ? NULL : new_slot(lane);
+    tnng_slot *slot = ctx->closed ? NULL : recv_new_slot(ctx);
 
     if (slot == NULL) {
         nng_msg_free(msg);
@@ -362,28 +362,28 @@ tnng_slot *tnng_lane_put_first(tnng_lane *lane, nng_msg *msg, bool counted)
     }
     slot->msg = msg;
     slot->code = 0;
-    slot->counted = counted;
-    slot->pending = slot->unwanted = slot->superseded = false;
-    slot->next = lane->head;
-    lane->head = slot;
-    if (lane->tail == NULL) {
-        lane->tail = slot;
+    slot->accounted = accounted;
+    slot->pending = slot->cancelled = slot->superseded = false;
+    slot->next = ctx->head;
+    ctx->head = slot;
+    if (ctx->tail == NULL) {
+        ctx->tail = slot;
     }
-    set_useful(lane, slot, true);
-    lane->answerable = false;
-    tell(lane);
+    recv_set_useful(ctx, slot, true);
+    ctx->has_request = false;
+    recv_update_pollfd(ctx);
     return slot;
 }
 
 /* C10: nng has threads for fewer messages that are on their way to a receive. */
 enum { ENOUGH_STANDING = 32 };
 
-static int count_standing(const tnng_lane *lane)
+static int recv_count_standing(const tnng_ctx *ctx)
 {
     int count = 0;
 
-    for (const tnng_slot *slot = lane->head; slot != NULL; slot = slot->next) {
-        count += slot->pending && !slot->unwanted;
+    for (const tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
+        count += slot->pending && !slot->cancelled;
     }
     return count;
 }
@@ -391,19 +391,19 @@ static int count_standing(const tnng_lane *lane)
 /* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. A peer
  * that was lost can bring one message more; it may find that each receive that is pending has its
  * message already. */
-void tnng_lanes_stand(tnng_socket *socket, bool lost)
+void tnng_contexts_set_persistent(tnng_socket *socket, bool lost)
 {
     pthread_mutex_lock(&socket->contexts->lock);
     bool stand = atomic_load(&socket->parting) > 0 || !tnng_has_peer(socket);
-    for (tnng_lane *lane = socket->contexts->first; lane != NULL; lane = lane->next) {
-        tnng_lock(&lane->lock);
-        lane->parting = stand;
-        if (!lane->closed && stand && count_standing(lane) < (lost ? ENOUGH_STANDING : 1)) {
-            tnng_lane_post(lane);
-        } else if (!lane->closed) {
-            tnng_lane_cancel_surplus(lane);
+    for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
+        tnng_lock(&ctx->lock);
+        ctx->peer_lost = stand;
+        if (!ctx->closed && stand && recv_count_standing(ctx) < (lost ? ENOUGH_STANDING : 1)) {
+            tnng_ctx_post_recv(ctx);
+        } else if (!ctx->closed) {
+            tnng_ctx_cancel_excess(ctx);
         }
-        pthread_mutex_unlock(&lane->lock);
+        pthread_mutex_unlock(&ctx->lock);
     }
     pthread_mutex_unlock(&socket->contexts->lock);
 }

@@ -1,8 +1,8 @@
 /* Replies of Rep0 and Respondent0 without a callback.
  *
  * nng takes nearly every reply at once. With a callback that still wakes one of its task threads,
- * so a reply first goes on an aio that has none: the lane's own. Only when the connection is busy
- * with another reply does it wait in nng, and then nothing would tell us of its end: a helper
+ * so a reply first goes on an aio that has none: the context's own. Only when the connection is
+ * busy with another reply does it wait in nng, and then nothing would tell us of its end: a helper
  * thread waits for it. So that this stays rare, a socket that met a busy connection uses the aio
  * with a callback for a while, and one such thread at most runs for a socket.
  *
@@ -15,45 +15,45 @@
 /* So many replies in a row must have been taken at once before the next goes without a callback. */
 enum { CALM = 64 };
 
-static bool is_pending(nng_aio *aio)
+static bool reply_is_pending(nng_aio *aio)
 {
     return nng_aio_get_msg(aio) != NULL && nng_aio_result(aio) == 0;
 }
 
 /* [any] */
-static void wait_for_end(nng_aio *aio)
+static void reply_wait(nng_aio *aio)
 {
     nng_aio_wait(aio);
-    while (is_pending(aio)) {
+    while (reply_is_pending(aio)) {
         /* N1: it has been cancelled, and the end is about to come. */
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     }
 }
 
 /* [job] Waits for a reply that met a busy connection, then does what a callback would do. */
-static void *await_reply(void *arg)
+static void *reply_thread(void *arg)
 {
-    tnng_lane_op *op = arg;
-    tnng_socket *socket = op->lane->socket;
-    nng_aio *aio = op->lane->try_send;
+    tnng_ctx_op *op = arg;
+    tnng_socket *socket = op->ctx->socket;
+    nng_aio *aio = op->ctx->try_send;
 
-    tnng_socket_hold(socket);
-    wait_for_end(aio);
-    tnng_sent(op);
+    tnng_socket_ref(socket);
+    reply_wait(aio);
+    tnng_send_finish(op);
     atomic_store(&socket->sends->reply_waits, false);
-    tnng_socket_release(socket);
+    tnng_socket_unref(socket);
     return NULL;
 }
 
 /* [caller] Whether the next reply goes without a callback. */
-bool tnng_reply_is_quick(tnng_lane *lane)
+bool tnng_reply_is_inline(tnng_ctx *ctx)
 {
-    return (lane->traits & ANSWERS) && atomic_load(&lane->socket->sends->busy_replies) <= 0 &&
-           !atomic_load(&lane->socket->sends->reply_waits);
+    return (ctx->traits & TRAIT_REPLIES) && atomic_load(&ctx->socket->sends->busy_replies) <= 0 &&
+           !atomic_load(&ctx->socket->sends->reply_waits);
 }
 
 /* [caller] What became of a reply when it was submitted: it had to wait, or it was taken. */
-void tnng_reply_noted(tnng_socket *socket, bool waits)
+void tnng_reply_note(tnng_socket *socket, bool waits)
 {
     if (waits) {
         atomic_store(&socket->sends->busy_replies, CALM);
@@ -63,7 +63,7 @@ void tnng_reply_noted(tnng_socket *socket, bool waits)
 }
 
 /* [caller] 0 when nng took the message, else its error, and the message is the caller's again. */
-static int take_back(nng_aio *aio)
+static int reply_collect(nng_aio *aio)
 {
     bool taken = nng_aio_get_msg(aio) == NULL;
 
@@ -71,47 +71,47 @@ static int take_back(nng_aio *aio)
     return taken ? 0 : nng_aio_result(aio);
 }
 
-/* [caller] lane->lock held. Submits a reply without a callback: 0 when nng has it, or
+/* [caller] ctx->lock held. Submits a reply without a callback: 0 when nng has it, or
  * TNNG_PARKED. */
-int tnng_reply_quickly(tnng_lane *lane, nng_msg *msg, const tnng_call *call)
+int tnng_reply_inline(tnng_ctx *ctx, nng_msg *msg, const tnng_call *call)
 {
-    tnng_lane_op *op;
+    tnng_ctx_op *op;
     size_t size = nng_msg_len(msg);
     int code = 0;
 
-    if (lane->try_send == NULL) {
-        if (nng_aio_alloc(&lane->try_send, NULL, NULL) != 0) {
+    if (ctx->try_send == NULL) {
+        if (nng_aio_alloc(&ctx->try_send, NULL, NULL) != 0) {
             return NNG_ENOMEM;
         }
-        nng_aio_set_timeout(lane->try_send, NNG_DURATION_INFINITE);
+        nng_aio_set_timeout(ctx->try_send, NNG_DURATION_INFINITE);
     } else {
         /* The message leaves the aio a moment before nng is done with it. */
-        nng_aio_wait(lane->try_send);
+        nng_aio_wait(ctx->try_send);
     }
     TNNG_PAUSE("send.before_submit");
-    tnng_submit_send(lane, lane->try_send, msg);
+    tnng_submit_send(ctx, ctx->try_send, msg);
     TNNG_PAUSE("send.after_submit");
-    if (!is_pending(lane->try_send)) {
-        return take_back(lane->try_send);
+    if (!reply_is_pending(ctx->try_send)) {
+        return reply_collect(ctx->try_send);
     }
-    tnng_reply_noted(lane->socket, true);
-    if ((op = tnng_send_op(lane, call, false, &code)) != NULL) {
+    tnng_reply_note(ctx->socket, true);
+    if ((op = tnng_send_op_new(ctx, call, false, &code)) != NULL) {
         op->op.stage = OP_SENDING;
-        op->quick = true;
+        op->inline_reply = true;
         op->size = size;
-        lane->sending++;
-        tnng_lane_hold(lane);
-        atomic_store(&lane->socket->sends->reply_waits, true);
-        if (tnng_run_thread(await_reply, op)) {
-            return tnng_park(&op->op, call->result);
+        ctx->sending++;
+        tnng_ctx_ref(ctx);
+        atomic_store(&ctx->socket->sends->reply_waits, true);
+        if (tnng_thread_start(reply_thread, op)) {
+            return tnng_op_park(&op->op, call->result);
         }
-        atomic_store(&lane->socket->sends->reply_waits, false);
-        lane->sending--;
-        tnng_lane_op_drop(op);
+        atomic_store(&ctx->socket->sends->reply_waits, false);
+        ctx->sending--;
+        tnng_ctx_op_recycle(op);
         code = NNG_ENOMEM;
     }
     /* Nobody can wait for it: it is taken back, unless it went in the last moment. */
-    nng_aio_cancel(lane->try_send);
-    wait_for_end(lane->try_send);
-    return take_back(lane->try_send) == 0 ? 0 : code;
+    nng_aio_cancel(ctx->try_send);
+    reply_wait(ctx->try_send);
+    return reply_collect(ctx->try_send) == 0 ? 0 : code;
 }

@@ -2,31 +2,31 @@
  * callback, because only that tells whose the message is. */
 #include "sock/sock.h"
 
-/* [any] lane->lock held: nng has taken a message. */
-void tnng_send_accepted(tnng_lane *lane, size_t size)
+/* [any] ctx->lock held: nng has taken a message. */
+void tnng_send_accepted(tnng_ctx *ctx, size_t size)
 {
-    tnng_count_sent(lane->socket, size);
-    if (lane->traits & ANSWERS) {
-        tnng_pipe_expect(lane->socket, lane->asker);
+    tnng_stats_add_sent(ctx->socket, size);
+    if (ctx->traits & TRAIT_REPLIES) {
+        tnng_pipe_expect_reply(ctx->socket, ctx->reply_pipe);
     }
 }
 
-static nng_aio *aio_of(tnng_lane_op *op) { return op->quick ? op->lane->try_send : op->aio; }
+static nng_aio *send_aio(tnng_ctx_op *op) { return op->inline_reply ? op->ctx->try_send : op->aio; }
 
 /* [any] A send that had to wait is decided. */
-void tnng_sent(tnng_lane_op *op)
+void tnng_send_finish(tnng_ctx_op *op)
 {
-    tnng_lane *lane = op->lane;
-    nng_aio *aio = aio_of(op);
-    bool abandoned;
+    tnng_ctx *ctx = op->ctx;
+    nng_aio *aio = send_aio(op);
+    bool detached;
 
     TNNG_PAUSE("send.callback");
-    tnng_lock(&lane->lock);
-    if (op->op.port == NULL) {
+    tnng_lock(&ctx->lock);
+    if (op->op.cq == NULL) {
         nng_aio_set_msg(aio, NULL);
-        pthread_mutex_unlock(&lane->lock);
+        pthread_mutex_unlock(&ctx->lock);
         tnng_op_free(&op->op);
-        tnng_lane_release(lane);
+        tnng_ctx_unref(ctx);
         return;
     }
     int code = nng_aio_result(aio);
@@ -35,83 +35,83 @@ void tnng_sent(tnng_lane_op *op)
     if (op->cancel_requested && msg == NULL && TNNG_SIMULATE("N2")) {
         code = NNG_ECANCELED;
     }
-    lane->sending--;
-    abandoned = op->abandoned;
+    ctx->sending--;
+    detached = op->detached;
     /* N2: a late cancel rewrites the result, so a message that is gone was sent. */
     if (code == 0 || (msg == NULL && !TNNG_WITHOUT("N2"))) {
-        tnng_send_accepted(lane, op->size);
+        tnng_send_accepted(ctx, op->size);
         msg = NULL;
-        lane->asked = !op->chain;
+        ctx->request_sent = !op->chain;
         code = op->cancel_requested && op->chain && !TNNG_WITHOUT("CHAIN") ? TNNG_SENT : 0;
-    } else if (msg != NULL && !(lane->traits & KEEPS_HEADER)) {
+    } else if (msg != NULL && !(ctx->traits & TRAIT_RAW_HEADER)) {
         nng_msg_header_clear(msg);
     }
-    if (abandoned) {
+    if (detached) {
         if (msg != NULL) {
             nng_msg_free(msg);
         }
-    } else if (code == 0 && op->chain && !lane->closed) {
-        tnng_lane_wait(lane, op);
+    } else if (code == 0 && op->chain && !ctx->closed) {
+        tnng_ctx_park_recv(ctx, op);
     } else {
         tnng_op_finish(&op->op, code == 0 && op->chain ? NNG_ECLOSED : code, msg);
     }
-    if (lane->ready != NULL) {
-        tnng_lane_settle(lane);
+    if (ctx->pollfd != NULL) {
+        tnng_ctx_dispatch(ctx);
     }
-    pthread_mutex_unlock(&lane->lock);
-    if (abandoned) {
+    pthread_mutex_unlock(&ctx->lock);
+    if (detached) {
         tnng_op_free(&op->op);
     }
-    tnng_lane_release(lane);
+    tnng_ctx_unref(ctx);
 }
 
 /* [nng] */
-static void on_sent(void *arg) { tnng_sent(arg); }
+static void send_callback(void *arg) { tnng_send_finish(arg); }
 
 /* [caller] Once a send that a receive follows has been sent, it waits as a receive does. */
-static int send_cancel(tnng_op *of)
+static int send_op_send_cancel(tnng_op *of)
 {
-    tnng_lane_op *op = (tnng_lane_op *) of;
-    tnng_lane *lane = op->lane;
-    int outcome = TNNG_LATE;
+    tnng_ctx_op *op = (tnng_ctx_op *) of;
+    tnng_ctx *ctx = op->ctx;
+    int outcome = TNNG_CANCEL_LATE;
 
-    tnng_lock(&lane->lock);
+    tnng_lock(&ctx->lock);
     if (of->stage == OP_SENDING) {
         op->cancel_requested = true;
-        nng_aio_cancel(aio_of(op));
-        outcome = TNNG_ASKED;
+        nng_aio_cancel(send_aio(op));
+        outcome = TNNG_CANCEL_PENDING;
     } else if (of->stage == OP_WAITING) {
-        outcome = tnng_lane_leave(lane, op);
+        outcome = tnng_ctx_cancel_recv(ctx, op);
     }
-    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_unlock(&ctx->lock);
     return outcome;
 }
 
 /* [caller] */
-static bool send_detach(tnng_op *of)
+static bool send_op_send_detach(tnng_op *of)
 {
-    tnng_lane_op *op = (tnng_lane_op *) of;
-    tnng_lane *lane = op->lane;
+    tnng_ctx_op *op = (tnng_ctx_op *) of;
+    tnng_ctx *ctx = op->ctx;
 
-    tnng_lock(&lane->lock);
+    tnng_lock(&ctx->lock);
     bool with_nng = of->stage == OP_SENDING;
     if (with_nng) {
-        op->abandoned = op->cancel_requested = true;
-        nng_aio_cancel(aio_of(op));
+        op->detached = op->cancel_requested = true;
+        nng_aio_cancel(send_aio(op));
     }
-    pthread_mutex_unlock(&lane->lock);
+    pthread_mutex_unlock(&ctx->lock);
     return with_nng;
 }
 
-static const tnng_op_kind send_kind = {.cancel = send_cancel,
-    .detach = send_detach,
+static const tnng_op_kind send_kind = {.cancel = send_op_send_cancel,
+    .detach = send_op_send_detach,
     .reclaim = tnng_recv_reclaim,
-    .free = tnng_lane_op_free};
+    .free = tnng_ctx_op_free};
 
 /* [caller] An op for a call that parks, or NULL with the reason in *code. */
-tnng_lane_op *tnng_send_op(tnng_lane *lane, const tnng_call *call, bool chain, int *code)
+tnng_ctx_op *tnng_send_op_new(tnng_ctx *ctx, const tnng_call *call, bool chain, int *code)
 {
-    tnng_lane_op *op = tnng_lane_op_new(lane, &send_kind, call, code);
+    tnng_ctx_op *op = tnng_ctx_op_new(ctx, &send_kind, call, code);
 
     if (op != NULL) {
         op->chain = chain;
@@ -123,24 +123,24 @@ tnng_lane_op *tnng_send_op(tnng_lane *lane, const tnng_call *call, bool chain, i
  * out to be sent already: Rep0 and Respondent0 empty the aio when they accept a reply, which they
  * do at once unless the connection is busy with another. Then nobody waits for the callback, it
  * only tidies up. */
-int tnng_send_submit(tnng_lane *lane, tnng_lane_op *op, nng_msg *msg)
+int tnng_send_submit(tnng_ctx *ctx, tnng_ctx_op *op, nng_msg *msg)
 {
-    if (op->aio == NULL && nng_aio_alloc(&op->aio, on_sent, op) != 0) {
-        tnng_lane_op_drop(op);
+    if (op->aio == NULL && nng_aio_alloc(&op->aio, send_callback, op) != 0) {
+        tnng_ctx_op_recycle(op);
         return NNG_ENOMEM;
     }
     nng_aio_set_timeout(op->aio, NNG_DURATION_INFINITE);
     op->op.stage = OP_SENDING;
     op->size = nng_msg_len(msg);
-    lane->sending++;
-    tnng_lane_hold(lane);
+    ctx->sending++;
+    tnng_ctx_ref(ctx);
     TNNG_PAUSE("send.before_submit");
-    tnng_submit_send(lane, op->aio, msg);
+    tnng_submit_send(ctx, op->aio, msg);
     TNNG_PAUSE("send.after_submit");
-    bool taken = (lane->traits & ANSWERS) && nng_aio_get_msg(op->aio) == NULL;
+    bool taken = (ctx->traits & TRAIT_REPLIES) && nng_aio_get_msg(op->aio) == NULL;
     if (taken) {
-        lane->sending--;
-        tnng_op_forget_caller(&op->op);
+        ctx->sending--;
+        tnng_op_detach_waiter(&op->op);
         return 0;
     }
     return TNNG_PARKED;

@@ -16,7 +16,7 @@ typedef struct {
     struct tnng_pollfds pollfds;
 } whole;
 
-static int make_safe(nng_socket socket, int protocol, bool raw)
+static int socket_set_safe_defaults(nng_socket socket, int protocol, bool raw)
 {
     int code = 0;
 
@@ -38,9 +38,9 @@ static int make_safe(nng_socket socket, int protocol, bool raw)
 static void socket_free(tnng_socket *socket)
 {
     tnng_endpoints_free(socket);
-    tnng_job_free_reserve(&socket->contexts->close);
+    tnng_job_free_preallocated_op(&socket->contexts->close);
     tnng_pipes_free(socket);
-    tnng_ready_free(socket);
+    tnng_pollfd_free(socket);
     pthread_mutex_destroy(&socket->contexts->lock);
     pthread_mutex_destroy(&socket->contexts->close_lock);
     pthread_mutex_destroy(&socket->sends->survey_lock);
@@ -50,15 +50,15 @@ static void socket_free(tnng_socket *socket)
 
 static const tnng_socket_hooks hooks = {
     .free = socket_free,
-    .free_origin = tnng_lane_free,
-    .give_back = tnng_lane_give_back,
-    .pipe_leaves = tnng_flush_note_lost,
-    .receives_stand = tnng_lanes_stand,
-    .wait_for_sends = tnng_lanes_wait_for_sends,
+    .free_origin = tnng_ctx_free,
+    .unget = tnng_ctx_unget,
+    .pipe_lost = tnng_flush_pipe_lost,
+    .set_persistent = tnng_contexts_set_persistent,
+    .wait_for_sends = tnng_contexts_wait_sends,
 };
 
 /* NULL: there is no memory. */
-static tnng_socket *new_socket(int protocol, bool raw)
+static tnng_socket *socket_new(int protocol, bool raw)
 {
     whole *memory = calloc(1, sizeof(*memory));
     tnng_socket *socket = &memory->socket;
@@ -75,14 +75,14 @@ static tnng_socket *new_socket(int protocol, bool raw)
     socket->pollfds = &memory->pollfds;
     socket->pollfds->send_fd = -1;
     tnng_job_init(&socket->contexts->close, &tnng_close_job, socket, NULL);
-    tnng_job_init(&socket->sends->look, &tnng_flush_job, socket, NULL);
+    tnng_job_init(&socket->sends->flush_job, &tnng_flush_job, socket, NULL);
     pthread_mutex_init(&socket->contexts->lock, NULL);
     pthread_mutex_init(&socket->contexts->close_lock, NULL);
     pthread_mutex_init(&socket->sends->survey_lock, NULL);
     pthread_mutex_init(&socket->owner.lock, NULL);
     tnng_endpoints_open(socket, &memory->endpoints);
     tnng_pipes_open(socket, &memory->pipes);
-    if (!tnng_job_make_reserve(&socket->contexts->close)) {
+    if (!tnng_job_preallocate_op(&socket->contexts->close)) {
         socket_free(socket);
         return NULL;
     }
@@ -96,26 +96,26 @@ int tnng_socket_open(tnng_socket **out, int protocol, bool raw)
     tnng_socket *socket;
     int code;
 
-    if ((code = tnng_begin(tnng_threads_needed())) != 0) {
+    if ((code = tnng_init(tnng_threads_needed())) != 0) {
         return code;
     }
     if (open == NULL) {
         return NNG_ENOTSUP;
     }
-    if ((socket = new_socket(protocol, raw)) == NULL) {
+    if ((socket = socket_new(protocol, raw)) == NULL) {
         return NNG_ENOMEM;
     }
     if ((code = open(&socket->nng)) != 0) {
-        tnng_socket_release(socket);
+        tnng_socket_unref(socket);
         return code;
     }
-    tnng_wakes_begin();
-    if ((code = make_safe(socket->nng, protocol, raw)) != 0 ||
+    tnng_wakeups_init();
+    if ((code = socket_set_safe_defaults(socket->nng, protocol, raw)) != 0 ||
         (code = nng_socket_get_int(socket->nng, NNG_OPT_PEER, &socket->peer_number)) != 0 ||
-        (code = tnng_pipes_watch(socket)) != 0 ||
-        ((socket->traits & SPARE_CONTEXTS) && (code = tnng_respondent_open(socket)) != 0)) {
+        (code = tnng_pipes_subscribe(socket)) != 0 ||
+        ((socket->traits & TRAIT_CONTEXT_POOL) && (code = tnng_respondent_open(socket)) != 0)) {
         nng_close(socket->nng);
-        tnng_socket_release(socket);
+        tnng_socket_unref(socket);
         return code;
     }
     *out = socket;
@@ -126,7 +126,7 @@ uint32_t tnng_socket_id(tnng_socket *socket) { return socket->nng.id; }
 
 size_t tnng_socket_header_room(tnng_socket *socket)
 {
-    bool raw = (socket->traits & KEEPS_HEADER) != 0;
+    bool raw = (socket->traits & TRAIT_RAW_HEADER) != 0;
 
     return tnng_protocol_header_room(socket->protocol_number, raw);
 }

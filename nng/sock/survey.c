@@ -17,9 +17,10 @@ enum { QUEUE = 8 }; /* of nng, in all 1.x */
 #define PAUSE    INT64_C(2000000)
 
 /* With pipes->lock held. */
-static uint64_t waiting_for(tnng_socket *socket, tnng_pipe *pipe)
+static uint64_t survey_queued(tnng_socket *socket, tnng_pipe *pipe)
 {
-    uint64_t due = atomic_load(&socket->traffic.accepted) - pipe->before - pipe->missed;
+    uint64_t due =
+        atomic_load(&socket->traffic.accepted) - pipe->accepted_before - pipe->surveys_missed;
     uint64_t gone = pipe->tx.written + 1; /* the one that is being written does not wait */
 
     if (pipe->counts_given) {
@@ -32,14 +33,14 @@ static uint64_t waiting_for(tnng_socket *socket, tnng_pipe *pipe)
         return 0;
     }
     if (due - gone > QUEUE) {
-        pipe->missed += due - gone - QUEUE; /* there is no place where those could be */
+        pipe->surveys_missed += due - gone - QUEUE; /* there is no place where those could be */
         return QUEUE;
     }
     return due - gone;
 }
 
 /* With pipes->lock held: whether to wait for a connection without room. */
-static bool is_worth_waiting(tnng_pipe *pipe, int64_t now)
+static bool survey_is_worth_waiting(tnng_pipe *pipe, int64_t now)
 {
     uint64_t gone = pipe->counts_given ? pipe->tx.given : pipe->tx.written;
 
@@ -51,7 +52,7 @@ static bool is_worth_waiting(tnng_pipe *pipe, int64_t now)
 }
 
 /* With survey_lock held: for how many surveys all have room. */
-static int room(tnng_socket *socket)
+static int survey_room_now(tnng_socket *socket)
 {
     uint64_t most = 0;
     int64_t now = tnng_now();
@@ -59,11 +60,11 @@ static int room(tnng_socket *socket)
 
     pthread_mutex_lock(&socket->pipes->lock);
     for (tnng_pipe *pipe = socket->pipes->first; pipe != NULL; pipe = pipe->next) {
-        uint64_t waiting = waiting_for(socket, pipe);
+        uint64_t waiting = survey_queued(socket, pipe);
         unknown |= !pipe->counts_given;
         if (waiting == 0) {
             pipe->full_since = 0;
-        } else if (waiting < QUEUE || is_worth_waiting(pipe, now)) {
+        } else if (waiting < QUEUE || survey_is_worth_waiting(pipe, now)) {
             most = waiting > most ? waiting : most;
         }
     }
@@ -75,13 +76,13 @@ static int room(tnng_socket *socket)
     return QUEUE - (int) most;
 }
 
-/* [caller] lane->lock held. True: a survey may be sent now, and tnng_survey_end must follow. */
+/* [caller] ctx->lock held. True: a survey may be sent now, and tnng_survey_end must follow. */
 bool tnng_survey_begin(tnng_socket *socket)
 {
     tnng_lock(&socket->sends->survey_lock);
     if (socket->sends->survey_room == 0) {
-        tnng_flush_note(socket);
-        socket->sends->survey_room = room(socket);
+        tnng_flush_refresh(socket);
+        socket->sends->survey_room = survey_room_now(socket);
     }
     if (socket->sends->survey_room == 0) {
         pthread_mutex_unlock(&socket->sends->survey_lock);

@@ -11,9 +11,9 @@
 
 static atomic_bool stopped;
 
-static void on_end(void *unused) { (void) unused; }
+static void aio_stop_on_end(void *unused) { (void) unused; }
 
-static void *stop(void *aio)
+static void *aio_stop_stop(void *aio)
 {
     nng_aio_stop(aio);
     atomic_store(&stopped, true);
@@ -29,11 +29,11 @@ bool tnng_stop_waits(void)
     bool waits = false;
 
     atomic_store(&stopped, false);
-    if (nng_aio_alloc(&aio, on_end, NULL) != 0) {
+    if (nng_aio_alloc(&aio, aio_stop_on_end, NULL) != 0) {
         return false;
     }
     nng_aio_begin(aio);
-    bool started = pthread_create(&thread, NULL, stop, aio) == 0;
+    bool started = pthread_create(&thread, NULL, aio_stop_stop, aio) == 0;
     if (started) {
         nanosleep(&while_it_stops, NULL);
         waits = !atomic_load(&stopped);

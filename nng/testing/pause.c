@@ -28,7 +28,7 @@ void (*tnng_before_pause)(void);
 
 bool tnng_testing(void) { return true; }
 
-static int find(const char *name)
+static int pause_find(const char *name)
 {
     int i = 0;
     while (i < MAX_POINTS - 1 && points[i].name != NULL && strcmp(points[i].name, name) != 0) {
@@ -44,7 +44,7 @@ static int find(const char *name)
 void tnng_pause(const char *point)
 {
     pthread_mutex_lock(&lock);
-    int i = find(point);
+    int i = pause_find(point);
     points[i].waiting++;
     pthread_cond_broadcast(&changed);
     if (points[i].armed && tnng_before_pause != NULL) {
@@ -60,7 +60,7 @@ void tnng_pause(const char *point)
 int tnng_pause_arm(const char *point)
 {
     pthread_mutex_lock(&lock);
-    points[find(point)].armed = true;
+    points[pause_find(point)].armed = true;
     pthread_mutex_unlock(&lock);
     return 0;
 }
@@ -69,7 +69,7 @@ int tnng_pause_arm(const char *point)
 int tnng_pause_reached(const char *point, int milliseconds)
 {
     pthread_mutex_lock(&lock);
-    int i = find(point);
+    int i = pause_find(point);
     while (points[i].waiting == 0 && milliseconds-- > 0) {
         pthread_mutex_unlock(&lock);
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
@@ -83,7 +83,7 @@ int tnng_pause_reached(const char *point, int milliseconds)
 void tnng_pause_open(const char *point)
 {
     pthread_mutex_lock(&lock);
-    points[find(point)].armed = false;
+    points[pause_find(point)].armed = false;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
 }
@@ -115,7 +115,7 @@ bool tnng_allocation_fails(const char *file, int line)
     return true;
 }
 
-static bool listed(const char *variable, const char *word)
+static bool pause_listed(const char *variable, const char *word)
 {
     const char *list = getenv(variable);
     size_t length = strlen(word);
@@ -131,9 +131,9 @@ static bool listed(const char *variable, const char *word)
     return false;
 }
 
-bool tnng_without(const char *hazard) { return listed("TNNG_WITHOUT", hazard); }
+bool tnng_without(const char *hazard) { return pause_listed("TNNG_WITHOUT", hazard); }
 
-bool tnng_simulate(const char *hazard) { return listed("TNNG_SIMULATE", hazard); }
+bool tnng_simulate(const char *hazard) { return pause_listed("TNNG_SIMULATE", hazard); }
 
 #else
 

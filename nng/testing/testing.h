@@ -25,7 +25,7 @@ bool tnng_simulate(const char *hazard);
 #include <stdlib.h>
 #include <string.h>
 bool tnng_allocation_fails(const char *file, int line);
-#define FAILS tnng_allocation_fails(__FILE__, __LINE__)
+#define FAILS                   tnng_allocation_fails(__FILE__, __LINE__)
 #define calloc(count, size)     (FAILS ? NULL : calloc(count, size))
 #define malloc(size)            (FAILS ? NULL : malloc(size))
 #define strdup(text)            (FAILS ? NULL : strdup(text))

@@ -140,23 +140,23 @@ def test_thread_that_waits_on_a_socket_of_a_trio_run_gets_busy() -> None:
     """What a loop waits on is the loop's; what threads wait on is no loop's."""
     _, native = _ffi.open_socket(_ffi.PAIR0)
     assert native is not None
-    _, lane = native.open_lane(context=False)
-    assert lane is not None
-    loop = _ffi.Port(exclusive=True)
+    _, ctx = native.open_context(context=False)
+    assert ctx is not None
+    loop = _ffi.CompletionQueue(exclusive=True)
     busy = 4
 
-    code, op = lane.receive(loop, 1)
+    code, op = ctx.recv(loop, 1)
     waiter = acquire_waiter()
     assert code == _ffi.PARKED
-    assert run(waiter, lane.receive, time.monotonic() + 5) == busy
-    assert _ffi.cancel(op) == _ffi.LEFT
+    assert run(waiter, ctx.recv, time.monotonic() + 5) == busy
+    assert _ffi.cancel(op) == _ffi.CANCEL_DONE
 
-    waiter.be_patient(0.0001)
-    assert lane.receive(waiter, 0)[0] == _ffi.PARKED
+    waiter.spin_for(0.0001)
+    assert ctx.recv(waiter, 0)[0] == _ffi.PARKED
     other = _ffi.Waiter()
-    other.be_patient(0.0001)
-    assert lane.receive(other, 0)[0] == _ffi.PARKED
-    assert lane.receive(loop, 2)[0] == busy
+    other.spin_for(0.0001)
+    assert ctx.recv(other, 0)[0] == _ffi.PARKED
+    assert ctx.recv(loop, 2)[0] == busy
     for each in (waiter, other):
         rollback(each)
     native.close(None, 0)

@@ -152,10 +152,10 @@ async def test_task_cancelled_after_close_in_one_pass_gets_cancelled(call: str):
             nursery.cancel_scope.cancel()
 
 
-def fails_at_once(scope: trio.CancelScope, code: int) -> Callable[[object, int], _ffi.Answer]:
+def fails_at_once(scope: trio.CancelScope, code: int) -> Callable[[object, int], _ffi.SubmitResult]:
     """Return a submit that fails, and meets a cancellation just then."""
 
-    def submit(_port: object, _tag: int) -> _ffi.Answer:
+    def submit(_cq: object, _tag: int) -> _ffi.SubmitResult:
         scope.cancel()
         return code, _ffi.NULL
 
@@ -175,9 +175,9 @@ async def test_cancelled_send_that_fails_gives_its_message_back():
     message = trionng.Message(b"mine")
     pair = trionng.Pair1(polyamorous=True)
     async with connected(pair, trionng.Pair1(), "inproc") as (ours, _):
-        op = trionng._core.operations.SendMessageOp(ours, ours._lane, message)
+        op = trionng._core.operations.SendMessageOp(ours, ours._ctx, message)
 
-        def refuse(_port: _ffi.Port, _tag: int) -> _ffi.Answer:
+        def refuse(_cq: _ffi.CompletionQueue, _tag: int) -> _ffi.SubmitResult:
             scope.cancel()
             return 19, op._handle.take()[1]
 

@@ -270,12 +270,12 @@ async def look_while_another_one_ends():
             await rep.wait_connected(len(sockets))
             testing.arm_pause("look.after")
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                nursery.start_soon(wait_for, push._native.check_flush)
                 await trio.to_thread.run_sync(testing.pause_reached, "look.after", 5000)
                 await push.send(b"later")
-                nursery.start_soon(wait_for, push._native.look_at_pipes)
+                nursery.start_soon(wait_for, push._native.check_flush)
                 with trio.move_on_after(0) as scope:
-                    await wait_for(push._native.look_at_pipes)
+                    await wait_for(push._native.check_flush)
                 assert scope.cancelled_caught
                 await trio.testing.wait_all_tasks_blocked()
                 testing.open_pause("look.after")
@@ -301,7 +301,7 @@ async def cost_of_a_look(without: str) -> None:
             await rep.wait_connected(count)
             began, looks = time.thread_time(), 20
             for _ in range(looks):
-                code, _ = await wait_for(rep._native.look_at_pipes)
+                code, _ = await wait_for(rep._native.check_flush)
                 assert code == 0
             costs.append((time.thread_time() - began) / looks)
             async with trio.open_nursery() as nursery:

@@ -106,7 +106,7 @@ def take(socket: Any, expected: bytes) -> None:
     answers: list[Any] = []
 
     def asked() -> bool:
-        answers.append(socket._lane.receive(None, 0))
+        answers.append(socket._ctx.recv(None, 0))
         return answers[-1][0] == 0
 
     wait_until(asked)
@@ -118,13 +118,13 @@ class TokenRings:
 
     def __init__(self) -> None:
         self.rung = threading.Event()
-        ring = trio_wait._Port._ring_token
+        notify = trio_wait._CompletionQueue._notify_token
 
-        def ring_and_tell(port: trio_wait._Port) -> None:
-            ring(port)
+        def ring_and_tell(cq: trio_wait._CompletionQueue) -> None:
+            notify(cq)
             self.rung.set()
 
-        trio_wait._Port._ring_token = ring_and_tell  # type: ignore[assignment, method-assign]
+        trio_wait._CompletionQueue._notify_token = ring_and_tell  # type: ignore[assignment, method-assign]
 
 
 def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:
@@ -135,7 +135,7 @@ def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:
     if rings is not None:
         assert rings.rung.wait(10)
     else:
-        bell = trio_wait._current_port().native.fd
+        bell = trio_wait._current_cq().native.fd
         assert select.select([bell], [], [], 10)[0]
 
 
@@ -159,7 +159,7 @@ async def receiving(kind: str) -> AsyncIterator[Receiving]:
         "req": (trionng.Req0, trionng.Rep0),
     }
     here, there = ends[kind]
-    port = _ffi.Port(exclusive=False)
+    cq = _ffi.CompletionQueue(exclusive=False)
     asking = []
 
     async def ask() -> None:
@@ -170,23 +170,23 @@ async def receiving(kind: str) -> AsyncIterator[Receiving]:
     def deliver(data: bytes) -> None:
         if kind == "rep":
             asking.append(peer.new_context())
-            wait_until(lambda: asking[-1]._lane.send(data, None, 0)[0] == 0)
+            wait_until(lambda: asking[-1]._ctx.send(data, None, 0)[0] == 0)
         elif kind == "req":
-            code, _ = peer._lane.send(data, port, 1)
+            code, _ = peer._ctx.send(data, cq, 1)
             if code == _ffi.PARKED:
                 done: list[Any] = []
-                wait_until(lambda: done.extend(port.take()) or done)
+                wait_until(lambda: done.extend(cq.take()) or done)
                 code = done[0][1]
             assert code == 0
         else:
-            wait_until(lambda: peer._lane.send(data, None, 0)[0] == 0)
+            wait_until(lambda: peer._ctx.send(data, None, 0)[0] == 0)
 
     async with connected(here(), there(), "inproc") as (socket, peer):
         await peer.wait_connected()
         yield Receiving(socket, deliver, ask)
         for context in asking:
             await context.aclose()
-    port.close()
+    cq.close()
 
 
 @dataclasses.dataclass
@@ -231,7 +231,7 @@ def run_scenario(name: str, *kinds: str) -> None:
     for kind in kinds or ("",):
         for mode in MODES:
             print(f"{kind} {mode}", flush=True)
-            trio_wait.use_token_bell = mode == "token"
+            trio_wait.use_token_wakeup = mode == "token"
             token = rings if mode == "token" else None
             trio.run(run_in_mode, globals()[name], mode, kind, token)
     print("done")
@@ -281,7 +281,7 @@ async def receive_met_by_its_message_around_the_submit(kind: str) -> None:
 
             with meanwhile("receive.after_submit", deliver_and_see_it_called_back):
                 assert await side.socket.recv() == b"second"
-        assert side.socket._lane.held() == 0
+        assert side.socket._ctx.prefetched() == 0
         with pytest.raises(trionng.BadState if kind == "req" else trionng.TryAgain):
             side.socket.recv_nowait()
 

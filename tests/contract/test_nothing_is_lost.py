@@ -19,7 +19,7 @@ from tests.support.resources import descriptors
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
-from trionng._ffi import _message, _socket, _waiter
+from trionng._ffi import message as _message, socket as _socket, waiter as _waiter
 from trionng._sync import wait as sync_wait
 from trionng._trio import wait as trio_wait
 
@@ -51,9 +51,9 @@ def no_memory(monkeypatch: pytest.MonkeyPatch) -> NoMemory:
     unpack = lack.guard(_message.ffi.unpack)  # type: ignore[attr-defined]
     defaults = {**(_message.take_bytes.__kwdefaults__ or {}), "_unpack": unpack}
     monkeypatch.setattr(_message.take_bytes, "__kwdefaults__", defaults)
-    monkeypatch.setattr(_message, "_new_box", lack.guard(_message._new_box))
-    monkeypatch.setattr(_socket, "cut", lack.guard(_socket.cut))  # type: ignore[attr-defined]
-    monkeypatch.setattr(_waiter, "cut", lack.guard(_waiter.cut))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_message, "_new_ref", lack.guard(_message._new_ref))
+    monkeypatch.setattr(_socket, "split_packed", lack.guard(_socket.split_packed))  # type: ignore[attr-defined]
+    monkeypatch.setattr(_waiter, "split_packed", lack.guard(_waiter.split_packed))  # type: ignore[attr-defined]
     monkeypatch.setattr(_socket, "copy_of", lack.guard(_socket.copy_of))  # type: ignore[attr-defined]
     monkeypatch.setattr(_ffi.Waiter, "copy", lack.guard(_ffi.Waiter.copy))
     return lack
@@ -213,11 +213,11 @@ def interrupt_what_owns_descriptors() -> None:
     warnings.simplefilter("ignore", ResourceWarning)  # an interrupted `with` closes nothing
     PAIR.append(blocking.Pair0())
 
-    def port() -> None:
-        _ffi.Port(exclusive=True)
+    def cq() -> None:
+        _ffi.CompletionQueue(exclusive=True)
 
     def bell_of_an_event_loop() -> None:
-        _ffi.Port(exclusive=True, ring=lambda: None)
+        _ffi.CompletionQueue(exclusive=True, notify=lambda: None)
 
     def recv_fd() -> None:
         with blocking.Pull0() as pull:
@@ -225,7 +225,7 @@ def interrupt_what_owns_descriptors() -> None:
 
     before = descriptors()
     threads = threading.active_count()
-    for call in (port, bell_of_an_event_loop, port_of_a_thread, recv_fd):
+    for call in (cq, bell_of_an_event_loop, port_of_a_thread, recv_fd):
         call()
         for step in range(1, steps(call) + 1):
             OutsideFinalisers(step).run(call)
@@ -250,11 +250,11 @@ def test_owner_of_a_descriptor_interrupted_anywhere_closes_it():
 async def interrupt_ports_of_a_run() -> None:
     """Interrupt the making of a Trio run's port at every step."""
 
-    def port() -> None:
-        trio_wait._Port()
+    def cq() -> None:
+        trio_wait._CompletionQueue()
 
-    for step in range(1, steps(port) + 1):
-        OutsideFinalisers(step).run(port)
+    for step in range(1, steps(cq) + 1):
+        OutsideFinalisers(step).run(cq)
 
 
 def count_after_interrupted_ports() -> None:

@@ -197,7 +197,7 @@ async def test_pipe_of_a_closed_endpoint_still_says_where_it_came_from():
                 url = listener.url
                 await push.dial(url, block=True)
                 await push.send(b"late")
-                while not pull._lane.held():
+                while not pull._ctx.prefetched():
                     await trio.lowlevel.checkpoint()
             del listener
             gc.collect()

@@ -61,7 +61,7 @@ def open_blocking(listening, dialing):
 
 def wait_until_held(socket, count: int) -> None:
     """Wait until so many messages were taken from nng and lie there; only nng's threads know."""
-    wait_until(lambda: socket._lane.held() >= count)
+    wait_until(lambda: socket._ctx.prefetched() >= count)
 
 
 # --- messages and bytes, each protocol, both APIs
@@ -253,12 +253,12 @@ async def test_message_given_back_is_counted_once(sender, receiver):
     async with connected(make(trionng, receiver), make(trionng, sender), "inproc") as (there, here):
         with trio.fail_after(10):
             await here.send(b"12345")
-            code, msg = there._lane.receive(None, 0)
+            code, msg = there._ctx.recv(None, 0)
             while code == _ffi.AGAIN:
                 await trio.testing.wait_all_tasks_blocked(0.001)
-                code, msg = there._lane.receive(None, 0)
+                code, msg = there._ctx.recv(None, 0)
             assert (code, received(there)) == (0, (1, 5))
-            there._lane.give_back(msg)
+            there._ctx.unget(msg)
             assert received(there) == (1, 5)
             assert await there.recv() == b"12345"
             assert received(there) == (1, 5)
@@ -273,24 +273,24 @@ async def test_message_given_back_is_counted_once(sender, receiver):
 async def test_request_a_worker_gives_back_is_counted_once():
     """A request that goes back to its pool is counted when it is first handed out."""
     async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, req):
-        code, service = _ffi.open_service(rep._lane, 1, 64)
+        code, service = _ffi.open_service(rep._ctx, 1, 64)
         assert service is not None, code
         code, worker = service.open_worker()
         assert worker is not None, code
-        port = _ffi.Port(exclusive=True)
+        cq = _ffi.CompletionQueue(exclusive=True)
         await req.send(b"12345")
         for _ in range(2):
-            code, msg = worker.receive(port, 1)
+            code, msg = worker.recv(cq, 1)
             until = time.monotonic() + 10
             while code == _ffi.PARKED and time.monotonic() < until:
-                for _tag, code, msg in port.take():  # noqa: B007
+                for _tag, code, msg in cq.take():  # noqa: B007
                     pass
             assert code == 0
             assert received(rep) == (1, 5)
-            worker.give_back(msg)
+            worker.unget(msg)
             assert received(rep) == (1, 5)
         service.close()
-        port.close()
+        cq.close()
 
 
 def test_batch_a_thread_gives_back_is_counted_once():
@@ -300,10 +300,10 @@ def test_batch_a_thread_gives_back_is_counted_once():
         open_blocking(pull, push)
         push.send_many([b"1", b"22", b"333"], timeout=10)
         waiter = acquire_waiter()
-        assert run(waiter, pull._lane.receive, time.monotonic() + 10) == 0
+        assert run(waiter, pull._ctx.recv, time.monotonic() + 10) == 0
         until = time.monotonic() + 10
         while received(pull) != (3, 6) and time.monotonic() < until:
-            waiter.receive_many(pull._lane, 2)
+            waiter.recv_many(pull._ctx, 2)
         assert received(pull) == (3, 6)
 
         rollback(waiter)

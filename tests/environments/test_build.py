@@ -21,7 +21,7 @@ from tests.support.fixes import LINK, fix_state
 from tests.support.processes import environment
 from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
-from trionng._ffi import _load
+from trionng._ffi import load as _load
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(trionng.__file__).parent
@@ -184,7 +184,7 @@ def load_both_builds() -> None:
     for _ in range(3):
         assert lib.tnng_socket_open(socket, lib.TNNG_PAIR0, False) == 0
         exchange()
-        lib.tnng_socket_drop(socket[0])
+        lib.tnng_socket_destroy(socket[0])
 
 
 def test_test_build_beside_the_shipped_one_is_another_nng():
@@ -238,7 +238,7 @@ def show_state(*codes: str) -> None:
 
 def test_build_info_of_the_test_build_names_fixes_left_out():
     """`TNNG_WITHOUT` leaves out fixes, of libnng's calls too, and nothing else."""
-    finished = run_test_build(show_state, "C9", "C5", "C2", without="C9,WAKES,C5")
+    finished = run_test_build(show_state, "C9", "C5", "C2", without="C9,WAKEUPS,C5")
 
     off = "switched off by TNNG_WITHOUT"
     assert finished.output.splitlines() == [f"C9: {off}", f"C5: {off}", "C2: ", "False"], finished

@@ -44,7 +44,7 @@ from tests.transports.test_hostile_peers import (
 )
 from trionng import _ffi
 from trionng._ffi import testing
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 NNG = Path(trionng.__file__).parents[1] / "nng"
 WITHIN = 10_000  # milliseconds until a pause point must have been reached
@@ -70,10 +70,10 @@ def opened(protocol: int) -> _ffi.NativeSocket:
     return socket
 
 
-def lane_of(socket: _ffi.NativeSocket, *, context: bool = False) -> _ffi.Lane:
-    code, lane = socket.open_lane(context=context)
-    assert lane is not None, code
-    return lane
+def context_of(socket: _ffi.NativeSocket, *, context: bool = False) -> _ffi.Context:
+    code, ctx = socket.open_context(context=context)
+    assert ctx is not None, code
+    return ctx
 
 
 def connect(listening: int, dialing: int) -> tuple[_ffi.NativeSocket, _ffi.NativeSocket]:
@@ -98,16 +98,16 @@ def reached(point: str) -> None:
 def flood_of_sub_cancels(seconds: str) -> None:
     """Cancel the receives of many contexts while nng hands the same message to each."""
     publisher, subscriber = connect(_ffi.PUB0, _ffi.SUB0)
-    publishing = lane_of(publisher)
-    lanes = [lane_of(subscriber, context=True) for _ in range(16)]
-    for lane in lanes:
-        assert _ffi.set_bytes(_ffi.ON_CONTEXT, lane.id, "sub:subscribe", b"") == 0
-    port = _ffi.Port(exclusive=False)
+    publishing = context_of(publisher)
+    contexts = [context_of(subscriber, context=True) for _ in range(16)]
+    for ctx in contexts:
+        assert _ffi.set_bytes(_ffi.ON_CONTEXT, ctx.id, "sub:subscribe", b"") == 0
+    cq = _ffi.CompletionQueue(exclusive=False)
     end = time.monotonic() + float(seconds)
     number = 0
     while time.monotonic() < end:
         number += 1
-        answers = [lane.receive(port, tag) for tag, lane in enumerate(lanes)]
+        answers = [ctx.recv(cq, tag) for tag, ctx in enumerate(contexts)]
         assert {code for code, _ in answers} == {_ffi.PARKED}
         assert publishing.send(b"%d" % number, None, 0)[0] == 0
         spin_until = time.monotonic() + number % 50 * 1e-6
@@ -115,13 +115,13 @@ def flood_of_sub_cancels(seconds: str) -> None:
             pass
         for _, op in reversed(answers):  # nng goes through them from the other end
             _ffi.cancel(op)
-        received = {tag: (code, msg) for tag, code, msg in port.take()}
-        for tag, lane in enumerate(lanes):
+        received = {tag: (code, msg) for tag, code, msg in cq.take()}
+        for tag, ctx in enumerate(contexts):
             until = time.monotonic() + (1 if is_off("C1") else 10)
-            code, msg = received.get(tag) or lane.receive(None, 0)
+            code, msg = received.get(tag) or ctx.recv(None, 0)
             while code == EAGAIN and time.monotonic() < until:
                 time.sleep(0)
-                code, msg = lane.receive(None, 0)
+                code, msg = ctx.recv(None, 0)
             assert code == 0, f"message {number} came to {code}"
             assert _ffi.take_bytes(msg) == b"%d" % number
 
@@ -146,15 +146,15 @@ def test_sub_receive_cancelled_in_a_flood_without_fix_crashes():
 
 def receive_beside_a_waiting_request() -> None:
     """Receive on a Req0 while its request waits for a peer, and cancel the request."""
-    request = lane_of(opened(_ffi.REQ0))
-    port = _ffi.Port(exclusive=False)
-    code, op = request.send(b"request", port, 1)
+    request = context_of(opened(_ffi.REQ0))
+    cq = _ffi.CompletionQueue(exclusive=False)
+    code, op = request.send(b"request", cq, 1)
     assert code == _ffi.PARKED
-    receive_code, _ = request.receive(port, 2)
-    assert _ffi.cancel(op) == _ffi.ASKED
-    port_has = []
-    wait_until(lambda: port_has.extend(port.take()) or port_has)
-    print(receive_code, [code for _, code, _ in port_has])
+    receive_code, _ = request.recv(cq, 2)
+    assert _ffi.cancel(op) == _ffi.CANCEL_PENDING
+    cq_has = []
+    wait_until(lambda: cq_has.extend(cq.take()) or cq_has)
+    print(receive_code, [code for _, code, _ in cq_has])
 
 
 def test_req_receive_beside_a_waiting_send_is_busy():
@@ -173,20 +173,20 @@ def test_req_receive_beside_a_waiting_send_is_busy():
 def many_messages_of_64_bytes() -> None:
     """Make messages of a size that fits the room nng has, but not behind its headroom."""
     first, second = connect(_ffi.PAIR0, _ffi.PAIR0)
-    sending, receiving = lane_of(first), lane_of(second)
+    sending, receiving = context_of(first), context_of(second)
     data = b"\xff" * 64
     kept = [_ffi.MessageHandle.from_data(data)[1] for _ in range(100)]
     for message in kept:
         assert bytes(message.view()) == data  # type: ignore[arg-type]
         wait_until(lambda: sending.send(data, None, 0)[0] == 0)
-        port = _ffi.Port(exclusive=False)
-        code, msg = receiving.receive(port, 1)
+        cq = _ffi.CompletionQueue(exclusive=False)
+        code, msg = receiving.recv(cq, 1)
         if code == _ffi.PARKED:
             got = []
-            wait_until(lambda got=got, port=port: got.extend(port.take()) or got)
+            wait_until(lambda got=got, cq=cq: got.extend(cq.take()) or got)
             _, code, msg = got[0]
         assert (code, _ffi.take_bytes(msg)) == (0, data)
-        port.close()
+        cq.close()
 
 
 def test_message_made_of_64_bytes_keeps_the_heap_whole():
@@ -207,17 +207,17 @@ def test_message_made_of_64_bytes_keeps_the_heap_whole():
 def receive_while_the_socket_closes() -> None:
     """Receive on a queue socket when nng has shut its queues and is not done with its pipes."""
     socket, _peer = connect(lib.TNNG_PAIR1_POLY, lib.TNNG_PAIR1_POLY)
-    lane = lane_of(socket)
-    port = _ffi.Port(exclusive=False)
+    ctx = context_of(socket)
+    cq = _ffi.CompletionQueue(exclusive=False)
     testing.arm_pause("pipe.gone")
     testing.arm_pause("close.after")
-    assert socket.close(port, 1)[0] == _ffi.PARKED
+    assert socket.close(cq, 1)[0] == _ffi.PARKED
     reached("pipe.gone")
     time.sleep(0.3)  # nng_close goes on to its queues, and nothing says when it has shut them
-    code, op = lane.receive(port, 2)
+    code, op = ctx.recv(cq, 2)
     testing.open_pause("pipe.gone")
     reached("close.after")
-    assert port.take() == []
+    assert cq.take() == []
     testing.open_pause("close.after")
     print("orphaned" if code == _ffi.PARKED else code, flush=True)
     if code == _ffi.PARKED:
@@ -240,17 +240,17 @@ def test_receive_on_a_queue_socket_that_closes_is_refused():
 def surveys_one_after_the_other(seconds: str) -> None:
     """Send survey after survey from several contexts, about when the last ones expire."""
     surveyor = opened(lib.TNNG_SURVEYOR0)
-    lanes = [lane_of(surveyor, context=True) for _ in range(16)]
+    contexts = [context_of(surveyor, context=True) for _ in range(16)]
     if is_off("C7"):
-        for lane in lanes:
+        for ctx in contexts:
             name = "surveyor:survey-time"
-            assert _ffi.set_number(_ffi.ON_CONTEXT, lane.id, "ms", name, 1) == 0
+            assert _ffi.set_number(_ffi.ON_CONTEXT, ctx.id, "ms", name, 1) == 0
     end = time.monotonic() + float(seconds)
     surveys = 0
     while time.monotonic() < end:
         expect_to_hang("C7")
-        for lane in lanes:
-            assert lane.send(b"survey", None, 0)[0] == 0
+        for ctx in contexts:
+            assert ctx.send(b"survey", None, 0)[0] == 0
         surveys += 1
         spin_until = time.monotonic() + (500 + surveys % 1000) * 1e-6
         while time.monotonic() < spin_until:
@@ -259,7 +259,7 @@ def surveys_one_after_the_other(seconds: str) -> None:
 
 def survey_time_of_a_socket_and_a_context() -> None:
     surveyor = opened(lib.TNNG_SURVEYOR0)
-    context = lane_of(surveyor, context=True)
+    context = context_of(surveyor, context=True)
     for on, number in ((_ffi.ON_SOCKET, surveyor.id), (_ffi.ON_CONTEXT, context.id)):
         print(_ffi.get_number(on, number, "ms", "surveyor:survey-time"))
 
@@ -505,12 +505,12 @@ def test_aio_of_the_shim_never_sleeps_and_does_something_else():
     """
     code = c_code()
 
-    assert re.findall(r"nng_sleep_aio\(.*\)", code) == ["nng_sleep_aio(TICK, lane->pool->clock)"]
+    assert re.findall(r"nng_sleep_aio\(.*\)", code) == ["nng_sleep_aio(TICK, ctx->pool->clock)"]
     assert not re.search(r"nng_(ctx_|aio_result)\w*\([^;]*clock", code)
     timeouts = re.findall(r"nng_aio_set_timeout\(([^,]+),\s*(\w+)\)", code)
     assert {name for name, limit in timeouts if limit != "NNG_DURATION_INFINITE"} == {
-        "lane->try_send",
-        "lane->try_receive",
+        "ctx->try_send",
+        "ctx->try_recv",
     }
 
 
@@ -518,19 +518,19 @@ def test_aio_with_a_callback_is_never_waited_for():
     """N1: callbacks say what has ended; nothing trusts wait, stop, busy or a free to say so."""
     code = c_code()
 
-    # Replies have no callback, and there the message and the result decide: those of a lane, and
+    # Replies have no callback, and there the message and the result decide: those of a context, and
     # those of the slots of a pool, which are never cancelled. Waiting only makes sure that nng has
     # let go of an aio before it is used again.
     assert set(re.findall(r"nng_aio_(?:wait|stop|busy)\([^)]*\)", code)) == {
         "nng_aio_wait(aio)",
-        "nng_aio_wait(lane->try_send)",
+        "nng_aio_wait(ctx->try_send)",
         "nng_aio_wait(slot->reply)",
     }
     assert "is_pending(aio)" in (NNG / "sock/reply.c").read_text(encoding="utf-8")
     assert "nng_aio_alloc(&slot->reply, NULL, NULL)" in code
     assert "nng_aio_cancel(slot->reply)" not in code
     freed = set(re.findall(r"nng_aio_free\(([^)]+)\)", code))
-    assert freed == {"lane->try_send", "lane->try_receive"}
+    assert freed == {"ctx->try_send", "ctx->try_recv"}
     for name in freed:
         assert re.search(rf"nng_aio_alloc\(&{re.escape(name)}, NULL, NULL\)", code)
 
@@ -550,10 +550,10 @@ def test_stop_within_nng_waits_for_the_operation():
 
 def surveyor_asked_for_what_is_here() -> None:
     """Ask for a reply, without waiting, while a survey is out."""
-    lane = lane_of(opened(lib.TNNG_SURVEYOR0))
-    assert lane.send(b"survey", None, 0)[0] == 0
+    ctx = context_of(opened(lib.TNNG_SURVEYOR0))
+    assert ctx.send(b"survey", None, 0)[0] == 0
     answers = []
-    thread = threading.Thread(target=lambda: answers.append(lane.receive(None, 0)[0]), daemon=True)
+    thread = threading.Thread(target=lambda: answers.append(ctx.recv(None, 0)[0]), daemon=True)
     thread.start()
     thread.join(5)
     print(answers)
@@ -565,6 +565,6 @@ def test_surveyor_is_never_tried_with_a_zero_timeout():
     done = run_test_build(surveyor_asked_for_what_is_here)
 
     assert traits is not None
-    assert "CAN_RECEIVE" in traits[1]
-    assert "TRY_RECEIVE" not in traits[1]
+    assert "TRAIT_RECV" in traits[1]
+    assert "TRAIT_TRY_RECV" not in traits[1]
     assert (done.clean, done.output) == (True, f"[{EAGAIN}]\n"), str(done)

@@ -17,7 +17,7 @@ from tests.support.fixes import needs_fix
 from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_test_build
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 SUB0 = 0x21
 SIZE = 300_000  # nothing else in the process is so large, and a system call maps it

@@ -16,7 +16,7 @@ from tests.support.fixes import needs_fix
 from tests.support.sockets import url_of
 from tests.support.sp import PULL0, raw_peer
 from tests.support.subprocesses import run_test_build
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 
 async def flush_to_another_peer(push, url):
@@ -54,12 +54,12 @@ async def push_to_peers_who_leave(transport, directory, rounds):
                     await peer.greet(PULL0)
                     for _ in range(5):
                         await peer.receive()
-                forgotten += lib.tnng_push_kept() > 0
+                forgotten += lib.tnng_push_deferred_frees() > 0
             nursery.cancel_scope.cancel()
         with trio.fail_after(10):
             await flush_to_another_peer(push, url)
     with trio.fail_after(10):
-        while lib.tnng_push_kept():
+        while lib.tnng_push_deferred_frees():
             await trio.sleep(0.001)
     print(forgotten)
 
@@ -68,7 +68,7 @@ def run(transport, directory, rounds, without="", **environ):
     # Where every send wakes nng's threads at once, it happens far more often.
     return run_test_build(
         push_to_peers_who_leave, transport, str(directory), str(rounds),
-        seconds=60, without=f"WAKES,{without}", **environ,
+        seconds=60, without=f"WAKEUPS,{without}", **environ,
     )  # fmt: skip
 
 

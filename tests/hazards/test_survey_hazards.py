@@ -107,7 +107,7 @@ async def two_contexts_surveying(seconds: str) -> None:
         over = trionng.Timeout, trionng.BadState if is_off("C7") else trionng.Timeout
         if is_off("C7"):  # nng is told too then, and says in its own way that a survey is over
             name = "surveyor:survey-time"
-            assert _ffi.set_number(_ffi.ON_CONTEXT, context._lane.id, "ms", name, 1) == 0
+            assert _ffi.set_number(_ffi.ON_CONTEXT, context._ctx.id, "ms", name, 1) == 0
         until = trio.current_time() + float(seconds)
         while trio.current_time() < until:
             expect_to_hang("C7")

@@ -27,10 +27,10 @@ A_STREAM = 200
 
 def hurry(push: trionng.blocking.Push0) -> int:
     """Send a stream, and count the wake-ups that had to wait."""
-    before = testing.wakes_kept_back()
+    before = testing.wakeups_deferred()
     for number in range(A_STREAM):
         push.send(b"%d" % number)
-    return testing.wakes_kept_back() - before
+    return testing.wakeups_deferred() - before
 
 
 @coalesces
@@ -46,8 +46,8 @@ def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
         for _ in range(20):  # a loaded machine makes pauses, and then it is no stream
             kept_back += hurry(push)
             until = time.monotonic() + 10
-            while pull._lane.held() < A_STREAM:
-                assert time.monotonic() < until, f"{pull._lane.held()} of {A_STREAM} arrived"
+            while pull._ctx.prefetched() < A_STREAM:
+                assert time.monotonic() < until, f"{pull._ctx.prefetched()} of {A_STREAM} arrived"
                 time.sleep(0.001)
             assert [int(pull.recv()) for _ in range(A_STREAM)] == list(range(A_STREAM))
 
@@ -92,14 +92,14 @@ def test_process_that_ends_in_a_stream_ends_well():
 
 def answer_questions(count: int) -> int:
     """Ask and answer over a connection, and count the wake-ups that were left out."""
-    before = testing.wakes_left_out()
+    before = testing.wakeups_suppressed()
     with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
         req.dial(rep.listen(url_of("tcp", "")).url)
         for number in range(count):
             req.send(b"%d" % number)
             rep.send(rep.recv(timeout=10), timeout=10)
             assert req.recv(timeout=10) == b"%d" % number
-    return testing.wakes_left_out() - before
+    return testing.wakeups_suppressed() - before
 
 
 @coalesces
@@ -114,7 +114,7 @@ def ask_without_fewer_wakes() -> None:
 
 def test_wakes_can_all_be_as_nng_has_them():
     """What the tests of hazards compare with: nothing is left out, and all works."""
-    finished = run_test_build(ask_without_fewer_wakes, without="WAKES")
+    finished = run_test_build(ask_without_fewer_wakes, without="WAKEUPS")
 
     assert finished.clean, str(finished)
 

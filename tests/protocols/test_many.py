@@ -117,14 +117,14 @@ async def test_pull_buffer_takes_ahead_only_what_it_may():
             await push.wait_connected()
             await push.send_many([b"%d" % number for number in range(50)])
             assert await pull.recv() == b"0"
-            assert pull._lane.held() == 0
+            assert pull._ctx.prefetched() == 0
             pull.recv_buffer_size = 10
             assert pull.recv_buffer_size == 10
             assert await pull.recv() == b"1"
-            while pull._lane.held() < 5:
+            while pull._ctx.prefetched() < 5:
                 await trio.sleep(0.001)
             await trio.sleep(0.01)
-            assert 5 <= pull._lane.held() <= 10
+            assert 5 <= pull._ctx.prefetched() <= 10
             rest = []
             while len(rest) < 48:
                 rest += await pull.recv_many(7)

@@ -52,7 +52,7 @@ async def test_surveyor_reads_the_answers_in_time_then_times_out():
             await surveyor.wait_connected()
             await surveyor.send(b"in time?")
             await respondent.send(await respondent.recv() + b" yes")
-            while not surveyor._lane.held():
+            while not surveyor._ctx.prefetched():
                 await trio.sleep(0.001)
             await trio.sleep(0.15)
             assert await surveyor.recv() == b"in time? yes"
@@ -222,7 +222,7 @@ async def test_flush_of_a_survey_watches_every_peer():
 
                 unsent = progress = 0
                 while progress == 0:
-                    await wait_for(surveyor._native.look_at_pipes)
+                    await wait_for(surveyor._native.check_flush)
                     unsent, progress, _ = surveyor._native.unflushed()
 
                 assert unsent == 1

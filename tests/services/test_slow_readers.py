@@ -334,7 +334,7 @@ async def test_clients_that_leave_without_reading_leave_nothing_behind(
     async def contexts_made() -> int:
         """nng numbers the contexts of all sockets one after the other."""
         async with trionng.Req0() as req, req.new_context() as context:
-            return context._lane.id
+            return context._ctx.id
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:

@@ -64,7 +64,7 @@ async def receive_batches(protocol, transport, depth, count):
                     room.release()
                 expected = end
         if protocol == "pull":
-            assert receiver._lane.held() == 0
+            assert receiver._ctx.prefetched() == 0
 
 
 @pytest.mark.parametrize("depth", DEPTHS)

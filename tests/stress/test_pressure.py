@@ -26,7 +26,7 @@ from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
 from trionng._ffi import testing
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,21 +250,19 @@ def dials_before_closes_that_hang() -> None:
             (_, other), (_, socket) = (_ffi.open_socket(lib.TNNG_PUSH0) for _ in range(2))
             assert other is not None
             assert socket is not None
-            port = _ffi.Port(exclusive=False)
+            cq = _ffi.CompletionQueue(exclusive=False)
             code, dialer = socket.create_dialer(url)
             assert code == 0
             testing.arm_pause("close.before")
-            assert socket.dial(dialer, True, port, 1)[0] == _ffi.PARKED
+            assert socket.dial(dialer, True, cq, 1)[0] == _ffi.PARKED
             other.close(None, 0)
             assert testing.pause_reached("close.before", 5000)
             ended: list[int] = []
-            wait_until(
-                lambda port=port, ended=ended: ended.extend(t for t, *_ in port.take()) or ended
-            )
+            wait_until(lambda cq=cq, ended=ended: ended.extend(t for t, *_ in cq.take()) or ended)
             testing.open_pause("close.before")
-            socket.close(port, 2)
-            wait_until(port.take)
-            port.close()
+            socket.close(cq, 2)
+            wait_until(cq.take)
+            cq.close()
 
 
 @linux

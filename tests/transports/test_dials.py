@@ -21,7 +21,7 @@ from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import Admission, blocking
 from trionng._ffi import testing
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -476,7 +476,7 @@ def open_while_the_socket_closes(what: str) -> None:
     socket.close()
     testing.open_pause("endpoint.made")
     thread.join()
-    print(failures, lib.tnng_endpoints_known())
+    print(failures, lib.tnng_endpoint_records())
 
 
 @pytest.mark.parametrize("what", ["dial", "listen"])

@@ -197,7 +197,7 @@ def test_architecture_names_every_folder_there_is_and_no_other() -> None:
         (imports_that_point_up, "trionng/_new/a.py", "from trionng._base import b"),
         (circles_of_imports, "trionng/_core/a.py", "from trionng._core.a import b"),
         (circles_of_imports, "trionng/_core/a.py", "from trionng._core import a"),
-        (ways_to_c, "trionng/_core/a.py", "from trionng._ffi._load import lib"),
+        (ways_to_c, "trionng/_core/a.py", "from trionng._ffi.load import lib"),
         (ways_to_c, "trionng/_core/a.py", "from cffi import FFI"),
         (ways_to_c, "trionng/_core/a.py", "_ffi.lib.nng_close()"),
         (ways_to_c, "trionng/_core/a.py", "a = _ffi._native"),

@@ -95,5 +95,5 @@ class AnyReq0(AnySocket, Protocol):
     """A Req0 socket, of either API."""
 
     # Contexts for the next requests.
-    _idle_lanes: list[_ffi.Lane]
+    _idle_contexts: list[_ffi.Context]
     _next_request: Callable[[], int]

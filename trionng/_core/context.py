@@ -17,9 +17,9 @@ class ContextBase(BaseIO):
 
     _socket: AnySocket
 
-    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
+    def __init__(self, socket: AnySocket, ctx: _ffi.Context) -> None:
         self._socket = socket
-        self._lane = lane
+        self._ctx = ctx
         self._closed = False
         # An instance without attributes of its own is smaller.
         if socket._recv_timeout_ms != self._recv_timeout_ms:
@@ -34,12 +34,12 @@ class ContextBase(BaseIO):
         if self._closed or self._socket._closed:
             what = "context" if self._closed else "socket"
             raise Closed(f"{attempted}: the {what} is closed", url=self._socket._urls())
-        return _ffi.ON_CONTEXT, self._lane.id, self._socket._urls()
+        return _ffi.ON_CONTEXT, self._ctx.id, self._socket._urls()
 
     def _close_lane(self) -> None:
         if not self._closed:
             self._closed = True
-            self._lane.close()
+            self._ctx.close()
 
     def __repr__(self) -> str:
         state = " (closed)" if self._closed else ""

@@ -228,7 +228,9 @@ class Endpoint(Sealed):
         self._closed = False
         socket._add_endpoint(self)
 
-    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+    def _close_native(
+        self, socket: AnySocket, cq: _ffi.CompletionQueue | None, tag: int
+    ) -> _ffi.SubmitResult:
         raise NotImplementedError
 
 
@@ -265,8 +267,10 @@ class DialerBase(Endpoint):
             state = f"{state}: {cause}"
         return shown(f"<{type(self).__name__} {self._url} ({state})>")
 
-    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        return socket._native.close_dialer(self._number, port, tag)
+    def _close_native(
+        self, socket: AnySocket, cq: _ffi.CompletionQueue | None, tag: int
+    ) -> _ffi.SubmitResult:
+        return socket._native.close_dialer(self._number, cq, tag)
 
 
 class ListenerBase(Endpoint):
@@ -276,8 +280,10 @@ class ListenerBase(Endpoint):
     _on: ClassVar[int] = _ffi.ON_LISTENER
     _verb: ClassVar[str] = "listen"
 
-    def _close_native(self, socket: AnySocket, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
-        return socket._native.close_listener(self._number, port, tag)
+    def _close_native(
+        self, socket: AnySocket, cq: _ffi.CompletionQueue | None, tag: int
+    ) -> _ffi.SubmitResult:
+        return socket._native.close_listener(self._number, cq, tag)
 
     def _admit(self, rule: Admission | None) -> None:
         """Give the listener its admission rule, before the start."""
@@ -354,13 +360,13 @@ _OWN_CODES: Final = {
         "the peer closes the connection as soon as it is made: it has a peer already (Pair0, "
         "Pair1), its `accept` refuses us, or what is sent to it is larger than its recv_max_size",
     ),
-    _ffi.TAKEN: (EBUSY, "this socket has a peer already, and takes only one"),
-    _ffi.ENDS: (
+    _ffi.ALREADY_PAIRED: (EBUSY, "this socket has a peer already, and takes only one"),
+    _ffi.FLAPPING: (
         ECONNRESET,
         "the connection is made and ends, again and again: perhaps what is sent on it is larger "
         "than the peer's recv_max_size",
     ),
-    _ffi.NO_CAUSE: (EUNREACHABLE, "the host is not known, or cannot be reached"),
+    _ffi.UNKNOWN_CAUSE: (EUNREACHABLE, "the host is not known, or cannot be reached"),
 }
 
 

@@ -29,13 +29,13 @@ class FlushWatch:
         self._began = self._quiet_since = time.monotonic()
         self._pause = 0.0005
 
-    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+    def submit(self, cq: _ffi.CompletionQueue, tag: int) -> _ffi.SubmitResult:
         """Start reading nng's counters; `is_flushed` takes the code of this operation."""
         socket = self._socket
         if socket._closed:
             raise Closed(f"{type(socket).__name__}.flush: the socket is closed", url=socket._urls())
         self._began = time.monotonic()
-        return socket._native.look_at_pipes(port, tag)
+        return socket._native.check_flush(cq, tag)
 
     def is_flushed(self, code: int) -> bool:
         """Decide by the counters that were read. Time is real time, as in nng's threads."""

@@ -44,7 +44,7 @@ _NO_TRY: Final = (
 class BaseIO(Sealed):
     """The calls of a socket or context on its native context."""
 
-    _lane: _ffi.Lane
+    _ctx: _ffi.Context
     _topics: Topics | None = None
 
     recv_timeout: TimeoutOption = TimeoutOption()
@@ -83,14 +83,14 @@ class BaseIO(Sealed):
 
     def _receive_now(self, operation: str) -> _ffi.Msg:
         while True:
-            code, msg = self._lane.receive(None, 0)
+            code, msg = self._ctx.recv(None, 0)
             if code != 0:
                 raise self._failed(code, operation, self._why(code, 0))
             if self._topics is None or self._topics.want(msg):
                 return msg
             _ffi.drop(msg)
 
-    def _send_now(self, operation: str, answer: _ffi.Answer, reclaim: _ffi.PutBack) -> None:
+    def _send_now(self, operation: str, answer: _ffi.SubmitResult, reclaim: _ffi.Reclaim) -> None:
         code, msg = answer
         if msg and code != 0:
             reclaim(msg)
@@ -112,7 +112,7 @@ class BaseIO(Sealed):
         try:
             return self._received(msg)
         except BaseException:
-            self._lane.give_back(msg)
+            self._ctx.unget(msg)
             raise
 
     def recv_nowait(self) -> bytes:
@@ -124,7 +124,7 @@ class BaseIO(Sealed):
             Timeout: the survey is over, and all its replies were received.
             Busy, NotSupported, Closed: as `recv`.
         """
-        return _ffi.take_bytes(self._receive_now("recv_nowait"), self._lane)
+        return _ffi.take_bytes(self._receive_now("recv_nowait"), self._ctx)
 
     def recv_msg_nowait(self) -> AnyMessage:
         """Receive a `Message` without waiting; raises as `recv_nowait`."""
@@ -155,7 +155,7 @@ class TrySendBase(BaseIO):
             Closed: the socket is closed.
         """
         check_buffer(data)
-        self._send_now("send_nowait", self._lane.send(data, None, 0), _ffi.drop)
+        self._send_now("send_nowait", self._ctx.send(data, None, 0), _ffi.drop)
 
     def send_msg_nowait(self, msg: AnyMessage) -> None:
         """Send a `Message` without waiting; if that fails the caller still owns it.
@@ -164,7 +164,7 @@ class TrySendBase(BaseIO):
             MessageStateError: it has been sent already.
             TryAgain, Closed: as `send_nowait`.
         """
-        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        op = SendMessageOp(self._get_socket(), self._ctx, msg)
         self._send_now("send_msg_nowait", op.submit(None, 0), op.reclaim)
 
 

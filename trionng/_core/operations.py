@@ -1,7 +1,8 @@
 """Operations that carry state from their submit to their end.
 
-Most operations are a bound method of `_ffi.Lane`. One that owns something until it is submitted, or
-gives something back when it ends, is an object; its `submit` is what the waits of both APIs take.
+Most operations are a bound method of `_ffi.Context`. One that owns something until it is submitted,
+or gives something back when it ends, is an object; its `submit` is what the waits of both APIs
+take.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 # Limits of one submission of send_many: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536
 # Idle contexts kept for the next requests; further ones are closed when their request ends.
-_IDLE_LANES = 256
+_IDLE_CONTEXTS = 256
 # After so many requests another idle context is held back.
 _TIMER_HOLDBACK = 256
 
@@ -51,24 +52,24 @@ class SendMessageOp:
     """A send that takes the message from its handle at the moment it is submitted."""
 
     def __init__(
-        self, socket: AnySocket, lane: _ffi.Lane, msg: AnyMessage, pipe: AnyPipe | None = None
+        self, socket: AnySocket, ctx: _ffi.Context, msg: AnyMessage, pipe: AnyPipe | None = None
     ) -> None:
         if type(msg) is not Message:
             raise TypeError(f"send_msg takes a Message, not {type(msg).__name__}; send takes bytes")
         self._socket = socket
-        self._lane = lane
+        self._ctx = ctx
         self._pipe = pipe or msg.pipe
         self._handle = msg._handle
 
-    def submit(self, port: _ffi.Port | None, tag: int) -> _ffi.Answer:
+    def submit(self, cq: _ffi.CompletionQueue | None, tag: int) -> _ffi.SubmitResult:
         # The pipe counts only if it is one of this socket.
         pipe = self._pipe
         number = pipe.id if pipe is not None and pipe.socket is self._socket else 0
-        return self._lane.send_message(self._handle, number, port, tag)
+        return self._ctx.send_message(self._handle, number, cq, tag)
 
     def reclaim(self, msg: _ffi.Msg) -> None:
         """Give the message back to its handle: it was not sent."""
-        self._handle.put_back(msg)
+        self._handle.restore(msg)
 
 
 class RequestOp:
@@ -77,32 +78,32 @@ class RequestOp:
     def __init__(self, socket: AnyReq0, data: Buffer) -> None:
         self._socket = socket
         self._data = data
-        self.lane: _ffi.Lane | None = None
+        self.ctx: _ffi.Context | None = None
 
-    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
-        idle = self._socket._idle_lanes
+    def submit(self, cq: _ffi.CompletionQueue, tag: int) -> _ffi.SubmitResult:
+        idle = self._socket._idle_contexts
         number = self._socket._next_request()
-        lane = None
+        ctx = None
         if len(idle) > 1:
             # Before nng 1.7 every request sets a resend timer, and wakes nng's timer thread if that
             # timer is the next to expire. One idle context is held back: its older timer expires
             # first, so the thread sleeps on.
             try:
-                lane = idle.pop(-1 if number % _TIMER_HOLDBACK else 0)
+                ctx = idle.pop(-1 if number % _TIMER_HOLDBACK else 0)
             except IndexError:
                 pass  # other threads took them
-        if lane is None:
-            code, lane = self._socket._native.open_lane(context=True)
-            if lane is None:
+        if ctx is None:
+            code, ctx = self._socket._native.open_context(context=True)
+            if ctx is None:
                 return code, _ffi.NULL
-        self.lane = lane
-        return lane.exchange(self._data, port, tag)
+        self.ctx = ctx
+        return ctx.send_recv(self._data, cq, tag)
 
     def end(self) -> None:
         # A reply that is still to come is dropped by the next request on this context.
-        if self.lane is None or self._socket._closed:
+        if self.ctx is None or self._socket._closed:
             return
-        if len(self._socket._idle_lanes) < _IDLE_LANES:
-            self._socket._idle_lanes.append(self.lane)
+        if len(self._socket._idle_contexts) < _IDLE_CONTEXTS:
+            self._socket._idle_contexts.append(self.ctx)
         else:
-            self.lane.close()
+            self.ctx.close()

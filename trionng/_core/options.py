@@ -274,7 +274,7 @@ class HasDescriptors(HasOptions, Protocol):
     """A socket that has descriptors for other event loops."""
 
     _native: _ffi.NativeSocket
-    _lane: _ffi.Lane
+    _ctx: _ffi.Context
 
 
 class _Descriptor(_Option[HasDescriptors, int]):
@@ -311,7 +311,7 @@ class RecvFd(_Descriptor):
     """
 
     def __init__(self) -> None:
-        super().__init__("recv-fd", lambda obj: obj._lane.recv_fd())
+        super().__init__("recv-fd", lambda obj: obj._ctx.recv_fd())
 
 
 class SendFd(_Descriptor):

@@ -226,13 +226,13 @@ PipeEventReason = Literal[
     "admission", "protocol", "taken", "oversize", "handshake", "slow", "refused"
 ]
 _REASONS: Final[dict[int, PipeEventReason]] = {
-    _ffi.BY_ADMISSION: "admission",
-    _ffi.BY_PROTOCOL: "protocol",
-    _ffi.BY_TAKEN: "taken",
-    _ffi.BY_OVERSIZE: "oversize",
-    _ffi.BY_HANDSHAKE: "handshake",
-    _ffi.BY_SLOW: "slow",
-    _ffi.BY_REFUSAL: "refused",
+    _ffi.REASON_ADMISSION: "admission",
+    _ffi.REASON_PROTOCOL: "protocol",
+    _ffi.REASON_ALREADY_PAIRED: "taken",
+    _ffi.REASON_OVERSIZE: "oversize",
+    _ffi.REASON_HANDSHAKE: "handshake",
+    _ffi.REASON_SLOW: "slow",
+    _ffi.REASON_REFUSED: "refused",
 }
 
 

@@ -125,7 +125,7 @@ class Pull0Base(SocketBase[D, L, P]):
     @recv_buffer_size.setter
     def recv_buffer_size(self, value: int) -> None:
         prefetch = set_int(self, "recv_buffer_size", value, 1, _MAX_BUFFER)
-        code = self._lane.keep(prefetch if prefetch > 1 else 0)
+        code = self._ctx.set_prefetch(prefetch if prefetch > 1 else 0)
         if code != 0:
             raise error_for(code, "set recv_buffer_size", self._urls())
         self._prefetch = prefetch
@@ -199,9 +199,9 @@ class SubContextBase(Subscriber, ContextBase):
 
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
 
-    def __init__(self, socket: AnySocket, lane: _ffi.Lane) -> None:
-        super().__init__(socket, lane)
-        self._topics = Topics(_ffi.ON_CONTEXT, lane.id)
+    def __init__(self, socket: AnySocket, ctx: _ffi.Context) -> None:
+        super().__init__(socket, ctx)
+        self._topics = Topics(_ffi.ON_CONTEXT, ctx.id)
 
 
 class Req0Base(SocketBase[D, L, P]):
@@ -218,7 +218,7 @@ class Req0Base(SocketBase[D, L, P]):
 
     def __init__(self, *, resend_time: int | None = None, **options: Unpack[SocketOptions]) -> None:
         self._resend_time = resend_time
-        self._idle_lanes: list[_ffi.Lane] = []
+        self._idle_contexts: list[_ffi.Context] = []
         self._next_request = itertools.count(1).__next__
         super().__init__(**options)
 
@@ -272,19 +272,19 @@ class SurveyBase(BaseIO):
 
     def _receive_now(self, operation: str) -> _ffi.Msg:
         if self._is_over():
-            self._lane.end_survey()
+            self._ctx.end_survey()
         return super()._receive_now(operation)
 
-    def _last_reply(self) -> _ffi.Done:
+    def _last_reply(self) -> _ffi.Completion:
         """End the survey; return a reply that arrived in time."""
-        self._lane.end_survey()
-        code, msg = self._lane.receive(None, 0)
+        self._ctx.end_survey()
+        code, msg = self._ctx.recv(None, 0)
         return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
 
     def _last_replies(self, max_messages: int) -> tuple[int, list[bytes]]:
         """End the survey; return the replies that arrived in time."""
-        self._lane.end_survey()
-        batch = self._lane.receive_many(max_messages)
+        self._ctx.end_survey()
+        batch = self._ctx.recv_many(max_messages)
         return (0 if batch else ETIMEDOUT), batch
 
     def _why(self, code: int, timeout: int) -> str | None:

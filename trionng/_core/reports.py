@@ -19,11 +19,11 @@ from trionng._core.endpoints import Endpoint, endpoint_of
 log: Final = logging.getLogger("trionng")
 
 _REASONS: Final = {
-    _ffi.BY_ADMISSION: "its `accept` does not admit it",
-    _ffi.BY_PROTOCOL: "it speaks another protocol, or went away at once",
-    _ffi.BY_TAKEN: "there is a peer already, and this socket takes only one",
-    _ffi.BY_HANDSHAKE: "it did not get through the handshake",
-    _ffi.BY_SLOW: "it does not read what is sent to it, and too much of that was waiting",
+    _ffi.REASON_ADMISSION: "its `accept` does not admit it",
+    _ffi.REASON_PROTOCOL: "it speaks another protocol, or went away at once",
+    _ffi.REASON_ALREADY_PAIRED: "there is a peer already, and this socket takes only one",
+    _ffi.REASON_HANDSHAKE: "it did not get through the handshake",
+    _ffi.REASON_SLOW: "it does not read what is sent to it, and too much of that was waiting",
 }
 
 
@@ -41,7 +41,7 @@ def _write(report: _ffi.Report) -> None:
     peer = "a peer" if report.pipe is None else str(from_native(report.pipe.remote))
     if report.code != 0 and not report.listener:
         log.warning("%s; trying on in the background", endpoint._start_error(report.code, "dial"))
-    elif report.reason == _ffi.BY_OVERSIZE:
+    elif report.reason == _ffi.REASON_OVERSIZE:
         log.warning(
             "%s: %s sent a message larger than %s, so that connection was closed; logged once a "
             "peer, counted in statistics().oversize",
@@ -57,4 +57,4 @@ def _write(report: _ffi.Report) -> None:
         log.warning("%s: %s was refused: %s; logged once a peer", endpoint.url, peer, why)
 
 
-_ffi.tell_reports_to(_write)
+_ffi.set_report_handler(_write)

@@ -62,7 +62,7 @@ CLOSE_WITHIN = 5.0
 # EINVAL and ENOTSUP: every further attempt of the dial would fail as well. So would the shim's own
 # codes, except the two that a peer causes.
 _NEVER_HEALS: Final = (EINVAL, ENOTSUP)
-_PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.TAKEN)
+_PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.ALREADY_PAIRED)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
 
@@ -191,13 +191,13 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
         if native is None:
             attempted = f"open {type(self).__name__}{' raw' if raw else ''}"
-            raise error_for(code, attempted, None, _ffi.why_not_begun(code))
+            raise error_for(code, attempted, None, _ffi.why_not_opened(code))
         self._native = native
         self._closed = self._close_done = False
-        code, lane = native.open_lane(context=False)
-        if lane is None:
+        code, ctx = native.open_context(context=False)
+        if ctx is None:
             raise error_for(code, f"open {type(self).__name__}")
-        self._lane = lane
+        self._ctx = ctx
         self._protocol_ids = (self.protocol, self.protocol_name, self.peer, self.peer_name)
 
     def _protocol_options(self) -> Mapping[str, object]:
@@ -250,14 +250,14 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     def _get_socket(self) -> AnySocket:
         return self
 
-    def _open_context(self) -> _ffi.Lane:
-        code, lane = self._native.open_lane(context=True)
-        if lane is None:
+    def _open_context(self) -> _ffi.Context:
+        code, ctx = self._native.open_context(context=True)
+        if ctx is None:
             why = "this protocol has no contexts; Req0, Rep0, Surveyor0, Respondent0 and Sub0 have"
             if self._is_raw:
                 why = "a raw socket has no contexts, and no conversation"
             raise self._failed(code, "new_context", why if code == ENOTSUP else None)
-        return lane
+        return ctx
 
     def _is_alone(self) -> bool:
         """Tell whether it has no peer, the most frequent cause of a timeout."""

@@ -69,7 +69,7 @@ class SocketStatistics:
 
 def statistics_of(socket: AnySocket) -> SocketStatistics:
     """Read the counters of a socket, open or closed."""
-    code, counts = socket._native.counts()
+    code, counts = socket._native.stats()
     if code != 0:
         raise socket._failed(code, "statistics")
     return SocketStatistics(
@@ -113,7 +113,7 @@ class ServiceStatistics:
     slow: int
 
 
-def rep_statistics(counts: _ffi.ServiceCounts) -> ServiceStatistics:
+def rep_statistics(counts: _ffi.ServiceStats) -> ServiceStatistics:
     """Make the statistics of a service out of what the shim has counted for it."""
     return ServiceStatistics(
         received=counts.received,

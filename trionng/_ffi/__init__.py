@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from trionng._ffi._build import (
+from trionng._ffi.build import (
     FixState as FixState,
     nng_is as nng_is,
     read_build as read_build,
     read_fixes as read_fixes,
     tls_engine as tls_engine,
 )
-from trionng._ffi._counts import (
+from trionng._ffi.cancel_counts import (
     count_cancel_before_submit as count_cancel_before_submit,
     count_cancel_taken as count_cancel_taken,
 )
-from trionng._ffi._load import is_forked as is_forked, nng_version as nng_version
-from trionng._ffi._message import (
+from trionng._ffi.completion_queue import (
+    CANCEL_DONE as CANCEL_DONE,
+    CANCEL_LATE as CANCEL_LATE,
+    CANCEL_PENDING as CANCEL_PENDING,
+    FORKED as FORKED,
+    GONE as GONE,
+    NULL as NULL,
+    PARKED as PARKED,
+    SENT as SENT,
+    SUPERSEDED as SUPERSEDED,
+    CompletionQueue as CompletionQueue,
+    cancel as cancel,
+    detach as detach,
+)
+from trionng._ffi.load import is_forked as is_forked, nng_version as nng_version
+from trionng._ffi.message import (
     MessageHandle as MessageHandle,
     copy_of as copy_of,
     drop as drop,
@@ -23,87 +37,7 @@ from trionng._ffi._message import (
     size_of as size_of,
     take_bytes as take_bytes,
 )
-from trionng._ffi._pipes import (
-    CONNECTED as CONNECTED,
-    DISCONNECTED as DISCONNECTED,
-    REJECTED as REJECTED,
-    Address as Address,
-    NativeEvents as NativeEvents,
-    NativePipe as NativePipe,
-    PeerIds as PeerIds,
-)
-from trionng._ffi._port import (
-    ASKED as ASKED,
-    FORKED as FORKED,
-    GONE as GONE,
-    LATE as LATE,
-    LEFT as LEFT,
-    NULL as NULL,
-    PARKED as PARKED,
-    SENT as SENT,
-    SUPERSEDED as SUPERSEDED,
-    Port as Port,
-    abandon as abandon,
-    cancel as cancel,
-)
-from trionng._ffi._reports import (
-    BY_ADMISSION as BY_ADMISSION,
-    BY_HANDSHAKE as BY_HANDSHAKE,
-    BY_OVERSIZE as BY_OVERSIZE,
-    BY_PROTOCOL as BY_PROTOCOL,
-    BY_REFUSAL as BY_REFUSAL,
-    BY_SLOW as BY_SLOW,
-    BY_TAKEN as BY_TAKEN,
-    ENDS as ENDS,
-    NO_CAUSE as NO_CAUSE,
-    REFUSED as REFUSED,
-    TAKEN as TAKEN,
-    DialerState as DialerState,
-    Report as Report,
-    causes_are_known as causes_are_known,
-    dialer_state as dialer_state,
-    tell_reports_to as tell_reports_to,
-)
-from trionng._ffi._service import (
-    DRAINED as DRAINED,
-    SLOW as SLOW,
-    NativeService as NativeService,
-    ServiceCounts as ServiceCounts,
-    Worker as Worker,
-    open_service as open_service,
-)
-from trionng._ffi._socket import (
-    AGAIN as AGAIN,
-    BUS0 as BUS0,
-    PAIR0 as PAIR0,
-    PAIR1 as PAIR1,
-    PAIR1_POLY as PAIR1_POLY,
-    PUB0 as PUB0,
-    PULL0 as PULL0,
-    PUSH0 as PUSH0,
-    REP0 as REP0,
-    REQ0 as REQ0,
-    RESPONDENT0 as RESPONDENT0,
-    SUB0 as SUB0,
-    SURVEYOR0 as SURVEYOR0,
-    Lane as Lane,
-    NativeSocket as NativeSocket,
-    open_socket as open_socket,
-    why_not_begun as why_not_begun,
-)
-from trionng._ffi._tls import (
-    NativeTLS as NativeTLS,
-    can_send_unchecked_name as can_send_unchecked_name,
-    ws_is_hardened as ws_is_hardened,
-)
-from trionng._ffi._types import (
-    Answer as Answer,
-    Done as Done,
-    Msg as Msg,
-    Op as Op,
-    PutBack as PutBack,
-)
-from trionng._ffi._values import (
+from trionng._ffi.options import (
     ON_CONTEXT as ON_CONTEXT,
     ON_DIALER as ON_DIALER,
     ON_LISTENER as ON_LISTENER,
@@ -118,4 +52,70 @@ from trionng._ffi._values import (
     set_number as set_number,
     set_text as set_text,
 )
-from trionng._ffi._waiter import Waiter as Waiter
+from trionng._ffi.pipe import (
+    CONNECTED as CONNECTED,
+    DISCONNECTED as DISCONNECTED,
+    REJECTED as REJECTED,
+    Address as Address,
+    NativeEvents as NativeEvents,
+    NativePipe as NativePipe,
+    PeerIds as PeerIds,
+)
+from trionng._ffi.reports import (
+    ALREADY_PAIRED as ALREADY_PAIRED,
+    FLAPPING as FLAPPING,
+    REASON_ADMISSION as REASON_ADMISSION,
+    REASON_ALREADY_PAIRED as REASON_ALREADY_PAIRED,
+    REASON_HANDSHAKE as REASON_HANDSHAKE,
+    REASON_OVERSIZE as REASON_OVERSIZE,
+    REASON_PROTOCOL as REASON_PROTOCOL,
+    REASON_REFUSED as REASON_REFUSED,
+    REASON_SLOW as REASON_SLOW,
+    REFUSED as REFUSED,
+    UNKNOWN_CAUSE as UNKNOWN_CAUSE,
+    DialerState as DialerState,
+    Report as Report,
+    causes_are_known as causes_are_known,
+    dialer_state as dialer_state,
+    set_report_handler as set_report_handler,
+)
+from trionng._ffi.service import (
+    DRAINED as DRAINED,
+    SLOW as SLOW,
+    NativeService as NativeService,
+    ServiceStats as ServiceStats,
+    Worker as Worker,
+    open_service as open_service,
+)
+from trionng._ffi.socket import (
+    AGAIN as AGAIN,
+    BUS0 as BUS0,
+    PAIR0 as PAIR0,
+    PAIR1 as PAIR1,
+    PAIR1_POLY as PAIR1_POLY,
+    PUB0 as PUB0,
+    PULL0 as PULL0,
+    PUSH0 as PUSH0,
+    REP0 as REP0,
+    REQ0 as REQ0,
+    RESPONDENT0 as RESPONDENT0,
+    SUB0 as SUB0,
+    SURVEYOR0 as SURVEYOR0,
+    Context as Context,
+    NativeSocket as NativeSocket,
+    open_socket as open_socket,
+    why_not_opened as why_not_opened,
+)
+from trionng._ffi.tls import (
+    NativeTLS as NativeTLS,
+    can_send_unchecked_name as can_send_unchecked_name,
+    ws_is_hardened as ws_is_hardened,
+)
+from trionng._ffi.types import (
+    Completion as Completion,
+    Msg as Msg,
+    Op as Op,
+    Reclaim as Reclaim,
+    SubmitResult as SubmitResult,
+)
+from trionng._ffi.waiter import Waiter as Waiter

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from trionng._ffi._load import ffi, lib
+from trionng._ffi.load import ffi, lib
 
 if TYPE_CHECKING:
-    from trionng._ffi._message import MessageHandle
+    from trionng._ffi.message import MessageHandle
 
 
 class CancelCounts(NamedTuple):
@@ -32,15 +32,15 @@ def reset_cancel_counts() -> None:
     lib.tnng_cancel_counts_reset()
 
 
-def wakes_left_out() -> int:
+def wakeups_suppressed() -> int:
     """Count the wake-ups of nng's threads that were left to one that is awake, in this process."""
-    count: int = lib.tnng_wakes_left_out()
+    count: int = lib.tnng_wakeups_suppressed()
     return count
 
 
-def wakes_kept_back() -> int:
+def wakeups_deferred() -> int:
     """Count the wake-ups of nng's threads that had to wait a little, in this process."""
-    count: int = lib.tnng_wakes_kept_back()
+    count: int = lib.tnng_wakeups_deferred()
     return count
 
 
@@ -88,4 +88,4 @@ def address_of(view: memoryview) -> int:
 
 def native_address(message: MessageHandle) -> int:
     """Return where nng says that the body of a message begins."""
-    return int(ffi.cast("uintptr_t", lib.tnng_msg_chars(message.box.msg)))
+    return int(ffi.cast("uintptr_t", lib.tnng_msg_chars(message.ref.msg)))

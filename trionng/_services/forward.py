@@ -127,17 +127,17 @@ class Forwarder(Sealed):
 
     async def _run(self, direction: int, source: Socket, target: Socket) -> None:
         """Forward one way, for ever."""
-        lane = source._lane
+        ctx = source._ctx
         while True:
-            code, msg = await wait_for(lane.receive, lane.give_back)
+            code, msg = await wait_for(ctx.recv, ctx.unget)
             if code != 0:
                 raise error_for(code, "forward: receive", source._urls())
             try:
                 size = _ffi.size_of(msg)
                 content = _ffi.copy_of(msg) if self._capture is not None else b""
-                op = ForwardOp(lane, target._lane)
+                op = ForwardOp(ctx, target._ctx)
             except BaseException:
-                lane.give_back(msg)
+                ctx.unget(msg)
                 raise
             code = await op.send(msg)
             if code == _EPROTO:
@@ -164,29 +164,29 @@ class Forwarder(Sealed):
 class ForwardOp:
     """A message between its receive and its send."""
 
-    def __init__(self, source: _ffi.Lane, target: _ffi.Lane) -> None:
+    def __init__(self, source: _ffi.Context, target: _ffi.Context) -> None:
         self._handle = _ffi.MessageHandle()
         self._source = source
         self._target = target
         self._submitted = False
 
-    def submit(self, port: _ffi.Port, tag: int) -> _ffi.Answer:
+    def submit(self, cq: _ffi.CompletionQueue, tag: int) -> _ffi.SubmitResult:
         self._submitted = True
-        return self._target.send_message(self._handle, _AS_IT_IS, port, tag)
+        return self._target.send_message(self._handle, _AS_IT_IS, cq, tag)
 
     async def send(self, msg: _ffi.Msg) -> int:
         """Send it; a message that was not sent goes back to the source, or is dropped on EPROTO."""
         self._handle.own(msg)
         try:
-            code, msg = await wait_for(self.submit, self._source.give_back)
+            code, msg = await wait_for(self.submit, self._source.unget)
         finally:
             if not self._submitted:
-                self._source.give_back(msg)
+                self._source.unget(msg)
                 self._handle.own(_ffi.NULL)
         if msg and code == _EPROTO:
             _ffi.drop(msg)
         elif msg:
-            self._source.give_back(msg)
+            self._source.unget(msg)
         return code
 
 

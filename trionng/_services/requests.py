@@ -65,7 +65,7 @@ class PoolSource:
     """The requests of a Rep0, or the surveys of a Respondent0, through a service of the shim."""
 
     def __init__(self, socket: Socket, options: ServiceOptions, operation: str) -> None:
-        code, native = _ffi.open_service(socket._lane, options.workers, options.max_unread)
+        code, native = _ffi.open_service(socket._ctx, options.workers, options.max_unread)
         self.replies = 0
         self._socket = socket
         self._operation = operation
@@ -92,7 +92,7 @@ class PoolSource:
         self._native.close()
 
     def statistics(self) -> ServiceStatistics:
-        return rep_statistics(self._native.counts())
+        return rep_statistics(self._native.stats())
 
 
 class _PoolRequests:
@@ -106,16 +106,16 @@ class _PoolRequests:
             await self.reply(reply)
             reply = None
         if reply is None:
-            code, msg = await wait_for(native.receive, native.give_back)
+            code, msg = await wait_for(native.recv, native.unget)
         else:
             self._source.replies += 1
             schedule = self._source.replies % _IN_A_ROW == 0
             code, msg = await wait_for(
-                partial(native.exchange, reply), native.give_back, schedule=schedule
+                partial(native.send_recv, reply), native.unget, schedule=schedule
             )
         while code == _ffi.SLOW:
             self._source.warn()
-            code, msg = await wait_for(native.receive, native.give_back)
+            code, msg = await wait_for(native.recv, native.unget)
         if code == _ffi.DRAINED:
             return None
         return self._source.expect(code, msg if code == 0 else None)
@@ -131,7 +131,7 @@ class _PoolRequests:
         await checkpoint()
 
     def reclaim(self, msg: _ffi.Msg) -> None:
-        self._native.give_back(msg)
+        self._native.unget(msg)
 
     def end(self, *, answered: bool) -> None:
         self._native.end_request(answered=answered)
@@ -154,13 +154,13 @@ class SocketSource:
         return self
 
     async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
-        lane = self._socket._lane
+        ctx = self._socket._ctx
         topics = self._socket._topics
         while not self._draining:
-            code, msg = lane.receive(None, 0)
+            code, msg = ctx.recv(None, 0)
             if code == _ffi.AGAIN:
                 with trio.CancelScope() as self._receiving:
-                    code, msg = await wait_for(lane.receive, lane.give_back)
+                    code, msg = await wait_for(ctx.recv, ctx.unget)
                 self._receiving = None
             else:
                 await self._pass(code, msg)
@@ -182,7 +182,7 @@ class SocketSource:
             await checkpoint()
         except BaseException:
             if code == 0:
-                self._socket._lane.give_back(msg)
+                self._socket._ctx.unget(msg)
             raise
 
     async def reply(self, data: Buffer | AnyMessage) -> None:
@@ -191,7 +191,7 @@ class SocketSource:
     def reclaim(self, msg: _ffi.Msg) -> None:
         self._received -= 1
         self._busy -= 1
-        self._socket._lane.give_back(msg)
+        self._socket._ctx.unget(msg)
 
     def end(self, *, answered: bool) -> None:
         self._busy -= 1

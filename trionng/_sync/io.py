@@ -66,20 +66,20 @@ class SyncIO(BaseIO):
                 break
             if self._topics is None or self._topics.want(waiter.message):
                 return
-            waiter.refuse()
+            waiter.discard()
         if code == ETIMEDOUT and not block and not self._is_over():
             code = _ffi.AGAIN
         raise self._failed(code, operation, self._over(code, timeout, self._recv_timeout_ms))
 
     def _receive_one(self, waiter: _ffi.Waiter, until: float | None) -> int:
-        return run(waiter, self._lane.receive, until)
+        return run(waiter, self._ctx.recv, until)
 
     def _send(
         self,
         operation: str,
         submit: Submit,
         timeout: float | None,
-        reclaim: _ffi.PutBack = _ffi.drop,
+        reclaim: _ffi.Reclaim = _ffi.drop,
     ) -> None:
         self._check(operation)
         waiter = acquire_waiter()
@@ -89,7 +89,7 @@ class SyncIO(BaseIO):
                 raise self._failed(
                     code, operation, self._over(code, timeout, self._send_timeout_ms)
                 )
-            waiter.keep(thread)
+            waiter.commit(thread)
         except BaseException:
             rollback(waiter, reclaim)
             raise
@@ -102,7 +102,7 @@ class SyncIO(BaseIO):
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
         check_buffer(data)
-        self._send("send", partial(self._lane.send, data), timeout)
+        self._send("send", partial(self._ctx.send, data), timeout)
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
         """Send a `Message` and give it away: sync counterpart of `trionng.Socket.send_msg`.
@@ -111,7 +111,7 @@ class SyncIO(BaseIO):
             msg: when it is not sent, the caller owns it again.
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
-        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        op = SendMessageOp(self._get_socket(), self._ctx, msg)
         self._send("send_msg", op.submit, timeout, op.reclaim)
 
     def recv(self, block: bool = True, *, timeout: float | None = None) -> bytes:
@@ -127,7 +127,7 @@ class SyncIO(BaseIO):
         try:
             self._receive(waiter, "recv", block=block, timeout=timeout)
             data = waiter.copy()
-            waiter.keep(thread)
+            waiter.commit(thread)
         except BaseException:
             rollback(waiter)
             raise
@@ -145,7 +145,7 @@ class SyncIO(BaseIO):
             self._receive(waiter, "recv_msg", block=block, timeout=timeout)
             message = self._empty_message(waiter.pipe_id)
             self._latest_pipe = message._pipe
-            waiter.hand_over(thread, message._handle)
+            waiter.commit_message(thread, message._handle)
         except BaseException:
             rollback(waiter)
             raise
@@ -189,18 +189,18 @@ class BatchReceive(SyncIO):
         try:
             batch: list[bytes] = []
             while not batch:
-                batch = waiter.receive_many(self._lane, max_messages)
+                batch = waiter.recv_many(self._ctx, max_messages)
                 if not batch:
                     code = self._receive_one(waiter, until)
                     if code != 0:
                         why = self._over(code, timeout, self._recv_timeout_ms)
                         raise self._failed(code, "recv_many", why)
-                    batch = [waiter.copy(), *waiter.receive_many(self._lane, max_messages - 1)]
+                    batch = [waiter.copy(), *waiter.recv_many(self._ctx, max_messages - 1)]
                 if self._topics is not None:
                     batch = self._topics.filter(batch)
                 if not batch:
-                    waiter.refuse()
-            waiter.keep(thread)
+                    waiter.discard()
+            waiter.commit(thread)
         except BaseException:
             rollback(waiter)
             raise
@@ -223,11 +223,11 @@ class TrySend(TrySendBase, SyncIO):
         end = None if timeout is None else time.monotonic() + timeout
         sent = 0
         while sent < len(batch):
-            code, count = self._lane.send_many(next_chunk(batch, sent))
+            code, count = self._ctx.send_many(next_chunk(batch, sent))
             sent += count
             if code == _ffi.AGAIN:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                self._send("send_many", partial(self._lane.send, batch[sent]), left)
+                self._send("send_many", partial(self._ctx.send, batch[sent]), left)
                 sent += 1
             elif code != 0:
                 raise self._failed(code, "send_many")

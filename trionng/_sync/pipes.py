@@ -55,7 +55,7 @@ class Pipe(PipeBase):
 
     def _send_to_peer(self, operation: str, msg: AnyMessage, timeout: float | None) -> None:
         socket = self._may_send(operation, self.socket)
-        op = SendMessageOp(socket, socket._lane, msg, self)
+        op = SendMessageOp(socket, socket._ctx, msg, self)
         socket._send(f"pipe.{operation}", op.submit, timeout, op.reclaim)
 
 

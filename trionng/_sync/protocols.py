@@ -115,7 +115,7 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
                 raise self._failed(code, "request", self._over(code, timeout, -1))
             answer = waiter.copy()
             op.end()
-            waiter.keep(thread)
+            waiter.commit(thread)
         except BaseException:
             rollback(waiter)
             op.end()

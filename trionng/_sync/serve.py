@@ -51,7 +51,7 @@ class Service(Sealed):
         own: bool,
     ) -> None:
         self._socket = socket
-        self._native = self._expect(*_ffi.open_service(socket._lane, workers, max_unread))
+        self._native = self._expect(*_ffi.open_service(socket._ctx, workers, max_unread))
         self._handler = handler
         self._max_unread = max_unread
         self._own = own
@@ -88,10 +88,10 @@ class Service(Sealed):
 
     def _work(self, worker: _ffi.Worker) -> None:
         try:
-            request = self._next(worker, worker.receive)
+            request = self._next(worker, worker.recv)
             while request is not None:
                 reply = self._context.copy().run(self._answer, request)
-                request = self._next(worker, partial(worker.exchange, reply))
+                request = self._next(worker, partial(worker.send_recv, reply))
         except Closed:
             pass
         except BaseException as exc:
@@ -110,14 +110,14 @@ class Service(Sealed):
             code = run(waiter, submit)
             while code == _ffi.SLOW:
                 warn_of_slow(self._socket, _NAME, self._native.take_slow(), self._max_unread)
-                code = run(waiter, worker.receive)
+                code = run(waiter, worker.recv)
             if code == _ffi.DRAINED:
-                waiter.keep(this_thread)
+                waiter.commit(this_thread)
                 return None
             if code != 0:
                 raise error_for(code, _NAME, self._socket._urls())
             data = waiter.copy()
-            waiter.keep(this_thread)
+            waiter.commit(this_thread)
         except BaseException:
             rollback(waiter)
             raise
@@ -144,7 +144,7 @@ class Service(Sealed):
 
     def statistics(self) -> ServiceStatistics:
         """Count what became of the requests so far; also when the service has ended."""
-        return rep_statistics(self._native.counts())
+        return rep_statistics(self._native.stats())
 
     def wait(self, *, timeout: float | None = None) -> bool:
         """Wait until a handler has failed, and raise that; False when the time was up first.

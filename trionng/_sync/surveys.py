@@ -47,7 +47,7 @@ class SurveyIO(BatchReceive, SurveyBase):
         operation: str,
         submit: Submit,
         timeout: float | None,
-        reclaim: _ffi.PutBack = _ffi.drop,
+        reclaim: _ffi.Reclaim = _ffi.drop,
     ) -> None:
         """Send when all connections have room: nng drops a survey for one that has none."""
         until = deadline(timeout, self._send_timeout_ms)
@@ -91,7 +91,7 @@ class SurveyIO(BatchReceive, SurveyBase):
         code = super()._receive_one(waiter, None if first == float("inf") else first)
         if code == ETIMEDOUT and time.monotonic() >= ends:
             # What arrived in time is still read; nothing else is waited for.
-            self._lane.end_survey()
+            self._ctx.end_survey()
             code = super()._receive_one(waiter, first)
         return code
 
@@ -122,8 +122,8 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own: the twin of `trionng.SurveyorContext`."""
 
-    def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
-        super().__init__(socket, lane)
+    def __init__(self, socket: Surveyor0, ctx: _ffi.Context) -> None:
+        super().__init__(socket, ctx)
         self.survey_time = socket.survey_time
 
 

@@ -34,7 +34,7 @@ from trionng._base.errors import (
     OutOfFiles,
 )
 
-Submit = Callable[[_ffi.Port, int], _ffi.Answer]
+Submit = Callable[[_ffi.CompletionQueue, int], _ffi.SubmitResult]
 
 SPIN_LIMIT: Final = 0.001
 RETRY_INTERVAL: Final = 0.02
@@ -61,9 +61,9 @@ def acquire_waiter() -> _ffi.Waiter:
     return waiter
 
 
-def rollback(waiter: _ffi.Waiter, reclaim: _ffi.PutBack = _ffi.drop) -> None:
+def rollback(waiter: _ffi.Waiter, reclaim: _ffi.Reclaim = _ffi.drop) -> None:
     """Undo a call that did not complete."""
-    msg = waiter.undo()
+    msg = waiter.rollback()
     if msg:
         reclaim(msg)
     thread.idle = waiter
@@ -153,7 +153,7 @@ def _wait_in_main_thread(waiter: _ffi.Waiter, until: float | None, *, must_end: 
         if must_end:
             step = time.monotonic() + RETRY_INTERVAL
             return waiter.wait(step if until is None else min(until, step))
-        code = waiter.leave()
+        code = waiter.cancel()
         return ENOFILES if code == ETIMEDOUT else code
 
 
@@ -166,11 +166,11 @@ def run(
     the wait. With `must_end` it also waits when no descriptor can be had.
     """
     if until is not None:
-        waiter.be_patient(max(0.0, until - time.monotonic()))
+        waiter.spin_for(max(0.0, until - time.monotonic()))
     code, _ = submit(waiter, 0)
     while code == _ffi.PARKED:
         if until is not None and until <= time.monotonic():
-            return waiter.leave()
+            return waiter.cancel()
         if not thread.is_main:
             code = waiter.wait(until)
         else:
@@ -183,7 +183,7 @@ def wait_for(submit: Submit, timeout: float | None = None, *, must_end: bool = F
     waiter = acquire_waiter()
     try:
         code = run(waiter, submit, deadline(timeout, -1), must_end=must_end)
-        waiter.keep(thread)
+        waiter.commit(thread)
     except BaseException:
         rollback(waiter)
         raise

@@ -68,19 +68,19 @@ class AsyncIO(BaseIO):
             raise self._failed(code, operation, self._why(code, timeout))
         return msg
 
-    async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
+    async def _receive_wanted(self, *, poll: bool) -> _ffi.Completion:
         """Receive a message; drop those whose topic was unsubscribed meanwhile."""
-        lane = self._lane
+        ctx = self._ctx
         while True:
             if poll:
-                code, msg = await run_nowait(partial(lane.receive, None, 0))
+                code, msg = await run_nowait(partial(ctx.recv, None, 0))
             else:
-                code, msg = await wait_for(lane.receive, lane.give_back)
+                code, msg = await wait_for(ctx.recv, ctx.unget)
             if code != 0 or self._topics is None or self._topics.want(msg):
                 return code, msg
             _ffi.drop(msg)
 
-    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.PutBack) -> None:
+    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.Reclaim) -> None:
         timeout = self._send_timeout_ms
         if timeout < 0:
             code, msg = await wait_for(submit, reclaim)
@@ -112,11 +112,11 @@ class AsyncIO(BaseIO):
         """
         if type(data) is bytes and self._can_try_sends and self._send_timeout_ms < 0:
             await checkpoint_if_cancelled()
-            if self._lane.send_now(data) == 0:
+            if self._ctx.send_nowait(data) == 0:
                 await cancel_shielded_checkpoint()
                 return
         check_buffer(data)
-        await self._send("send", partial(self._lane.send, data), _ffi.drop)
+        await self._send("send", partial(self._ctx.send, data), _ffi.drop)
 
     @enable_ki_protection
     async def send_msg(self, msg: AnyMessage) -> None:
@@ -131,7 +131,7 @@ class AsyncIO(BaseIO):
             MessageStateError: it has been sent already.
             Timeout, Busy, BadState, NotSupported, Closed: as `send`.
         """
-        op = SendMessageOp(self._get_socket(), self._lane, msg)
+        op = SendMessageOp(self._get_socket(), self._ctx, msg)
         await self._send("send_msg", op.submit, op.reclaim)
 
     @enable_ki_protection
@@ -153,22 +153,20 @@ class AsyncIO(BaseIO):
         if self._recv_timeout_ms < 0 and self._never_ends:
             # Few frames and variables: they cost time and, while a task waits, memory.
             await checkpoint_if_cancelled()
-            if msg := self._lane.take():
+            if msg := self._ctx.recv_nowait():
                 if self._topics is None or self._topics.want(msg):
-                    data = _ffi.take_bytes(msg, self._lane)
+                    data = _ffi.take_bytes(msg, self._ctx)
                     await cancel_shielded_checkpoint()
                     return data
             else:
                 del msg
-                code, msg = await wait_for(
-                    self._lane.receive, self._lane.give_back, check_cancelled=False
-                )
+                code, msg = await wait_for(self._ctx.recv, self._ctx.unget, check_cancelled=False)
                 if code != 0:
                     raise self._failed(code, "recv")
                 if self._topics is None or self._topics.want(msg):
-                    return _ffi.take_bytes(msg, self._lane)
+                    return _ffi.take_bytes(msg, self._ctx)
             _ffi.drop(msg)
-        return _ffi.take_bytes(await self._receive("recv"), self._lane)
+        return _ffi.take_bytes(await self._receive("recv"), self._ctx)
 
     @enable_ki_protection
     async def recv_msg(self) -> Message:
@@ -199,7 +197,7 @@ class AsyncIO(BaseIO):
                 return batch
 
     async def _receive_batch(self, max_messages: int, *, poll: bool) -> tuple[int, list[bytes]]:
-        return await wait_for_many(self._lane, max_messages, poll=poll)
+        return await wait_for_many(self._ctx, max_messages, poll=poll)
 
     async def recv_many(self, max_messages: int) -> list[bytes]:
         """Raise NotSupported: this protocol has one request, or one answer, at a time."""
@@ -253,10 +251,10 @@ class TrySend(TrySendBase, AsyncIO):
             while sent < len(batch):
                 if sent:
                     await checkpoint()
-                code, count = self._lane.send_many(next_chunk(batch, sent))
+                code, count = self._ctx.send_many(next_chunk(batch, sent))
                 sent += count
                 if code == _ffi.AGAIN:
-                    await self._send("send_many", partial(self._lane.send, batch[sent]), _ffi.drop)
+                    await self._send("send_many", partial(self._ctx.send, batch[sent]), _ffi.drop)
                     sent += 1
                 elif code != 0:
                     raise self._failed(code, "send_many")

@@ -70,7 +70,7 @@ class Pipe(PipeBase):
     async def _send_to_peer(self, operation: str, msg: AnyMessage) -> None:
         await checkpoint_if_cancelled()
         socket = self._may_send(operation, self.socket)
-        op = SendMessageOp(socket, socket._lane, msg, self)
+        op = SendMessageOp(socket, socket._ctx, msg, self)
         await socket._send(f"pipe.{operation}", op.submit, op.reclaim)
 
 

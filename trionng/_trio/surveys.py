@@ -52,7 +52,7 @@ class SurveyIO(BatchReceive, SurveyBase):
     # Surveys that wait for room are sent in order, and one of them tries.
     _turn: trio.Lock
 
-    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.PutBack) -> None:
+    async def _send(self, operation: str, submit: Submit, reclaim: _ffi.Reclaim) -> None:
         """Send when all connections have room: nng drops a survey for one that has none."""
         if not self._turn.locked():
             try:
@@ -116,7 +116,7 @@ class SurveyIO(BatchReceive, SurveyBase):
             await checkpoint()
         return None
 
-    async def _receive_wanted(self, *, poll: bool) -> _ffi.Done:
+    async def _receive_wanted(self, *, poll: bool) -> _ffi.Completion:
         done = await self._while_it_lasts(partial(super()._receive_wanted, poll=poll))
         return self._last_reply() if done is None else done
 
@@ -174,8 +174,8 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own on the connections of a Surveyor0 socket."""
 
-    def __init__(self, socket: Surveyor0, lane: _ffi.Lane) -> None:
-        super().__init__(socket, lane)
+    def __init__(self, socket: Surveyor0, ctx: _ffi.Context) -> None:
+        super().__init__(socket, ctx)
         self.survey_time = socket.survey_time
         self._turn = socket._turn
 

@@ -68,14 +68,14 @@ from trionng._base.errors import (
 T = TypeVar("T")
 
 # Starts an operation with a port and a tag.
-Submit = Callable[[_ffi.Port, int], _ffi.Answer]
+Submit = Callable[[_ffi.CompletionQueue, int], _ffi.SubmitResult]
 
 
 # Tests set this to count cancellations that come after the result was taken.
 count_taken = False
 
 # Tests set this to be woken by the Trio token, without a descriptor.
-use_token_bell = False
+use_token_wakeup = False
 
 
 class _Parked:
@@ -90,24 +90,24 @@ class _Parked:
         self.raise_cancel: RaiseCancelT | None = None
 
     def __call__(self, raise_cancel: RaiseCancelT) -> Abort:
-        if _ffi.cancel(self._op) == _ffi.LEFT:
+        if _ffi.cancel(self._op) == _ffi.CANCEL_DONE:
             del self._waiting[self._tag]
             return Abort.SUCCEEDED
         self.raise_cancel = raise_cancel
         return Abort.FAILED
 
 
-class _Port:
+class _CompletionQueue:
     """The completion queue of one Trio run, and the tasks that wait for operations."""
 
     def __init__(self) -> None:
         self._trio_token = current_trio_token()
-        ring = self._ring_token if use_token_bell else None
+        notify = self._notify_token if use_token_wakeup else None
         try:
-            self.native = _ffi.Port(exclusive=True, ring=ring)
+            self.native = _ffi.CompletionQueue(exclusive=True, notify=notify)
         except OutOfFiles as missing:
             try:
-                self.native = _ffi.Port(exclusive=True, ring=self._ring_token)
+                self.native = _ffi.CompletionQueue(exclusive=True, notify=self._notify_token)
             except OutOfThreads:
                 raise missing from None
         self._waiting: dict[int, Task] = {}
@@ -117,7 +117,7 @@ class _Port:
         # A system task notices the end of the run. Where Trio starts none any more, the queue is
         # closed when the last task has stopped waiting.
         try:
-            spawn_system_task(self._close_at_run_end, name="trionng port")
+            spawn_system_task(self._close_at_run_end, name="trionng completion queue")
             self._leaving = False
         except RuntimeError:
             self._leaving = True
@@ -136,7 +136,7 @@ class _Port:
                 notify_closing(self.native.fd)
             self.native.close()
 
-    def _ring_token(self) -> None:
+    def _notify_token(self) -> None:
         # [a thread of the shim, with the GIL]
         try:
             self._trio_token.run_sync_soon(self._collect_all, idempotent=True)
@@ -147,7 +147,7 @@ class _Port:
         if not self.closed:
             self._collect(0)
 
-    def _collect(self, own: int) -> _ffi.Done | None:
+    def _collect(self, own: int) -> _ffi.Completion | None:
         """Reschedule the task of every finished operation; return the caller's own result."""
         mine = None
         for tag, code, msg in self.native.take():
@@ -162,12 +162,12 @@ class _Port:
     async def run(
         self,
         submit: Submit,
-        reclaim: _ffi.PutBack,
+        reclaim: _ffi.Reclaim,
         *,
         poll: bool = False,
         check_cancelled: bool = True,
         schedule: bool = True,
-    ) -> _ffi.Done:
+    ) -> _ffi.Completion:
         """See `wait_for`; with `check_cancelled=False` a cancelled task submits as well.
 
         One coroutine and not several: a waiting task keeps the frames in memory.
@@ -183,14 +183,14 @@ class _Port:
             if code != 0:
                 await _raise_if_cancelled(op, reclaim)
             return code, op
-        if poll and _ffi.cancel(op) == _ffi.LEFT:
+        if poll and _ffi.cancel(op) == _ffi.CANCEL_DONE:
             await cancel_shielded_checkpoint()
             await _raise_if_cancelled(_ffi.NULL, reclaim)
             return ETIMEDOUT, _ffi.NULL
         self._waiting[tag] = current_task()
         raise_cancel: RaiseCancelT | None = None
         try:
-            done: _ffi.Done | None = None
+            done: _ffi.Completion | None = None
             if self._leader is not None or self.native.fd < 0:
                 # Another task (or the token) collects; None makes this task the leader.
                 parked = _Parked(self._waiting, op, tag)
@@ -203,7 +203,7 @@ class _Port:
                 self._count_cancel_taken()
         except BaseException:
             if self._waiting.pop(tag, None) is not None:
-                _ffi.abandon(op)
+                _ffi.detach(op)
             raise
         finally:
             if self._leaving:
@@ -223,11 +223,11 @@ class _Port:
         if trio.current_effective_deadline() == -math.inf:
             _ffi.count_cancel_taken()
 
-    async def _lead(self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack) -> _ffi.Done:
+    async def _lead(self, op: _ffi.Op, tag: int, reclaim: _ffi.Reclaim) -> _ffi.Completion:
         """Be the leader: await the descriptor, and collect for all tasks."""
         self._leader = self._waiting[tag]
         try:
-            done: _ffi.Done | None = None
+            done: _ffi.Completion | None = None
             while done is None:
                 try:
                     await wait_readable(self.native.fd)
@@ -238,7 +238,7 @@ class _Port:
         except BaseException:
             # Before the next leader is chosen: it must not be this task.
             if self._waiting.pop(tag, None) is not None:
-                _ffi.abandon(op)
+                _ffi.detach(op)
             raise
         finally:
             self._leader = None
@@ -252,13 +252,13 @@ class _Port:
             break
 
     async def _cancel_leader(
-        self, op: _ffi.Op, tag: int, reclaim: _ffi.PutBack, exc: BaseException
-    ) -> _ffi.Done:
+        self, op: _ffi.Op, tag: int, reclaim: _ffi.Reclaim, exc: BaseException
+    ) -> _ffi.Completion:
         """Cancel the leader's operation after Cancelled or Ctrl-C; raise, or return its result."""
         if not isinstance(exc, (trio.Cancelled, KeyboardInterrupt)):
             raise exc
         outcome = _ffi.cancel(op)
-        if outcome == _ffi.LEFT:
+        if outcome == _ffi.CANCEL_DONE:
             del self._waiting[tag]
             raise exc
         done = self._collect(tag)
@@ -279,22 +279,22 @@ class _Port:
         raise exc
 
 
-_port: RunVar[_Port | None] = RunVar("trionng port", default=None)
+_cq: RunVar[_CompletionQueue | None] = RunVar("trionng completion queue", default=None)
 
 
 @enable_ki_protection
-def _new_port() -> _Port:
-    port = _Port()
-    _port.set(port)
-    return port
+def _new_cq() -> _CompletionQueue:
+    cq = _CompletionQueue()
+    _cq.set(cq)
+    return cq
 
 
-def _current_port() -> _Port:
+def _current_cq() -> _CompletionQueue:
     try:
-        port = _port.get()
+        cq = _cq.get()
     except RuntimeError:
         _refuse_other_loops()
-    return _new_port() if port is None or port.closed else port
+    return _new_cq() if cq is None or cq.closed else cq
 
 
 def _refuse_other_loops() -> NoReturn:
@@ -330,7 +330,7 @@ async def checkpoint() -> None:
     await _checkpoint()
 
 
-async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.PutBack) -> None:
+async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.Reclaim) -> None:
     """Raise a cancellation that came in the same pass as the failure of the operation."""
     try:
         await _checkpoint_if_cancelled()
@@ -341,7 +341,7 @@ async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.PutBack) -> None:
 
 
 @enable_ki_protection
-async def run_nowait(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
+async def run_nowait(call: Callable[[], _ffi.SubmitResult]) -> _ffi.Completion:
     """Make a call that never parks, as a checkpoint; its AGAIN becomes ETIMEDOUT."""
     await checkpoint_if_cancelled()
     code, msg = call()
@@ -353,12 +353,12 @@ async def run_nowait(call: Callable[[], _ffi.Answer]) -> _ffi.Done:
 
 def wait_for(
     submit: Submit,
-    reclaim: _ffi.PutBack = _ffi.drop,
+    reclaim: _ffi.Reclaim = _ffi.drop,
     *,
     poll: bool = False,
     check_cancelled: bool = True,
     schedule: bool = True,
-) -> Awaitable[_ffi.Done]:
+) -> Awaitable[_ffi.Completion]:
     """Run one operation: submit it, wait for it if it parks, return its code and message.
 
     Cancellation: raised before the submit; later only if the operation has not happened. Always a
@@ -374,33 +374,33 @@ def wait_for(
         must
             yield itself every few calls.
     """
-    return _current_port().run(
+    return _current_cq().run(
         submit, reclaim, poll=poll, check_cancelled=check_cancelled, schedule=schedule
     )
 
 
 @enable_ki_protection
 async def wait_for_many(
-    lane: _ffi.Lane, max_messages: int, *, poll: bool = False
+    ctx: _ffi.Context, max_messages: int, *, poll: bool = False
 ) -> tuple[int, list[bytes]]:
     """Receive every message that has arrived, at least one, with one wake-up; (code, messages).
 
     Cancellation: as `wait_for`; a cancelled call takes nothing.
     """
     await checkpoint_if_cancelled()
-    taken = lane.receive_many(max_messages)
+    taken = ctx.recv_many(max_messages)
     if taken:
         await cancel_shielded_checkpoint()
         return 0, taken
     if poll:
-        code, msg = await run_nowait(partial(lane.receive, None, 0))
+        code, msg = await run_nowait(partial(ctx.recv, None, 0))
     else:
-        code, msg = await wait_for(lane.receive, lane.give_back)
+        code, msg = await wait_for(ctx.recv, ctx.unget)
     if code != 0:
         return code, taken
-    taken = [_ffi.take_bytes(msg, lane)]
+    taken = [_ffi.take_bytes(msg, ctx)]
     try:
-        taken += lane.receive_many(max_messages - 1)
+        taken += ctx.recv_many(max_messages - 1)
     except MemoryError:
         pass  # the next call gets the messages, or the exception
     return 0, taken
@@ -472,7 +472,7 @@ async def run_shielded(submit: Submit, within: float) -> int:
     if _sniffio.name != "trio":
         _refuse_other_loops()
     with real_time_limit(within, shield=True) as scope:
-        code, _ = await _current_port().run(submit, _ffi.drop, check_cancelled=False)
+        code, _ = await _current_cq().run(submit, _ffi.drop, check_cancelled=False)
     if scope.cancelled_caught:
         code = ETIMEDOUT
     if code in (0, ETIMEDOUT, _ffi.FORKED):

@@ -203,7 +203,7 @@ async def run(name: str, transport: str, cancels: str, seed: str, bell: str = "d
         seed: of everything that is chosen; when it happens is up to the machine.
         bell: "descriptor", or "token" for the bell that is used where no descriptor can be had.
     """
-    trio_wait.use_token_bell = bell == "token"
+    trio_wait.use_token_wakeup = bell == "token"
     trio_wait.count_taken = True
     rng = random.Random(int(seed))
     async with _opened(name, transport, rng) as scenario:

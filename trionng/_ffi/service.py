@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._owned import Owned
-from trionng._ffi._socket import Lane
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.owned import Owned
+from trionng._ffi.socket import Context
 
 DRAINED: int = lib.TNNG_DRAINED
 SLOW: int = lib.TNNG_SLOW
 
 
-class ServiceCounts(NamedTuple):
+class ServiceStats(NamedTuple):
     """What became of the requests so far."""
 
     received: int
@@ -24,7 +24,7 @@ class ServiceCounts(NamedTuple):
     slow: int
 
 
-class Worker(Lane):
+class Worker(Context):
     """Takes requests, each with `receive`, and answers them; `exchange` answers and takes one.
 
     A send never waits: nng keeps what cannot go at once.
@@ -62,10 +62,10 @@ class NativeService(Owned):
         """Abandon what was not answered."""
         lib.tnng_service_close(self._native)
 
-    def counts(self) -> ServiceCounts:
-        out = ffi.new("tnng_service_counts *")
-        lib.tnng_service_count(self._native, out)
-        return ServiceCounts(
+    def stats(self) -> ServiceStats:
+        out = ffi.new("tnng_service_stats *")
+        lib.tnng_service_stats_read(self._native, out)
+        return ServiceStats(
             out.received,
             out.answered,
             out.abandoned,
@@ -83,8 +83,8 @@ class NativeService(Owned):
         return pipes
 
 
-def open_service(lane: Lane, workers: int, max_unread: int) -> tuple[int, NativeService | None]:
-    """Open a service on a socket's own lane."""
+def open_service(ctx: Context, workers: int, max_unread: int) -> tuple[int, NativeService | None]:
+    """Open a service on a socket's own context."""
     service = NativeService()
-    code = lib.tnng_service_open(service._cell, lane._native, workers, max_unread)
+    code = lib.tnng_service_open(service._cell, ctx._native, workers, max_unread)
     return code, (service if code == 0 and service._made() else None)

@@ -15,39 +15,39 @@ import sys
 import weakref
 from typing import TYPE_CHECKING, Any
 
-from trionng._ffi._load import ffi, lib
+from trionng._ffi.load import ffi, lib
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from trionng._ffi._socket import Lane
-    from trionng._ffi._types import Msg
+    from trionng._ffi.socket import Context
+    from trionng._ffi.types import Msg
 
 
-_BOX = ffi.typeof("tnng_box *")
+_REF_TYPE = ffi.typeof("tnng_message_ref *")
 
 
 def take_bytes(
     msg: Msg,
-    home: Lane | None = None,
+    origin: Context | None = None,
     *,
     _unpack: Any = ffi.unpack,
     _chars: Any = lib.tnng_msg_chars,
     _size: Any = lib.nng_msg_len,
-    _done: Any = lib.tnng_msg_done,
+    _done: Any = lib.tnng_msg_recycle,
 ) -> bytes:
     """Copy the body out and free the message; when there is no memory, `home` has it again."""
     try:
         data: bytes = _unpack(_chars(msg), _size(msg))
     except BaseException:
-        if home is not None:
-            home.give_back(msg)
+        if origin is not None:
+            origin.unget(msg)
         raise
     _done(msg)
     return data
 
 
-def cut(packed: Any, sizes: Any, count: int) -> list[bytes]:
+def split_packed(packed: Any, sizes: Any, count: int) -> list[bytes]:
     """Copy messages out that lie one behind the other in C memory."""
     ends = list(itertools.accumulate(ffi.unpack(sizes, count), initial=0))
     data: bytes = ffi.unpack(packed, ends[-1])
@@ -88,10 +88,10 @@ _owned: dict[weakref.ref[Any], Any] = {}
 # For ever: at exit too a view may outlive this module.
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_owned))
 # Makes a box and what frees it in one step, so that Ctrl-C cannot come between.
-_boxes = map(ffi.gc, iter(lib.tnng_box_new, None), itertools.repeat(lib.tnng_box_drop))
+_refs = map(ffi.gc, iter(lib.tnng_message_ref_new, None), itertools.repeat(lib.tnng_message_unref))
 
 
-def _new_box() -> Any:
+def _new_ref() -> Any:
     """Make a box that is given back when the last reference to it goes, and never before.
 
     `ffi.gc` alone, or a `__del__`, would be too early: in a garbage cycle they run while other
@@ -99,21 +99,21 @@ def _new_box() -> Any:
     pointers, so what this returns goes after all that, and so does its weak reference. What runs
     then is not Python code: Ctrl-C in a finaliser is lost, and the finaliser with it.
     """
-    owner = next(_boxes)
+    owner = next(_refs)
     if not owner:
         raise MemoryError("no memory for an nng message")
-    box = ffi.cast(_BOX, owner)
-    _owned[weakref.ref(box, _owned.pop)] = owner
-    return box
+    ref = ffi.cast(_REF_TYPE, owner)
+    _owned[weakref.ref(ref, _owned.pop)] = owner
+    return ref
 
 
 class _Body(ctypes.Array):  # type: ignore[type-arg]
     """Memory of nng that a view shows a part of, and the box that keeps it."""
 
-    __slots__ = ("box",)
+    __slots__ = ("ref",)
     _type_ = ctypes.c_ubyte
     _length_ = sys.maxsize
-    box: Any
+    ref: Any
 
 
 class MessageHandle:
@@ -124,31 +124,31 @@ class MessageHandle:
     thread knows.
     """
 
-    __slots__ = ("box",)
+    __slots__ = ("ref",)
 
     def __init__(self) -> None:
-        self.box: Any = _new_box()
+        self.ref: Any = _new_ref()
 
     @classmethod
     def from_data(cls, data: Buffer, header: bytes = b"") -> tuple[int, MessageHandle]:
         """Copy a contiguous buffer, and a header, into a new message; (code, handle)."""
         handle = cls()
         with ffi.from_buffer(data) as view:
-            code = lib.tnng_box_fill(handle.box, view, len(view), header, len(header))
+            code = lib.tnng_message_ref_fill(handle.ref, view, len(view), header, len(header))
         return code, handle
 
     def own(self, msg: Msg) -> None:
         """Own a message. The handle is new and empty; cannot fail."""
-        self.box.msg = msg
+        self.ref.msg = msg
 
     @property
     def is_empty(self) -> bool:
         """Whether the message has gone; another thread may send it the next moment."""
-        return not self.box.msg
+        return not self.ref.msg
 
     def size(self) -> int | None:
         """Return the length of the body; None when the message has gone."""
-        size: int = lib.tnng_box_size(self.box)
+        size: int = lib.tnng_message_ref_size(self.ref)
         return None if size < 0 else size
 
     def header(self) -> bytes | None:
@@ -156,27 +156,27 @@ class MessageHandle:
         room = 0
         while True:
             out = ffi.new("char[]", room)
-            size = lib.tnng_box_header(self.box, out, room)
+            size = lib.tnng_message_ref_header(self.ref, out, room)
             if size <= room:
                 return None if size < 0 else bytes(ffi.buffer(out, size))
             room = size
 
     def view(self) -> memoryview | None:
         """Give a read-only view of nng's own body; None when the message has gone."""
-        box = _new_box()
-        address = lib.tnng_box_look(self.box, box)
+        ref = _new_ref()
+        address = lib.tnng_message_ref_view(self.ref, ref)
         if not address:
             return None
         body = _Body.from_address(address)
-        body.box = box
-        return memoryview(body).cast("B")[: box.size].toreadonly()
+        body.ref = ref
+        return memoryview(body).cast("B")[: ref.size].toreadonly()
 
     def take(self) -> tuple[int, Msg]:
         """Give the message away, or a copy of it while a view exists; (code, message)."""
         out = ffi.new("nng_msg **")
-        code: int = lib.tnng_box_take(self.box, out)
+        code: int = lib.tnng_message_ref_take(self.ref, out)
         return code, out[0]
 
-    def put_back(self, msg: Msg) -> None:
+    def restore(self, msg: Msg) -> None:
         """Own again what was taken and not sent; cannot fail."""
-        lib.tnng_box_put_back(self.box, msg)
+        lib.tnng_message_ref_restore(self.ref, msg)

@@ -6,13 +6,13 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 from trionng._base.errors import error_for
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._owned import Owned
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.owned import Owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trionng._ffi._types import Msg, Op, Pointer
+    from trionng._ffi.types import Msg, Op, Pointer
 
 PARKED: int = lib.TNNG_PARKED
 SUPERSEDED: int = lib.TNNG_SUPERSEDED
@@ -20,29 +20,29 @@ FORKED: int = lib.TNNG_FORKED
 SENT: int = lib.TNNG_SENT
 GONE: int = lib.TNNG_GONE
 
-LEFT: int = lib.TNNG_LEFT
-ASKED: int = lib.TNNG_ASKED
-LATE: int = lib.TNNG_LATE
+CANCEL_DONE: int = lib.TNNG_CANCEL_DONE
+CANCEL_PENDING: int = lib.TNNG_CANCEL_PENDING
+CANCEL_LATE: int = lib.TNNG_CANCEL_LATE
 
 NULL: Pointer = ffi.NULL
 
 BATCH = 256
 
 _tokens = itertools.count(1)
-_rings: dict[int, Callable[[], None]] = {}
+_notifiers: dict[int, Callable[[], None]] = {}
 
 
-@ffi.def_extern(name="tnng_ring_python")  # type: ignore[untyped-decorator]
-def _ring(token: int) -> None:
-    ring = _rings.get(token)
-    if ring is not None:
-        ring()
+@ffi.def_extern(name="tnng_notify_python")  # type: ignore[untyped-decorator]
+def _notify(token: int) -> None:
+    notify = _notifiers.get(token)
+    if notify is not None:
+        notify()
 
 
-lib.tnng_set_ring_hook(lib.tnng_ring_python)
+lib.tnng_set_notify_hook(lib.tnng_notify_python)
 
 
-class Port(Owned):
+class CompletionQueue(Owned):
     """A bell, and the finished calls of one loop.
 
     With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per
@@ -50,43 +50,43 @@ class Port(Owned):
     """
 
     __slots__ = ("_results", "_token", "fd", "native", "scratch")
-    _kind = "tnng_port **"
+    _kind = "tnng_cq **"
 
-    def __init__(self, *, exclusive: bool, ring: Callable[[], None] | None = None) -> None:
+    def __init__(self, *, exclusive: bool, notify: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._token = 0
         self.native: Any = None
         self.scratch: Any = ffi.new("tnng_result *")
         self._results = ffi.new("tnng_result[]", BATCH)
-        if ring is not None:
+        if notify is not None:
             self._token = next(_tokens)
-            _rings[self._token] = ring
-        code = lib.tnng_port_open(self._cell, exclusive, self._token)
+            _notifiers[self._token] = notify
+        code = lib.tnng_cq_open(self._cell, exclusive, self._token)
         if code != 0:
-            _rings.pop(self._token, None)
+            _notifiers.pop(self._token, None)
             raise error_for(code, "wait")
         self.native = self._made()
-        self.fd: int = lib.tnng_port_fd(self.native)
+        self.fd: int = lib.tnng_cq_fd(self.native)
 
-    def __del__(self, _close: Any = lib.tnng_port_close, _rings: Any = _rings) -> None:
+    def __del__(self, _close: Any = lib.tnng_cq_close, _notifiers: Any = _notifiers) -> None:
         # One that its run has closed has nothing to give back.
         native = self._disown()
         if native is not None:
-            _rings.pop(self._token, None)
+            _notifiers.pop(self._token, None)
             _close(native)
 
     def take(self) -> list[tuple[int, int, Msg]]:
         """Clear the bell and return (tag, code, message) of at most BATCH finished calls."""
         results = self._results
-        count = lib.tnng_port_take(self.native, results, BATCH)
+        count = lib.tnng_cq_take(self.native, results, BATCH)
         return [(each.tag, each.code, each.msg) for each in results[0:count]]
 
     def close(self) -> None:
         """Ring no more. Nobody may be waiting."""
         if self.native:
-            _rings.pop(self._token, None)
+            _notifiers.pop(self._token, None)
             self.native = None
-            lib.tnng_port_close(self._disown())
+            lib.tnng_cq_close(self._disown())
 
 
 def cancel(op: Op) -> int:
@@ -95,6 +95,6 @@ def cancel(op: Op) -> int:
     return outcome
 
 
-def abandon(op: Op) -> None:
-    """Leave a parked call for ever; what it received goes back to its lane."""
-    lib.tnng_op_abandon(op)
+def detach(op: Op) -> None:
+    """Leave a parked call for ever; what it received goes back to its context."""
+    lib.tnng_op_detach(op)

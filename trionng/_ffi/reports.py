@@ -6,24 +6,24 @@ import atexit
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._pipes import NativePipe
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.pipe import NativePipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-BY_ADMISSION: int = lib.TNNG_BY_ADMISSION
-BY_PROTOCOL: int = lib.TNNG_BY_PROTOCOL
-BY_TAKEN: int = lib.TNNG_BY_TAKEN
-BY_OVERSIZE: int = lib.TNNG_BY_OVERSIZE
-BY_HANDSHAKE: int = lib.TNNG_BY_HANDSHAKE
-BY_SLOW: int = lib.TNNG_BY_SLOW
-BY_REFUSAL: int = lib.TNNG_BY_REFUSAL
+REASON_ADMISSION: int = lib.TNNG_REASON_ADMISSION
+REASON_PROTOCOL: int = lib.TNNG_REASON_PROTOCOL
+REASON_ALREADY_PAIRED: int = lib.TNNG_REASON_ALREADY_PAIRED
+REASON_OVERSIZE: int = lib.TNNG_REASON_OVERSIZE
+REASON_HANDSHAKE: int = lib.TNNG_REASON_HANDSHAKE
+REASON_SLOW: int = lib.TNNG_REASON_SLOW
+REASON_REFUSED: int = lib.TNNG_REASON_REFUSED
 
 REFUSED: int = lib.TNNG_REFUSED
-TAKEN: int = lib.TNNG_TAKEN
-ENDS: int = lib.TNNG_ENDS
-NO_CAUSE: int = lib.TNNG_NO_CAUSE
+ALREADY_PAIRED: int = lib.TNNG_ALREADY_PAIRED
+FLAPPING: int = lib.TNNG_FLAPPING
+UNKNOWN_CAUSE: int = lib.TNNG_UNKNOWN_CAUSE
 
 
 class Report(NamedTuple):
@@ -54,28 +54,28 @@ def _ignore(_report: Report) -> None:
     pass
 
 
-_tell: Callable[[Report], None] = _ignore
+_handler: Callable[[Report], None] = _ignore
 
 
-def tell_reports_to(tell: Callable[[Report], None]) -> None:
+def set_report_handler(handler: Callable[[Report], None]) -> None:
     """Say who hears of them; called in a thread that exists for this alone."""
-    global _tell
-    _tell = tell
+    global _handler
+    _handler = handler
 
 
-def _tell_all() -> None:
+def _report_all() -> None:
     for report in _reports():
-        _tell(report)
+        _handler(report)
 
 
 @ffi.def_extern(name="tnng_reports_python")  # type: ignore[untyped-decorator]
-def _call() -> None:
+def _on_reports() -> None:
     # A thread of Python's own has a name in log records, and ends as such threads do.
-    thread = threading.Thread(target=_tell_all, name="trionng reports", daemon=True)
+    thread = threading.Thread(target=_report_all, name="trionng reports", daemon=True)
     try:
         thread.start()
     except RuntimeError:  # no more threads
-        _tell_all()
+        _report_all()
     else:
         thread.join()
 
@@ -93,7 +93,7 @@ class DialerState(NamedTuple):
 
 def dialer_state(dialer: int) -> DialerState:
     """Look at a dialer; one that has been closed is not connected."""
-    state = lib.tnng_dialer_look(dialer)
+    state = lib.tnng_dialer_state_read(dialer)
     return DialerState(state.connected, state.code)
 
 

@@ -1,4 +1,4 @@
-"""Sockets and lanes: thin, typed calls into the shim.
+"""Sockets and contexts: thin, typed calls into the shim.
 
 A call returns (code, thing): PARKED and the operation to cancel; 0 and the message received, if
 any; or an error code and the message a send gives back, if any.
@@ -10,18 +10,18 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._message import copy_of, cut
-from trionng._ffi._owned import Owned
-from trionng._ffi._pipes import NativeEvents, NativePipe
-from trionng._ffi._port import PARKED
+from trionng._ffi.completion_queue import PARKED
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.message import copy_of, split_packed
+from trionng._ffi.owned import Owned
+from trionng._ffi.pipe import NativeEvents, NativePipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trionng._ffi._message import MessageHandle
-    from trionng._ffi._port import Port
-    from trionng._ffi._types import Answer, Msg
+    from trionng._ffi.completion_queue import CompletionQueue
+    from trionng._ffi.message import MessageHandle
+    from trionng._ffi.types import Msg, SubmitResult
 
 PAIR0: int = lib.TNNG_PAIR0
 REQ0: int = lib.TNNG_REQ0
@@ -39,11 +39,11 @@ BUS0: int = lib.TNNG_BUS0
 AGAIN = 8  # NNG_EAGAIN
 
 # How much one call copies out at most: bytes and messages.
-ROOM = 65536
-MOST = 256
+BATCH_BYTES = 65536
+BATCH_MESSAGES = 256
 
 
-def why_not_begun(code: int) -> str | None:
+def why_not_opened(code: int) -> str | None:
     """Say what is missing when nng is first used, as far as it is threads."""
     if code != lib.TNNG_NO_THREADS:
         return None
@@ -53,7 +53,7 @@ def why_not_begun(code: int) -> str | None:
     )
 
 
-class SocketCounts(NamedTuple):
+class SocketStats(NamedTuple):
     """What a socket has counted."""
 
     sent: int
@@ -67,81 +67,83 @@ class SocketCounts(NamedTuple):
     waiting: int
 
 
-def _answer(code: int, scratch: Any) -> Answer:
+def _submit_result(code: int, scratch: Any) -> SubmitResult:
     return code, scratch.op if code == PARKED else scratch.msg
 
 
-class _Room:
+class _BatchBuffers:
     """Where a batch is copied to, before it becomes objects of Python; of one call at a time."""
 
     __slots__ = ("batch", "buffer", "sizes")
 
     def __init__(self) -> None:
-        self.buffer = ffi.new("char[]", ROOM)
-        self.sizes = ffi.new("uint32_t[]", MOST)
-        self.batch = ffi.new("nng_msg *[]", MOST)
+        self.buffer = ffi.new("char[]", BATCH_BYTES)
+        self.sizes = ffi.new("uint32_t[]", BATCH_MESSAGES)
+        self.batch = ffi.new("nng_msg *[]", BATCH_MESSAGES)
 
 
-def _open(room: _Room, count: int) -> list[bytes]:
+def _unpack_batch(buffers: _BatchBuffers, count: int) -> list[bytes]:
     """Copy a batch out; a message longer than all the room comes alone."""
     if count == 1:
-        return [copy_of(room.batch[0])]
-    return cut(room.buffer, room.sizes, count)
+        return [copy_of(buffers.batch[0])]
+    return split_packed(buffers.buffer, buffers.sizes, count)
 
 
-def _ends(port: Port | None) -> tuple[Any, Any]:
-    return (ffi.NULL, ffi.new("tnng_result *")) if port is None else (port.native, port.scratch)
+def _cq_and_result(cq: CompletionQueue | None) -> tuple[Any, Any]:
+    return (ffi.NULL, ffi.new("tnng_result *")) if cq is None else (cq.native, cq.scratch)
 
 
-class Lane(Owned):
+class Context(Owned):
     """Where messages travel: a socket itself, or a context of it."""
 
-    __slots__ = ("_rooms",)
-    _kind = "tnng_lane **"
+    __slots__ = ("_buffers",)
+    _kind = "tnng_ctx **"
 
     def __init__(self) -> None:
         super().__init__()
         # What batches are copied into; a call that is under way has taken its own out.
-        self._rooms: list[_Room] | None = None
+        self._buffers: list[_BatchBuffers] | None = None
 
-    def __del__(self, _drop: Any = lib.tnng_lane_drop) -> None:
+    def __del__(self, _drop: Any = lib.tnng_ctx_destroy) -> None:
         native = self._disown()
         if native is not None:
             _drop(native)
 
     @property
     def id(self) -> int:
-        """nng's number of the context; of a socket's own lane 0."""
-        number: int = lib.tnng_lane_id(self._native)
+        """nng's number of the context; of a socket's own context 0."""
+        number: int = lib.tnng_ctx_id(self._native)
         return number
 
-    def receive(self, port: Port | None, tag: int, *, _receive: Any = lib.tnng_receive) -> Answer:
+    def recv(
+        self, cq: CompletionQueue | None, tag: int, *, _recv: Any = lib.tnng_recv
+    ) -> SubmitResult:
         # `_ends` and `_answer` written out, as this is what every message passes through.
-        if port is None:
-            native, scratch = _ends(port)
+        if cq is None:
+            native, scratch = _cq_and_result(cq)
         else:
-            native, scratch = port.native, port.scratch
-        code = _receive(self._native, native, tag, scratch)
+            native, scratch = cq.native, cq.scratch
+        code = _recv(self._native, native, tag, scratch)
         return code, scratch.op if code == PARKED else scratch.msg
 
-    def take(self, *, _take: Any = lib.tnng_take) -> Msg:
+    def recv_nowait(self, *, _recv: Any = lib.tnng_recv_nowait) -> Msg:
         """Return a message that is here, or NULL: then `receive` says why."""
-        msg: Msg = _take(self._native)
+        msg: Msg = _recv(self._native)
         return msg
 
-    def send_now(self, data: bytes, *, _send: Any = lib.tnng_send_bytes_now) -> int:
+    def send_nowait(self, data: bytes, *, _send: Any = lib.tnng_send_bytes_nowait) -> int:
         """Send without waiting; unless it says 0, nothing was sent, and `send` says why."""
         code: int = _send(self._native, data, len(data))
         return code
 
     def send(
-        self, data: Any, port: Port | None, tag: int, *, _send: Any = lib.tnng_send_bytes
-    ) -> Answer:
+        self, data: Any, cq: CompletionQueue | None, tag: int, *, _send: Any = lib.tnng_send_bytes
+    ) -> SubmitResult:
         """Send the bytes of a contiguous buffer."""
-        if port is None:
-            native, scratch = _ends(port)
+        if cq is None:
+            native, scratch = _cq_and_result(cq)
         else:
-            native, scratch = port.native, port.scratch
+            native, scratch = cq.native, cq.scratch
         if type(data) is bytes:
             code = _send(self._native, data, len(data), native, tag, scratch)
         else:
@@ -150,52 +152,52 @@ class Lane(Owned):
         return code, scratch.op if code == PARKED else scratch.msg
 
     def send_message(
-        self, message: MessageHandle, pipe: int, port: Port | None, tag: int
-    ) -> Answer:
+        self, message: MessageHandle, pipe: int, cq: CompletionQueue | None, tag: int
+    ) -> SubmitResult:
         """Send a message; unless it goes, the answer or the finished call has it.
 
         The code is GONE when another call has taken the message. `pipe` is the connection it is
         for: 0 is any, a negative number leaves it as it is.
         """
-        native, scratch = _ends(port)
-        code = lib.tnng_send(self._native, message.box, pipe, native, tag, scratch)
-        return _answer(code, scratch)
+        native, scratch = _cq_and_result(cq)
+        code = lib.tnng_send(self._native, message.ref, pipe, native, tag, scratch)
+        return _submit_result(code, scratch)
 
-    def exchange(self, data: Any, port: Port | None, tag: int) -> Answer:
+    def send_recv(self, data: Any, cq: CompletionQueue | None, tag: int) -> SubmitResult:
         """Send, then receive, as one call."""
-        return self.send(data, port, tag, _send=lib.tnng_exchange_bytes)
+        return self.send(data, cq, tag, _send=lib.tnng_send_recv_bytes)
 
-    def receive_many(self, max_messages: int) -> list[bytes]:
+    def recv_many(self, max_messages: int) -> list[bytes]:
         """Return what is ready now, at most so many messages."""
-        rooms = self._rooms
-        if rooms is None:
-            self._rooms = rooms = []
+        idle = self._buffers
+        if idle is None:
+            self._buffers = idle = []
         try:
-            room = rooms.pop()
+            buffers = idle.pop()
         except IndexError:  # the first call, or another thread is in one
-            room = _Room()
+            buffers = _BatchBuffers()
         taken: list[bytes] = []
         while len(taken) < max_messages:
-            wanted = min(max_messages - len(taken), MOST)
+            wanted = min(max_messages - len(taken), BATCH_MESSAGES)
             count = 0
             try:
-                count = lib.tnng_receive_many(
-                    self._native, room.buffer, ROOM, room.sizes, wanted, room.batch
+                count = lib.tnng_recv_many(
+                    self._native, buffers.buffer, BATCH_BYTES, buffers.sizes, wanted, buffers.batch
                 )
                 if count == 0:
                     break
-                batch = _open(room, count)
+                batch = _unpack_batch(buffers, count)
                 taken += batch
             except MemoryError:
                 # What earlier turns took is handed out; the next call gets the exception.
-                lib.tnng_give_back_many(self._native, room.batch, count)
+                lib.tnng_unget_many(self._native, buffers.batch, count)
                 if not taken:
                     raise
                 break
-            lib.tnng_messages_done(room.batch, count)
-            if count < wanted and sum(map(len, batch)) <= ROOM // 2:
+            lib.tnng_messages_recycle(buffers.batch, count)
+            if count < wanted and sum(map(len, batch)) <= BATCH_BYTES // 2:
                 break
-        rooms.append(room)
+        idle.append(buffers)
         return taken
 
     def send_many(self, batch: list[bytes]) -> tuple[int, int]:
@@ -209,18 +211,18 @@ class Lane(Owned):
         """Wait for no more replies; those that came can still be received."""
         lib.tnng_end_survey(self._native)
 
-    def give_back(self, msg: Msg) -> None:
+    def unget(self, msg: Msg) -> None:
         """Make a message that was handed out the next one again."""
-        lib.tnng_give_back(self._native, msg)
+        lib.tnng_unget(self._native, msg)
 
-    def keep(self, messages: int) -> int:
+    def set_prefetch(self, messages: int) -> int:
         """Say how many messages may be taken from nng before a task asks."""
-        code: int = lib.tnng_lane_keep(self._native, messages)
+        code: int = lib.tnng_ctx_set_prefetch(self._native, messages)
         return code
 
-    def held(self) -> int:
+    def prefetched(self) -> int:
         """Count the messages taken from nng that no task has asked for."""
-        count: int = lib.tnng_lane_held(self._native)
+        count: int = lib.tnng_ctx_prefetched(self._native)
         return count
 
     def recv_fd(self) -> tuple[int, int]:
@@ -230,7 +232,7 @@ class Lane(Owned):
         return code, out[0]
 
     def close(self) -> None:
-        lib.tnng_lane_close(self._native)
+        lib.tnng_ctx_close(self._native)
 
 
 class NativeSocket(Owned):
@@ -249,7 +251,7 @@ class NativeSocket(Owned):
         return code
 
     def __del__(
-        self, _drop: Any = lib.tnng_socket_drop, _finalizing: Any = sys.is_finalizing
+        self, _drop: Any = lib.tnng_socket_destroy, _finalizing: Any = sys.is_finalizing
     ) -> None:
         # A socket that was not closed is closed in the background, except when the interpreter
         # ends, which leaves nng alone.
@@ -257,10 +259,10 @@ class NativeSocket(Owned):
         if native is not None and not _finalizing():
             _drop(native)
 
-    def open_lane(self, *, context: bool) -> tuple[int, Lane | None]:
-        lane = Lane()
-        code = lib.tnng_lane_open(lane._cell, self._native, context)
-        return code, (lane if code == 0 and lane._made() else None)
+    def open_context(self, *, context: bool) -> tuple[int, Context | None]:
+        ctx = Context()
+        code = lib.tnng_ctx_open(ctx._cell, self._native, context)
+        return code, (ctx if code == 0 and ctx._made() else None)
 
     def create_dialer(self, url: bytes) -> tuple[int, int]:
         out = ffi.new("uint32_t *")
@@ -270,27 +272,33 @@ class NativeSocket(Owned):
         code: int = lib.tnng_dialer_start(self._native, dialer)
         return code
 
-    def dial(self, dialer: int, settles: bool, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
-        return _answer(lib.tnng_dial(self._native, dialer, settles, native, tag, scratch), scratch)
+    def dial(
+        self, dialer: int, detect_refusal: bool, cq: CompletionQueue | None, tag: int
+    ) -> SubmitResult:
+        native, scratch = _cq_and_result(cq)
+        return _submit_result(
+            lib.tnng_dial(self._native, dialer, detect_refusal, native, tag, scratch), scratch
+        )
 
-    def close_dialer(self, dialer: int, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
-        return _answer(lib.tnng_dialer_close(self._native, dialer, native, tag, scratch), scratch)
+    def close_dialer(self, dialer: int, cq: CompletionQueue | None, tag: int) -> SubmitResult:
+        native, scratch = _cq_and_result(cq)
+        return _submit_result(
+            lib.tnng_dialer_close(self._native, dialer, native, tag, scratch), scratch
+        )
 
-    def close_listener(self, listener: int, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
-        return _answer(
+    def close_listener(self, listener: int, cq: CompletionQueue | None, tag: int) -> SubmitResult:
+        native, scratch = _cq_and_result(cq)
+        return _submit_result(
             lib.tnng_listener_close(self._native, listener, native, tag, scratch), scratch
         )
 
-    def close(self, port: Port | None, tag: int) -> Answer:
-        native, scratch = _ends(port)
-        return _answer(lib.tnng_socket_close(self._native, native, tag, scratch), scratch)
+    def close(self, cq: CompletionQueue | None, tag: int) -> SubmitResult:
+        native, scratch = _cq_and_result(cq)
+        return _submit_result(lib.tnng_socket_close(self._native, native, tag, scratch), scratch)
 
-    def wait_pipes(self, count: int, port: Port, tag: int) -> Answer:
-        code = lib.tnng_wait_pipes(self._native, count, port.native, tag, port.scratch)
-        return _answer(code, port.scratch)
+    def wait_pipes(self, count: int, cq: CompletionQueue, tag: int) -> SubmitResult:
+        code = lib.tnng_wait_pipes(self._native, count, cq.native, tag, cq.scratch)
+        return _submit_result(code, cq.scratch)
 
     def create_listener(self, url: bytes) -> tuple[int, int]:
         """Create a listener; Ctrl-C can interrupt a slow name resolution."""
@@ -341,7 +349,7 @@ class NativeSocket(Owned):
         except BaseException:
             # Ctrl-C: the listener is either pending, or there.
             if pending[0]:
-                lib.tnng_listener_abandon(pending[0])
+                lib.tnng_listener_detach(pending[0])
             elif out[0]:
                 self.close_listener(out[0], None, 0)
             raise
@@ -360,7 +368,7 @@ class NativeSocket(Owned):
         except BaseException:
             for rest in pipes[given : min(count, room)]:
                 if rest:
-                    lib.tnng_pipe_drop(rest)
+                    lib.tnng_pipe_unref(rest)
             raise
         return held if count <= room else self.pipes()
 
@@ -390,11 +398,11 @@ class NativeSocket(Owned):
         count: int = lib.tnng_pipe_count(self._native)
         return count
 
-    def counts(self) -> tuple[int, SocketCounts]:
+    def stats(self) -> tuple[int, SocketStats]:
         """Return (code, what was counted so far)."""
-        out = ffi.new("tnng_socket_counts *")
-        code = lib.tnng_socket_count(self._native, out)
-        return code, SocketCounts(
+        out = ffi.new("tnng_socket_stats *")
+        code = lib.tnng_socket_stats_read(self._native, out)
+        return code, SocketStats(
             out.sent,
             out.sent_bytes,
             out.received,
@@ -406,10 +414,10 @@ class NativeSocket(Owned):
             out.waiting,
         )
 
-    def look_at_pipes(self, port: Port | None, tag: int) -> Answer:
+    def check_flush(self, cq: CompletionQueue | None, tag: int) -> SubmitResult:
         """Look at what the pipes have written; `unflushed` has what was seen."""
-        native, scratch = _ends(port)
-        return _answer(lib.tnng_flush_look(self._native, native, tag, scratch), scratch)
+        native, scratch = _cq_and_result(cq)
+        return _submit_result(lib.tnng_flush_check(self._native, native, tag, scratch), scratch)
 
     def unflushed(self) -> tuple[int, int, bool]:
         """Return (messages not seen written, a number that moves, is it exact)."""

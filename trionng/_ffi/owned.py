@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trionng._ffi._load import ffi
+from trionng._ffi.load import ffi
 
 
 class Owned:

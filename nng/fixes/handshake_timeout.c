@@ -34,23 +34,23 @@ typedef union {
     struct sockaddr_in6 v6;
 } address;
 
-typedef struct stranger {
-    struct stranger *next, *next_by_ports;
+typedef struct half_open {
+    struct half_open *next, *next_by_ports;
     int fd;
     unsigned ports; /* where it is among those by their ports */
     bool connected, dropped;
     int64_t since;
     address local, remote; /* once it is connected */
-} stranger;
+} half_open;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static stranger *strangers[BUCKETS]; /* under lock, by descriptor */
-static stranger *by_ports[BUCKETS + 1]; /* under lock: the same, those with UNKNOWN ports last */
-static nng_aio *clock_aio;           /* under lock */
-static bool ticks;                   /* under lock: the clock is set, or about to be set again */
+static half_open *by_fd[BUCKETS];        /* under lock, by descriptor */
+static half_open *by_ports[BUCKETS + 1]; /* under lock: the same, those with UNKNOWN ports last */
+static nng_aio *clock_aio;               /* under lock */
+static bool ticks; /* under lock: the clock is set, or about to be set again */
 static atomic_int count;
 
-static int64_t limit(void)
+static int64_t handshake_timeout_limit(void)
 {
     int64_t milliseconds = MILLISECONDS;
 #ifdef TNNG_TESTING
@@ -61,7 +61,7 @@ static int64_t limit(void)
 }
 
 /* With the lock held. */
-static void look_at(stranger *it, int64_t now)
+static void handshake_timeout_check(half_open *it, int64_t now)
 {
     socklen_t length = sizeof(it->remote);
 
@@ -70,37 +70,37 @@ static void look_at(stranger *it, int64_t now)
         it->connected = getsockname(it->fd, &it->local.any, &length) == 0;
         it->since = now;
     }
-    if (it->connected && !it->dropped && now - it->since >= limit() * 1000000) {
+    if (it->connected && !it->dropped && now - it->since >= handshake_timeout_limit() * 1000000) {
         it->dropped = true;
         shutdown(it->fd, SHUT_RDWR);
     }
 }
 
 /* [nng] Expiry's thread, or the thread that stops the aio. */
-static void look_around(nng_aio *aio, void *arg, int code)
+static void handshake_timeout_check_all(nng_aio *aio, void *arg, int code)
 {
     int64_t now = tnng_now();
 
     (void) arg;
     pthread_mutex_lock(&lock);
     for (int i = 0; i < BUCKETS; i++) {
-        for (stranger *it = strangers[i]; it != NULL; it = it->next) {
-            look_at(it, now);
+        for (half_open *it = by_fd[i]; it != NULL; it = it->next) {
+            handshake_timeout_check(it, now);
         }
     }
     pthread_mutex_unlock(&lock);
     nng_aio_finish(aio, code);
 }
 
-static void set_clock(void)
+static void handshake_timeout_arm(void)
 {
     if (nng_aio_begin(clock_aio)) {
-        nng_aio_defer(clock_aio, look_around, NULL);
+        nng_aio_defer(clock_aio, handshake_timeout_check_all, NULL);
     }
 }
 
 /* [nng] The callback of the clock. */
-static void set_again(void *arg)
+static void handshake_timeout_tick(void *arg)
 {
     (void) arg;
     pthread_mutex_lock(&lock);
@@ -108,16 +108,16 @@ static void set_again(void *arg)
     bool again = ticks;
     pthread_mutex_unlock(&lock);
     if (again) {
-        set_clock();
+        handshake_timeout_arm();
     }
 }
 
-static unsigned bucket_of(unsigned local, unsigned remote)
+static unsigned handshake_timeout_bucket(unsigned local, unsigned remote)
 {
     return local == 0 || remote == 0 ? UNKNOWN : (local * 31 + remote) % BUCKETS;
 }
 
-static unsigned port_of(const struct sockaddr *any)
+static unsigned handshake_timeout_port(const struct sockaddr *any)
 {
     const address *of = (const address *) any;
 
@@ -128,9 +128,9 @@ static unsigned port_of(const struct sockaddr *any)
 
 /* A connection that was accepted, or is being made to that address. Its ports are known at once and
  * never change. Without memory it is as nng has it. */
-static void note(int fd, const struct sockaddr *to)
+static void handshake_timeout_add(int fd, const struct sockaddr *to)
 {
-    stranger *it = TNNG_FIX_IS_ON(S4) ? calloc(1, sizeof(*it)) : NULL;
+    half_open *it = TNNG_FIX_IS_ON(S4) ? calloc(1, sizeof(*it)) : NULL;
     bool begins = false;
 
     if (it == NULL) {
@@ -138,30 +138,30 @@ static void note(int fd, const struct sockaddr *to)
     }
     it->fd = fd;
     pthread_mutex_lock(&lock);
-    look_at(it, tnng_now());
+    handshake_timeout_check(it, tnng_now());
     if (!it->connected) {
         socklen_t length = sizeof(it->local);
         getsockname(fd, &it->local.any, &length);
     }
-    it->ports = bucket_of(
-        port_of(&it->local.any), port_of(it->connected || to == NULL ? &it->remote.any : to));
-    it->next = strangers[fd % BUCKETS];
+    it->ports = handshake_timeout_bucket(handshake_timeout_port(&it->local.any),
+        handshake_timeout_port(it->connected || to == NULL ? &it->remote.any : to));
+    it->next = by_fd[fd % BUCKETS];
     it->next_by_ports = by_ports[it->ports];
-    strangers[fd % BUCKETS] = by_ports[it->ports] = it;
+    by_fd[fd % BUCKETS] = by_ports[it->ports] = it;
     atomic_fetch_add(&count, 1);
     if (!ticks) {
-        if (clock_aio == NULL && nng_aio_alloc(&clock_aio, set_again, NULL) == 0) {
-            nng_aio_set_timeout(clock_aio, (nng_duration) (limit() / LOOKS));
+        if (clock_aio == NULL && nng_aio_alloc(&clock_aio, handshake_timeout_tick, NULL) == 0) {
+            nng_aio_set_timeout(clock_aio, (nng_duration) (handshake_timeout_limit() / LOOKS));
         }
         ticks = begins = clock_aio != NULL;
     }
     pthread_mutex_unlock(&lock);
     if (begins) {
-        set_clock();
+        handshake_timeout_arm();
     }
 }
 
-static bool is_tcp(int fd)
+static bool handshake_timeout_is_tcp(int fd)
 {
     int domain = AF_UNSPEC;
     socklen_t length = sizeof(domain);
@@ -175,8 +175,8 @@ int __wrap_accept(int fd, struct sockaddr *from, socklen_t *length)
 {
     int made = accept(fd, from, length);
 
-    if (made >= 0 && is_tcp(made)) {
-        note(made, NULL);
+    if (made >= 0 && handshake_timeout_is_tcp(made)) {
+        handshake_timeout_add(made, NULL);
     }
     return made;
 }
@@ -186,8 +186,8 @@ int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
 {
     int made = accept4(fd, from, length, flags);
 
-    if (made >= 0 && is_tcp(made)) {
-        note(made, NULL);
+    if (made >= 0 && handshake_timeout_is_tcp(made)) {
+        handshake_timeout_add(made, NULL);
     }
     return made;
 }
@@ -198,16 +198,16 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t length)
     int result = connect(fd, to, length), error = errno;
 
     if ((result == 0 || error == EINPROGRESS) && to->sa_family != AF_UNIX) {
-        note(fd, to);
+        handshake_timeout_add(fd, to);
     }
     errno = error;
     return result;
 }
 
 /* With the lock held. */
-static void forget(stranger *it)
+static void handshake_timeout_remove(half_open *it)
 {
-    stranger **at = &strangers[it->fd % BUCKETS];
+    half_open **at = &by_fd[it->fd % BUCKETS];
 
     while (*at != it) {
         at = &(*at)->next;
@@ -226,19 +226,19 @@ int __wrap_close(int fd)
 {
     if (atomic_load(&count) > 0 && fd >= 0) {
         pthread_mutex_lock(&lock);
-        stranger *it = strangers[fd % BUCKETS];
+        half_open *it = by_fd[fd % BUCKETS];
         while (it != NULL && it->fd != fd) {
             it = it->next;
         }
         if (it != NULL) {
-            forget(it);
+            handshake_timeout_remove(it);
         }
         pthread_mutex_unlock(&lock);
     }
-    return tnng_names_close(fd);
+    return tnng_listener_names_close(fd);
 }
 
-static bool same(const address *mine, const tnng_addr *other)
+static bool handshake_timeout_same_addr(const address *mine, const tnng_addr *other)
 {
     if (mine->any.sa_family == AF_INET) {
         return other->family == NNG_AF_INET && mine->v4.sin_port == htons(other->port) &&
@@ -249,28 +249,31 @@ static bool same(const address *mine, const tnng_addr *other)
 }
 
 /* With the lock held: those in one bucket that are this connection. */
-static void forget_all(stranger *it, const tnng_addr *local, const tnng_addr *remote)
+static void handshake_timeout_remove_all(
+    half_open *it, const tnng_addr *local, const tnng_addr *remote)
 {
     int64_t now = tnng_now();
 
     while (it != NULL) {
-        stranger *next = it->next_by_ports;
-        look_at(it, now);
-        if (it->connected && same(&it->local, local) && same(&it->remote, remote)) {
-            forget(it);
+        half_open *next = it->next_by_ports;
+        handshake_timeout_check(it, now);
+        if (it->connected && handshake_timeout_same_addr(&it->local, local) &&
+            handshake_timeout_same_addr(&it->remote, remote)) {
+            handshake_timeout_remove(it);
         }
         it = next;
     }
 }
 
 /* [nng] The socket is offered a connection. */
-void tnng_stranger_is_known(const tnng_addr *local, const tnng_addr *remote)
+void tnng_handshake_timeout_stop(const tnng_addr *local, const tnng_addr *remote)
 {
     if (atomic_load(&count) == 0) {
         return;
     }
     pthread_mutex_lock(&lock);
-    forget_all(by_ports[bucket_of(local->port, remote->port)], local, remote);
-    forget_all(by_ports[UNKNOWN], local, remote);
+    handshake_timeout_remove_all(
+        by_ports[handshake_timeout_bucket(local->port, remote->port)], local, remote);
+    handshake_timeout_remove_all(by_ports[UNKNOWN], local, remote);
     pthread_mutex_unlock(&lock);
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from trionng._ffi._load import ffi, lib, text
+from trionng._ffi.load import ffi, lib, text
 
 
 class FixState(NamedTuple):
@@ -38,7 +38,9 @@ def read_fixes() -> list[FixState]:
 def read_build() -> NativeBuild:
     out = ffi.new("tnng_build *")
     lib.tnng_build_read(out)
-    return NativeBuild(text(out.link), text(out.library), text(out.headers), lib.tnng_wakes_exist())
+    return NativeBuild(
+        text(out.link), text(out.library), text(out.headers), lib.tnng_wakeups_enabled()
+    )
 
 
 def nng_is(minor: int) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._owned import Owned
-from trionng._ffi._port import NULL, PARKED
+from trionng._ffi.completion_queue import NULL, PARKED
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.owned import Owned
 
 if TYPE_CHECKING:
-    from trionng._ffi._port import Port
-    from trionng._ffi._types import Answer
+    from trionng._ffi.completion_queue import CompletionQueue
+    from trionng._ffi.types import SubmitResult
 
 CONNECTED: int = lib.TNNG_CONNECTED
 DISCONNECTED: int = lib.TNNG_DISCONNECTED
@@ -47,7 +47,7 @@ class NativePipe(Owned):
 
     def made(self) -> bool:
         """Take note that C has written the pointer."""
-        self._about = lib.tnng_pipe_about(self._made())
+        self._about = lib.tnng_pipe_get_info(self._made())
         return True
 
     def own(self, pipes: Any, index: int) -> None:
@@ -58,7 +58,7 @@ class NativePipe(Owned):
         pipes[index], cell[0] = NULL, native
         self.made()
 
-    def __del__(self, _drop: Any = lib.tnng_pipe_drop) -> None:
+    def __del__(self, _drop: Any = lib.tnng_pipe_unref) -> None:
         native = self._disown()
         if native is not None:
             _drop(native)
@@ -103,7 +103,7 @@ class NativePipe(Owned):
         return None if value < 0 else bool(value)
 
     def is_gone(self) -> bool:
-        gone: bool = lib.tnng_pipe_gone(self._native)
+        gone: bool = lib.tnng_pipe_is_gone(self._native)
         return gone
 
     def close(self, reason: int = 0) -> int:
@@ -118,15 +118,15 @@ class NativeEvents(Owned):
     __slots__ = ()
     _kind = "tnng_events **"
 
-    def __del__(self, _drop: Any = lib.tnng_events_drop) -> None:
+    def __del__(self, _drop: Any = lib.tnng_events_destroy) -> None:
         native = self._disown()
         if native is not None:
             _drop(native)
 
-    def wait(self, port: Port, tag: int) -> Answer:
+    def wait(self, cq: CompletionQueue, tag: int) -> SubmitResult:
         """Wait until `take` does not answer AGAIN."""
-        code = lib.tnng_events_wait(self._native, port.native, tag, port.scratch)
-        return code, port.scratch.op if code == PARKED else ffi.NULL
+        code = lib.tnng_events_wait(self._native, cq.native, tag, cq.scratch)
+        return code, cq.scratch.op if code == PARKED else ffi.NULL
 
     def take(self) -> tuple[int, int, int, NativePipe | None]:
         """Return (code, kind, reason, connection)."""

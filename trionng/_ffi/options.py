@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._pipes import Address, address
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.pipe import Address, address
 
 ON_SOCKET: int = lib.TNNG_ON_SOCKET
-ON_CONTEXT: int = lib.TNNG_ON_LANE
+ON_CONTEXT: int = lib.TNNG_ON_CONTEXT
 ON_DIALER: int = lib.TNNG_ON_DIALER
 ON_LISTENER: int = lib.TNNG_ON_LISTENER
 ON_PIPE: int = lib.TNNG_ON_PIPE

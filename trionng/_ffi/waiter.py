@@ -11,18 +11,18 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from trionng._ffi._load import ffi, lib
-from trionng._ffi._message import cut
-from trionng._ffi._owned import Owned
-from trionng._ffi._port import NULL, PARKED, Port
+from trionng._ffi.completion_queue import NULL, PARKED, CompletionQueue
+from trionng._ffi.load import ffi, lib
+from trionng._ffi.message import split_packed
+from trionng._ffi.owned import Owned
 
 if TYPE_CHECKING:
-    from trionng._ffi._message import MessageHandle
-    from trionng._ffi._socket import Lane
-    from trionng._ffi._types import Msg
+    from trionng._ffi.message import MessageHandle
+    from trionng._ffi.socket import Context
+    from trionng._ffi.types import Msg
 
-MOMENT: float = lib.TNNG_MOMENT / 1e9
-FOR_EVER = -1
+SPIN_LIMIT: float = lib.TNNG_SPIN_LIMIT / 1e9
+NO_DEADLINE = -1
 
 
 class Keeper(Protocol):
@@ -31,7 +31,7 @@ class Keeper(Protocol):
     idle: Waiter | None
 
 
-class Waiter(Port):
+class Waiter(CompletionQueue):
     """What one thread's calls are submitted with; one call at a time."""
 
     __slots__ = ()
@@ -41,7 +41,7 @@ class Waiter(Port):
         Owned.__init__(self)
         if not lib.tnng_waiter_open(self._cell):
             raise MemoryError("no memory for a waiting thread")
-        self.native = self._made().port
+        self.native = self._made().cq
         self.scratch = ffi.addressof(self._native, "result")
         self.fd = -1
 
@@ -53,27 +53,27 @@ class Waiter(Port):
         if native is not None and not _finalizing():
             _free(native)
 
-    def be_patient(self, seconds: float) -> None:
+    def spin_for(self, seconds: float) -> None:
         """Say how long the next call may wait by itself; 0 makes it a try."""
-        self._native.patience = int(min(seconds, MOMENT) * 1e9)
+        self._native.spin_ns = int(min(seconds, SPIN_LIMIT) * 1e9)
 
     def wait(self, until: float | None, read_fd: int = -1, write_fd: int = -1) -> int:
         """Wait for the call that is parked; PARKED when the time is up or something else came."""
-        end = FOR_EVER if until is None else int(until * 1e9)
+        end = NO_DEADLINE if until is None else int(until * 1e9)
         code: int = lib.tnng_waiter_wait(self._native, end, read_fd, write_fd)
         return code
 
-    def leave(self) -> int:
+    def cancel(self) -> int:
         """End the call that is parked: ETIMEDOUT, unless it has happened."""
-        code: int = lib.tnng_waiter_leave(self._native)
+        code: int = lib.tnng_waiter_cancel(self._native)
         return code
 
-    def undo(self) -> Msg:
+    def rollback(self) -> Msg:
         """End whatever there is, and give back what was received; a send's message is returned."""
-        lib.tnng_waiter_undo(self._native)
-        return self.given_back()
+        lib.tnng_waiter_rollback(self._native)
+        return self.reclaim()
 
-    def given_back(self) -> Msg:
+    def reclaim(self) -> Msg:
         """Return the message of a send that did not happen."""
         msg, self.scratch.msg = self.scratch.msg, NULL
         gone: Msg = msg if self.scratch.code not in (0, PARKED) else NULL
@@ -96,24 +96,24 @@ class Waiter(Port):
         number: int = self.scratch.pipe
         return number
 
-    def keep(self, thread: Keeper) -> None:
+    def commit(self, thread: Keeper) -> None:
         """Say that what was received has been copied: the call is over. Only stores."""
-        self._native.taken = True
+        self._native.committed = True
         thread.idle = self
 
-    def hand_over(self, thread: Keeper, handle: MessageHandle) -> None:
+    def commit_message(self, thread: Keeper, handle: MessageHandle) -> None:
         """Say that what was received belongs to an empty handle: the call is over. Only stores."""
-        msg = self._native.held
-        self._native.held = NULL
-        handle.box.msg = msg  # as `own`, but a call is where Ctrl-C may raise
+        msg = self._native.received
+        self._native.received = NULL
+        handle.ref.msg = msg  # as `own`, but a call is where Ctrl-C may raise
         thread.idle = self
 
-    def refuse(self) -> None:
+    def discard(self) -> None:
         """Say that nobody wants what was received."""
-        self._native.taken = True
+        self._native.committed = True
 
-    def receive_many(self, lane: Lane, max_messages: int) -> list[bytes]:
+    def recv_many(self, ctx: Context, max_messages: int) -> list[bytes]:
         """Return what is ready now, at most so many messages, at most one batch."""
         native = self._native
-        count = lib.tnng_waiter_receive_many(native, lane._native, max_messages)
-        return cut(native.packed, native.sizes, count) if count else []
+        count = lib.tnng_waiter_recv_many(native, ctx._native, max_messages)
+        return split_packed(native.packed, native.sizes, count) if count else []

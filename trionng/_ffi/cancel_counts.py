@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trionng._ffi._load import lib
+from trionng._ffi.load import lib
 
 
 def count_cancel_before_submit() -> None:

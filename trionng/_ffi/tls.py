@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trionng._ffi._load import ffi, lib
+from trionng._ffi.load import ffi, lib
 
 ws_is_hardened: bool = lib.tnng_ws_is_hardened()
 
@@ -42,10 +42,10 @@ class NativeTLS:
 
     def put(self, on: int, number: int) -> int:
         """Give it to a dialer or listener; what it connects from now on uses it."""
-        code: int = lib.tnng_tls_put(on, number, self._config)
+        code: int = lib.tnng_tls_set(on, number, self._config)
         return code
 
     def is_on(self, on: int, number: int) -> bool:
         """Say whether this is the configuration a dialer or listener has."""
-        same: bool = lib.tnng_tls_of(on, number) == self._config
+        same: bool = lib.tnng_tls_get(on, number) == self._config
         return same

@@ -16,9 +16,9 @@ Msg = Pointer  # an nng_msg, which belongs to whoever holds it
 Op = Pointer  # a tnng_op: a call that is parked
 
 # What a submit answers: PARKED and the operation; or at once a code and a message.
-Answer = tuple[int, Pointer]
+SubmitResult = tuple[int, Pointer]
 # What a finished operation comes to: 0 and what was received; or an error and what a send gives
 # back.
-Done = tuple[int, Msg]
+Completion = tuple[int, Msg]
 # What to do with a message that a task must not have.
-PutBack = Callable[[Msg], None]
+Reclaim = Callable[[Msg], None]
