@@ -1,13 +1,12 @@
-/* S5: a ws listener that cannot accept. When there are no descriptors, or no memory, the HTTP
- * server under ws and wss asks for the next connection at once, which fails at once: a thread
- * spins. (All 1.x; tcp, ipc and tls pause.)
+/* S5: a ws listener spins when it cannot accept. When descriptors or memory run out, the HTTP
+ * server of nng calls accept again at once, and that fails at once: one thread uses a whole
+ * processor. (All 1.x; tcp, ipc and tls pause.) Fix: an accept that follows a failure for lack of
+ * resources does not start. It ends with a timeout PAUSE_MILLISECONDS later; the server's callback
+ * then accepts again.
  *
- * So does the shim: an accept that follows one which failed for want of something does not begin,
- * but ends as timed out a little later. Its callback asks again, and that accept is made.
- *
- * M6: a full backlog. nng listens with room for 128 connections that have not been accepted. A
- * unix socket refuses the next one with EAGAIN, and TCP lets it wait for a second. The system's
- * own limit counts instead; `conn/dial.c` waits for a listener of another's that is full.
+ * M6: a listener accepts few connections at once. nng passes a backlog of 128 to listen. A unix
+ * socket refuses the next connection with EAGAIN; TCP delays it by a second. Fix: the backlog is
+ * SOMAXCONN. conn/dial_attempts.c waits for the listener of another process that has no room.
  *
  * S5 may go when `http_server_acccb` pauses, M6 when nng listens with SOMAXCONN. */
 #include <sys/socket.h>

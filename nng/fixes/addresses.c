@@ -1,12 +1,11 @@
-/* M7: the addresses of a name. nng connects to the first address that the system gives for a name,
- * in every attempt: where `localhost` is ::1 and 127.0.0.1, a listener on the latter is never
- * reached.
+/* M7: nng connects to the first address of a name only, at each attempt. Where `localhost` resolves
+ * to ::1 and 127.0.0.1, a listener on 127.0.0.1 is never reached.
  *
- * Here each attempt of a dialer gets the addresses beginning with another one, and nng takes the
- * first. nni_resolv_ip, which a dialer calls for each attempt with an aio of its own, knows the
- * dialer; getaddrinfo, which a thread of the resolver calls later, knows the addresses. What goes
- * from one to the other is the number of the attempt, behind the name, after a character that no
- * name has. A dial that is waited for (conn/dial_attempts.c) says which address it wants.
+ * Fix: each attempt of a dialer gets the addresses in an order that starts with the next one; nng
+ * takes the first. nni_resolv_ip knows the dialer by its aio; getaddrinfo, which a resolver thread
+ * calls later, knows the addresses. The number of the attempt travels from one to the other behind
+ * the name, after a character that no name contains. A dial that a caller waits for
+ * (conn/dial_attempts.c) selects the address.
  *
  * This may go when nng tries all addresses of a name. */
 #define _GNU_SOURCE

@@ -1,20 +1,19 @@
-/* H1: connections that are closed in the middle of a message. A transport reads a message in steps,
- * with an aio of its own: the length, then the rest, and writes a long one in the same way. When
- * the connection is closed between two steps, that aio is stopped already, and before nng 2.0 a
- * stopped aio that is submitted again just returns: no callback comes. The call of the protocol
- * above is then never finished, and nng's only reaper waits for it for ever, and with it every
- * nng_close of the process. A peer that is killed under load is enough, and so is a close.
+/* H1: a connection that closes in the middle of a message blocks every later nng_close. A transport
+ * reads a message in steps with one aio: the length, then the rest; it writes a long message in the
+ * same way. When the connection closes between two steps, the aio is stopped. Before nng 2.0 the
+ * submit of a stopped aio returns without a callback. The protocol's operation is then never
+ * finished, nng's only reaper waits for it, and every nng_close of the process waits for the
+ * reaper. A peer that is killed under load causes this, and so does a close.
  *
- * No call of nng ends such a wait. But the step is submitted through a function of another file of
- * libnng, and a stopped aio can be told by its result: here its callback is called after all, as
- * nng 2.0 does it. The error says that the peer has gone, not that we have closed: steps of
- * a handshake end here too, and a listener that hears of a close never accepts anybody again.
+ * Fix: nng_stream_recv and nng_stream_send are wrapped. The result of the aio says that it is
+ * stopped; the wrapper finishes the aio, as nng 2.0 does. The error is "connection reset", not
+ * "closed": steps of a handshake end here too, and a listener that sees "closed" stops accepting.
  *
- * Nothing else leaves that result (canceled) behind. Whoever submits (tcp, ipc, tls, ws, their http
- * and TLS layers) holds a lock under which alone these aios are aborted, and which their callbacks
- * take first; so neither an abort nor the callback comes between. Only stops come without that
- * lock. Those of the transports follow a close, which has left "closed" behind; http stops its aios
- * when it has nobody left to read or write for, and TLS when it has closed them, or not used them.
+ * Why the test is safe: only a stop leaves the result "canceled" behind. The submitters (tcp, ipc,
+ * tls, ws, http) hold a lock that an abort and the callback of these aios need, so neither runs
+ * between the submit and the test. A stop needs no lock; the transports stop an aio after a close,
+ * which left "closed" behind, http when it has nothing to read or write for, and TLS when its aios
+ * are closed or unused.
  *
  * This may go when every nng in use is 2.0. */
 #include "fixes/fixes.h"

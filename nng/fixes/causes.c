@@ -1,18 +1,17 @@
-/* Causes: nng keeps to itself why an attempt in the background failed, why a peer did not get
- * through a handshake, what protocol one speaks that was sent away, and that a message was too
- * large. All of it passes between two files of libnng, and is noted here on its way.
+/* Causes: nng does not say why a background attempt failed, why a handshake failed, which protocol
+ * a refused peer speaks, or that a message was too large. These facts pass between two files of
+ * libnng, and wrappers note them.
  *
- * The aio with which a dialer connects or a listener accepts is the first that nng makes in the
- * call that creates it. Whatever ends an attempt without success finishes that aio through
- * nni_aio_finish_error, which comes here. Other aios do too, so a look at one pointer has to tell
- * them apart.
+ * A dialer connects, and a listener accepts, with the first aio that nng makes in the call that
+ * creates it. Each failed attempt finishes this aio with nni_aio_finish_error, which is wrapped.
+ * Other aios pass there too, so the lookup is one pointer comparison in most cases.
  *
- * A handshake that fails costs a listener of nng 0.1 s without an accept, so newcomers
- * wait for strangers, and a peer that is refused hears of it late. Only a connection that was reset
- * costs nothing; so that is what the listener is told of every failure that is the stranger's.
+ * After a failed handshake a listener of nng pauses for 0.1 s: new peers wait because of strangers,
+ * and a refused peer gets its error late. Only a connection reset does not pause the listener. So
+ * every failure that the peer caused is reported to the listener as a reset.
  *
- * Where libnng is a library of its own all of this is off, and conn/dial_watch.c looks at
- * counters. */
+ * Where libnng is a shared library this file does nothing, and conn/dial_watch.c reads nng's
+ * counters instead. */
 #include <stdlib.h>
 
 #include "fixes/fixes.h"

@@ -1,6 +1,6 @@
-/* Functions of libc that a libnng built on a newer system calls and an older libc lacks. The build
- * renames these calls, in libnng's object alone, where the C library at hand is without them. The
- * conversions differ from the older ones in "0b" prefixes only, which nng never asks for. */
+/* Functions of libc that a newer libnng calls and an older libc lacks. The build renames these
+ * calls in the object of libnng, where the C library at hand has no such function. The conversions
+ * differ from the older functions in "0b" prefixes only, which nng never uses. */
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <stdint.h>

@@ -1,16 +1,16 @@
-/* S2: peers that hang up. Before nng 1.6 (issue 1518) a write that fails with EPIPE reads inside
- * nng as "closed by ourselves". When that write is a handshake, the listener that accepted the
- * connection stops for ever, while the system goes on connecting new clients to it; a dialer that
- * tries in the background stops in the same way. Whoever connects and hangs up at once does this.
+/* S2: a peer that hangs up stops a listener. Before nng 1.6 (issue 1518), nng reads a write that
+ * fails with EPIPE as "closed by ourselves". When the write belongs to a handshake, the listener
+ * that accepted the connection stops for good, while the system still accepts clients for it; a
+ * dialer that dials in the background stops too. Any client that connects and hangs up at once
+ * causes this.
  *
- * No call of nng starts such a listener again, and closing it would close the connections it made.
- * So the error is corrected where it comes in: libnng's calls of sendmsg come here, and EPIPE is
- * reported as ECONNRESET, which is what nng expects of a peer that went. Newer libraries are left
- * alone.
+ * Fix: no call of nng restarts such a listener, and closing it would close its connections. So
+ * sendmsg is wrapped, and EPIPE becomes ECONNRESET, the error nng expects of a peer that left.
+ * Newer libraries are left alone.
  *
- * And listening on a path: nng finds out whether somebody is there by connecting, which ends
- * another process's listener in this very way; it also deletes a file that is no socket. Here a
- * datagram socket asks instead: the system refuses the type, and the server hears nothing. */
+ * Listening on a path: nng tests whether a path is in use by connecting to it, which stops another
+ * process's listener in the way above; nng also deletes a file that is no socket. The shim asks
+ * with a datagram socket instead: the system refuses the type, and the server sees nothing. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
@@ -32,8 +32,8 @@ ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags)
     return sent;
 }
 
-/* [job] Whether a path is taken: by a socket somebody has bound, or by a file that is none. Nobody
- * notices being asked. */
+/* [job] Whether a path is in use: by a bound socket, or by a file that is no socket. The owner of
+ * the socket does not notice the test. */
 bool tnng_ipc_path_in_use(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -1,24 +1,23 @@
-/* C11: connections whose handshake ends while their endpoint closes. The transports tcp, ipc and
- * tls put a connection that has shaken hands on a list, from which the socket takes it. The close
- * of an endpoint closes the connections on that list, but does not free them, and a handshake that
- * ends later still puts its connection there. The socket takes none of them any more. So a
- * descriptor stays open for good, and with it all of the endpoint: the descriptor that listens,
- * and the name of an abstract address. (All 1.x. A socket that is closed while it connects is
- * enough.)
+/* C11: a connection whose handshake ends while its endpoint closes is never freed. The transports
+ * tcp, ipc and tls put a connection that finished its handshake on a list, from which the socket
+ * takes it. The close of an endpoint closes the connections on the list and does not free them, and
+ * a handshake that ends later still puts its connection there. So a descriptor stays open for good,
+ * and with it the endpoint: its listening descriptor and the name of an abstract address. (All 1.x.
+ * A socket that is closed while it connects is enough.)
  *
- * The transports give a connection up in the callback of its handshake, when that has failed. So
- * the missing step is one more call of that callback, with an error, once nothing else can happen
- * to the connection. The shim remembers a handshake from its begin (nng sets ten seconds as the
- * time of its aio there, and nowhere else) until nng gives the connection to the socket, or to the
- * reaper. When a close stops the aio of a handshake, the reaper, the only thread that frees these
- * connections, waits for a callback that is under way. If the connection is still there, the
- * reaper calls the callback once more.
+ * Fix: a transport frees a connection in the callback of its handshake, when the handshake failed.
+ * The missing step is one more call of the callback, with an error, when nothing else can happen to
+ * the connection. The shim records a handshake when it begins (only there does nng set a timeout of
+ * ten seconds on an aio) and removes the record when nng passes the connection to the socket or to
+ * the reaper. When a close stops the aio of a recorded handshake, the reaper, the only thread that
+ * frees these connections, waits for a running callback; if the record is still there, it calls the
+ * callback once more.
  *
- * The shim gets onto the reaper's thread by an aio of its own that is freed while it is busy: the
- * reaper then calls the function that cancels it.
+ * The shim runs code on the reaper's thread with an aio of its own that is freed while it is busy:
+ * the reaper then calls the aio's cancel function.
  *
- * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb`
- * looks whether the endpoint is closed. */
+ * This may go when `ep_close` of every nng in use frees what is in `waitpipes`, and `nego_cb` tests
+ * whether the endpoint is closed. */
 #include "fixes/fixes.h"
 
 #ifdef TNNG_LINKED_IN

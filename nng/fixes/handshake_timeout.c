@@ -1,19 +1,19 @@
-/* S4: connections that never become a peer's. tcp and ipc give a handshake ten seconds. On tls+tcp
- * the aio of the handshake has that limit too, but what its end cancels is not what the handshake
- * waits for, so nothing happens; the HTTP server under ws and wss has no limit at all. Strangers
- * that connect and say nothing stay for good there: as many as there are descriptors, and nobody
- * else is let in. In the same way a tls+tcp dialer waits for ever for a server that says nothing.
+/* S4: a connection that never completes its handshake is never dropped. tcp and ipc give a
+ * handshake ten seconds. On tls+tcp the aio of the handshake has the same limit, but its expiry
+ * cancels something the handshake does not wait for; the HTTP server of ws and wss has no limit.
+ * Clients that connect and send nothing stay there for good, until no descriptor is left and the
+ * listener serves no new client. A tls+tcp dialer waits in the same way for a server that sends
+ * nothing.
  *
- * The shim remembers each TCP connection that libnng accepts, or makes, until the socket is offered
- * it as a pipe: the pipe's addresses tell which it is. One that has not come to this after ten
- * seconds is shut down at the system, for both directions: nng reads the end of the connection, and
- * closes it as it closes one whose peer has gone. The descriptor cannot be another's by then,
- * because libnng's calls of close come here first.
+ * Fix: the shim records each TCP connection that libnng accepts or makes, until the socket gets it
+ * as a pipe; the pipe's addresses identify the record. A connection still recorded after ten
+ * seconds is shut down in both directions: nng reads the end of the connection and closes it. The
+ * descriptor still belongs to this connection then, because libnng's close is wrapped too.
  *
- * The clock is the timeout of an aio: no thread is needed. The connections of tcp are treated alike
- * (there the limit of nng is per step, and a peer that sends a byte now and then stays longer).
+ * The timer is the timeout of an aio and needs no thread. tcp is treated in the same way: nng's own
+ * limit there is per step, and a peer that sends a byte now and then outlives it.
  *
- * This may go when tls, ws and wss of nng have a limit for all of the handshake. */
+ * This may go when tls, ws and wss of nng limit the whole handshake. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>

@@ -1,14 +1,14 @@
-/* L4: the names of ipc and abstract listeners. nng's close of an ipc listener deletes whatever is
- * at its path: another process's socket, or a file that came there since. And the descriptor that
- * listens is closed by the reaper, some time after the close has returned; until then an abstract
- * name is taken.
+/* L4: the close of a listener deletes another file, and frees an abstract name late. nng's close of
+ * an ipc listener deletes whatever is at its path: the socket of another process, or a newer file.
+ * And the reaper closes the listening descriptor some time after the close has returned; an
+ * abstract name stays in use until then.
  *
- * The shim remembers each unix socket that libnng binds: its descriptor and the file that it made.
- * When libnng shuts one of them down and then deletes its path, the file is deleted only if it is
- * still that one. (It cannot be another file with the same number: a bound socket keeps its own.)
- * The path is remembered in full, because the program may have changed its folder. After a close of
- * an endpoint or a socket the job that closed it waits until the descriptors of abstract names are
- * closed, for a moment at most.
+ * Fix: the shim records each unix socket that libnng binds: its descriptor, and the file it made.
+ * When libnng shuts down a recorded descriptor and then deletes its path, the file is deleted only
+ * if it is the recorded file. (Another file cannot have the same number: a bound socket keeps its
+ * own.) The record has the absolute path, because the program may change its folder. The job that
+ * closes an endpoint or a socket waits up to FREE_WITHIN until descriptors of abstract names are
+ * closed.
  *
  * This may go when nng compares what it deletes, and closes before it returns. */
 #define _GNU_SOURCE
@@ -43,7 +43,7 @@ static pthread_cond_t freed;
 static name *names; /* under lock */
 static atomic_int count;
 
-/* Whose listener this thread starts, and which descriptor it has just shut down. */
+/* The socket whose listener this thread starts, and the descriptor it has just shut down. */
 static _Thread_local const tnng_socket *starting;
 static _Thread_local uint32_t starting_listener;
 static _Thread_local int shut = -1;

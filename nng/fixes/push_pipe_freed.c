@@ -1,17 +1,17 @@
-/* C9: connections of Push0 that nng forgets to forget. When a connection ends just after a send on
- * it has finished, push0_pipe_close takes it off the list of idle connections, and then the
- * callback of that send puts it back; soon its memory is freed, and the next send follows the list
- * into it. No version up to 2.0 looks whether the connection is closed (as all other protocols do).
- * A peer that comes and goes crashes the process within some hundred turns.
+/* C9: use-after-free in push0_pipe_close. When a connection of Push0 ends just after a send on it
+ * has finished, push0_pipe_close removes the connection from the list of idle connections, and the
+ * callback of the send puts it back. Its memory is freed, and the next send follows the list into
+ * it. No version up to 2.0 tests whether the connection is closed, as all other protocols do. A
+ * peer that comes and goes crashes the process within some hundred turns.
  *
- * No call of nng takes it off that list again, but a send does: it finds the first of the list,
- * takes it off, and gives the message to a connection that refuses it. So all that is missing is
- * that the memory stays until then. libnng's calls of `free` come here; what it frees while it
- * takes a connection of a Push0 apart, and only the connection itself, and only when that is on the
- * list, is kept. It is freed when it is not on the list any more, or with its socket.
+ * Fix: the free is deferred. No call of nng removes the connection from the list, but a send does:
+ * it takes the first connection of the list and gives it the message, which a closed connection
+ * refuses. So the memory only has to stay until then. libnng's free is wrapped: the memory of a
+ * connection that is on the list is kept, and freed when the connection is off the list, or with
+ * its socket.
  *
- * The message of that send is lost with the connection, as is every message that nng has accepted
- * for a connection that ends. This may go when push.c of every nng in use has a `closed` flag. */
+ * The message of that send is lost with the connection, as is every message that nng accepted for a
+ * connection that ends. This may go when push.c of every nng in use has a `closed` flag. */
 #include <malloc.h>
 #include <stdlib.h>
 
@@ -130,7 +130,7 @@ void tnng_push_peer_lost(tnng_socket *socket, uint32_t pipe)
     closing_pipe = pipe;
 }
 
-/* [job] nng_close has returned: nobody goes through the list again. */
+/* [job] nng_close has returned: no thread reads the list any more. */
 void tnng_push_socket_closed(tnng_socket *socket)
 {
     if (socket->protocol_number == TNNG_PUSH0) {

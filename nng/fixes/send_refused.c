@@ -1,12 +1,11 @@
-/* L2: messages given to a connection that closes. The protocol gives the message to the transport
- * in an aio. When the connection is being closed, that aio has been stopped; the transport asks
- * whether it may begin, hears no, and just returns. No callback comes, so the protocol never learns
- * of it, and the message is never freed. (Before 1.6, issue 1713.)
+/* L2: a message leaks when a send meets a closing connection. The protocol passes the message to
+ * the transport in an aio. When the connection closes, this aio is stopped; the transport calls
+ * nni_aio_begin, gets an error, and returns. No callback runs, so the protocol never learns of it
+ * and the message is never freed. (Before 1.6, issue 1713.)
  *
- * A protocol gives messages to connections through one function, and a transport asks through
- * another; both are of another file of libnng than their callers. A refusal that is heard by the
- * thread that is giving, for the aio it is giving, is this error: there the message is freed, as
- * nng 1.6 does it.
+ * Fix: protocols pass messages through nni_pipe_send, and transports call nni_aio_begin; both are
+ * wrapped. A refusal in the thread that is inside nni_pipe_send, for the aio it passes, is this
+ * error: the wrapper frees the message, as nng 1.6 does.
  *
  * This may go when 1.6 is the oldest nng. */
 #include "fixes/fixes.h"

@@ -1,14 +1,15 @@
-/* T1: nng knows one name of a server, which Mbed TLS both sends (SNI) and checks. So a client that
- * verifies a certificate but no name can send none, and a server of many names shows it the wrong
- * certificate; and from Mbed TLS 3.6.3 on it connects to nobody, because there a client must say
- * that it wants no name checked, with a call that nng never makes (error -0x5D80).
+/* T1: a TLS client cannot send a server name without checking it. nng has one server name, which
+ * Mbed TLS sends (SNI) and checks. So a client that verifies the certificate and not the name sends
+ * none, and a server with many names shows the wrong certificate. From Mbed TLS 3.6.3 on such a
+ * client connects to no server: the client must say that no name is to be checked, in a call that
+ * nng never makes (error -0x5D80).
  *
- * Here nng's call that sets the name of a connection is ours. A name that begins with \1 is sent
- * without that character and not checked: of what Mbed TLS finds wrong with a certificate, the name
- * is struck out. Such a name comes from trionng alone. This may go when nng has a function for it.
+ * Fix: nng's call that sets the name is wrapped. A name that begins with \1 is sent without that
+ * character, and a name mismatch is removed from what Mbed TLS finds wrong with the certificate.
+ * Only trionng makes such names. This may go when nng has a function for it.
  *
- * The functions of Mbed TLS are declared here, and weakly: its headers need not be there, nor it
- * itself. Their types and the number of the flag are the same in 2.16 to 3.6. */
+ * The functions of Mbed TLS are declared here as weak symbols, so neither its headers nor the
+ * library has to be there. Their types and the number of the flag are the same in 2.16 to 3.6. */
 #include "fixes/fixes.h"
 
 enum { MARK = '\1', NAME_DIFFERS = 0x04 };
@@ -19,7 +20,7 @@ __attribute__((weak)) int mbedtls_ssl_set_hostname(void *connection, const char 
 __attribute__((weak)) void mbedtls_ssl_set_verify(
     void *connection, verify_function, void *argument);
 
-/* [nng] What is wrong with a certificate of the chain; 0 is the peer's own. */
+/* [nng] `flags` says what is wrong with a certificate of the chain; depth 0 is the peer's own. */
 static int tls_hostname_ignore_mismatch(void *unused, void *certificate, int depth, uint32_t *flags)
 {
     (void) unused;

@@ -1,15 +1,14 @@
-/* F1: what each connection was given and has written. nng counts the messages that its transports
- * for tcp, ipc and tls have written; on ws and inproc it counts nothing, in every nng to 1.12. What
- * waits in its queues it tells nowhere. And its counters can only be read together, by a copy of
- * everything that is counted in the process.
+/* F1: what each connection was given, and has written. nng counts the messages that tcp, ipc and
+ * tls have written; it counts nothing on ws and inproc, in every version to 1.12, and does not say
+ * what waits in its queues. A read of its counters copies all counters of the process.
  *
- * Every protocol gives a message to a connection through one function, and the transports that
- * count do so through another; both are of another file of libnng. ws ends the write of a message
- * in a third: it is known by its aio, which carries a mark of ours from its submission on.
+ * Fix: every protocol passes messages to a connection through nni_pipe_send, and the transports
+ * that count call nni_pipe_bump_tx; both are wrapped. ws finishes the write of a message in
+ * nni_aio_finish_sync; its aio carries a mark of the shim from the submission on.
  *
- * A connection counts in a cell, found by its id without a lock: ids are consecutive. When the cell
- * is taken, which needs 65 536 younger connections, nothing is known of the connection. Of one
- * connection nng writes one message at a time, so no two threads write to its cell at once.
+ * A connection counts in a cell, which its id finds without a lock: ids are consecutive. When the
+ * cell is in use, which needs 65 536 younger connections, nothing is known of the connection. nng
+ * writes one message of a connection at a time, so one thread writes to a cell at a time.
  *
  * This may go when nng has counters on every transport that can be read one by one. */
 #include "fixes/fixes.h"

@@ -1,14 +1,13 @@
-/* H2: ws dialers that are closed while they connect. A ws dialer of nng connects in steps: TCP, the
- * request, the answer. Taking the attempt back looks at "who waits" under one lock, and a step that
- * ends looks under another: at the wrong moment both finish the same aio, and nng panics. Or the
- * attempt stays on the dialer's list, and nng's only reaper waits for that list to become empty:
- * for ever, and with it every nng_close of the process. (Issue 1734; 1.7 mended part of it.)
+/* H2: a ws dialer that is closed while it connects. A ws dialer connects in steps: TCP, the
+ * request, the response. A cancel tests which aio waits under one lock, a step that ends tests it
+ * under another: at the wrong moment both finish the same aio, and nng panics. Or the attempt stays
+ * on the dialer's list, nng's only reaper waits for the list to become empty, and every nng_close
+ * of the process waits for the reaper. (Issue 1734; 1.7 fixed part of it.)
  *
- * Nothing is wrong with an attempt that is left to itself. So libnng's own calls to dial, close and
- * free a stream dialer come here, and a ws dialer is dialled with an aio of ours, which is never
- * cancelled. Whoever takes the attempt back is answered at once; what the attempt comes to is
- * dropped, and the dialer is closed and freed when it has ended. Its steps have timeouts of nng's
- * (2 s) and of the system's.
+ * Fix: an attempt that is never cancelled ends correctly. nng's calls that dial, close and free a
+ * stream dialer are wrapped, and a ws dialer dials with an aio of the shim. A cancel finishes nng's
+ * aio at once; the result of the attempt is dropped, and the dialer is closed and freed when the
+ * attempt has ended. Its steps have timeouts: nng's (2 s) and the system's.
  *
  * This may go when every nng in use is 2.0. */
 #include <stdlib.h>
@@ -22,7 +21,7 @@ typedef struct ws_dialer {
     nng_stream_dialer *dialer;
     nng_aio *attempt; /* ours */
     nng_aio *waiting; /* nng's; NULL when it has been answered */
-    bool busy;        /* an attempt has not ended: nobody else closes or frees it */
+    bool busy;        /* an attempt has not ended: only its callback closes or frees the dialer */
     bool closed, freed;
 } ws_dialer;
 
@@ -51,7 +50,7 @@ static void ws_dialer_on_attempt(void *arg)
     nng_aio *waiting = ws->waiting;
     bool closed = ws->closed;
     ws->waiting = NULL;
-    ws->busy = closed; /* from here on `ws` belongs to who frees it, unless it was closed */
+    ws->busy = closed; /* unless it was closed, the thread that frees the dialer owns `ws` now */
     pthread_mutex_unlock(&lock);
 
     if (waiting != NULL) {
@@ -142,8 +141,8 @@ void __wrap_nng_stream_dialer_dial(nng_stream_dialer *dialer, nng_aio *aio)
     nng_stream_dialer_dial(dialer, ws->attempt);
 }
 
-/* [job] nng has cancelled who waited. (An aio that was stopped between begin and defer is not told
- * any more: it must not be finished later either.) */
+/* [job] nng has cancelled the waiting aio. (An aio that was stopped between begin and defer gets no
+ * cancel any more, and must not be finished later.) */
 void __wrap_nng_stream_dialer_close(nng_stream_dialer *dialer)
 {
     pthread_mutex_lock(&lock);

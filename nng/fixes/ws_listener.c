@@ -1,16 +1,16 @@
-/* H3: ws listeners that are closed while clients ask for their upgrade. Before nng 1.7 (issue 1733)
- * the close holds the listener's lock while it waits until the reaper has taken the connections of
- * the HTTP server; the reaper waits for the callback that reads the request; and that waits for the
- * listener's lock. So the close, the reaper, and then every close of the process hang. And freeing
- * a listener, which the reaper does, waits for answers that are being written, and nobody wakes it
- * when the last of them fails (all 1.x).
+/* H3: a ws listener that is closed while clients connect. Before nng 1.7 (issue 1733) the close
+ * holds the listener's lock while it waits for the reaper to take the connections of the HTTP
+ * server; the reaper waits for the callback that reads the request; the callback waits for the
+ * listener's lock. So the close, the reaper and every later close of the process hang. And the free
+ * of a listener, which runs on the reaper, waits for responses that are being written, and nothing
+ * wakes it when the last of them fails (all 1.x).
  *
- * The server can be stopped by itself, before and without that lock: then the close finds it
- * stopped. Several ws listeners may share a server; it is stopped with the last of them. And the
- * freeing can come later, when all answers have failed, and in a thread of its own. libnng's own
- * calls to start, close and free a stream listener come here.
+ * Fix: nng's calls that start, close and free a stream listener are wrapped. The wrapper stops the
+ * server before the close, without the listener's lock; the close then finds it stopped. ws
+ * listeners that share a server stop it with the last of them. The free runs later, when all
+ * responses have ended, on a thread of its own.
  *
- * The stopping may go when every nng in use is 1.7 or later, the freeing when it is 2.0. */
+ * The stop may go when every nng in use is 1.7 or later, the free when it is 2.0. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -99,7 +99,7 @@ static bool ws_listener_is_known(nng_stream_listener *listener)
     return ws != NULL;
 }
 
-/* NULL: somebody else has closed it. */
+/* NULL: another thread has closed it. */
 static ws_listener *ws_listener_remove(nng_stream_listener *listener, bool *last)
 {
     ws_listener *ws = NULL;

@@ -1,16 +1,16 @@
-/* L5: ws connections whose peer has gone. A ws connection reads ahead: when the socket has not
- * taken a message yet, nng may have read the end of the connection behind it. The receives that
- * wait then are ended, but one that comes later is only put on the list, where nothing ever
- * happens to it (`ws_str_recv` does not look whether the connection is closed). So the pipe stays
+/* L5: a ws connection stays when its peer has gone. A ws connection reads ahead: while the socket
+ * has not taken a message, nng may have read the end of the connection behind it. Receives that
+ * wait at that moment are finished with an error; a later receive is put on the list, where nothing
+ * happens to it (`ws_str_recv` does not test whether the connection is closed). So the pipe stays
  * for good, with its descriptor, and on a Pair1 with the only place. (All 1.x, listeners and
  * dialers.)
  *
- * libnng's calls of nng_stream_recv come to aio_stopped.c, and from there here. A connection of
- * ws is known by the aio, which has no place for data: ws gives messages. It says that it is
- * closed when an option is set. A receive that is still on its list then is ended; what was read
- * before the end has been given to it by then.
+ * Fix: nng_stream_recv is wrapped (aio_stopped.c, which calls this file). The aio of a ws
+ * connection has no place for data, because ws passes messages. Setting an option tells whether the
+ * connection is closed. The wrapper then aborts a receive that is still on the list; what was read
+ * before the end has been passed to it by then.
  *
- * This may go when `ws_str_recv` of every nng in use looks at `ws->closed`. */
+ * This may go when `ws_str_recv` of every nng in use tests `ws->closed`. */
 #include "fixes/fixes.h"
 
 #ifdef TNNG_LINKED_IN

@@ -1,11 +1,12 @@
-/* L6: messages that ws did not write. The transport for ws moves the message from the protocol's
- * aio to one of its own, and gives that to its stream. When the write succeeds the stream frees the
- * message. When it fails (the connection closes, the send is cancelled) the message stays in the
- * aio, and is never freed. (All 1.x.)
+/* L6: a message leaks when ws cannot write it. The ws transport moves the message from the
+ * protocol's aio to its own aio, and passes that to its stream. When the write succeeds, the stream
+ * frees the message. When it fails (the connection closes, or the send is cancelled), the message
+ * stays in the aio and is never freed. (All 1.x.)
  *
- * Such an aio is known when it is submitted: no other transport hands a stream a message. It gets a
- * mark of ours, and when the stream ends it with an error, the message is freed first; the stream
- * has copied what it had to write, and the protocol has let go of the message.
+ * Fix: the aio is recognised when it is submitted: no other transport passes a message to a stream.
+ * It gets a mark. When the stream finishes a marked aio with an error, the wrapper frees the
+ * message first; the stream has copied what it had to write, and the protocol has released the
+ * message.
  *
  * This may go when wstran_pipe_send_cb of every nng in use frees the message of a failed send. */
 #include "fixes/fixes.h"

@@ -1,66 +1,67 @@
-/* Fewer wake-ups of nng's task threads. Whatever nng has to call back goes through one queue, and
- * with each entry one of these threads is woken. Most of them come for nothing, or too early, and
- * on a machine with few processors a wake-up costs more than the work. So libnng's own calls of
- * pthread_cond_signal come here, and some wake-ups are left out:
+/* Fewer wake-ups of nng's task threads.
  *
- * Of task threads. A thread that makes an entry comes by the queue itself, as soon as it has done
- * what it is at: a message that is read in two steps is read by one thread, not by two. A thread
- * that has been at it for some entries without a rest calls for help all the same.
+ * Theory. nng runs every callback through one queue. An append to the queue signals a condition
+ * variable, and one of the task threads wakes. Most of these wake-ups are not needed, or come too
+ * early, and on a machine with few processors a wake-up costs more than the callback. libnng's
+ * calls of pthread_cond_signal are wrapped here, and some signals are suppressed or deferred:
  *
- * Of calls. A thread that is woken in the middle of a call of ours runs into the locks the call
- * holds, one after the other. It is woken when the call is over.
+ * Suppressed: a task thread appends. The thread looks at the queue itself as soon as its callback
+ * returns. So a message that is read in two steps is read by one thread. After BUDGET appends
+ * without a sleep the thread signals all the same.
  *
- * In a stream. Every send that finds its connection idle makes nng wake a task thread, only to note
- * that the connection is idle again; every receive from a full queue of nng wakes one to put the
- * next message into it. Where messages are sent or taken one by one in quick succession, that
- * wake-up waits: the messages that follow go to nng's buffer, or come from it, and the thread, once
- * awake, does many. A network card does the same with its interrupts. It waits until a call of the
- * program has to wait itself, and for LATER at most: a thread of ours sees to that, which costs one
- * sleep of it every LATER of a stream. A socket that runs out of room for sends because of this (it
- * has no buffer, or a small one) goes on without it for a while.
+ * Deferred to the end of a call: the shim is inside a call of nng. A thread that woke there would
+ * block on each lock the call holds. The signal is sent when the call returns.
  *
- * Of the first two nobody can ever wait in vain: a thread that is about to wait, for a lock or for
- * what another thread does, first wakes whom it has not woken. That is why libnng's
- * calls of pthread_mutex_lock and pthread_cond_wait come here too.
+ * Deferred in a stream: a send on an idle connection wakes a task thread that only marks the
+ * connection idle again; a receive from a full queue of nng wakes one that moves the next message
+ * into the queue. When a socket sends or receives STREAM_AFTER messages in quick succession, these
+ * signals wait: the following messages go to nng's buffer, or come from it, and one wake-up serves
+ * many of them, as with the interrupts of a network card. The signal is sent before a call of the
+ * program waits, and by the flusher thread after FLUSH_AFTER at the latest. A socket that has no
+ * room for a message because of this works without deferral for a while.
  *
- * Where libnng is not linked in, its calls stay as they are, and nothing is left out. */
+ * Liveness: before a thread blocks on a mutex or a condition variable it sends the signals it
+ * suppressed or deferred; hence the wraps of pthread_mutex_lock and pthread_cond_wait.
+ *
+ * Where libnng is a shared library, nothing is wrapped and nothing is suppressed. */
 #include <limits.h>
 #include <time.h>
 
 #include "perf/wakeups.h"
 
 enum {
-    BUDGET = 4,           /* so many entries a task thread makes between two sleeps without help */
+    BUDGET = 4,           /* appends of a task thread between two sleeps without a signal */
     STREAM_AFTER = 8,     /* this many sends, or receives, in a row are a stream, */
     STREAM_GAP = 200000,  /* each at most so many nanoseconds after the last, */
     STREAM_BACKOFF = 64,  /* and so many more after one for which there was no room */
     FLUSH_AFTER = 150000, /* nanoseconds; the system adds some 50000 */
 };
 
-/* What task threads sleep on, or NULL: nothing is left out. It is there as long as the process. */
+/* What task threads sleep on; NULL: nothing is suppressed. Its memory lives as long as the process.
+ */
 static _Atomic(pthread_cond_t *) task_cond;
 static _Atomic(pthread_cond_t *) last_signalled; /* the last, by the thread that looks for it */
 static _Thread_local bool probing;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static _Thread_local bool is_task_thread;
-static _Thread_local int budget;       /* entries it may still make without help */
+static _Thread_local int budget;       /* appends left without a signal */
 static _Thread_local bool deferring;   /* this thread is in a call of nng, */
 static _Thread_local bool in_stream;   /* which is part of a stream; */
-static _Thread_local unsigned pending; /* wake-ups left out in it */
+static _Thread_local unsigned pending; /* signals suppressed in it */
 
-/* Wake-ups left out since the queue was last seen empty. It grows, and becomes 0 when a task thread
- * goes to sleep, only with the lock of the queue held. */
+/* Signals suppressed or deferred since the queue was last empty. It grows, and becomes 0 when a
+ * task thread goes to sleep, only with the lock of the queue held. */
 static atomic_uint suppressed;
-static atomic_bool flush_pending; /* and no task thread is known to be awake */
+static atomic_bool flush_pending; /* a signal is deferred and no task thread is known to be awake */
 static atomic_uint_fast64_t suppressed_total, deferred_total;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t flush_needed = PTHREAD_COND_INITIALIZER;
-static atomic_bool flusher_awake; /* the thread that pays; written under lock */
+static atomic_bool flusher_awake; /* written under lock */
 static bool flusher_exists;       /* under lock */
 
-/* Makes up for some of the wake-ups that were left out, unless they need not be any more. */
+/* Sends up to `times` of the suppressed signals; none when the queue has been empty since. */
 static void wakeups_signal(unsigned times)
 {
     unsigned n = atomic_load(&suppressed);
@@ -73,7 +74,7 @@ static void wakeups_signal(unsigned times)
     }
 }
 
-/* [any] Wakes somebody if nobody is known to come. */
+/* [any] Sends the deferred signal, if there is one. */
 void tnng_wakeups_flush(void)
 {
     if (atomic_load(&flush_pending) && atomic_exchange(&flush_pending, false)) {
@@ -81,7 +82,7 @@ void tnng_wakeups_flush(void)
     }
 }
 
-/* [any] Before this thread waits, other than for work. */
+/* [any] Called before this thread blocks, other than on the task queue. */
 void tnng_wakeups_flush_all(void)
 {
     pending = 0;
@@ -95,7 +96,8 @@ static void *wakeups_flusher(void *unused)
     (void) unused;
     for (;;) {
         pthread_mutex_lock(&lock);
-        /* Who owes writes `nobody_comes`, then looks at `awake`; here it is the other way round. */
+        /* A thread that defers writes flush_pending, then reads flusher_awake; this thread writes
+         * flusher_awake, then reads flush_pending. So one of the two sees the other. */
         while (atomic_store(&flusher_awake, false), !atomic_load(&flush_pending)) {
             pthread_cond_wait(&flush_needed, &lock);
         }
@@ -119,7 +121,7 @@ static void wakeups_defer(void)
     }
 }
 
-/* [any] All signals of libnng; those to task threads come with the lock of their queue held. */
+/* [any] Every signal of libnng. The lock of the task queue is held for a signal to task threads. */
 int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 {
     if (condition == atomic_load(&task_cond)) {
@@ -144,7 +146,7 @@ int __wrap_pthread_cond_signal(pthread_cond_t *condition)
 int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
 {
     if (condition == atomic_load(&task_cond)) {
-        /* The queue is empty, and locked: whoever was not woken need not be any more. */
+        /* The queue is empty and locked: suppressed signals are not needed any more. */
         atomic_store(&suppressed, 0);
         atomic_store(&flush_pending, false);
         is_task_thread = true;
@@ -155,8 +157,8 @@ int __wrap_pthread_cond_wait(pthread_cond_t *condition, pthread_mutex_t *mutex)
     return pthread_cond_wait(condition, mutex);
 }
 
-/* [any] How those lock who may owe a wake-up: libnng always, and whoever locks a context, because
- * that lock is held in calls of nng. */
+/* [any] Sends suppressed signals before it blocks. libnng locks its mutexes with it, and the shim
+ * the lock of a context, which is held in calls of nng. */
 int tnng_lock(pthread_mutex_t *mutex)
 {
     if (atomic_load_explicit(&suppressed, memory_order_relaxed) > 0) {
@@ -186,10 +188,11 @@ bool tnng_wakeups_enabled(void)
            !TNNG_WITHOUT("WAKEUPS");
 }
 
-/* What is signalled when an aio with a callback ends is what task threads sleep on. */
+/* Finds the condition variable of the task threads: nng signals it when an aio with a callback
+ * ends. */
 static void wakeups_find_task_cond(void)
 {
-    static nng_aio *aio; /* for ever: when nng has let go of it is not worth to be known */
+    static nng_aio *aio; /* never freed: nng does not say when it has released it */
 
     tnng_before_wait = tnng_wakeups_flush;
 #ifdef TNNG_TESTING
@@ -203,7 +206,7 @@ static void wakeups_find_task_cond(void)
     }
 }
 
-/* [caller] When nng is there: with every socket that is opened. */
+/* [caller] Called with every socket that is opened, when nng's threads exist. */
 void tnng_wakeups_init(void) { pthread_once(&once, wakeups_find_task_cond); }
 
 static bool wakeups_start_flusher(void)
@@ -220,10 +223,10 @@ static bool wakeups_start_flusher(void)
     return can;
 }
 
-/* [any] Before a message or a receive is given to nng, */
+/* [any] Around a submit to nng. */
 void tnng_wakeups_defer_begin(void) { deferring = true; }
 
-/* [any] and after that. */
+/* [any] */
 void tnng_wakeups_defer_end(void)
 {
     unsigned wakes = pending;
@@ -237,7 +240,7 @@ void tnng_wakeups_defer_end(void)
     }
 }
 
-/* [caller] Before a message is sent or received at once or not at all; NULL: not in a stream. */
+/* [caller] Around a zero-timeout send or receive; NULL: not part of a stream. */
 void tnng_wakeups_stream_begin(tnng_stream *stream, bool sends)
 {
     if (stream == NULL) {
@@ -255,7 +258,7 @@ void tnng_wakeups_stream_begin(tnng_stream *stream, bool sends)
     in_stream = stream->length == STREAM_AFTER;
 }
 
-/* [caller] After that; was there room for what was sent? */
+/* [caller] `room`: nng took the message. */
 void tnng_wakeups_stream_end(tnng_stream *stream, bool room)
 {
     in_stream = false;
