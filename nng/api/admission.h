@@ -1,4 +1,4 @@
-/* Who may connect through a listener. */
+/* Admission: which peers a listener accepts. */
 
 /* An IPv4 (4 bytes) or IPv6 (16 bytes) network; a host is one with all its bits. */
 typedef struct {
@@ -7,8 +7,8 @@ typedef struct {
     uint8_t bytes[16];
 } tnng_network;
 
-/* All that is demanded must hold, and what a connection cannot show does not hold. A NULL list
- * demands nothing. */
+/* A peer is admitted when it meets every demand; a demand that its transport cannot show is not
+ * met. A NULL list demands nothing. */
 typedef struct {
     const tnng_network *networks;
     int network_count;
@@ -16,9 +16,9 @@ typedef struct {
     int uid_count;
     const char *const *origins;
     int origin_count;
-    bool missing_origin; /* a request without an Origin is as good as one that is listed */
+    bool missing_origin; /* a request without an Origin is admitted too */
     bool tls_verified;
 } tnng_admission;
 
-/* Copies the rule. Before the listener starts, so that nobody comes before it. */
+/* Copies the rule. Called before the listener starts, so that it applies to the first peer. */
 int tnng_listener_admit(tnng_socket *, uint32_t listener, const tnng_admission *);

@@ -1,4 +1,4 @@
-/* What the module is made of, and which fixes of libnng's errors work in it. */
+/* The build: how libnng is linked, and which fixes of its errors are active. */
 
 typedef struct {
     const char *code;  /* as in nng/fixes/README.md */
@@ -8,10 +8,10 @@ typedef struct {
     const char *reason; /* why it is active, or not */
 } tnng_fix_state;
 
-/* Whether libnng's calls of all these functions reach ours (fixes/wrap.h). */
+/* True when libnng's calls of all these functions go to the wrappers (fixes/wrap.h). */
 bool tnng_wraps(const char *names);
 
-/* false: there are not so many. */
+/* False: `index` is past the last fix. */
 bool tnng_fix_state_at(int index, tnng_fix_state *);
 
 typedef struct {
@@ -21,11 +21,11 @@ typedef struct {
 } tnng_build;
 
 void tnng_build_read(tnng_build *);
-/* Whether wake-ups of nng's task threads are coalesced. */
+/* True when wake-ups of nng's task threads are coalesced. */
 bool tnng_wakeups_enabled(void);
-/* Whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart. */
+/* True when libnng is 1.`minor` or later. Versions from 1.10 on cannot be told apart. */
 bool tnng_nng_is(int minor);
-/* Empty: libnng has no TLS. A socket must have been opened before. */
+/* Empty when libnng has no TLS. Called after a socket was opened. */
 const char *tnng_tls_engine(void);
 
 /* How many threads nng makes when it is first used. */
@@ -33,6 +33,6 @@ int tnng_threads_needed(void);
 
 const char *nng_version(void);
 const char *nng_strerror(int);
-/* Whether the cause of every failure is known, and messages that are too large; else only what
- * nng's counters tell. */
+/* True when the cause of every failure is known, and messages that are too large are counted;
+ * otherwise only nng's counters tell. */
 bool tnng_causes_are_known(void);

@@ -1,10 +1,9 @@
-/* Connections: what is remembered of them, who waits for them, and what happens to them. */
+/* Pipes (connections): what is known of each, waits for their number, and events. */
 
-/* A connection. Counted memory that outlives it: whoever gets one gives it back with
- * tnng_pipe_unref. */
+/* A connection: counted memory that outlives it. A caller that gets one calls tnng_pipe_unref. */
 typedef struct tnng_pipe tnng_pipe;
 
-/* What was read before it was used; all of it stays as it was when the connection has gone. */
+/* Read before the connection was used; it stays as it was when the connection has gone. */
 typedef struct {
     uint64_t serial; /* never used again in this process; nng's own ids may be */
     uint32_t id;
@@ -12,7 +11,7 @@ typedef struct {
     uint32_t listener;
     tnng_addr local;
     tnng_addr remote;
-    int32_t tcp_nodelay; /* -1: its transport has no such thing; as the next */
+    int32_t tcp_nodelay; /* -1: its transport has no such option; as the next two */
     int32_t tcp_keepalive;
     int32_t tls_verified;
     bool has_peer_ids; /* the three below: of the process at the other end (ipc) */
@@ -23,34 +22,34 @@ typedef struct {
 
 const tnng_pipe_info *tnng_pipe_get_info(tnng_pipe *);
 bool tnng_pipe_is_gone(tnng_pipe *);
-/* With a reason, TNNG_REASON_*, for its event and the counters. */
+/* `reason`, TNNG_REASON_*, goes to its event and the counters. */
 int tnng_pipe_close(tnng_pipe *, int reason);
 void tnng_pipe_ref(tnng_pipe *);
 void tnng_pipe_unref(tnng_pipe *);
 
-/* Those that are connected now, each with a reference; answers how many there are. */
+/* The pipes that are connected now, each with a reference; returns their number. */
 int tnng_pipes(tnng_socket *, tnng_pipe **pipes, int max);
 int tnng_pipe_count(tnng_socket *);
-/* The connection with this id, or the one that had it until lately; NULL when it is not known. The
- * first does not hold it: 0 or its serial. */
+/* The pipe with this id, or the one that had it last. The first returns its serial, or 0, and takes
+ * no reference. */
 uint64_t tnng_pipe_serial(tnng_socket *, uint32_t id);
 bool tnng_pipe_find(tnng_socket *, uint32_t id, tnng_pipe **);
 int tnng_wait_pipes(tnng_socket *, int count, tnng_cq *, uint64_t tag, tnng_result *);
 
-/* A subscription to what happens to the connections of a socket. It begins with one event for each
- * that is connected at that moment. */
+/* A subscription to the pipe events of a socket. It starts with one event for each pipe that is
+ * connected at that moment. */
 typedef struct tnng_events tnng_events;
 enum { TNNG_CONNECTED = 1, TNNG_DISCONNECTED = 2, TNNG_REJECTED = 3 };
 
-/* At most `capacity` events stay unread, beside those it begins with. */
+/* At most `capacity` events stay unread, beside those it starts with. */
 int tnng_events_open(tnng_socket *, uint32_t capacity, tnng_events **);
-/* Waits until tnng_events_take has something else to say than NNG_EAGAIN. The event itself is not
- * part of the answer, so a call that is cancelled can lose none. */
+/* Waits until tnng_events_take returns another code than NNG_EAGAIN. The result does not carry the
+ * event, so a cancelled call loses none. */
 int tnng_events_wait(tnng_events *, tnng_cq *, uint64_t tag, tnng_result *);
 /* 0 and an event with a reference to its pipe; NNG_EAGAIN: none now; TNNG_EVENTS_LOST: the reader
  * fell behind; NNG_ECLOSED: the socket or the subscription closed, and there will be no more. */
 int tnng_events_take(tnng_events *, int *kind, int *reason, tnng_pipe **);
-/* No more events; wakes who waits. */
+/* Ends the subscription and wakes its waiters. */
 void tnng_events_close(tnng_events *);
-/* Closes it and gives its memory back: the last call of all. */
+/* Closes it, and frees it: the last call. */
 void tnng_events_destroy(tnng_events *);

@@ -1,19 +1,19 @@
 /* For tests: pause points, hazards without their fixes, and what the shim counts. */
 
-/* The test build: pause points, and workarounds switched off by TNNG_WITHOUT=C1,... In the build
- * that is shipped, arming answers NNG_ENOTSUP and nothing can be switched off. */
+/* The test build has pause points, and TNNG_WITHOUT=C1,... switches fixes off. In the shipped build
+ * tnng_pause_arm returns NNG_ENOTSUP. */
 bool tnng_testing(void);
 int tnng_pause_arm(const char *point);
 int tnng_pause_reached(const char *point, int milliseconds);
 void tnng_pause_open(const char *point);
-/* The allocation of the shim with this number, from now on, fails; 0 is none. Where it
- * did, or NULL. */
+/* The shim's allocation with this number, counted from now on, fails; 0: none. Then the place where
+ * it failed, or NULL. */
 void tnng_fail_allocation(int number);
 const char *tnng_allocation_failed(int *line);
-/* Whether a stop of an aio waits for its operation. */
+/* True when a stop of an aio waits for its operation. */
 bool tnng_stop_waits(void);
 
-/* Where each cancel landed, counted over the life of the process. */
+/* Counts where each cancel landed, over the life of the process. */
 typedef struct {
     uint64_t before_submit;
     uint64_t pending;
@@ -25,16 +25,15 @@ void tnng_cancel_counts_reset(void);
 void tnng_count_cancel_before_submit(void);
 void tnng_count_cancel_taken(void);
 
-/* How many wake-ups of nng's threads were left to threads that are awake; how many had to wait. */
+/* Counts the signals to nng's task threads that were suppressed, and those that were deferred. */
 uint64_t tnng_wakeups_suppressed(void);
 uint64_t tnng_wakeups_deferred(void);
 
-/* C9: how many connections of Push0 nng has freed and not forgotten. */
+/* C9: counts the connections of Push0 whose free is deferred. */
 int tnng_push_deferred_frees(void);
-/* L2: how many messages were given to connections that had been stopped. */
+/* L2: counts the messages that closing connections refused. */
 uint64_t tnng_sends_refused(void);
-/* L6: how many messages ws connections had when a send failed. */
+/* L6: counts the messages that ws connections could not write. */
 uint64_t tnng_ws_unsent(void);
-/* For tests: how many records the shim keeps of dialers and listeners that sockets have, where each
- * dialer has two in a static build. */
+/* Counts the shim's records of dialers and listeners; in a static build each dialer has two. */
 int tnng_endpoint_records(void);
