@@ -238,4 +238,4 @@ async def _show_survey(peer: int, rooms: list[str]) -> None:
     for reply in found:
         _say(f"  found: {reply}")
     if found != sorted(f"the {room}, in process {peer}" for room in ("kitchen", "cellar")):
-        raise _Failed(f"not everybody answered the survey: {found}")
+        raise _Failed(f"a peer did not answer the survey: {found}")

@@ -3,6 +3,11 @@
 A call is submitted to the native context, waited for by `_trio/wait.py` or `_sync/wait.py`, and its
 result is taken. `recv_nowait`, `send_nowait` and their like only submit and take, so they are the
 same in both APIs.
+
+The native context hands messages out in the order in which nng received them, to calls in the order
+in which they were submitted. A message whose call cannot keep it, because the task was cancelled,
+Ctrl-C came or memory ran out, goes back to the front: the next receive returns it.
+docs/design/receiving.md has the whole mechanism.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Keys and certificates in files and strings: reading them, and saying what is wrong with them.
 
-Mbed TLS has one answer to all that it cannot use. Here it is told apart what its user can mend:
+Mbed TLS has one error for all that it cannot use. This module tells apart what a user can mend:
 the wrong file, the wrong format, the wrong password, a key and a certificate that do not belong
-together. OpenSSL, which Python has, is asked for the last two. What it says counts only where it
-is certain: nothing that Mbed TLS takes is refused because OpenSSL would not take it.
+together. Python's OpenSSL checks the last two. Its answer counts only where it is certain: nothing
+that Mbed TLS takes is refused because OpenSSL would not take it.
 """
 
 from __future__ import annotations

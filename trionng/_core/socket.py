@@ -336,6 +336,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         listener = self._listener_type(self, number, where)
         self._endpoints[_ffi.ON_LISTENER, number] = listener
         try:
+            # Before the start: nng would not apply them to connections made at once.
             listener._set_options(
                 {
                     "recv_max_size": recv_max_size,

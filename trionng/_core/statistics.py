@@ -94,12 +94,12 @@ def _knows_drops(socket: AnySocket) -> bool:
 
 @attrs.frozen
 class ServiceStatistics:
-    """What became of the messages of a service so far.
+    """Counters of the messages of a service.
 
     Attributes:
         received: taken from nng.
         answered: replies nng accepted; of services without replies, messages that were handled.
-        abandoned: taken, and given up: the worker was cancelled, or the asker was gone.
+        abandoned: taken and not answered: the worker was cancelled, or the client has gone.
         busy: being handled now, or about to be, or held back until their client has read replies.
         unread: replies that wait because their connection does not take them.
         slow: connections that were closed because they do not read: see `max_unread`.

@@ -105,7 +105,7 @@ class SyncIO(BaseIO):
         self._send("send", partial(self._ctx.send, data), timeout)
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
-        """Send a `Message` and give it away: sync counterpart of `trionng.Socket.send_msg`.
+        """Send a `Message`; nng owns it afterwards: sync counterpart of `trionng.Socket.send_msg`.
 
         Args:
             msg: when it is not sent, the caller owns it again.

@@ -91,14 +91,14 @@ class SubContext(ReceiveOnly, _Channel, SubContextBase, Context):
 
 @final
 class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
-    """Asks, and gets the answer to what it asked: sync counterpart of `trionng.Req0`."""
+    """Sends requests, and receives one reply to each: sync counterpart of `trionng.Req0`."""
 
     def new_context(self) -> ReqContext:
         """Open a context: one more request in flight."""
         return ReqContext(self, self._open_context())
 
     def request(self, data: Buffer, *, timeout: float | None = None) -> bytes:
-        """Send a request and return its answer: sync counterpart of `trionng.Req0.request`.
+        """Send a request and return its reply: sync counterpart of `trionng.Req0.request`.
 
         Args:
             data: any contiguous buffer; it is copied.
@@ -130,4 +130,4 @@ class ReqContext(ReqContextBase, Context):
 
 @final
 class Rep0(Rep0Base[Dialer, Listener, Pipe], Socket):
-    """Answers: each request is received, and answered: sync counterpart of `trionng.Rep0`."""
+    """Receives requests, and replies to each: sync counterpart of `trionng.Rep0`."""

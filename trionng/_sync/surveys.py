@@ -1,4 +1,4 @@
-"""Surveys for threads: one question, any number of answers, until time is up."""
+"""Surveys in threads: one survey, any number of replies; counterpart of `_trio/surveys.py`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class SurveyIO(BatchReceive, SurveyBase):
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
-        """Start a survey; an earlier one is given up: the twin of `trionng.Surveyor0.send`.
+        """Start a survey, in place of an earlier one: sync counterpart of `trionng.Surveyor0.send`.
 
         Args:
             data: any contiguous buffer; it is copied.
@@ -76,10 +76,10 @@ class SurveyIO(BatchReceive, SurveyBase):
         self._start()
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
-        """Start a survey with a `Message`: the twin of `trionng.Surveyor0.send_msg`.
+        """Start a survey with a `Message`: sync counterpart of `trionng.Surveyor0.send_msg`.
 
         Args:
-            msg: unless it was sent, it is yours again.
+            msg: when it is not sent, the caller owns it again.
             timeout: as of `send`.
         """
         super().send_msg(msg, timeout=timeout)
@@ -90,7 +90,7 @@ class SurveyIO(BatchReceive, SurveyBase):
         first = ends if until is None else min(until, ends)
         code = super()._receive_one(waiter, None if first == float("inf") else first)
         if code == ETIMEDOUT and time.monotonic() >= ends:
-            # What arrived in time is still read; nothing else is waited for.
+            # Replies that arrived in time are still received, without a wait.
             self._ctx.end_survey()
             code = super()._receive_one(waiter, first)
         return code
@@ -98,7 +98,7 @@ class SurveyIO(BatchReceive, SurveyBase):
 
 @final
 class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
-    """Asks everybody, and receives the answers in time: the twin of `trionng.Surveyor0`."""
+    """Sends surveys, and receives their replies: sync counterpart of `trionng.Surveyor0`."""
 
     def new_context(self) -> SurveyorContext:
         """Open a context: one more survey at a time."""
@@ -106,7 +106,7 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 
     @contextmanager
     def survey(self, data: Buffer, *, timeout: float | None = None) -> Iterator[Replies]:
-        """Ask everybody, and iterate over the answers: the twin of `trionng.Surveyor0.survey`.
+        """Send a survey, and iterate over replies: sync counterpart of `trionng.Surveyor0.survey`.
 
         Args:
             data: any contiguous buffer.
@@ -120,7 +120,7 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 
 @final
 class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
-    """A survey of its own: the twin of `trionng.SurveyorContext`."""
+    """A survey of its own: sync counterpart of `trionng.SurveyorContext`."""
 
     def __init__(self, socket: Surveyor0, ctx: _ffi.Context) -> None:
         super().__init__(socket, ctx)
@@ -129,7 +129,7 @@ class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
 
 @final
 class Replies(Sealed):
-    """The answers to one survey; iterating ends with the survey. The twin of `trionng.Replies`."""
+    """The replies to one survey, until it ends: sync counterpart of `trionng.Replies`."""
 
     def __init__(self, context: SurveyorContext) -> None:
         self._context = context
@@ -147,7 +147,7 @@ class Replies(Sealed):
             raise StopIteration from None
 
     def recv_many(self, max_messages: int, *, timeout: float | None = None) -> list[bytes]:
-        """Receive the answers that are ready, at least one: the twin of `Replies.recv_many`.
+        """Receive at least one reply: sync counterpart of `trionng.Replies.recv_many`.
 
         Args:
             max_messages: how many answers at most.
@@ -159,4 +159,4 @@ class Replies(Sealed):
 
 @final
 class Respondent0(Respondent0Base[Dialer, Listener, Pipe], Socket):
-    """Answers surveys: the twin of `trionng.Respondent0`."""
+    """Replies to surveys: sync counterpart of `trionng.Respondent0`."""

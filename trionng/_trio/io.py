@@ -110,6 +110,7 @@ class AsyncIO(BaseIO):
             Closed: the socket is closed.
             TypeError: `data` is a str, or has no bytes.
         """
+        # Fast path. A timeout needs a cancel scope, and a buffer that is not bytes a check.
         if type(data) is bytes and self._can_try_sends and self._send_timeout_ms < 0:
             await checkpoint_if_cancelled()
             if self._ctx.send_nowait(data) == 0:
@@ -150,6 +151,7 @@ class AsyncIO(BaseIO):
             NotSupported: the protocol does not receive.
             Closed: the socket is closed.
         """
+        # Fast path.
         if self._recv_timeout_ms < 0 and self._never_ends:
             # Few frames and variables: they cost time and, while a task waits, memory.
             await checkpoint_if_cancelled()

@@ -176,13 +176,14 @@ class _CompletionQueue:
             await checkpoint_if_cancelled()
         tag = self.next_tag()
         code, op = submit(self.native, tag)
-        del submit
+        del submit  # one object less while the task waits
         if code != _ffi.PARKED:
             if schedule:
                 await cancel_shielded_checkpoint()
             if code != 0:
                 await _raise_if_cancelled(op, reclaim)
             return code, op
+        # A poll cancels at once; unless that succeeds the operation has finished, or will soon.
         if poll and _ffi.cancel(op) == _ffi.CANCEL_DONE:
             await cancel_shielded_checkpoint()
             await _raise_if_cancelled(_ffi.NULL, reclaim)
