@@ -1,4 +1,4 @@
-"""One call of a service's handler (floor 6): its context, its frames, what it may return.
+"""One call of a service's handler: its context, its frames, what it may return.
 
 Every call runs in its own copy of the context (`contextvars`) of the task that called `serve_*`.
 The worker's task runs it: the first step, up to where the handler waits, inside `Context.run`. From

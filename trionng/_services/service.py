@@ -1,4 +1,4 @@
-"""What runs behind `serve_*` (floor 6): a service and its workers.
+"""What runs behind `serve_*`: a service and its workers.
 
 Of all workers one receives; the others are in a handler, or sleep. The receiving worker runs the
 handler itself. When the handler first waits for something, the worker that slept last takes over
