@@ -138,7 +138,7 @@ def test_close_wakes_every_waiting_thread_with_closed() -> None:
 
 def test_thread_that_waits_on_a_socket_of_a_trio_run_gets_busy() -> None:
     """What a loop waits on is the loop's; what threads wait on is no loop's."""
-    _, native = _ffi.open_socket(_ffi.PAIR0)
+    _, native = _ffi.open_socket(_ffi.protocol("pair0"))
     assert native is not None
     _, ctx = native.open_context(context=False)
     assert ctx is not None

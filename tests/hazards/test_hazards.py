@@ -97,7 +97,7 @@ def reached(point: str) -> None:
 
 def flood_of_sub_cancels(seconds: str) -> None:
     """Cancel the receives of many contexts while nng hands the same message to each."""
-    publisher, subscriber = connect(_ffi.PUB0, _ffi.SUB0)
+    publisher, subscriber = connect(_ffi.protocol("pub0"), _ffi.protocol("sub0"))
     publishing = context_of(publisher)
     contexts = [context_of(subscriber, context=True) for _ in range(16)]
     for ctx in contexts:
@@ -146,7 +146,7 @@ def test_sub_receive_cancelled_in_a_flood_without_fix_crashes():
 
 def receive_beside_a_waiting_request() -> None:
     """Receive on a Req0 while its request waits for a peer, and cancel the request."""
-    request = context_of(opened(_ffi.REQ0))
+    request = context_of(opened(_ffi.protocol("req0")))
     cq = _ffi.CompletionQueue(exclusive=False)
     code, op = request.send(b"request", cq, 1)
     assert code == _ffi.PARKED
@@ -172,7 +172,7 @@ def test_req_receive_beside_a_waiting_send_is_busy():
 
 def many_messages_of_64_bytes() -> None:
     """Make messages of a size that fits the room nng has, but not behind its headroom."""
-    first, second = connect(_ffi.PAIR0, _ffi.PAIR0)
+    first, second = connect(_ffi.protocol("pair0"), _ffi.protocol("pair0"))
     sending, receiving = context_of(first), context_of(second)
     data = b"\xff" * 64
     kept = [_ffi.MessageHandle.from_data(data)[1] for _ in range(100)]

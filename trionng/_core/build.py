@@ -104,7 +104,7 @@ def build_info() -> BuildInfo:
         ...
     """
     build = _ffi.read_build()
-    code, native = _ffi.open_socket(_ffi.PAIR0, raw=False)
+    code, native = _ffi.open_socket(_ffi.protocol("pair0"), raw=False)
     if native is None:
         raise error_for(code, "build_info")
     try:

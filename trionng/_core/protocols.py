@@ -52,7 +52,7 @@ _DEFAULT_SURVEY_TIME = 1000
 class Pair0Base(SocketBase[D, L, P]):
     """One peer, both directions."""
 
-    _protocol: ClassVar[int] = _ffi.PAIR0
+    _protocol: ClassVar[int] = _ffi.protocol("pair0")
 
     recv_fd: RecvFd = RecvFd()
     send_fd: SendFd = SendFd()
@@ -63,7 +63,7 @@ class Pair0Base(SocketBase[D, L, P]):
 class Pair1Base(SocketBase[D, L, P]):
     """One peer or, polyamorous, several."""
 
-    _protocol: ClassVar[int] = _ffi.PAIR1
+    _protocol: ClassVar[int] = _ffi.protocol("pair1")
 
     recv_fd: RecvFd = RecvFd()
     send_fd: SendFd = SendFd()
@@ -77,7 +77,7 @@ class Pair1Base(SocketBase[D, L, P]):
         super().__init__(**options)
 
     def _choose_protocol(self) -> int:
-        return _ffi.PAIR1_POLY if self._polyamorous else _ffi.PAIR1
+        return _ffi.protocol("pair1_poly") if self._polyamorous else _ffi.protocol("pair1")
 
     @property
     def polyamorous(self) -> bool:
@@ -91,7 +91,7 @@ class Bus0Base(SocketBase[D, L, P]):
     Its buffers are 16 messages each way; before nng 1.6, 1 to receive and none to send.
     """
 
-    _protocol: ClassVar[int] = _ffi.BUS0
+    _protocol: ClassVar[int] = _ffi.protocol("bus0")
     _has_queues = True
 
     recv_fd: RecvFd = RecvFd()
@@ -103,7 +103,7 @@ class Bus0Base(SocketBase[D, L, P]):
 class Push0Base(SocketBase[D, L, P]):
     """One of the peers gets each message."""
 
-    _protocol: ClassVar[int] = _ffi.PUSH0
+    _protocol: ClassVar[int] = _ffi.protocol("push0")
 
     send_fd: SendFd = SendFd()
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 0, _MAX_BUFFER)
@@ -112,7 +112,7 @@ class Push0Base(SocketBase[D, L, P]):
 class Pull0Base(SocketBase[D, L, P]):
     """Messages of all peers."""
 
-    _protocol: ClassVar[int] = _ffi.PULL0
+    _protocol: ClassVar[int] = _ffi.protocol("pull0")
     _prefetch = 1
 
     recv_fd: RecvFd = RecvFd()
@@ -134,7 +134,7 @@ class Pull0Base(SocketBase[D, L, P]):
 class Pub0Base(SocketBase[D, L, P]):
     """Every subscriber gets each message."""
 
-    _protocol: ClassVar[int] = _ffi.PUB0
+    _protocol: ClassVar[int] = _ffi.protocol("pub0")
 
     send_fd: SendFd = SendFd()
     send_buffer_size: BufferSize = BufferSize("send-buffer", "int", 1, _MAX_BUFFER)
@@ -169,7 +169,7 @@ class Subscriber(BaseIO):
 class Sub0Base(Subscriber, SocketBase[D, L, P]):
     """Messages that start with one of its topics."""
 
-    _protocol: ClassVar[int] = _ffi.SUB0
+    _protocol: ClassVar[int] = _ffi.protocol("sub0")
 
     recv_fd: RecvFd = RecvFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
@@ -207,7 +207,7 @@ class SubContextBase(Subscriber, ContextBase):
 class Req0Base(SocketBase[D, L, P]):
     """Requests, one reply each."""
 
-    _protocol: ClassVar[int] = _ffi.REQ0
+    _protocol: ClassVar[int] = _ffi.protocol("req0")
     _wrong_order: ClassVar[dict[str, str]] = {
         "recv": "nothing was asked: send a request first, then receive its one answer"
     }
@@ -235,7 +235,7 @@ class ReqContextBase(ContextBase):
 class Rep0Base(SocketBase[D, L, P]):
     """Replies to requests."""
 
-    _protocol: ClassVar[int] = _ffi.REP0
+    _protocol: ClassVar[int] = _ffi.protocol("rep0")
     _wrong_order: ClassVar[dict[str, str]] = {
         "send": "there is no request to answer: receive one first, and send one answer to it"
     }
@@ -295,7 +295,7 @@ class SurveyBase(BaseIO):
 class Surveyor0Base(SurveyBase, SocketBase[D, L, P]):
     """Surveys: a message to all peers, any number of replies."""
 
-    _protocol: ClassVar[int] = _ffi.SURVEYOR0
+    _protocol: ClassVar[int] = _ffi.protocol("surveyor0")
     _wrong_order: ClassVar[dict[str, str]] = {
         "recv": "nothing was asked, or the survey is over: send one first, then receive its answers"
     }
@@ -323,7 +323,7 @@ class SurveyorContextBase(SurveyBase, ContextBase):
 class Respondent0Base(SocketBase[D, L, P]):
     """Replies to surveys."""
 
-    _protocol: ClassVar[int] = _ffi.RESPONDENT0
+    _protocol: ClassVar[int] = _ffi.protocol("respondent0")
     _wrong_order: ClassVar[dict[str, str]] = {
         "send": "there is no survey to answer: receive one first, and send one answer to it"
     }

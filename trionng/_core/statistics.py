@@ -21,8 +21,8 @@ _logger: Final = logging.getLogger("trionng")
 # Protocols with back-pressure: a sender waits for a slow receiver, and nng drops nothing. Raw
 # sockets of the first four run the same code in nng; other raw sockets have queues that drop when
 # full.
-_PUSH_BACK: Final = {_ffi.PAIR0, _ffi.PAIR1, _ffi.PUSH0, _ffi.PULL0}
-_PUSH_BACK_UNLESS_RAW: Final = {_ffi.REQ0, _ffi.REP0}
+_PUSH_BACK: Final = {*map(_ffi.protocol, ("pair0", "pair1", "push0", "pull0"))}
+_PUSH_BACK_UNLESS_RAW: Final = {*map(_ffi.protocol, ("req0", "rep0"))}
 
 
 @attrs.frozen
@@ -89,7 +89,7 @@ def _knows_drops(socket: AnySocket) -> bool:
     protocol = socket._choose_protocol()
     if socket._is_raw:
         return protocol in _PUSH_BACK
-    return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.RESPONDENT0}
+    return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.protocol("respondent0")}
 
 
 @attrs.frozen

@@ -89,21 +89,10 @@ from trionng._ffi.service import (
 )
 from trionng._ffi.socket import (
     AGAIN as AGAIN,
-    BUS0 as BUS0,
-    PAIR0 as PAIR0,
-    PAIR1 as PAIR1,
-    PAIR1_POLY as PAIR1_POLY,
-    PUB0 as PUB0,
-    PULL0 as PULL0,
-    PUSH0 as PUSH0,
-    REP0 as REP0,
-    REQ0 as REQ0,
-    RESPONDENT0 as RESPONDENT0,
-    SUB0 as SUB0,
-    SURVEYOR0 as SURVEYOR0,
     Context as Context,
     NativeSocket as NativeSocket,
     open_socket as open_socket,
+    protocol as protocol,
     why_not_opened as why_not_opened,
 )
 from trionng._ffi.tls import (

@@ -23,18 +23,6 @@ if TYPE_CHECKING:
     from trionng._ffi.message import MessageHandle
     from trionng._ffi.types import Msg, SubmitResult
 
-PAIR0: int = lib.TNNG_PAIR0
-REQ0: int = lib.TNNG_REQ0
-REP0: int = lib.TNNG_REP0
-PUB0: int = lib.TNNG_PUB0
-SUB0: int = lib.TNNG_SUB0
-PUSH0: int = lib.TNNG_PUSH0
-PULL0: int = lib.TNNG_PULL0
-PAIR1: int = lib.TNNG_PAIR1
-PAIR1_POLY: int = lib.TNNG_PAIR1_POLY
-SURVEYOR0: int = lib.TNNG_SURVEYOR0
-RESPONDENT0: int = lib.TNNG_RESPONDENT0
-BUS0: int = lib.TNNG_BUS0
 
 AGAIN = 8  # NNG_EAGAIN
 
@@ -424,6 +412,12 @@ class NativeSocket(Owned):
         state = ffi.new("tnng_flush_state *")
         lib.tnng_flush_read(self._native, state)
         return state.unsent, state.progress, state.exact
+
+
+def protocol(name: str) -> int:
+    """Return the shim's number of a protocol, such as "bus0"."""
+    number: int = getattr(lib, f"TNNG_{name.upper()}")
+    return number
 
 
 def open_socket(protocol: int, *, raw: bool = False) -> tuple[int, NativeSocket | None]:
