@@ -196,6 +196,32 @@ static void recv_cancel_excess(tnng_ctx *ctx)
     }
 }
 
+/* C10: nng has threads for fewer messages that are on their way to a receive. */
+enum { ENOUGH_STANDING = 32 };
+
+static int recv_count_standing(const tnng_ctx *ctx)
+{
+    int count = 0;
+
+    for (const tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
+        count += slot->pending && !slot->cancelled;
+    }
+    return count;
+}
+
+/* C10: while nng frees a connection of a Pair, the next peer may use up the posted receives. */
+static void recv_post_again(tnng_ctx *ctx)
+{
+    int unread = 0;
+
+    for (const tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
+        unread += !slot->pending;
+    }
+    for (int n = recv_count_standing(ctx); n < 2 && unread < ENOUGH_STANDING && !ctx->closed; n++) {
+        tnng_ctx_post_recv(ctx);
+    }
+}
+
 /* [nng] A receive ended. N1: this callback is the only thing that says so. */
 static void recv_callback(void *arg)
 {
@@ -221,6 +247,9 @@ static void recv_callback(void *arg)
     }
     slot->pending = false;
     recv_set_useful(ctx, slot, !slot->superseded && (slot->msg != NULL || !slot->cancelled));
+    if (ctx->peer_lost) {
+        recv_post_again(ctx);
+    }
     tnng_ctx_dispatch(ctx);
     recv_cancel_excess(ctx);
     pthread_mutex_unlock(&ctx->lock);
@@ -373,19 +402,6 @@ tnng_slot *tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
     ctx->has_request = false;
     recv_update_pollfd(ctx);
     return slot;
-}
-
-/* C10: nng has threads for fewer messages that are on their way to a receive. */
-enum { ENOUGH_STANDING = 32 };
-
-static int recv_count_standing(const tnng_ctx *ctx)
-{
-    int count = 0;
-
-    for (const tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
-        count += slot->pending && !slot->cancelled;
-    }
-    return count;
 }
 
 /* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. A peer
