@@ -70,8 +70,9 @@ static int close_run(tnng_job *job)
 
 const tnng_job_kind tnng_close_job = {.run = close_run, .once = true};
 
-/* [caller] Closes every gate and wakes every waiting call at once; nng_close itself is a job. It
- * may be called by a loop that does not own the socket, so it parks without asking for it. */
+/* [caller] No context of the socket can begin a call from now on, and waiting calls end with
+ * NNG_ECLOSED; nng_close itself is a job. A loop that does not own the socket may call this, so the
+ * call parks without tnng_owner_enter. */
 int tnng_socket_close(tnng_socket *socket, tnng_cq *cq, uint64_t tag, tnng_result *result)
 {
     struct tnng_contexts *contexts = socket->contexts;

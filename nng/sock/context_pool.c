@@ -140,7 +140,7 @@ bool tnng_pool_post_missing(tnng_ctx *pool_ctx)
     return wanted <= 0 || pool_ctx->pool->posted.count > 0;
 }
 
-/* [any] context->lock held. A worker has the slot until it has answered. Another context takes the
+/* [any] ctx->lock held. A worker has the slot until it has answered. Another context takes the
  * nng context out of it, and leaves its own, which gives up a survey that was not answered when it
  * is posted again. */
 nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_ctx *ctx)
@@ -253,7 +253,7 @@ void tnng_pool_serve(tnng_ctx *pool_ctx)
     tnng_pool_dispatch(pool_ctx);
 }
 
-/* [caller] The gate of the pool has closed. */
+/* [caller] No call can begin any more. */
 static void pool_shutdown(tnng_ctx *pool_ctx)
 {
     tnng_lock(&pool_ctx->lock);
@@ -311,9 +311,7 @@ static void pool_free_slot(tnng_pool_slot *slot)
     free(slot);
 }
 
-/* [any] The context has no reference left, so nothing is with nng but replies whose contexts
- * closed.
- */
+/* [any] The pool has no reference left: only replies whose contexts have closed are with nng. */
 static void pool_free(tnng_ctx *pool_ctx)
 {
     for (tnng_pool_slot *next, *slot = pool_ctx->pool->all; slot != NULL; slot = next) {

@@ -4,7 +4,7 @@
  * Without F1 there are nng's own counters: messages that tcp, ipc and tls have written. One look
  * costs a snapshot of everything nng counts in the process, seven numbers a connection. It is read
  * once, and each connection found in the socket's table. With more than a few connections in the
- * process such a look is a job, so that no event loop stands for it. */
+ * process such a look is a job, so that it blocks no event loop. */
 #include <string.h>
 
 #include "sock/sock.h"

@@ -1,12 +1,12 @@
-/* Descriptors that say whether a call that never waits may succeed, for loops of one's own.
+/* Pollable descriptors: they say whether a call that never waits may succeed.
  *
- * The one for receiving is ours: nng's does not know of messages that a context holds, and nng lets
- * go of messages only to receives that stand. So from the first use on one receive stands (see
- * `standing` in sock/recv.c), and the descriptor is set while the head of the ring has something to
- * give. The one for sending is a duplicate of nng's, which tells the truth on the protocols that
- * have TRAIT_TRY_SEND. Both stay open as long as the socket's memory, so that their numbers mean
- * nothing else meanwhile, and both are readable once it is closed: who waits wakes up, and gets
- * Closed. */
+ * The descriptor for receiving is the shim's. nng's own does not know of messages that a context
+ * holds, and nng hands messages only to posted receives. So from the first use on one receive stays
+ * posted (recv_persistent in sock/recv.c), and the descriptor is readable while the head of the
+ * ring has a message. The descriptor for sending is a duplicate of nng's, which is right on the
+ * protocols that have TRAIT_TRY_SEND. Both stay open as long as the socket's memory, so that their
+ * numbers mean nothing else meanwhile. Both become readable when the socket is closed, so pollers
+ * wake up and get Closed. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -90,7 +90,7 @@ void tnng_pollfd_shutdown(tnng_socket *socket)
     pthread_mutex_unlock(&socket->contexts->lock);
 }
 
-/* [any] Nobody has the socket any more. */
+/* [any] The socket has no reference left. */
 void tnng_pollfd_free(tnng_socket *socket)
 {
     tnng_pollfd *pollfd = socket->pollfds->pollfd;

@@ -63,7 +63,7 @@ static int pooled_cancel(tnng_op *op)
 static const tnng_op_kind receive_kind = {
     .cancel = pooled_cancel, .reclaim = tnng_recv_reclaim, .free = tnng_ctx_op_free};
 
-/* [caller] The next request: now, or through the port. */
+/* [caller] The next request: now, or through the completion queue. */
 int tnng_pool_recv(tnng_ctx *ctx, const tnng_call *call, nng_msg **msg)
 {
     tnng_ctx *pool_ctx = ctx->pool_ctx;
@@ -214,6 +214,8 @@ static const tnng_ctx_kind respondent_kind = {.recv = tnng_pooled_receive,
 /* [caller] Before the first endpoint, so that no survey is ever unread. */
 int tnng_respondent_open(tnng_socket *socket)
 {
+    int code = tnng_pool_open(&socket->contexts->pool, socket);
+
     socket->contexts->kind = &respondent_kind;
-    return tnng_pool_open(&socket->contexts->pool, socket);
+    return code;
 }

@@ -1,10 +1,10 @@
 /* The receive ring of a context, and the calls that wait for what it brings.
  *
- * A slot is one receive that nng has, or a message it brought; slots stand in the order they were
- * submitted in, and messages are handed out in that order, whichever callback came first. A waiting
- * call is not tied to a slot: when the head of the ring is done, the first waiting call gets it. So
- * a task can leave at once. Its slot is cancelled where nng can do that safely; a message that came
- * all the same keeps its place in the ring and goes to the next call. */
+ * A slot is one receive that nng has, or a message it brought. Slots keep the order in which they
+ * were submitted, and messages are handed out in that order, whichever callback came first. A
+ * waiting call is not tied to a slot: when the head of the ring is done, the first waiting call
+ * gets it. So a task can leave at once. Its slot is cancelled where nng can do that safely; a
+ * message that came all the same keeps its place in the ring and goes to the next call. */
 #include <stdlib.h>
 
 #include "sock/sock.h"
@@ -113,9 +113,10 @@ static int recv_hand_out(tnng_ctx *ctx, nng_msg **msg)
     return code;
 }
 
-/* How many receives stand although nobody waits. Somebody who watches a descriptor wants to know of
- * the next message, so that is received; but where a receive ends what is being answered, only when
- * nothing is, and where it would be an error without a request, only after one. */
+/* How many receives stay posted although no call waits. A program that polls the descriptor has to
+ * learn of the next message, so one receive is posted for it. Where a receive gives up the request
+ * that is being answered, it is posted only while none is; where it is an error without a request,
+ * only after one. */
 static int recv_persistent(tnng_ctx *ctx)
 {
     bool watched = ctx->pollfd != NULL;
@@ -180,7 +181,7 @@ static void recv_update_pollfd(tnng_ctx *ctx)
     }
 }
 
-/* [any] Matches what is ready with who waits, then posts as many receives as are missing. */
+/* [any] Hands out what is ready, then posts the receives that are missing. */
 void tnng_ctx_dispatch(tnng_ctx *ctx)
 {
     recv_dispatch(ctx);
@@ -256,7 +257,7 @@ static void recv_callback(void *arg)
     tnng_ctx_unref(ctx);
 }
 
-/* [caller] Cancels the youngest receives that nobody is left for. */
+/* [caller] Cancels the youngest receives that no call is left for. */
 void tnng_ctx_cancel_excess(tnng_ctx *ctx)
 {
     int target = recv_target(ctx);
@@ -308,8 +309,8 @@ void tnng_ctx_park_recv(tnng_ctx *ctx, tnng_ctx_op *op)
     tnng_ctx_dispatch(ctx);
 }
 
-/* [caller] A new request: whoever waits for the old answer is told, and the old answer is thrown
- * away. */
+/* [caller] A new request: calls that wait for the old answer end with TNNG_SUPERSEDED, and the old
+ * answer is dropped. */
 void tnng_ctx_supersede(tnng_ctx *ctx)
 {
     for (tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
@@ -348,7 +349,7 @@ int tnng_ctx_try_recv(tnng_ctx *ctx, nng_msg **msg)
 }
 
 /* [caller] ctx->lock held. What can be had at once: a message taken before, else, only when
- * nothing of ours stands before it, one that nng holds. NNG_ETIMEDOUT when there is nothing, and
+ * no posted receive comes before it, one that nng holds. NNG_ETIMEDOUT when there is nothing, and
  * NNG_EMSGSIZE when the message is longer than `room`: then it stays the next. */
 int tnng_ctx_recv_now(tnng_ctx *ctx, size_t room, nng_msg **msg)
 {

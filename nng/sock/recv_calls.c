@@ -5,7 +5,8 @@
 /* [caller] A call that does not wait on a context that asks. Nothing has been posted since the
  * request when no call has waited, so what nng has is looked at: on Req0 a zero-timeout receive
  * changes nothing when there is no answer (1.5.2 to 1.12), and says NNG_ESTATE when nothing was
- * asked. N3: on Surveyor0 it would block; but there receives stand for as long as a survey does. */
+ * asked. N3: on Surveyor0 it would block; but there receives stay posted as long as the survey
+ * lasts. */
 static int recv_poll_reply(tnng_ctx *ctx, nng_msg **msg)
 {
     int code;
@@ -21,7 +22,7 @@ static int recv_poll_reply(tnng_ctx *ctx, nng_msg **msg)
     return code;
 }
 
-/* Whether a call answers at once: without a port, or by a thread that gave it no time. */
+/* Whether a call answers at once: it has no completion queue, or its thread gave it no time. */
 static bool recv_is_poll(const tnng_cq *cq) { return cq == NULL || tnng_waiter_is_poll(cq); }
 
 static int recv_cancel(tnng_op *op)
@@ -150,7 +151,7 @@ int tnng_ctx_set_prefetch(tnng_ctx *ctx, int messages)
     ctx->prefetch = messages;
     tnng_ctx_cancel_excess(ctx);
     tnng_ctx_dispatch(ctx);
-    /* Nothing stands, and nothing will until a call comes. */
+    /* No receive is posted, and none will be until a call comes. */
     int code = messages > 0 && ctx->live == 0 && !ctx->closed ? NNG_ENOMEM : 0;
     if (code != 0) {
         ctx->prefetch = before;

@@ -110,7 +110,7 @@ int tnng_reply_inline(tnng_ctx *ctx, nng_msg *msg, const tnng_call *call)
         tnng_ctx_op_recycle(op);
         code = NNG_ENOMEM;
     }
-    /* Nobody can wait for it: it is taken back, unless it went in the last moment. */
+    /* No thread can wait for it: it is taken back, unless it went in the last moment. */
     nng_aio_cancel(ctx->try_send);
     reply_wait(ctx->try_send);
     return reply_collect(ctx->try_send) == 0 ? 0 : code;

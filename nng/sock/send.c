@@ -2,7 +2,7 @@
  * a send that must wait is in send_op.c. */
 #include "sock/sock.h"
 
-/* How many receives stand for the replies to a survey. */
+/* How many receives stay posted for the replies to a survey. */
 enum { REPLIES_AHEAD = 16 };
 
 /* [caller] One zero-timeout send on an aio without a callback. The result code decides: Pub0 leaves

@@ -121,8 +121,8 @@ tnng_ctx_op *tnng_send_op_new(tnng_ctx *ctx, const tnng_call *call, bool chain, 
 
 /* [caller] The send goes to nng with a callback; the lock is held until nng has it. 0 when it turns
  * out to be sent already: Rep0 and Respondent0 empty the aio when they accept a reply, which they
- * do at once unless the connection is busy with another. Then nobody waits for the callback, it
- * only tidies up. */
+ * do at once unless the connection is busy with another. Then no call waits for the callback,
+ * which only tidies up. */
 int tnng_send_submit(tnng_ctx *ctx, tnng_ctx_op *op, nng_msg *msg)
 {
     if (op->aio == NULL && nng_aio_alloc(&op->aio, send_callback, op) != 0) {

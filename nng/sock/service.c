@@ -1,5 +1,5 @@
-/* A service: the workers of a pool of contexts, and their replies. How workers share the work is
- * Python's business.
+/* A service: the workers of a pool of contexts, and their replies. Python decides which worker
+ * receives.
  *
  * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
  * that has to wait for its connection stays with its context and holds no worker: backlog.c. */

@@ -22,7 +22,7 @@ enum {
     TRAIT_TRY_SEND = 64, /* a zero-timeout send is honest, and keeps the message when it fails */
     TRAIT_SEND_SUPERSEDES = 128, /* a send ends the receive that waits, and forgets its answer */
     TRAIT_REPLIES = 256,         /* a send answers the request received last */
-    TRAIT_SURVEYS = 1024,        /* any number of answers: receives stand from the send on */
+    TRAIT_SURVEYS = 1024,        /* any number of answers: receives stay posted from the send on */
     TRAIT_CHOOSES_PIPE = 2048,   /* a message goes to the pipe it names */
     TRAIT_CONTEXT_POOL = 4096,   /* C3: what is received comes with the context it came in */
     TRAIT_RAW_HEADER = 512,      /* the message's header is the caller's business (raw mode) */
@@ -85,13 +85,13 @@ struct tnng_ctx {
     nng_ctx nng;
 
     pthread_mutex_t lock; /* held in calls of nng, so taken with tnng_lock */
-    bool closed;          /* the gate: every submit looks at it under lock */
+    bool closed;          /* every submit looks at it under lock first */
     bool survey_ended;    /* TRAIT_SURVEYS: no more replies are waited for */
     bool has_request;     /* TRAIT_REPLIES: a request was handed out and not answered */
     bool request_sent;    /* TRAIT_SEND_SUPERSEDES: a request was sent, its answer not handed out */
     uint32_t reply_pipe;  /* the pipe it came through */
     int sending;          /* sends that are with nng */
-    int prefetch;         /* receives that stand whether a call waits or not */
+    int prefetch;         /* receives that stay posted whether a call waits or not */
     bool peer_lost;       /* C10: none is cancelled, a peer is leaving */
     int live;             /* slots in the ring that may still serve a call */
     tnng_slot *head, *tail; /* the ring, in the order of submission */
