@@ -19,7 +19,7 @@ from tests.support.resources import descriptors
 from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
-from trionng._ffi import message as _message, socket as _socket, waiter as _waiter
+from trionng._ffi import context, message, waiter as waiters
 from trionng._sync import wait as sync_wait
 from trionng._trio import wait as trio_wait
 
@@ -48,13 +48,13 @@ class NoMemory:
 @pytest.fixture
 def no_memory(monkeypatch: pytest.MonkeyPatch) -> NoMemory:
     lack = NoMemory()
-    unpack = lack.guard(_message.ffi.unpack)  # type: ignore[attr-defined]
-    defaults = {**(_message.take_bytes.__kwdefaults__ or {}), "_unpack": unpack}
-    monkeypatch.setattr(_message.take_bytes, "__kwdefaults__", defaults)
-    monkeypatch.setattr(_message, "_new_ref", lack.guard(_message._new_ref))
-    monkeypatch.setattr(_socket, "split_packed", lack.guard(_socket.split_packed))  # type: ignore[attr-defined]
-    monkeypatch.setattr(_waiter, "split_packed", lack.guard(_waiter.split_packed))  # type: ignore[attr-defined]
-    monkeypatch.setattr(_socket, "copy_of", lack.guard(_socket.copy_of))  # type: ignore[attr-defined]
+    unpack = lack.guard(message.ffi.unpack)  # type: ignore[attr-defined]
+    defaults = {**(message.take_bytes.__kwdefaults__ or {}), "_unpack": unpack}
+    monkeypatch.setattr(message.take_bytes, "__kwdefaults__", defaults)
+    monkeypatch.setattr(message, "_new_ref", lack.guard(message._new_ref))
+    monkeypatch.setattr(context, "split_packed", lack.guard(context.split_packed))  # type: ignore[attr-defined]
+    monkeypatch.setattr(waiters, "split_packed", lack.guard(waiters.split_packed))  # type: ignore[attr-defined]
+    monkeypatch.setattr(context, "copy_of", lack.guard(context.copy_of))  # type: ignore[attr-defined]
     monkeypatch.setattr(_ffi.Waiter, "copy", lack.guard(_ffi.Waiter.copy))
     return lack
 

@@ -21,7 +21,7 @@ from tests.support.fixes import LINK, fix_state
 from tests.support.processes import environment
 from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
-from trionng._ffi import load as _load
+from trionng._ffi import load
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(trionng.__file__).parent
@@ -87,7 +87,7 @@ def test_every_wrapper_of_the_shim_is_called_by_libnng():
 
     others = {"accept4"}  # where a libnng was built to call it
     assert defined
-    assert [name for name in {*defined} - others if not _load.lib.tnng_wraps(name.encode())] == []
+    assert [name for name in {*defined} - others if not load.lib.tnng_wraps(name.encode())] == []
 
 
 # The process is left alone.
@@ -344,7 +344,7 @@ def test_libnng_without_a_function_is_refused_with_its_name(tmp_path):
 def test_libnng_of_another_series_is_refused_when_loaded(version):
     """A library that came after the build is looked at too."""
     with pytest.raises(ImportError, match=r"trionng needs libnng 1\.x.*" + re.escape(version)):
-        _load.check_version(version)
+        load.check_version(version)
 
 
 def test_libnng_that_changed_makes_the_build_stale():

@@ -27,6 +27,7 @@ from trionng._ffi.completion_queue import (
     cancel as cancel,
     detach as detach,
 )
+from trionng._ffi.context import Context as Context
 from trionng._ffi.load import is_forked as is_forked, nng_version as nng_version
 from trionng._ffi.message import (
     MessageHandle as MessageHandle,
@@ -89,7 +90,6 @@ from trionng._ffi.service import (
 )
 from trionng._ffi.socket import (
     AGAIN as AGAIN,
-    Context as Context,
     NativeSocket as NativeSocket,
     open_socket as open_socket,
     protocol as protocol,

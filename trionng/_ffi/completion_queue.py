@@ -1,4 +1,4 @@
-"""The port of an event loop or a waiting thread: what rings, and what has finished."""
+"""Completion queues: the finished calls of an event loop or a thread, and how it is woken."""
 
 from __future__ import annotations
 
@@ -43,10 +43,9 @@ lib.tnng_set_notify_hook(lib.tnng_notify_python)
 
 
 class CompletionQueue(Owned):
-    """A bell, and the finished calls of one loop.
+    """The finished calls of one event loop; `fd` is readable while there are any.
 
-    With `ring`, there is no descriptor: `ring()` is called from a thread of the shim, once per
-    batch.
+    With `notify` there is no descriptor: a thread of the shim calls `notify()`, once per batch.
     """
 
     __slots__ = ("_results", "_token", "fd", "native", "scratch")
@@ -69,20 +68,20 @@ class CompletionQueue(Owned):
         self.fd: int = lib.tnng_cq_fd(self.native)
 
     def __del__(self, _close: Any = lib.tnng_cq_close, _notifiers: Any = _notifiers) -> None:
-        # One that its run has closed has nothing to give back.
+        # A queue that its run has closed owns nothing.
         native = self._disown()
         if native is not None:
             _notifiers.pop(self._token, None)
             _close(native)
 
     def take(self) -> list[tuple[int, int, Msg]]:
-        """Clear the bell and return (tag, code, message) of at most BATCH finished calls."""
+        """Clear the descriptor; return (tag, code, message) of at most BATCH finished calls."""
         results = self._results
         count = lib.tnng_cq_take(self.native, results, BATCH)
         return [(each.tag, each.code, each.msg) for each in results[0:count]]
 
     def close(self) -> None:
-        """Ring no more. Nobody may be waiting."""
+        """Notify no more. No task may be waiting."""
         if self.native:
             _notifiers.pop(self._token, None)
             self.native = None
@@ -90,11 +89,11 @@ class CompletionQueue(Owned):
 
 
 def cancel(op: Op) -> int:
-    """Ask for the end of a parked call: LEFT, ASKED or LATE."""
+    """Cancel a parked call; return CANCEL_DONE, CANCEL_PENDING or CANCEL_LATE."""
     outcome: int = lib.tnng_op_cancel(op)
     return outcome
 
 
 def detach(op: Op) -> None:
-    """Leave a parked call for ever; what it received goes back to its context."""
+    """Abandon a parked call; a message it received becomes the next one of its context again."""
     lib.tnng_op_detach(op)

@@ -1,4 +1,4 @@
-"""One nng message and who owns it.
+"""nng messages and their owners.
 
 A handle owns its message until it is sent. A view of the body keeps the memory alive by itself, so
 it stays valid whatever becomes of the handle; while one exists, a send takes a copy.
@@ -20,7 +20,7 @@ from trionng._ffi.load import ffi, lib
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from trionng._ffi.socket import Context
+    from trionng._ffi.context import Context
     from trionng._ffi.types import Msg
 
 
@@ -36,7 +36,7 @@ def take_bytes(
     _size: Any = lib.nng_msg_len,
     _done: Any = lib.tnng_msg_recycle,
 ) -> bytes:
-    """Copy the body out and free the message; when there is no memory, `home` has it again."""
+    """Copy the body and free the message; without memory, `origin` gets the message again."""
     try:
         data: bytes = _unpack(_chars(msg), _size(msg))
     except BaseException:
@@ -48,7 +48,7 @@ def take_bytes(
 
 
 def split_packed(packed: Any, sizes: Any, count: int) -> list[bytes]:
-    """Copy messages out that lie one behind the other in C memory."""
+    """Copy messages that are packed in C memory."""
     ends = list(itertools.accumulate(ffi.unpack(sizes, count), initial=0))
     data: bytes = ffi.unpack(packed, ends[-1])
     return [data[start:end] for start, end in itertools.pairwise(ends)]
@@ -79,20 +79,20 @@ def copy_of(msg: Msg) -> bytes:
 
 
 def drop(msg: Msg) -> None:
-    """Free a message nobody will read."""
+    """Free a message that no caller will read."""
     lib.nng_msg_free(msg)
 
 
-# What frees boxes, by weak references to them.
+# The objects that free references, by weak references to these.
 _owned: dict[weakref.ref[Any], Any] = {}
-# For ever: at exit too a view may outlive this module.
+# Kept for good: at exit a view may outlive this module.
 ctypes.pythonapi.Py_IncRef(ctypes.py_object(_owned))
-# Makes a box and what frees it in one step, so that Ctrl-C cannot come between.
+# Makes a reference and the object that frees it in one step, so that Ctrl-C cannot come between.
 _refs = map(ffi.gc, iter(lib.tnng_message_ref_new, None), itertools.repeat(lib.tnng_message_unref))
 
 
 def _new_ref() -> Any:
-    """Make a box that is given back when the last reference to it goes, and never before.
+    """Make a reference to a message that is released with its last use, and never before.
 
     `ffi.gc` alone, or a `__del__`, would be too early: in a garbage cycle they run while other
     finalisers can still read the message, or keep a view of it. The collector knows no plain
@@ -108,7 +108,7 @@ def _new_ref() -> Any:
 
 
 class _Body(ctypes.Array):  # type: ignore[type-arg]
-    """Memory of nng that a view shows a part of, and the box that keeps it."""
+    """Memory of nng that a view shows, and the reference that keeps it alive."""
 
     __slots__ = ("ref",)
     _type_ = ctypes.c_ubyte
@@ -117,7 +117,7 @@ class _Body(ctypes.Array):  # type: ignore[type-arg]
 
 
 class MessageHandle:
-    """Owns one `nng_msg`, in a box.
+    """Owns one `nng_msg`, through a counted reference.
 
     Any number of threads may use one handle: everything that follows the pointer to the message is
     done in C (`nng/core/message_ref.c`). Only what makes a handle stores into a box that no other
@@ -172,11 +172,11 @@ class MessageHandle:
         return memoryview(body).cast("B")[: ref.size].toreadonly()
 
     def take(self) -> tuple[int, Msg]:
-        """Give the message away, or a copy of it while a view exists; (code, message)."""
+        """Take the message, or a copy of it while a view exists; (code, message)."""
         out = ffi.new("nng_msg **")
         code: int = lib.tnng_message_ref_take(self.ref, out)
         return code, out[0]
 
     def restore(self, msg: Msg) -> None:
-        """Own again what was taken and not sent; cannot fail."""
+        """Own a message again that was taken and not sent; cannot fail."""
         lib.tnng_message_ref_restore(self.ref, msg)

@@ -1,4 +1,4 @@
-"""Who owns what C has made, from the very call that makes it.
+"""Ownership of what C makes, from the call that makes it.
 
 Ctrl-C, and MemoryError, may come between the return of a call and whatever Python does with its
 answer. So the object that will own a thing is there first, and C writes the pointer into memory of
@@ -33,7 +33,7 @@ class Owned:
         return native
 
     def _disown(self) -> Any:
-        """Return what is to be given back, once; None when there is nothing."""
+        """Return the pointer to release, once; None when there is none."""
         cell = getattr(self, "_cell", None)
         native = getattr(self, "_native", None) if cell is None else cell[0]
         self._cell = self._native = None

@@ -1,4 +1,4 @@
-"""Connections and what happens to them: thin, typed calls into the shim."""
+"""Pipes (connections) and pipe events, as thin, typed calls."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REJECTED: int = lib.TNNG_REJECTED
 
 
 class Address(NamedTuple):
-    """An address as nng gave it: family number, port and scope where it has them, the raw bytes."""
+    """An address of nng: family number, port and scope where it has them, and the raw bytes."""
 
     family: int
     port: int
@@ -32,7 +32,7 @@ def address(addr: Any) -> Address:
 
 
 class PeerIds(NamedTuple):
-    """Who is at the other end of an ipc connection."""
+    """The process at the other end of an ipc connection."""
 
     uid: int
     gid: int
@@ -40,7 +40,7 @@ class PeerIds(NamedTuple):
 
 
 class NativePipe(Owned):
-    """A connection's record, which outlives it. Owns one reference."""
+    """A connection; its data outlive it. Owns one reference."""
 
     __slots__ = ("_about",)
     _kind = "tnng_pipe **"
@@ -107,13 +107,13 @@ class NativePipe(Owned):
         return gone
 
     def close(self, reason: int = 0) -> int:
-        """Drop the connection; `reason` is one of BY_*, for its event and for who is told."""
+        """Close the connection; its event and the reports carry `reason`, one of REASON_*."""
         code: int = lib.tnng_pipe_close(self._native, reason)
         return code
 
 
 class NativeEvents(Owned):
-    """A subscription to what happens to the connections of a socket."""
+    """A subscription to the pipe events of a socket."""
 
     __slots__ = ()
     _kind = "tnng_events **"

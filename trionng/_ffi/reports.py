@@ -1,4 +1,4 @@
-"""Reports: what goes wrong where no call of the program waits for the answer."""
+"""Reports: failures that no call of the program waits for."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UNKNOWN_CAUSE: int = lib.TNNG_UNKNOWN_CAUSE
 
 
 class Report(NamedTuple):
-    """What went wrong, and where."""
+    """A failure, and where it happened."""
 
     listener: bool
     endpoint: int
@@ -58,7 +58,7 @@ _handler: Callable[[Report], None] = _ignore
 
 
 def set_report_handler(handler: Callable[[Report], None]) -> None:
-    """Say who hears of them; called in a thread that exists for this alone."""
+    """Set the function that gets each report; a thread made for this calls it."""
     global _handler
     _handler = handler
 
@@ -85,19 +85,19 @@ atexit.register(lib.tnng_reports_close)
 
 
 class DialerState(NamedTuple):
-    """What is known of a dialer: an error number where its last attempt failed, else 0."""
+    """The state of a dialer; `code` says why its last attempt failed, or is 0."""
 
     connected: bool
     code: int
 
 
 def dialer_state(dialer: int) -> DialerState:
-    """Look at a dialer; one that has been closed is not connected."""
+    """Return the state of a dialer; a closed one is not connected."""
     state = lib.tnng_dialer_state_read(dialer)
     return DialerState(state.connected, state.code)
 
 
 def causes_are_known() -> bool:
-    """Say whether every failure has its cause, and messages that are too large are counted."""
+    """Return whether every failure has its cause, and messages that are too large are counted."""
     known: bool = lib.tnng_causes_are_known()
     return known

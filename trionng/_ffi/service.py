@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from trionng._ffi.context import Context
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
-from trionng._ffi.socket import Context
 
 DRAINED: int = lib.TNNG_DRAINED
 SLOW: int = lib.TNNG_SLOW
 
 
 class ServiceStats(NamedTuple):
-    """What became of the requests so far."""
+    """Counts of the requests so far, by what became of them."""
 
     received: int
     answered: int
@@ -25,7 +25,7 @@ class ServiceStats(NamedTuple):
 
 
 class Worker(Context):
-    """Takes requests, each with `receive`, and answers them; `exchange` answers and takes one.
+    """The context of one worker: `recv` takes a request, `send` answers it, `send_recv` does both.
 
     A send never waits: nng keeps what cannot go at once.
     """
@@ -33,7 +33,7 @@ class Worker(Context):
     __slots__ = ()
 
     def end_request(self, *, answered: bool) -> None:
-        """Say that the request, if there is one, gets no reply: it needs none, or is given up."""
+        """End the request, if there is one, without a reply: it needs none, or is abandoned."""
         lib.tnng_end_request(self._native, answered)
 
 
@@ -55,11 +55,11 @@ class NativeService(Owned):
         return code, (worker if code == 0 and worker._made() else None)
 
     def drain(self) -> None:
-        """Take no new request; when what was taken is handed out, workers get DRAINED."""
+        """Take no new request; workers get DRAINED when every taken request is handed out."""
         lib.tnng_service_drain(self._native)
 
     def close(self) -> None:
-        """Abandon what was not answered."""
+        """Abandon the requests that were not answered."""
         lib.tnng_service_close(self._native)
 
     def stats(self) -> ServiceStats:

@@ -1,8 +1,4 @@
-"""Sockets and contexts: thin, typed calls into the shim.
-
-A call returns (code, thing): PARKED and the operation to cancel; 0 and the message received, if
-any; or an error code and the message a send gives back, if any.
-"""
+"""Sockets: open and close, dialers, listeners, pipes and counters, as thin, typed calls."""
 
 from __future__ import annotations
 
@@ -10,9 +6,8 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from trionng._ffi.completion_queue import PARKED
+from trionng._ffi.context import Context, cq_and_result, submit_result
 from trionng._ffi.load import ffi, lib
-from trionng._ffi.message import copy_of, split_packed
 from trionng._ffi.owned import Owned
 from trionng._ffi.pipe import NativeEvents, NativePipe
 
@@ -20,19 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trionng._ffi.completion_queue import CompletionQueue
-    from trionng._ffi.message import MessageHandle
-    from trionng._ffi.types import Msg, SubmitResult
+    from trionng._ffi.types import SubmitResult
 
 
 AGAIN = 8  # NNG_EAGAIN
 
-# How much one call copies out at most: bytes and messages.
-BATCH_BYTES = 65536
-BATCH_MESSAGES = 256
-
 
 def why_not_opened(code: int) -> str | None:
-    """Say what is missing when nng is first used, as far as it is threads."""
+    """Return what is missing when nng cannot make its threads; None for other codes."""
     if code != lib.TNNG_NO_THREADS:
         return None
     return (
@@ -42,7 +32,7 @@ def why_not_opened(code: int) -> str | None:
 
 
 class SocketStats(NamedTuple):
-    """What a socket has counted."""
+    """The counters of a socket."""
 
     sent: int
     sent_bytes: int
@@ -53,174 +43,6 @@ class SocketStats(NamedTuple):
     oversize: int
     pipes: int
     waiting: int
-
-
-def _submit_result(code: int, scratch: Any) -> SubmitResult:
-    return code, scratch.op if code == PARKED else scratch.msg
-
-
-class _BatchBuffers:
-    """Where a batch is copied to, before it becomes objects of Python; of one call at a time."""
-
-    __slots__ = ("batch", "buffer", "sizes")
-
-    def __init__(self) -> None:
-        self.buffer = ffi.new("char[]", BATCH_BYTES)
-        self.sizes = ffi.new("uint32_t[]", BATCH_MESSAGES)
-        self.batch = ffi.new("nng_msg *[]", BATCH_MESSAGES)
-
-
-def _unpack_batch(buffers: _BatchBuffers, count: int) -> list[bytes]:
-    """Copy a batch out; a message longer than all the room comes alone."""
-    if count == 1:
-        return [copy_of(buffers.batch[0])]
-    return split_packed(buffers.buffer, buffers.sizes, count)
-
-
-def _cq_and_result(cq: CompletionQueue | None) -> tuple[Any, Any]:
-    return (ffi.NULL, ffi.new("tnng_result *")) if cq is None else (cq.native, cq.scratch)
-
-
-class Context(Owned):
-    """Where messages travel: a socket itself, or a context of it."""
-
-    __slots__ = ("_buffers",)
-    _kind = "tnng_ctx **"
-
-    def __init__(self) -> None:
-        super().__init__()
-        # What batches are copied into; a call that is under way has taken its own out.
-        self._buffers: list[_BatchBuffers] | None = None
-
-    def __del__(self, _drop: Any = lib.tnng_ctx_destroy) -> None:
-        native = self._disown()
-        if native is not None:
-            _drop(native)
-
-    @property
-    def id(self) -> int:
-        """nng's number of the context; of a socket's own context 0."""
-        number: int = lib.tnng_ctx_id(self._native)
-        return number
-
-    def recv(
-        self, cq: CompletionQueue | None, tag: int, *, _recv: Any = lib.tnng_recv
-    ) -> SubmitResult:
-        # `_ends` and `_answer` written out, as this is what every message passes through.
-        if cq is None:
-            native, scratch = _cq_and_result(cq)
-        else:
-            native, scratch = cq.native, cq.scratch
-        code = _recv(self._native, native, tag, scratch)
-        return code, scratch.op if code == PARKED else scratch.msg
-
-    def recv_nowait(self, *, _recv: Any = lib.tnng_recv_nowait) -> Msg:
-        """Return a message that is here, or NULL: then `receive` says why."""
-        msg: Msg = _recv(self._native)
-        return msg
-
-    def send_nowait(self, data: bytes, *, _send: Any = lib.tnng_send_bytes_nowait) -> int:
-        """Send without waiting; unless it says 0, nothing was sent, and `send` says why."""
-        code: int = _send(self._native, data, len(data))
-        return code
-
-    def send(
-        self, data: Any, cq: CompletionQueue | None, tag: int, *, _send: Any = lib.tnng_send_bytes
-    ) -> SubmitResult:
-        """Send the bytes of a contiguous buffer."""
-        if cq is None:
-            native, scratch = _cq_and_result(cq)
-        else:
-            native, scratch = cq.native, cq.scratch
-        if type(data) is bytes:
-            code = _send(self._native, data, len(data), native, tag, scratch)
-        else:
-            with ffi.from_buffer(data) as view:
-                code = _send(self._native, view, len(view), native, tag, scratch)
-        return code, scratch.op if code == PARKED else scratch.msg
-
-    def send_message(
-        self, message: MessageHandle, pipe: int, cq: CompletionQueue | None, tag: int
-    ) -> SubmitResult:
-        """Send a message; unless it goes, the answer or the finished call has it.
-
-        The code is GONE when another call has taken the message. `pipe` is the connection it is
-        for: 0 is any, a negative number leaves it as it is.
-        """
-        native, scratch = _cq_and_result(cq)
-        code = lib.tnng_send(self._native, message.ref, pipe, native, tag, scratch)
-        return _submit_result(code, scratch)
-
-    def send_recv(self, data: Any, cq: CompletionQueue | None, tag: int) -> SubmitResult:
-        """Send, then receive, as one call."""
-        return self.send(data, cq, tag, _send=lib.tnng_send_recv_bytes)
-
-    def recv_many(self, max_messages: int) -> list[bytes]:
-        """Return what is ready now, at most so many messages."""
-        idle = self._buffers
-        if idle is None:
-            self._buffers = idle = []
-        try:
-            buffers = idle.pop()
-        except IndexError:  # the first call, or another thread is in one
-            buffers = _BatchBuffers()
-        taken: list[bytes] = []
-        while len(taken) < max_messages:
-            wanted = min(max_messages - len(taken), BATCH_MESSAGES)
-            count = 0
-            try:
-                count = lib.tnng_recv_many(
-                    self._native, buffers.buffer, BATCH_BYTES, buffers.sizes, wanted, buffers.batch
-                )
-                if count == 0:
-                    break
-                batch = _unpack_batch(buffers, count)
-                taken += batch
-            except MemoryError:
-                # What earlier turns took is handed out; the next call gets the exception.
-                lib.tnng_unget_many(self._native, buffers.batch, count)
-                if not taken:
-                    raise
-                break
-            lib.tnng_messages_recycle(buffers.batch, count)
-            if count < wanted and sum(map(len, batch)) <= BATCH_BYTES // 2:
-                break
-        idle.append(buffers)
-        return taken
-
-    def send_many(self, batch: list[bytes]) -> tuple[int, int]:
-        """Send until one would have to wait (AGAIN); return the code and how many went."""
-        sizes = ffi.new("uint32_t[]", list(map(len, batch)))
-        sent = ffi.new("int *")
-        code = lib.tnng_send_many(self._native, b"".join(batch), sizes, len(batch), sent)
-        return code, sent[0]
-
-    def end_survey(self) -> None:
-        """Wait for no more replies; those that came can still be received."""
-        lib.tnng_end_survey(self._native)
-
-    def unget(self, msg: Msg) -> None:
-        """Make a message that was handed out the next one again."""
-        lib.tnng_unget(self._native, msg)
-
-    def set_prefetch(self, messages: int) -> int:
-        """Say how many messages may be taken from nng before a task asks."""
-        code: int = lib.tnng_ctx_set_prefetch(self._native, messages)
-        return code
-
-    def prefetched(self) -> int:
-        """Count the messages taken from nng that no task has asked for."""
-        count: int = lib.tnng_ctx_prefetched(self._native)
-        return count
-
-    def recv_fd(self) -> tuple[int, int]:
-        """Return (code, the descriptor that is readable while there is something to receive)."""
-        out = ffi.new("int *")
-        code: int = lib.tnng_recv_fd(self._native, out)
-        return code, out[0]
-
-    def close(self) -> None:
-        lib.tnng_ctx_close(self._native)
 
 
 class NativeSocket(Owned):
@@ -263,30 +85,30 @@ class NativeSocket(Owned):
     def dial(
         self, dialer: int, detect_refusal: bool, cq: CompletionQueue | None, tag: int
     ) -> SubmitResult:
-        native, scratch = _cq_and_result(cq)
-        return _submit_result(
+        native, scratch = cq_and_result(cq)
+        return submit_result(
             lib.tnng_dial(self._native, dialer, detect_refusal, native, tag, scratch), scratch
         )
 
     def close_dialer(self, dialer: int, cq: CompletionQueue | None, tag: int) -> SubmitResult:
-        native, scratch = _cq_and_result(cq)
-        return _submit_result(
+        native, scratch = cq_and_result(cq)
+        return submit_result(
             lib.tnng_dialer_close(self._native, dialer, native, tag, scratch), scratch
         )
 
     def close_listener(self, listener: int, cq: CompletionQueue | None, tag: int) -> SubmitResult:
-        native, scratch = _cq_and_result(cq)
-        return _submit_result(
+        native, scratch = cq_and_result(cq)
+        return submit_result(
             lib.tnng_listener_close(self._native, listener, native, tag, scratch), scratch
         )
 
     def close(self, cq: CompletionQueue | None, tag: int) -> SubmitResult:
-        native, scratch = _cq_and_result(cq)
-        return _submit_result(lib.tnng_socket_close(self._native, native, tag, scratch), scratch)
+        native, scratch = cq_and_result(cq)
+        return submit_result(lib.tnng_socket_close(self._native, native, tag, scratch), scratch)
 
     def wait_pipes(self, count: int, cq: CompletionQueue, tag: int) -> SubmitResult:
         code = lib.tnng_wait_pipes(self._native, count, cq.native, tag, cq.scratch)
-        return _submit_result(code, cq.scratch)
+        return submit_result(code, cq.scratch)
 
     def create_listener(self, url: bytes) -> tuple[int, int]:
         """Create a listener; Ctrl-C can interrupt a slow name resolution."""
@@ -387,7 +209,7 @@ class NativeSocket(Owned):
         return count
 
     def stats(self) -> tuple[int, SocketStats]:
-        """Return (code, what was counted so far)."""
+        """Return (code, the counters so far)."""
         out = ffi.new("tnng_socket_stats *")
         code = lib.tnng_socket_stats_read(self._native, out)
         return code, SocketStats(
@@ -403,12 +225,12 @@ class NativeSocket(Owned):
         )
 
     def check_flush(self, cq: CompletionQueue | None, tag: int) -> SubmitResult:
-        """Look at what the pipes have written; `unflushed` has what was seen."""
-        native, scratch = _cq_and_result(cq)
-        return _submit_result(lib.tnng_flush_check(self._native, native, tag, scratch), scratch)
+        """Read what the pipes have written; `unflushed` returns the result."""
+        native, scratch = cq_and_result(cq)
+        return submit_result(lib.tnng_flush_check(self._native, native, tag, scratch), scratch)
 
     def unflushed(self) -> tuple[int, int, bool]:
-        """Return (messages not seen written, a number that moves, is it exact)."""
+        """Return (messages not known to be written, a number that grows, is it exact)."""
         state = ffi.new("tnng_flush_state *")
         lib.tnng_flush_read(self._native, state)
         return state.unsent, state.progress, state.exact

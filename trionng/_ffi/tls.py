@@ -16,7 +16,7 @@ def can_send_unchecked_name() -> bool:
 class NativeTLS:
     """One `nng_tls_config`; freed with this object, unless an endpoint still has it.
 
-    Every method answers with nng's code. Bytes must not contain NUL.
+    Every method returns nng's code. Bytes must not contain NUL.
     """
 
     def __init__(self, *, server: bool) -> None:

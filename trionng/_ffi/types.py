@@ -1,4 +1,4 @@
-"""The opaque things of C, as types: outside this package they are only passed on."""
+"""Types of the pointers of C; modules outside this package only pass them on."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ class Pointer:
         raise NotImplementedError
 
 
-Msg = Pointer  # an nng_msg, which belongs to whoever holds it
+Msg = Pointer  # an nng_msg; the holder of the pointer owns it
 Op = Pointer  # a tnng_op: a call that is parked
 
-# What a submit answers: PARKED and the operation; or at once a code and a message.
+# The result of a submit: PARKED and the operation, or a code and a message.
 SubmitResult = tuple[int, Pointer]
-# What a finished operation comes to: 0 and what was received; or an error and what a send gives
-# back.
+# The result of an operation: 0 and the received message, or an error and the message not sent.
 Completion = tuple[int, Msg]
-# What to do with a message that a task must not have.
+# Takes a message that its task must not have.
 Reclaim = Callable[[Msg], None]

@@ -1,9 +1,8 @@
-"""How a thread waits: a port of its own, and the one call it is in.
+"""How a thread waits: a completion queue of its own, and the one call it is in.
 
-Ctrl-C may raise between any two steps of Python code, so a call that was made and a message that
-was received stay in C memory, where `undo` finds them, until the very end. `keep` is that end: it
-only stores, and CPython looks for signals when it calls or jumps back, never between two stores and
-the return that follows.
+Ctrl-C may raise between any two steps of Python code. So the call and a received message stay in C
+memory, where `rollback` finds them, until `commit`. `commit` only stores, and CPython looks for
+signals when it calls or jumps back, never between two stores and the return that follows.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from trionng._ffi.message import split_packed
 from trionng._ffi.owned import Owned
 
 if TYPE_CHECKING:
+    from trionng._ffi.context import Context
     from trionng._ffi.message import MessageHandle
-    from trionng._ffi.socket import Context
     from trionng._ffi.types import Msg
 
 SPIN_LIMIT: float = lib.TNNG_SPIN_LIMIT / 1e9
@@ -32,7 +31,7 @@ class Keeper(Protocol):
 
 
 class Waiter(CompletionQueue):
-    """What one thread's calls are submitted with; one call at a time."""
+    """The completion queue of one thread; it has one call at a time."""
 
     __slots__ = ()
     _kind = "tnng_waiter **"
@@ -54,66 +53,66 @@ class Waiter(CompletionQueue):
             _free(native)
 
     def spin_for(self, seconds: float) -> None:
-        """Say how long the next call may wait by itself; 0 makes it a try."""
+        """Set how long the next call may wait inside the submit; 0: it never waits."""
         self._native.spin_ns = int(min(seconds, SPIN_LIMIT) * 1e9)
 
     def wait(self, until: float | None, read_fd: int = -1, write_fd: int = -1) -> int:
-        """Wait for the call that is parked; PARKED when the time is up or something else came."""
+        """Wait for the parked call; PARKED when the time is up or a signal came."""
         end = NO_DEADLINE if until is None else int(until * 1e9)
         code: int = lib.tnng_waiter_wait(self._native, end, read_fd, write_fd)
         return code
 
     def cancel(self) -> int:
-        """End the call that is parked: ETIMEDOUT, unless it has happened."""
+        """Cancel the parked call: ETIMEDOUT, unless it has happened."""
         code: int = lib.tnng_waiter_cancel(self._native)
         return code
 
     def rollback(self) -> Msg:
-        """End whatever there is, and give back what was received; a send's message is returned."""
+        """Cancel the call and unget what it received; return the message of a send, if any."""
         lib.tnng_waiter_rollback(self._native)
         return self.reclaim()
 
     def reclaim(self) -> Msg:
-        """Return the message of a send that did not happen."""
+        """Return the message of a send that did not happen, or NULL."""
         msg, self.scratch.msg = self.scratch.msg, NULL
         gone: Msg = msg if self.scratch.code not in (0, PARKED) else NULL
         return gone
 
     @property
     def message(self) -> Msg:
-        """What the call received; it stays the waiter's."""
+        """The received message; the waiter still owns it."""
         msg: Msg = self.scratch.msg
         return msg
 
     def copy(self) -> bytes:
-        """Return the content of what was received."""
+        """Copy the body of the received message."""
         data: bytes = ffi.unpack(self.scratch.body, self.scratch.size)
         return data
 
     @property
     def pipe_id(self) -> int:
-        """The id of the pipe that what was received came through, or 0."""
+        """The id of the pipe of the received message, or 0."""
         number: int = self.scratch.pipe
         return number
 
     def commit(self, thread: Keeper) -> None:
-        """Say that what was received has been copied: the call is over. Only stores."""
+        """End the call: the message has been copied. Only stores."""
         self._native.committed = True
         thread.idle = self
 
     def commit_message(self, thread: Keeper, handle: MessageHandle) -> None:
-        """Say that what was received belongs to an empty handle: the call is over. Only stores."""
+        """End the call: an empty handle owns the message. Only stores."""
         msg = self._native.received
         self._native.received = NULL
         handle.ref.msg = msg  # as `own`, but a call is where Ctrl-C may raise
         thread.idle = self
 
     def discard(self) -> None:
-        """Say that nobody wants what was received."""
+        """Free the received message with the next call."""
         self._native.committed = True
 
     def recv_many(self, ctx: Context, max_messages: int) -> list[bytes]:
-        """Return what is ready now, at most so many messages, at most one batch."""
+        """Return the messages that are ready now, up to a number, at most one batch."""
         native = self._native
         count = lib.tnng_waiter_recv_many(native, ctx._native, max_messages)
         return split_packed(native.packed, native.sizes, count) if count else []
