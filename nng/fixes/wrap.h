@@ -1,5 +1,5 @@
-/* How libnng's own calls of a function reach one of ours. Some errors of nng cannot be mended by
- * the use of its functions, only where it calls others.
+/* How libnng's own calls of a function reach a wrapper (hook) of the shim. Some errors of nng can
+ * be fixed only at the calls that nng itself makes.
  *
  * Define `__wrap_NAME` in a file of nng/fixes/ (or nng/perf/), with the type of NAME. build_ffi.py
  * collects these definitions, and the linker redirects the calls that libnng makes (`ld -r

@@ -1,4 +1,4 @@
-/* Where cancels landed: the proof that a stress run reached every place. */
+/* Counts where cancels landed: they prove that a stress run reached every place. */
 #include <stdatomic.h>
 
 #include "testing/testing.h"

@@ -1,5 +1,5 @@
-/* The test build: places where a thread waits until a test lets it go on, and workarounds that can
- * be switched off to see that they are needed. */
+/* The test build: pause points, where a thread waits until a test releases it; switches that turn
+ * fixes off; and allocations that fail. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +40,7 @@ static int pause_find(const char *name)
     return i;
 }
 
-/* [any] Waits here while the point is armed. */
+/* [any] The thread waits while the point is armed. */
 void tnng_pause(const char *point)
 {
     pthread_mutex_lock(&lock);
@@ -88,7 +88,7 @@ void tnng_pause_open(const char *point)
     pthread_mutex_unlock(&lock);
 }
 
-static atomic_int until_failure; /* so many allocations more; 0: none fails */
+static atomic_int until_failure; /* allocations left before the one that fails; 0: none fails */
 static _Atomic(const char *) failed_file;
 static atomic_int failed_line;
 

@@ -1,5 +1,5 @@
-/* The test build: pause points, hazards without their fixes, allocations that fail. In the build
- * that is shipped all of it is nothing. The lowest layer. */
+/* The test build: pause points, hazards without their fixes, allocations that fail. In the
+ * shipped build all of it compiles to nothing. The lowest layer. */
 #ifndef TNNG_TESTING_H
 #define TNNG_TESTING_H
 
@@ -13,7 +13,7 @@ void tnng_count_cancel_pending(void);
 void tnng_count_cancel_completed(void);
 
 #ifdef TNNG_TESTING
-extern void (*tnng_before_pause)(void); /* or NULL; what has to be done before a thread stops */
+extern void (*tnng_before_pause)(void); /* or NULL; called before a thread waits at a point */
 void tnng_pause(const char *point);
 bool tnng_without(const char *hazard);
 bool tnng_simulate(const char *hazard);

@@ -71,6 +71,19 @@ def test_files_and_tests_in_the_table_of_fixes_exist() -> None:
     assert named >= {path.name for path in c_files(ROOT) if path.parent.name == "fixes"}
 
 
+def test_row_in_the_table_of_fixes_has_a_switch_and_a_test() -> None:
+    """A test switches each fix off to see that it is needed, or the table says why none can."""
+    rows, _, reasons = read(TABLE).partition("\nRows without a switch")
+    code = "".join(read(path) for path in c_files(ROOT))
+    switched = set(re.findall(r'(?:IS_ON\(|WITHOUT\(")([A-Z]\d+)', code))
+    explained = set(CODE.findall(reasons.partition("\nRules")[0]))
+    tests = dict(re.findall(r"^\| ([A-Z]\d+) \|.*\| ([^|]+) \|$", rows, re.MULTILINE))
+
+    assert set(tests) == switched | explained
+    assert not switched & explained
+    assert [row for row, cell in tests.items() if "test_" not in cell and "none" not in cell] == []
+
+
 @pytest.mark.parametrize(
     ("bodies", "circle"),
     [
