@@ -1,5 +1,7 @@
-/* A port: the bell of one event loop (or waiting thread) and the list of finished calls it has not
- * collected. The bell rings once per batch, when the list stops being empty. */
+/* A completion queue: the finished calls of one event loop, or of one waiting thread, that it has
+ * not taken yet. A queue has a descriptor (an eventfd), or a token, or only a condition variable.
+ * It is notified once per batch: when the list stops being empty. A task that waits for the
+ * descriptor then takes everything that has finished, for the other waiting tasks too. */
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,8 +25,8 @@ void tnng_cq_unref(tnng_cq *cq)
     }
 }
 
-/* [job] The token bell's own thread: Python is called here, so that no thread of nng ever waits for
- * the GIL, and no finaliser that Python may run meanwhile meets a lock of ours. */
+/* [job] Calls Python for a queue with a token, on a thread of its own and without a lock: so no
+ * thread of nng waits for the GIL, and no finaliser of Python meets a lock of the shim. */
 static void *cq_notify_thread(void *arg)
 {
     tnng_cq *cq = arg;
@@ -59,7 +61,7 @@ static void cq_notify(tnng_cq *cq)
     pthread_cond_broadcast(&cq->notified);
 }
 
-/* [caller] One without a descriptor: it can be waited for with `rung`, in monotonic time. */
+/* [caller] A queue without a descriptor: a thread waits for `notified`, in monotonic time. */
 tnng_cq *tnng_cq_new(void)
 {
     tnng_cq *cq = calloc(1, sizeof(*cq));
@@ -102,10 +104,10 @@ int tnng_cq_open(tnng_cq **out, bool exclusive, uint64_t token)
     return 0;
 }
 
-/* [any] Hands a finished call to the loop it belongs to. `op` may be gone when this returns. */
+/* [any] Adds a finished call. `op` may be gone when this returns. */
 void tnng_cq_post(tnng_cq *cq, tnng_op *op)
 {
-    tnng_cq_ref(cq); /* what takes `op` drops its reference */
+    tnng_cq_ref(cq); /* the taker of `op` releases the op's reference */
     pthread_mutex_lock(&cq->lock);
     bool was_empty = cq->done.first == NULL;
     TNNG_LIST_APPEND(&cq->done, op);
@@ -116,7 +118,7 @@ void tnng_cq_post(tnng_cq *cq, tnng_op *op)
     tnng_cq_unref(cq);
 }
 
-/* [caller] Takes one finished call off the list again; false when it was collected already. */
+/* [caller] Removes one finished call; false when it was taken already. */
 bool tnng_cq_remove(tnng_cq *cq, tnng_op *op)
 {
     bool found = false;
@@ -132,7 +134,8 @@ bool tnng_cq_remove(tnng_cq *cq, tnng_op *op)
     return found;
 }
 
-/* [caller] Clears the bell and takes the first finished calls, at most `max`; answers how many. */
+/* [caller] Clears the descriptor and takes the first finished calls, at most `max`; returns how
+ * many. */
 int tnng_cq_collect(tnng_cq *cq, int max, tnng_op **first)
 {
     int count = 0;
@@ -154,8 +157,8 @@ int tnng_cq_collect(tnng_cq *cq, int max, tnng_op **first)
     return count;
 }
 
-/* [caller] The loop is over: no ring after this. Calls still out keep the memory until they are
- * done. */
+/* [caller] The loop has ended: no notification follows. Pending calls keep the memory until they
+ * finish. */
 void tnng_cq_close(tnng_cq *cq)
 {
     pthread_mutex_lock(&cq->lock);

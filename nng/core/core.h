@@ -80,7 +80,7 @@ struct tnng_cq {
     tnng_waiter *waiter;      /* the thread it belongs to; only that thread follows it */
     bool exclusive;
     uint64_t token;          /* under lock; 0 when there is a descriptor, or when closed */
-    bool notify_pending;     /* token bell: rung, Python not yet called; under lock */
+    bool notify_pending;     /* with a token: Python is to be called; under lock */
     pthread_cond_t notified; /* for waiting threads; under lock */
 };
 tnng_cq *tnng_cq_new(void);
@@ -234,7 +234,7 @@ struct tnng_socket {
     tnng_owner owner;
     tnng_traffic traffic;
     bool causes_gone;                 /* fixes/causes.c, under its lock */
-    atomic_int parting;               /* C10: connections that nng has not freed yet */
+    atomic_int unfreed_pipes;         /* C10: connections that nng has not freed yet */
     struct tnng_endpoints *endpoints; /* conn/endpoint.c */
     struct tnng_pipe_table *pipes;    /* conn/pipes.c */
     struct tnng_contexts *contexts;   /* sock/context.c */

@@ -121,8 +121,8 @@ int tnng_op_park(tnng_op *op, tnng_result *result)
     return result->code = TNNG_PARKED;
 }
 
-/* [caller] Clears the bell and copies out at most `max` finished calls. What stays keeps the bell
- * rung. */
+/* [caller] Clears the descriptor and copies out at most `max` finished calls. While calls
+ * stay, the queue stays notified. */
 int tnng_cq_take(tnng_cq *cq, tnng_result *results, int max)
 {
     tnng_op *op, *next;
@@ -137,7 +137,7 @@ int tnng_cq_take(tnng_cq *cq, tnng_result *results, int max)
     return count;
 }
 
-/* [caller] Asks for the end of a parked call. Only while the port has not given out its result. */
+/* [caller] Cancels a parked call, whose result has not been taken from the queue. */
 int tnng_op_cancel(tnng_op *op)
 {
     TNNG_GUARD_FORK(TNNG_CANCEL_DONE); /* it will never end here */

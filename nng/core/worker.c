@@ -333,8 +333,8 @@ int tnng_job_enqueue(tnng_job *job, bool even_without_thread)
     return code == TNNG_PARKED ? 0 : code;
 }
 
-/* [caller] The same, and waits for its end, when there is a port; then the call has been counted as
- * parked. */
+/* [caller] The same, and waits for its end, when there is a queue; then the call has been counted
+ * as parked. */
 int tnng_job_submit(tnng_job *job, const tnng_call *call)
 {
     tnng_op *op;

@@ -53,7 +53,7 @@ static _Thread_local nng_aio *expected;
 bool tnng_causes_are_known(void) { return !TNNG_WITHOUT("CAUSES"); }
 
 /* [caller] With every socket that is opened. */
-void tnng_causes_init(const tnng_causes_hooks *told) { hooks = told; }
+void tnng_causes_init(const tnng_causes_hooks *own) { hooks = own; }
 
 static _Atomic(known *) *head_of(nng_aio *aio)
 {

@@ -26,7 +26,7 @@ static void pair_on_freed(nng_aio *task, void *arg, int code)
 {
     tnng_socket *socket = arg;
 
-    atomic_fetch_sub(&socket->parting, 1);
+    atomic_fetch_sub(&socket->unfreed_pipes, 1);
     socket->hooks->set_persistent(socket, false);
     tnng_socket_unref(socket);
     nng_aio_finish(task, code);
@@ -41,7 +41,7 @@ void tnng_pair_peer_lost(tnng_socket *socket)
         return;
     }
     if (nng_aio_alloc(&task, NULL, NULL) == 0) {
-        atomic_fetch_add(&socket->parting, 1);
+        atomic_fetch_add(&socket->unfreed_pipes, 1);
         tnng_socket_ref(socket);
         nng_aio_begin(task);
         nng_aio_defer(task, pair_on_freed, socket);

@@ -15,7 +15,8 @@
 
 #include <stdbool.h>
 
-/* [any] Whether libnng's calls of all these functions, separated by single spaces, reach ours. */
+/* [any] True when libnng calls the wrappers of all these functions, which single spaces separate.
+ */
 bool tnng_wraps(const char *names);
 
 /* [any] Whether the libnng that is linked in calls none of these functions, and defines none. */

@@ -19,7 +19,7 @@
 typedef struct ws_dialer {
     struct ws_dialer *next;
     nng_stream_dialer *dialer;
-    nng_aio *attempt; /* ours */
+    nng_aio *attempt; /* made by the shim */
     nng_aio *waiting; /* nng's; NULL when it has been answered */
     bool busy;        /* an attempt has not ended: only its callback closes or frees the dialer */
     bool closed, freed;

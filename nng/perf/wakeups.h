@@ -15,7 +15,7 @@ typedef struct {
 } tnng_stream;
 
 void tnng_wakeups_init(void);
-/* How those lock who may owe a wake-up: a lock that is held in calls of nng. */
+/* Locks a mutex that is held in calls of nng; sends suppressed signals before it blocks. */
 int tnng_lock(pthread_mutex_t *);
 void tnng_wakeups_defer_begin(void);
 void tnng_wakeups_defer_end(void);

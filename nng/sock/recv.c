@@ -411,7 +411,7 @@ tnng_slot *tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
 void tnng_contexts_set_persistent(tnng_socket *socket, bool lost)
 {
     pthread_mutex_lock(&socket->contexts->lock);
-    bool stand = atomic_load(&socket->parting) > 0 || !tnng_has_peer(socket);
+    bool stand = atomic_load(&socket->unfreed_pipes) > 0 || !tnng_has_peer(socket);
     for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
         tnng_lock(&ctx->lock);
         ctx->peer_lost = stand;
