@@ -4,10 +4,10 @@ A call ends because it happened, because its task was cancelled, or because anot
 (a close, a newer request). Each ending is forced at each place where it can meet the other threads:
 before and after the submit, in nng's callback, between the callback and the task.
 
-A scenario runs in a process of its own on the test build, in three modes: its task awaits the bell
-itself (leader), another task does (follower), or there is no descriptor (token). A pause in a
-callback blocks a thread of nng; a pause around a submit blocks the Trio thread, and is opened by a
-thread of the test.
+A scenario runs in a process of its own on the test build, in three modes: its task awaits the
+wake-up descriptor itself (leader), another task does (follower), or there is no descriptor (token).
+A pause in a callback blocks a thread of nng; a pause around a submit blocks the Trio thread, and is
+opened by a thread of the test.
 """
 
 from __future__ import annotations
@@ -113,30 +113,30 @@ def take(socket: Any, expected: bytes) -> None:
     assert _ffi.take_bytes(answers[-1][1]) == expected
 
 
-class TokenRings:
+class TokenWakeups:
     """Notices a token wake-up before Trio does."""
 
     def __init__(self) -> None:
-        self.rung = threading.Event()
+        self.came = threading.Event()
         notify = trio_wait._CompletionQueue._notify_token
 
-        def ring_and_tell(cq: trio_wait._CompletionQueue) -> None:
+        def wake_and_tell(cq: trio_wait._CompletionQueue) -> None:
             notify(cq)
-            self.rung.set()
+            self.came.set()
 
-        trio_wait._CompletionQueue._notify_token = ring_and_tell  # type: ignore[assignment, method-assign]
+        trio_wait._CompletionQueue._notify_token = wake_and_tell  # type: ignore[assignment, method-assign]
 
 
-def open_until_posted(pause: Pause, rings: TokenRings | None) -> None:
+def open_until_posted(pause: Pause, wakeups: TokenWakeups | None) -> None:
     """Let the callback finish the call, and keep Trio from noticing."""
-    if rings is not None:
-        rings.rung.clear()
+    if wakeups is not None:
+        wakeups.came.clear()
     pause.open()
-    if rings is not None:
-        assert rings.rung.wait(10)
+    if wakeups is not None:
+        assert wakeups.came.wait(10)
     else:
-        bell = trio_wait._current_cq().native.fd
-        assert select.select([bell], [], [], 10)[0]
+        descriptor = trio_wait._current_cq().native.fd
+        assert select.select([descriptor], [], [], 10)[0]
 
 
 @dataclasses.dataclass
@@ -227,20 +227,20 @@ async def sending(kind: str) -> AsyncIterator[Sending]:
 
 
 def run_scenario(name: str, *kinds: str) -> None:
-    rings = TokenRings()
+    wakeups = TokenWakeups()
     for kind in kinds or ("",):
         for mode in MODES:
             print(f"{kind} {mode}", flush=True)
             trio_wait.use_token_wakeup = mode == "token"
-            token = rings if mode == "token" else None
+            token = wakeups if mode == "token" else None
             trio.run(run_in_mode, globals()[name], mode, kind, token)
     print("done")
 
 
 async def run_in_mode(
-    scenario: Callable[..., Awaitable[None]], mode: str, kind: str, rings: TokenRings | None
+    scenario: Callable[..., Awaitable[None]], mode: str, kind: str, wakeups: TokenWakeups | None
 ) -> None:
-    arguments = [*filter(None, (kind,)), *([rings] if scenario in NEED_RINGS else [])]
+    arguments = [*filter(None, (kind,)), *([wakeups] if scenario in NEED_RINGS else [])]
     async with trionng.Pair0() as other, trio.open_nursery() as nursery:
         if mode == "follower":
             nursery.start_soon(other.recv)
@@ -341,7 +341,7 @@ def test_receive_cancelled_in_its_callback_leaves_the_message():
     check(receive_cancelled_during_its_callback, *RECEIVING)
 
 
-async def receive_cancelled_after_its_callback(kind: str, rings: TokenRings | None) -> None:
+async def receive_cancelled_after_its_callback(kind: str, wakeups: TokenWakeups | None) -> None:
     async with receiving(kind) as side, trio.open_nursery() as nursery:
         await side.ask()
         call = Call(nursery, side.socket.recv)
@@ -350,7 +350,7 @@ async def receive_cancelled_after_its_callback(kind: str, rings: TokenRings | No
         with Pause("receive.callback") as callback:
             side.deliver(b"message")
             callback.reached()
-            open_until_posted(callback, rings)
+            open_until_posted(callback, wakeups)
             call.cancel_now()
         assert await call.end() == b"message"
         assert testing.cancel_counts().completed == before + 1
@@ -522,7 +522,7 @@ async def send_cancelled_during_its_callback(kind: str) -> None:
         await side.expect(b"message")
 
 
-async def send_cancelled_after_its_callback(kind: str, rings: TokenRings | None) -> None:
+async def send_cancelled_after_its_callback(kind: str, wakeups: TokenWakeups | None) -> None:
     async with sending(kind) as side, trio.open_nursery() as nursery:
         call = Call(nursery, lambda: side.socket.send(b"message"))
         await wait_all_tasks_blocked()
@@ -530,7 +530,7 @@ async def send_cancelled_after_its_callback(kind: str, rings: TokenRings | None)
         with Pause("send.callback") as callback:
             side.connect()
             callback.reached()
-            open_until_posted(callback, rings)
+            open_until_posted(callback, wakeups)
             call.cancel_now()
         assert await call.end() is None
         assert testing.cancel_counts().completed == before + 1
@@ -713,7 +713,7 @@ def test_request_cancelled_with_its_answer_there_discards_it():
     check(request_cancelled_with_its_answer_there)
 
 
-async def request_cancelled_after_its_callback(rings: TokenRings | None) -> None:
+async def request_cancelled_after_its_callback(wakeups: TokenWakeups | None) -> None:
     async with requesting() as (req, connect), trio.open_nursery() as nursery:
         call = Call(nursery, lambda: req.request(b"request"))
         await wait_all_tasks_blocked()
@@ -722,7 +722,7 @@ async def request_cancelled_after_its_callback(rings: TokenRings | None) -> None
         with Pause("receive.callback") as callback:
             await rep.send(b"answer")
             callback.reached()
-            open_until_posted(callback, rings)
+            open_until_posted(callback, wakeups)
             call.cancel_now()
         assert await call.end() == b"answer"
         await works(req, rep)

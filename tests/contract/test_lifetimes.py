@@ -461,7 +461,7 @@ def interrupt_parked_receive(who):
             interrupted = False
             async with trio.open_nursery() as nursery:
                 if who == "follower":
-                    # Somebody else serves the bell.
+                    # Another task waits for the wake-up descriptor.
                     other = await nursery.start(wait_elsewhere)
                 killer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
                 killer.start()

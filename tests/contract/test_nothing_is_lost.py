@@ -195,7 +195,7 @@ def steps(call: Callable[[], object]) -> int:
     return counting.steps
 
 
-def port_of_a_thread() -> None:
+def queue_of_a_thread() -> None:
     sync_wait.thread.idle = None
     sync_wait._pipe = None
     with contextlib.suppress(trionng.Timeout):
@@ -216,7 +216,7 @@ def interrupt_what_owns_descriptors() -> None:
     def cq() -> None:
         _ffi.CompletionQueue(exclusive=True)
 
-    def bell_of_an_event_loop() -> None:
+    def queue_of_an_event_loop() -> None:
         _ffi.CompletionQueue(exclusive=True, notify=lambda: None)
 
     def recv_fd() -> None:
@@ -225,7 +225,7 @@ def interrupt_what_owns_descriptors() -> None:
 
     before = descriptors()
     threads = threading.active_count()
-    for call in (cq, bell_of_an_event_loop, port_of_a_thread, recv_fd):
+    for call in (cq, queue_of_an_event_loop, queue_of_a_thread, recv_fd):
         call()
         for step in range(1, steps(call) + 1):
             OutsideFinalisers(step).run(call)

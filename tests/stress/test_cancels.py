@@ -26,12 +26,12 @@ QUICK_OVER_WS = ("receive_pair1", "receive_sub0", "receive_surveyor0", "request"
 
 
 def check_stress(
-    name: str, transport: str, cancels: int, seconds: float, bell: str = "descriptor"
+    name: str, transport: str, cancels: int, seconds: float, wakeup: str = "descriptor"
 ) -> None:
     """Run a stress, check that its books balanced and that it was one."""
     seed = secrets.randbelow(2**32)
 
-    arguments = name, transport, str(cancels), str(seed), bell
+    arguments = name, transport, str(cancels), str(seed), wakeup
     finished = run_in_subprocess(run, *arguments, seconds=seconds)
 
     assert finished.clean, f"{arguments}: {finished}"
@@ -61,7 +61,7 @@ def test_every_call_under_many_cancels_is_accounted_for(name: str, transport: st
 )
 def test_calls_woken_by_a_token_under_cancels_are_accounted_for(name: str, transport: str) -> None:
     """Where no descriptor can be had, Trio's token wakes the tasks, and nothing is lost either."""
-    check_stress(name, transport, QUICK, 60, bell="token")
+    check_stress(name, transport, QUICK, 60, wakeup="token")
 
 
 @pytest.mark.slow

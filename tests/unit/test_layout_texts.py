@@ -28,6 +28,8 @@ PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]
 
 # Words that this project once had for things, and what nng, Trio or a stranger calls them.
 RETIRED = {
+    "lane": "context", "bell": "wakeup", "rung": "notified", "asker": "pipe", "box": "message_ref",
+    "twin": "counterpart", "alarm": "notify", "debt": "deferred", "adopt": "ref",
     "desk": "pool", "seat": "slot", "inbox": "source", "onward": "target", "colourless": "shared",
     "cook": "build", "recipe": "settings", "narrowed": "unsubscribed", "flavour": "API",
     "house": "layout",

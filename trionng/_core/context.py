@@ -36,7 +36,7 @@ class ContextBase(BaseIO):
             raise Closed(f"{attempted}: the {what} is closed", url=self._socket._urls())
         return _ffi.ON_CONTEXT, self._ctx.id, self._socket._urls()
 
-    def _close_lane(self) -> None:
+    def _close_ctx(self) -> None:
         if not self._closed:
             self._closed = True
             self._ctx.close()

@@ -249,7 +249,7 @@ class Context(SyncIO, ContextBase):
 
     def close(self) -> None:
         """Close the context and wake its threads with `Closed`: sync counterpart of `aclose`."""
-        self._close_lane()
+        self._close_ctx()
 
     def __enter__(self) -> Self:
         return self

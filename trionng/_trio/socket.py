@@ -340,7 +340,7 @@ class Context(AsyncIO, ContextBase):
 
         Cancellation: closes, then raises.
         """
-        self._close_lane()
+        self._close_ctx()
         await checkpoint()
 
     async def __aenter__(self) -> Self:

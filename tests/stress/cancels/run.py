@@ -193,7 +193,9 @@ async def _opened(name: str, transport: str, rng: random.Random) -> AsyncIterato
         yield await getattr(Scenarios(stack, transport, rng), name)()
 
 
-async def run(name: str, transport: str, cancels: str, seed: str, bell: str = "descriptor") -> None:
+async def run(
+    name: str, transport: str, cancels: str, seed: str, wakeup: str = "descriptor"
+) -> None:
     """Run one stress and print its report as a line of JSON.
 
     Args:
@@ -201,9 +203,9 @@ async def run(name: str, transport: str, cancels: str, seed: str, bell: str = "d
         transport: one of `tests.support.sockets.TRANSPORTS`.
         cancels: how many calls to cancel.
         seed: of everything that is chosen; when it happens is up to the machine.
-        bell: "descriptor", or "token" for the bell that is used where no descriptor can be had.
+        wakeup: "descriptor", or "token" as where no descriptor can be had.
     """
-    trio_wait.use_token_wakeup = bell == "token"
+    trio_wait.use_token_wakeup = wakeup == "token"
     trio_wait.count_taken = True
     rng = random.Random(int(seed))
     async with _opened(name, transport, rng) as scenario:
