@@ -505,7 +505,9 @@ def test_aio_of_the_shim_never_sleeps_and_does_something_else():
     """
     code = c_code()
 
-    assert re.findall(r"nng_sleep_aio\(.*\)", code) == ["nng_sleep_aio(TICK, ctx->pool->clock)"]
+    assert re.findall(r"nng_sleep_aio\(.*\)", code) == [
+        "nng_sleep_aio(TICK, pool_ctx->pool->clock)"
+    ]
     assert not re.search(r"nng_(ctx_|aio_result)\w*\([^;]*clock", code)
     timeouts = re.findall(r"nng_aio_set_timeout\(([^,]+),\s*(\w+)\)", code)
     assert {name for name, limit in timeouts if limit != "NNG_DURATION_INFINITE"} == {

@@ -5,3 +5,121 @@ message, and follows a null pointer at the next receive.
 """
 
 from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+import trio.lowlevel
+import trio.testing
+
+import trionng
+from tests.support.fixes import needs_fix
+from tests.support.sockets import url_of
+from tests.support.sp import PAIR0, PAIR1, raw_peer
+from tests.support.subprocesses import run_in_subprocess
+from trionng._ffi import testing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KINDS = {"pair0": trionng.Pair0, "pair1": trionng.Pair1}
+SP_NUMBERS = {"pair0": PAIR0, "pair1": PAIR1}
+HEADERS = {"pair0": b"", "pair1": b"\0\0\0\1"}  # of Pair1: how many hops the message has made
+
+
+async def lose_peers(kind: str, transport: str, directory: str, rounds: str) -> None:
+    """Cut the connection again and again while messages come through it; print how often."""
+    receiver, sender = KINDS[kind](), KINDS[kind](reconnect_time_min=1, reconnect_time_max=1)
+    url = receiver.listen(url_of(transport, directory)).url
+    await sender.dial(url, block=True)
+    cuts = 0
+
+    async def send() -> None:
+        while True:
+            await sender.send_many([b"x"] * 8)
+
+    async def receive() -> None:
+        while True:
+            await receiver.recv()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        nursery.start_soon(receive)
+        while cuts < int(rounds):
+            await receiver.wait_connected()
+            await trio.sleep(0.001)
+            for pipe in receiver.pipes:
+                pipe.close()
+                cuts += 1
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    print(cuts, flush=True)
+    await receiver.aclose()
+    await sender.aclose()
+
+
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_pair_whose_peers_leave_while_they_send_goes_on(
+    kind: str, transport: str, tmp_path: Path
+) -> None:
+    """Whenever a peer goes, the next receive waits for the next peer."""
+    finished = run_in_subprocess(
+        lose_peers, kind, transport, str(tmp_path), "300",
+        seconds=60, TRIONNG_NATIVE="testing",
+    )  # fmt: skip
+
+    assert (finished.clean, finished.output) == (True, "300\n"), finished
+
+
+async def end_late(kind: str, url: str) -> None:
+    """Hold up two messages on their way through nng while their peer goes; print what comes."""
+    received: list[bytes] = []
+    pair = KINDS[kind]()
+
+    async def receive() -> None:
+        while True:
+            received.append(await pair.recv())
+
+    async with pair, raw_peer(pair.listen(url).url) as peer, trio.open_nursery() as nursery:
+        await peer.greet(SP_NUMBERS[kind])
+        await pair.wait_connected()
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        for point, body in (("receive.callback", b"first"), ("nng.finish_sync", b"second")):
+            testing.arm_pause(point)
+            await peer.send(HEADERS[kind] + body)
+            assert await trio.to_thread.run_sync(testing.pause_reached, point, 10_000)
+        pair.pipes[0].close()
+        while pair.pipes:
+            await trio.sleep(0.001)
+        await trio.sleep(0.05)  # now nng has forgotten the connection
+        testing.open_pause("nng.finish_sync")
+        await trio.sleep(0.05)
+        testing.open_pause("receive.callback")
+        with trio.move_on_after(5):
+            while len(received) < 2:
+                await trio.sleep(0.001)
+        print(*(body.decode() for body in received), flush=True)
+        nursery.cancel_scope.cancel()
+
+
+@needs_fix("F1")  # one of its wrappers has the pause point
+@pytest.mark.parametrize("transport", ["ipc", "tcp"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_message_that_comes_after_its_peer_has_gone_is_received(
+    kind: str, transport: str, tmp_path: Path
+) -> None:
+    """C10: a receive waits for it, also when all that were posted have their message already."""
+    broken, finished = (
+        run_in_subprocess(
+            end_late, kind, url_of(transport, tmp_path),
+            TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
+        )
+        for without in ("C10", "")
+    )  # fmt: skip
+
+    assert (finished.clean, finished.output) == (True, "first second\n"), finished
+    assert broken.code == -signal.SIGSEGV, broken
