@@ -21,6 +21,7 @@ from tests.support.sp import RawPeer, raw_peer
 from tests.support.subprocesses import run_in_subprocess
 from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
+from trionng._base.errors import EAGAIN
 from trionng._sync.wait import acquire_waiter, rollback, run
 
 SURVEYOR0 = 0x62
@@ -254,7 +255,7 @@ async def test_message_given_back_is_counted_once(sender, receiver):
         with trio.fail_after(10):
             await here.send(b"12345")
             code, msg = there._ctx.recv(None, 0)
-            while code == _ffi.AGAIN:
+            while code == EAGAIN:
                 await trio.testing.wait_all_tasks_blocked(0.001)
                 code, msg = there._ctx.recv(None, 0)
             assert (code, received(there)) == (0, (1, 5))

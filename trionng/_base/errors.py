@@ -81,6 +81,7 @@ EREADONLY: Final = 24
 EWRITEONLY: Final = 25
 ECRYPTO: Final = 26
 EPEERAUTH: Final = 27
+EAMBIGUOUS: Final = 29
 ECONNSHUT: Final = 31
 
 # nng adds the operating system's number, or its transport's, to one of these.

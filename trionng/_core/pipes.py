@@ -12,6 +12,7 @@ import attrs
 
 from trionng import _ffi
 from trionng._base.errors import (
+    EAGAIN,
     ECLOSED,
     Closed,
     ConnectionReset,
@@ -280,8 +281,8 @@ class PipeEventsBase(Sealed, Generic[P]):
             pipe = self._socket._known_pipe(native)
             assert isinstance(pipe, self._pipe_type)
             return True, PipeEvent(_KINDS[kind], pipe, _REASONS.get(reason))
-        if code in (_ffi.AGAIN, ECLOSED):
-            return code == _ffi.AGAIN, None
+        if code in (EAGAIN, ECLOSED):
+            return code == EAGAIN, None
         raise self._failed(code)
 
     def _failed(self, code: int) -> Exception:

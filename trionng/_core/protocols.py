@@ -10,7 +10,7 @@ import math
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import ETIMEDOUT, error_for
+from trionng._base.errors import EAGAIN, ETIMEDOUT, error_for
 from trionng._base.util import as_topics, check_bool
 from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, ListenerBase
@@ -279,7 +279,7 @@ class SurveyBase(BaseIO):
         """End the survey; return a reply that arrived in time."""
         self._ctx.end_survey()
         code, msg = self._ctx.recv(None, 0)
-        return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
+        return (ETIMEDOUT if code == EAGAIN else code), msg
 
     def _last_replies(self, max_messages: int) -> tuple[int, list[bytes]]:
         """End the survey; return the replies that arrived in time."""

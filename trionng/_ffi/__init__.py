@@ -89,7 +89,6 @@ from trionng._ffi.service import (
     open_service as open_service,
 )
 from trionng._ffi.socket import (
-    AGAIN as AGAIN,
     NativeSocket as NativeSocket,
     open_socket as open_socket,
     protocol as protocol,

@@ -157,7 +157,7 @@ class Context(Owned):
         return taken
 
     def send_many(self, batch: list[bytes]) -> tuple[int, int]:
-        """Send until one would have to wait (AGAIN); return the code and how many went."""
+        """Send until one would have to wait (EAGAIN); return the code and how many went."""
         sizes = ffi.new("uint32_t[]", list(map(len, batch)))
         sent = ffi.new("int *")
         code = lib.tnng_send_many(self._native, b"".join(batch), sizes, len(batch), sent)

@@ -124,7 +124,7 @@ class NativeEvents(Owned):
             _drop(native)
 
     def wait(self, cq: CompletionQueue, tag: int) -> SubmitResult:
-        """Wait until `take` does not answer AGAIN."""
+        """Wait until `take` does not answer EAGAIN."""
         code = lib.tnng_events_wait(self._native, cq.native, tag, cq.scratch)
         return code, cq.scratch.op if code == PARKED else ffi.NULL
 

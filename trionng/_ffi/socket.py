@@ -6,6 +6,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from trionng._base.errors import EAGAIN
 from trionng._ffi.context import Context, cq_and_result, submit_result
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
 
     from trionng._ffi.completion_queue import CompletionQueue
     from trionng._ffi.types import SubmitResult
-
-
-AGAIN = 8  # NNG_EAGAIN
 
 
 def why_not_opened(code: int) -> str | None:
@@ -154,7 +152,7 @@ class NativeSocket(Owned):
         pending, out = ffi.new("tnng_endpoint **"), ffi.new("uint32_t *")
         try:
             code = begin(pending, out)
-            while code == AGAIN:
+            while code == EAGAIN:
                 code = lib.tnng_listener_wait(pending, 100, out)
         except BaseException:
             # Ctrl-C: the listener is either pending, or there.

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import InvalidOperation, TryAgain, error_for
+from trionng._base.errors import EPROTO, InvalidOperation, TryAgain, error_for
 from trionng._base.sealed import Sealed
 from trionng._core.addresses import In6Addr, InAddr
 from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from trionng._trio.socket import Socket
 
-_EPROTO: Final = 13
 # A negative pipe number leaves the pipe of the message as it is.
 _AS_IT_IS: Final = -1
 
@@ -140,7 +139,7 @@ class Forwarder(Sealed):
                 ctx.unget(msg)
                 raise
             code = await op.send(msg)
-            if code == _EPROTO:
+            if code == EPROTO:
                 self._dropped += 1
                 continue
             if code != 0:
@@ -183,7 +182,7 @@ class ForwardOp:
             if not self._submitted:
                 self._source.unget(msg)
                 self._handle.own(_ffi.NULL)
-        if msg and code == _EPROTO:
+        if msg and code == EPROTO:
             _ffi.drop(msg)
         elif msg:
             self._source.unget(msg)

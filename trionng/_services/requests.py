@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import error_for
+from trionng._base.errors import EAGAIN, error_for
 from trionng._core.message import Message
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._trio.wait import checkpoint, wait_for
@@ -158,13 +158,13 @@ class SocketSource:
         topics = self._socket._topics
         while not self._draining:
             code, msg = ctx.recv(None, 0)
-            if code == _ffi.AGAIN:
+            if code == EAGAIN:
                 with trio.CancelScope() as self._receiving:
                     code, msg = await wait_for(ctx.recv, ctx.unget)
                 self._receiving = None
             else:
                 await self._pass(code, msg)
-            if code == _ffi.AGAIN:
+            if code == EAGAIN:
                 break  # drained
             if code != 0:
                 raise error_for(code, self._operation, self._socket._urls())

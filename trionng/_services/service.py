@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import Closed, error_for, shown
+from trionng._base.errors import EAMBIGUOUS, Closed, error_for, shown
 from trionng._base.sealed import Sealed
 from trionng._core.flush import FlushWatch
 from trionng._services.disconnects import DisconnectScopes
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_AMBIGUOUS: Final = 29
 # How long `drain` waits for clients that read nothing, seconds.
 _UNREAD_FOR: Final = 5.0
 
@@ -351,5 +350,5 @@ def only_url(socket: Socket) -> str:
     """Return the URL of the only listener."""
     listeners = socket.listeners
     if len(listeners) != 1:
-        raise error_for(_AMBIGUOUS, f"url: {len(listeners)} listeners", socket._urls())
+        raise error_for(EAMBIGUOUS, f"url: {len(listeners)} listeners", socket._urls())
     return listeners[0].url

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
-from trionng._base.errors import ETIMEDOUT
+from trionng._base.errors import EAGAIN, ETIMEDOUT
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import (
     RECEIVES,
@@ -68,7 +68,7 @@ class SyncIO(BaseIO):
                 return
             waiter.discard()
         if code == ETIMEDOUT and not block and not self._is_over():
-            code = _ffi.AGAIN
+            code = EAGAIN
         raise self._failed(code, operation, self._over(code, timeout, self._recv_timeout_ms))
 
     def _receive_one(self, waiter: _ffi.Waiter, until: float | None) -> int:
@@ -225,7 +225,7 @@ class TrySend(TrySendBase, SyncIO):
         while sent < len(batch):
             code, count = self._ctx.send_many(next_chunk(batch, sent))
             sent += count
-            if code == _ffi.AGAIN:
+            if code == EAGAIN:
                 left = None if end is None else max(0.0, end - time.monotonic())
                 self._send("send_many", partial(self._ctx.send, batch[sent]), left)
                 sent += 1

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import ETIMEDOUT
+from trionng._base.errors import EAGAIN, ETIMEDOUT
 from trionng._base.util import check_buffer
 from trionng._core.io import (
     RECEIVES,
@@ -255,7 +255,7 @@ class TrySend(TrySendBase, AsyncIO):
                     await checkpoint()
                 code, count = self._ctx.send_many(next_chunk(batch, sent))
                 sent += count
-                if code == _ffi.AGAIN:
+                if code == EAGAIN:
                     await self._send("send_many", partial(self._ctx.send, batch[sent]), _ffi.drop)
                     sent += 1
                 elif code != 0:

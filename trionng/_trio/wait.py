@@ -59,6 +59,7 @@ from trio.lowlevel import (
 
 from trionng import _ffi
 from trionng._base.errors import (
+    EAGAIN,
     ECANCELED,
     ETIMEDOUT,
     OutOfFiles,
@@ -343,13 +344,13 @@ async def _raise_if_cancelled(msg: _ffi.Msg, reclaim: _ffi.Reclaim) -> None:
 
 @enable_ki_protection
 async def run_nowait(call: Callable[[], _ffi.SubmitResult]) -> _ffi.Completion:
-    """Make a call that never parks, as a checkpoint; its AGAIN becomes ETIMEDOUT."""
+    """Make a call that never parks, as a checkpoint; its EAGAIN becomes ETIMEDOUT."""
     await checkpoint_if_cancelled()
     code, msg = call()
     await cancel_shielded_checkpoint()
     if code != 0:
         await _raise_if_cancelled(msg, _ffi.drop)
-    return (ETIMEDOUT if code == _ffi.AGAIN else code), msg
+    return (ETIMEDOUT if code == EAGAIN else code), msg
 
 
 def wait_for(
