@@ -5,7 +5,7 @@
  * no outage: such a peer refuses (it has a peer already, or a rule), and nng connects to it again
  * and again. What tells the two apart is time: a refusal arrives about when the transport's
  * handshake ends, because the peer decides as soon as it has our half of it. So a dial that
- * somebody waits for lasts twice as long again as its handshake did, and connections made in the
+ * a call waits for lasts twice as long again as its handshake did, and connections made in the
  * background are judged when they end.
  *
  * nng begins anew with its shortest pause whenever a transport connects, also to a peer that
@@ -34,7 +34,7 @@ struct tnng_dialer {
     int code;          /* why its last attempt failed; 0: none has failed in this outage */
     int last_code;     /* the same of the last attempt that failed at all */
     bool reported;     /* a failure of this outage was reported */
-    bool waited_for;   /* a dial is waited for: its caller is told, nobody else */
+    bool waited_for;   /* a dial is waited for: its caller alone gets the failure */
     bool undecided;    /* nng tries, and what comes of the first attempt is not known yet */
     bool has_baseline; /* `seen` is what nng's counters said then */
     tnng_dial_counts baseline;

@@ -128,7 +128,7 @@ const tnng_pipe_info *tnng_pipe_get_info(tnng_pipe *pipe) { return &pipe->info; 
 
 bool tnng_pipe_is_gone(tnng_pipe *pipe) { return atomic_load(&pipe->gone); }
 
-/* [caller] Until its last callback has returned nng keeps the id, and gives it to nobody else. */
+/* [caller] Until its last callback has returned nng keeps the id, and gives it to no other pipe. */
 int tnng_pipe_close(tnng_pipe *pipe, int reason)
 {
     TNNG_GUARD_FORK(TNNG_FORKED);

@@ -20,7 +20,7 @@ static void pipes_on_offered(nng_pipe id, nng_pipe_ev event, void *arg)
 
     (void) event;
     if (pipe == NULL) {
-        /* Without an entry nobody could ever see it. */
+        /* Without an entry no call could ever find it. */
         pthread_mutex_lock(&socket->pipes->lock);
         tnng_dial_fail(socket, nng_pipe_dialer(id).id, NNG_ENOMEM);
         pthread_mutex_unlock(&socket->pipes->lock);
@@ -65,7 +65,7 @@ static void pipes_set_connected(tnng_socket *socket, tnng_pipe *pipe)
 }
 
 /* [any] With pipes->lock held: one that has gone lately. nng counts its ids up and begins anew
- * after 2^31 of them, so an id of those remembered is nobody else's. */
+ * after 2^31 of them, so no other pipe has an id of those remembered. */
 static tnng_pipe *pipes_recall(tnng_socket *socket, uint32_t id)
 {
     for (int i = 0; i < PIPES_REMEMBERED; i++) {
@@ -237,7 +237,7 @@ void tnng_pipes_free(tnng_socket *socket)
     pthread_cond_destroy(&socket->pipes->changed);
 }
 
-/* [caller] The socket closes: nobody waits for a peer any more. */
+/* [caller] The socket closes: the waits for a peer end. */
 void tnng_pipes_shutdown(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->pipes->lock);

@@ -55,7 +55,7 @@ int tnng_tls_set(int on, uint32_t id, nng_tls_config *config)
                : nng_dialer_set_ptr((nng_dialer){id}, NNG_OPT_TLS_CONFIG, config);
 }
 
-/* nng holds what it tells for whoever asks; here that is given back at once. */
+/* nng holds a reference for each caller that asks; it is given back at once. */
 const void *tnng_tls_get(int on, uint32_t id)
 {
     void *config = NULL;

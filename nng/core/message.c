@@ -12,7 +12,7 @@ enum { SPARE_FROM = 64 * 1024, SPARE_TO = 4 * 1024 * 1024 };
 
 static _Atomic(nng_msg *) spare;
 
-/* [caller] Frees a message nobody looks at any more, or keeps it. */
+/* [caller] Frees a message that no caller looks at any more, or keeps it. */
 void tnng_msg_recycle(nng_msg *msg)
 {
     size_t size = nng_msg_len(msg);

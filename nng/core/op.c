@@ -41,7 +41,7 @@ bool tnng_owner_enter(tnng_socket *socket, tnng_cq *cq)
     return free_for_us;
 }
 
-/* [caller] One more call is parked, whoever owns the socket. */
+/* [caller] One more call is parked, whichever loop owns the socket. */
 void tnng_owner_add(tnng_socket *socket)
 {
     pthread_mutex_lock(&socket->owner.lock);

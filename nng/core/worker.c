@@ -323,7 +323,7 @@ static int worker_queue_job(tnng_job *job, bool even_without_thread)
     return TNNG_PARKED;
 }
 
-/* [caller] Queues the job, unless it is under way or has been done, and nobody waits for it. One
+/* [caller] Queues the job, unless it is under way or has been done. No call waits for it. One
  * that is queued without a thread runs as soon as one can be had. */
 int tnng_job_enqueue(tnng_job *job, bool even_without_thread)
 {
