@@ -12,7 +12,7 @@ from tests.support.processes import check_program
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-DOCS = ROOT / "docs"
+GUIDE = ROOT / "docs" / "guide"
 EXAMPLES = re.findall(
     r"^```python\n(.*?)^```$", README.read_text("utf-8"), re.DOTALL | re.MULTILINE
 )
@@ -23,14 +23,14 @@ OUTPUTS = (
     "answered: b'Arthur, King of the Britons'\nanswered: b\"I don't know that\"\n",
 )
 
-# There an example is followed by what it prints. (Those of docs/pynng.md: test_pynng_names.)
+# There an example is followed by what it prints. (Those of docs/guide/pynng.md: test_pynng_names.)
 PAGES = [
     pytest.param(example, output, id=f"{page}_{number}")
     for page in ("connections", "requests")
     for number, (example, output) in enumerate(
         re.findall(
             r"^```python\n(.*?)^```\n(?:\n^```text\n(.*?)^```$)?",
-            (DOCS / f"{page}.md").read_text("utf-8"),
+            (GUIDE / f"{page}.md").read_text("utf-8"),
             re.DOTALL | re.MULTILINE,
         )
     )

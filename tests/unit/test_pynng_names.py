@@ -1,4 +1,4 @@
-"""docs/pynng.md: it has every public name of pynng, and what it says of ours is so."""
+"""docs/guide/pynng.md: it has every public name of pynng, and what it says of ours is so."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.processes import check_program
 from trionng import blocking
 
 TESTS = Path(__file__).parents[1]
-DOCUMENT = TESTS.with_name("docs") / "pynng.md"
+DOCUMENT = TESTS.with_name("docs") / "guide" / "pynng.md"
 TEXT = DOCUMENT.read_text("utf-8")
 
 # pynng 0.9.0 and its main branch, by class; "" is the module. A protocol has also what Socket has.
