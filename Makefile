@@ -52,7 +52,7 @@ test-slow: tools
 # A copy of the sources, because the native module is built beside them.
 SHARED := build/shared
 SHARED_TESTS ?= $(patsubst %,tests/*/test_%.py,contract build sockets hazards stopped \
-	ws_closes push_peers wakes hostile_peers lifetimes)
+	ws_closes push_peers wakeups hostile_peers lifetimes)
 test-shared: tools
 	rm -rf $(SHARED) && mkdir -p $(SHARED)
 	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks $(SHARED)/

@@ -181,7 +181,7 @@ static int flush_run(tnng_job *job)
 {
     int code = flush_look(job->socket);
 
-    TNNG_PAUSE("look.after");
+    TNNG_PAUSE("flush.checked");
     return code;
 }
 

@@ -181,7 +181,7 @@ async def test_peer_without_certificate_under_verified_rule_is_refused(scheme):
                 assert pull.pipes[0].tls_verified
 
 
-async def test_tls_config_without_client_auth_under_the_rule_is_refused():
+async def test_tls_config_without_auth_under_the_rule_is_refused():
     """What a rule depends on cannot be taken away from its listener."""
     async with trionng.Pull0() as pull:
         rule = Admission(tls_verified=True)

@@ -38,7 +38,7 @@ def receive_after_a_crash() -> None:
     trio.run(pull.aclose)
 
 
-def test_message_for_a_task_that_was_destroyed_is_received_in_the_next_run() -> None:
+def test_message_for_a_destroyed_task_is_received_next_run() -> None:
     """When Trio crashes, the receives of its tasks go with them, and messages stay in order."""
     finished = run_in_subprocess(receive_after_a_crash)
 

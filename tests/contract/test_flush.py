@@ -1,5 +1,5 @@
 """`flush`, `linger` and `drain`: every transport, every protocol, peers that are slow, stopped or
-gone, and what a look at thousands of connections costs."""
+gone, and what a check of thousands of connections costs."""
 
 from __future__ import annotations
 
@@ -259,8 +259,8 @@ async def test_flush_of_pub0_with_a_stopped_subscriber_returns():
                 await pub.flush()
 
 
-async def look_while_another_one_ends():
-    """Send and look again while a helper has looked, and not said so yet."""
+async def check_flush_while_another_check_ends():
+    """Send and check again while a helper thread has checked, and has not said so yet."""
     with trio.fail_after(10):
         async with (
             trionng.Rep0(listen="inproc://many") as rep,
@@ -268,42 +268,42 @@ async def look_while_another_one_ends():
         ):
             sockets = [trionng.Req0(dial="inproc://many") for _ in range(40)]
             await rep.wait_connected(len(sockets))
-            testing.arm_pause("look.after")
+            testing.arm_pause("flush.checked")
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(wait_for, push._native.check_flush)
-                await trio.to_thread.run_sync(testing.pause_reached, "look.after", 5000)
+                await trio.to_thread.run_sync(testing.pause_reached, "flush.checked", 5000)
                 await push.send(b"later")
                 nursery.start_soon(wait_for, push._native.check_flush)
                 with trio.move_on_after(0) as scope:
                     await wait_for(push._native.check_flush)
                 assert scope.cancelled_caught
                 await trio.testing.wait_all_tasks_blocked()
-                testing.open_pause("look.after")
+                testing.open_pause("flush.checked")
             print(push._native.unflushed()[0])
             for each in sockets:
                 await each.aclose()
 
 
-def test_look_sees_all_that_was_sent_before_it():
-    """It never ends with a look that began before it, which may have seen less."""
-    finished = run_test_build(look_while_another_one_ends, without="F1")
+def test_flush_check_counts_all_that_was_sent_before_it():
+    """It never ends with a check that began before it, which may have counted less."""
+    finished = run_test_build(check_flush_while_another_check_ends, without="F1")
 
     assert finished.clean, finished
     assert finished.output.strip() == "1"
 
 
-async def cost_of_a_look(without: str) -> None:
-    """Print how the caller's own time for one look grows with four times the connections."""
+async def cost_of_a_flush_check(without: str) -> None:
+    """Print how the caller's own time for one check grows with four times the connections."""
     costs = []
-    async with trionng.Rep0(listen="inproc://looked-at") as rep:
+    async with trionng.Rep0(listen="inproc://checked") as rep:
         for count in (500, 2000):
-            sockets = [trionng.Req0(dial="inproc://looked-at") for _ in range(count)]
+            sockets = [trionng.Req0(dial="inproc://checked") for _ in range(count)]
             await rep.wait_connected(count)
-            began, looks = time.thread_time(), 20
-            for _ in range(looks):
+            began, checks = time.thread_time(), 20
+            for _ in range(checks):
                 code, _ = await wait_for(rep._native.check_flush)
                 assert code == 0
-            costs.append((time.thread_time() - began) / looks)
+            costs.append((time.thread_time() - began) / checks)
             async with trio.open_nursery() as nursery:
                 for each in sockets:
                     nursery.start_soon(each.aclose)
@@ -313,7 +313,7 @@ async def cost_of_a_look(without: str) -> None:
 
 
 @pytest.mark.parametrize("without", ["", "F1"], ids=["counted", "statistics"])
-def test_look_at_thousands_of_connections_stands_no_loop(without):
+def test_flush_check_of_thousands_of_connections_is_fast(without):
     """What a flush costs its caller grows with the connections, not with their square."""
-    done = run_test_build(cost_of_a_look, without, seconds=60, without=without)
+    done = run_test_build(cost_of_a_flush_check, without, seconds=60, without=without)
     assert done.output.startswith("fine"), done

@@ -240,7 +240,7 @@ def run_scenario(name: str, *kinds: str) -> None:
 async def run_in_mode(
     scenario: Callable[..., Awaitable[None]], mode: str, kind: str, wakeups: TokenWakeups | None
 ) -> None:
-    arguments = [*filter(None, (kind,)), *([wakeups] if scenario in NEED_RINGS else [])]
+    arguments = [*filter(None, (kind,)), *([wakeups] if scenario in NEED_WAKEUPS else [])]
     async with trionng.Pair0() as other, trio.open_nursery() as nursery:
         if mode == "follower":
             nursery.start_soon(other.recv)
@@ -784,7 +784,7 @@ def test_close_cancelled_while_nng_closes_closes_all_the_same():
     check(close_cancelled_before_and_after_nng_closes)
 
 
-NEED_RINGS = {
+NEED_WAKEUPS = {
     receive_cancelled_after_its_callback,
     send_cancelled_after_its_callback,
     request_cancelled_after_its_callback,

@@ -241,14 +241,14 @@ def interrupt_what_owns_descriptors() -> None:
 
 
 def test_owner_of_a_descriptor_interrupted_anywhere_closes_it():
-    """Ctrl-C while a port, a waiter, its pipe or a `recv_fd` is made leaves no descriptor open."""
+    """Ctrl-C while a queue, a waiter, its pipe or a `recv_fd` is made leaves no descriptor open."""
     done = run_in_subprocess(interrupt_what_owns_descriptors, seconds=60)
 
     assert done.clean, str(done)
 
 
-async def interrupt_ports_of_a_run() -> None:
-    """Interrupt the making of a Trio run's port at every step."""
+async def interrupt_queues_of_a_run() -> None:
+    """Interrupt the making of a Trio run's completion queue at every step."""
 
     def cq() -> None:
         trio_wait._CompletionQueue()
@@ -257,24 +257,24 @@ async def interrupt_ports_of_a_run() -> None:
         OutsideFinalisers(step).run(cq)
 
 
-def count_after_interrupted_ports() -> None:
+def count_after_interrupted_queues() -> None:
     """Count descriptors before and after; what was made is closed when the run ends."""
     trio.run(trio.sleep, 0)
     before = descriptors()
-    trio.run(interrupt_ports_of_a_run)
+    trio.run(interrupt_queues_of_a_run)
     gc.collect()
     assert descriptors() == before
 
 
-def test_making_the_port_of_a_run_can_be_interrupted_at_any_step():
-    """Ctrl-C while the port of a Trio run is made leaves nothing behind when the run has ended."""
-    done = run_in_subprocess(count_after_interrupted_ports, seconds=60)
+def test_making_the_queue_of_a_run_can_be_interrupted():
+    """Ctrl-C while the queue of a Trio run is made leaves nothing behind when the run has ended."""
+    done = run_in_subprocess(count_after_interrupted_queues, seconds=60)
 
     assert done.clean, str(done)
 
 
 def interrupt_first_calls() -> None:
-    """Interrupt runs of Trio, with a real signal, about when their first call makes a port."""
+    """Interrupt runs of Trio, with a real signal, about when their first call makes the queue."""
 
     async def main(turn: int) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.0001 + turn % 100 * 0.000005)

@@ -60,7 +60,7 @@ async def test_cancel_on_disconnect_ends_the_handler_with_its_peer() -> None:
     assert (counts.received, counts.answered, counts.abandoned) == (4, 3, 1)
 
 
-async def test_cancel_on_disconnect_peer_gone_before_handler_is_skipped() -> None:
+async def test_cancel_on_disconnect_skips_a_peer_that_has_gone() -> None:
     """A request whose client left while it waited for a worker is never handled."""
     handled: list[bytes] = []
 

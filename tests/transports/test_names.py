@@ -96,7 +96,7 @@ async def test_close_of_an_ipc_listener_leaves_what_is_not_its_own(folder: str, 
 
 
 @needs_fix("L4")
-async def test_close_of_an_ipc_listener_in_another_folder_finds_its_file(
+async def test_close_of_ipc_listener_in_another_folder_finds_its_file(
     folder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A relative path is what it was when the socket began to listen."""

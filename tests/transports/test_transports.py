@@ -194,7 +194,7 @@ async def test_peer_announcing_a_huge_length_disturbs_no_other(limit: str, tmp_p
 )
 @pytest.mark.parametrize("limit", ["default", "0"])
 @pytest.mark.parametrize("transport", STREAMS)
-async def test_peer_announcing_a_huge_length_without_fix_ends_the_process(
+async def test_huge_length_of_a_peer_without_fix_ends_the_process(
     transport: str, limit: str, tmp_path: Path
 ) -> None:
     """Hazard S1 is real on this libnng: nng's own default lets one peer end the process."""

@@ -178,7 +178,7 @@ REFUSED: dict[str, tuple[object, str, type[Exception], str]] = {
 
 
 @pytest.mark.skipif(_ffi.ws_is_hardened, reason="libnng 1.6 reads such a path rightly")
-def test_ws_path_that_ends_with_an_escape_is_refused_on_an_old_libnng() -> None:
+def test_ws_path_ending_with_an_escape_is_refused_by_old_libnng() -> None:
     """libnng before 1.6 would read past the end of such a path: `listen` raises instead."""
     with blocking.Pair0() as pair, pytest.raises(ValueError, match="ends with an escape"):
         pair.listen("ws://127.0.0.1:0/a%20")

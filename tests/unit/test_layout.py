@@ -136,6 +136,17 @@ def long_files(root: Path) -> list[str]:
     return [f"{path}: {count} lines" for path, count in lines.items() if count > CEILING]
 
 
+def folders_that_the_page_misnames(root: Path) -> list[str]:
+    file = root / "ARCHITECTURE.md"
+    _, packages, folders, *_ = file.read_text(encoding="utf-8").split("\n## ")
+    named = set(re.findall(r"`(_\w+)[/`]", packages)) - {"__init__"}
+    named |= {f"nng/{name}" for name in re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)}
+    existing = {package_of(path, root) for path in modules(root)}
+    existing -= {"", "blocking", "exceptions", "__main__"}
+    existing |= {f"nng/{path.relative_to(root / 'nng').parts[0]}" for path in c_files(root)}
+    return [f"{file}: names {name}, or ought to" for name in sorted(named ^ existing)]
+
+
 def test_package_imports_only_packages_below_it() -> None:
     """Every module belongs to a layer, and imports from lower ones, for a type checker too."""
     assert {package_of(path, ROOT) for path in modules(ROOT)} == set(LAYER_OF)
@@ -169,17 +180,7 @@ def test_file_has_at_most_400_lines_of_code() -> None:
 
 def test_architecture_names_every_folder_there_is_and_no_other() -> None:
     """ARCHITECTURE.md names each package of trionng/ and each folder of nng/."""
-    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    _, packages, folders, *_ = page.split("\n## ")
-
-    assert set(re.findall(r"`(_\w+)[/`]", packages)) - {"__init__"} == {
-        package_of(path, ROOT) for path in modules(ROOT)
-    } - {"", "blocking", "exceptions", "__main__"}
-    assert set(re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)) == {
-        path.relative_to(ROOT / "nng").parts[0]
-        for path in c_files(ROOT)
-        if path.parent.name != "nng"
-    }
+    assert folders_that_the_page_misnames(ROOT) == []
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,8 @@ def test_architecture_names_every_folder_there_is_and_no_other() -> None:
         (private_parts_of_trio, "trionng/_trio/a.py", "trio.lowlevel._run.b()"),
         (long_files, "trionng/_trio/a.py", "a = 1\n" * 401),
         (long_files, "nng/core/a.c", "int a;\n" * 401),
+        (folders_that_the_page_misnames, "ARCHITECTURE.md", "\n## a\n`_gone/`\n## nng/\n"),
+        (folders_that_the_page_misnames, "ARCHITECTURE.md", "\n## a\n## nng/\n| `gone/` |\n"),
     ],
 )
 def test_rule_that_one_file_breaks_names_it(
@@ -215,12 +218,25 @@ def test_rule_that_one_file_breaks_names_it(
 ) -> None:
     """Each rule finds what it forbids."""
     file = tmp_path / path
-    file.parent.mkdir(parents=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(source, encoding="utf-8")
 
     [found] = rule(tmp_path)
 
     assert found.startswith(f"{file}: ")
+
+
+@pytest.mark.parametrize("path", ["trionng/_new/a.py", "nng/new/a.c"])
+def test_folder_that_architecture_does_not_name_is_found(tmp_path: Path, path: str) -> None:
+    """A new folder needs a line in ARCHITECTURE.md."""
+    page, file = tmp_path / "ARCHITECTURE.md", tmp_path / path
+    page.write_text("\n## trionng/\n## nng/\n", encoding="utf-8")
+    file.parent.mkdir(parents=True)
+    file.touch()
+
+    [found] = folders_that_the_page_misnames(tmp_path)
+
+    assert found.startswith(f"{page}: ")
 
 
 @pytest.mark.parametrize(

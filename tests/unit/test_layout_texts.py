@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 FOLDERS = ("trionng", "nng", "tests", "docs", "benchmarks", "examples", "tools", ".github")
 TYPES = {".py", ".pyi", ".c", ".h", ".md", ".sh", ".yml"}
 COLUMNS = 100
+TEST_COLUMNS = 60
 # A file named in a text. Those of libnng and Python, and those that a program makes, are not ours.
 NAMED = re.compile(r"(?<![\w./<*{-])((?:[\w.-]+/)*[\w-]+\.(?:md|py|pyi|c|h|sh))\b(?![\w/(.])")
 NOT_OURS = {
@@ -87,6 +88,20 @@ def test_line_of_a_page_or_c_file_fits_100_columns() -> None:
     assert wide_lines(ROOT) == []
 
 
+def long_test_names(root: Path) -> list[str]:
+    return [
+        f"{path}: {name}"
+        for path in sorted((root / "tests").rglob("test_*.py"))
+        for name in re.findall(r"^ *(?:async )?def (test_\w+)", read(path), re.MULTILINE)
+        if len(name) > TEST_COLUMNS
+    ]
+
+
+def test_name_of_a_test_has_at_most_60_columns() -> None:
+    """A name fits a line of a report; the rest of the promise is in the docstring."""
+    assert long_test_names(ROOT) == []
+
+
 def test_file_that_a_text_names_exists() -> None:
     """Comments and pages point to files of this repository, and to no paper outside it."""
     assert files_that_do_not_exist(ROOT) == []
@@ -107,6 +122,15 @@ def test_retired_word_in_an_identifier_is_found(tmp_path: Path, name: str) -> No
     [found] = retired_words(tmp_path)
 
     assert found.startswith(f"{file}: {name}: ")
+
+
+def test_long_name_of_a_test_is_found(tmp_path: Path) -> None:
+    """One column more than 60 is too long."""
+    file = tmp_path / "tests" / "unit" / "test_a.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"def test_{'a' * 56}():\n    pass\n", encoding="utf-8")
+
+    assert long_test_names(tmp_path) == [f"{file}: test_{'a' * 56}"]
 
 
 @pytest.mark.parametrize(

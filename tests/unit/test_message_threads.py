@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 CONTENT = bytes(range(256)) * 4
 SENDERS = 3
 
-LOOKS: dict[str, Callable[[trionng.Message], object]] = {
+READS: dict[str, Callable[[trionng.Message], object]] = {
     "len": len,
     "repr": repr,
     "header": lambda message: message.header,
@@ -67,8 +67,8 @@ def in_rounds(seconds: float, *works: Callable[[], None]) -> Callable[[], bool]:
     return turn
 
 
-def send_and_look(look: str, with_pipe: str) -> None:
-    """Let threads send one message all at once, while others look at it."""
+def send_and_read(way: str, with_pipe: str) -> None:
+    """Let threads send one message all at once, while others read it."""
     sys.setswitchinterval(1e-6)
     message = trionng.Message(b"")
     outcomes: Counter[str] = Counter()
@@ -85,12 +85,12 @@ def send_and_look(look: str, with_pipe: str) -> None:
             except trionng.MessageStateError:
                 outcomes["refused"] += 1
 
-        def look_at_it() -> None:
+        def read_it() -> None:
             with contextlib.suppress(trionng.MessageStateError):
                 for _ in range(10):
-                    LOOKS[look](message)
+                    READS[way](message)
 
-        turn = in_rounds(0.8, *[send] * SENDERS, look_at_it, look_at_it)
+        turn = in_rounds(0.8, *[send] * SENDERS, read_it, read_it)
         rounds = 0
         message = trionng.Message(CONTENT, pipe)  # type: ignore[arg-type]
         while turn():
@@ -101,15 +101,15 @@ def send_and_look(look: str, with_pipe: str) -> None:
     assert outcomes == {"sent": rounds, "refused": rounds * (SENDERS - 1)}, (rounds, outcomes)
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_message_sent_by_threads_while_others_look_goes_once(look: str):
-    """Of threads that send one message one does; a thread that looks sees all of it or is told."""
-    done = run_in_subprocess(send_and_look, look, "pipe" if look == "pipe" else "")
+@pytest.mark.parametrize("way", READS)
+def test_message_sent_by_threads_while_others_read_goes_once(way: str):
+    """Of threads that send one message one does; a reader gets all of it, or an error."""
+    done = run_in_subprocess(send_and_read, way, "pipe" if way == "pipe" else "")
 
     assert done.clean, str(done)
 
 
-def look_at_a_message_that_leaves() -> None:
+def read_a_message_that_leaves() -> None:
     """Stop a thread that has taken a message out, and try everything another thread can do."""
     with blocking.Pair0() as ours, blocking.Pair0() as theirs:
         theirs.dial(ours.listen(url_of("inproc", "")).url, block=True)
@@ -137,7 +137,7 @@ def look_at_a_message_that_leaves() -> None:
 
 def test_message_that_a_send_has_taken_is_gone_for_all_calls():
     """From the moment a send has the message, no other thread reaches its memory."""
-    done = run_test_build(look_at_a_message_that_leaves)
+    done = run_test_build(read_a_message_that_leaves)
 
     assert done.clean, str(done)
 
@@ -173,7 +173,7 @@ async def give_back_while_a_thread_reads() -> None:
 
 
 def test_message_of_a_cancelled_send_stays_whole_for_readers():
-    """A send that was cancelled gives the very message back, whatever looks at it meanwhile."""
+    """A send that was cancelled gives the very message back, whatever reads it meanwhile."""
     done = run_in_subprocess(give_back_while_a_thread_reads)
 
     assert done.clean, str(done)

@@ -68,7 +68,7 @@ from trionng._base.errors import (
 
 T = TypeVar("T")
 
-# Starts an operation with a port and a tag.
+# Starts an operation with a completion queue and a tag.
 Submit = Callable[[_ffi.CompletionQueue, int], _ffi.SubmitResult]
 
 

@@ -108,13 +108,13 @@ def test_thread_that_reads_a_message_reads_all_of_it():
     assert answer_questions(100) > 100
 
 
-def ask_without_fewer_wakes() -> None:
+def ask_without_fewer_wakeups() -> None:
     raise SystemExit(answer_questions(100))
 
 
-def test_wakes_can_all_be_as_nng_has_them():
+def test_wakeups_can_all_be_as_nng_has_them():
     """What the tests of hazards compare with: nothing is left out, and all works."""
-    finished = run_test_build(ask_without_fewer_wakes, without="WAKEUPS")
+    finished = run_test_build(ask_without_fewer_wakeups, without="WAKEUPS")
 
     assert finished.clean, str(finished)
 
