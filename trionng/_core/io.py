@@ -149,6 +149,10 @@ class TrySendBase(BaseIO):
 
     _can_try_sends = True
 
+    def _sent_some(self, sent: int, of: int, why: str | None) -> Exception:
+        """Make the Timeout of a `send_many`, which says how many messages went."""
+        return self._failed(ETIMEDOUT, "send_many", f"{why}; {sent} of {of} messages were sent")
+
     def send_nowait(self, data: Buffer) -> None:
         """Send a message without waiting (`nng_send` with `NNG_FLAG_NONBLOCK`).
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
-from trionng._base.errors import EAGAIN, ETIMEDOUT
+from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import (
     RECEIVES,
@@ -216,7 +216,8 @@ class TrySend(TrySendBase, SyncIO):
         Args:
             messages: any contiguous buffers; they are read before anything is sent.
             timeout: seconds for all of them; None is `send_timeout` for each that must wait; when
-                they are over, `Timeout` is raised, and what was sent before is sent.
+                they are over, `Timeout` is raised; what was sent before is sent, and the text says
+                how many.
         """
         self._check("send_many")
         batch = as_batch(messages)
@@ -227,7 +228,11 @@ class TrySend(TrySendBase, SyncIO):
             sent += count
             if code == EAGAIN:
                 left = None if end is None else max(0.0, end - time.monotonic())
-                self._send("send_many", partial(self._ctx.send, batch[sent]), left)
+                try:
+                    self._send("send_many", partial(self._ctx.send, batch[sent]), left)
+                except Timeout:
+                    why = self._over(ETIMEDOUT, timeout, self._send_timeout_ms)
+                    raise self._sent_some(sent, len(batch), why) from None
                 sent += 1
             elif code != 0:
                 raise self._failed(code, "send_many")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import EAGAIN, ETIMEDOUT
+from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
 from trionng._base.util import check_buffer
 from trionng._core.io import (
     RECEIVES,
@@ -244,7 +244,8 @@ class TrySend(TrySendBase, AsyncIO):
             messages: any contiguous buffers; they are read before anything is sent.
 
         Raises:
-            Timeout, Closed: as `send`; the messages before it are sent.
+            Timeout, Closed: as `send`; the messages before it are sent, and the text of Timeout
+                says how many.
         """
         batch = as_batch(messages)
         sent = 0
@@ -256,7 +257,12 @@ class TrySend(TrySendBase, AsyncIO):
                 code, count = self._ctx.send_many(next_chunk(batch, sent))
                 sent += count
                 if code == EAGAIN:
-                    await self._send("send_many", partial(self._ctx.send, batch[sent]), _ffi.drop)
+                    submit = partial(self._ctx.send, batch[sent])
+                    try:
+                        await self._send("send_many", submit, _ffi.drop)
+                    except Timeout:
+                        why = self._why(ETIMEDOUT, self._send_timeout_ms)
+                        raise self._sent_some(sent, len(batch), why) from None
                     sent += 1
                 elif code != 0:
                     raise self._failed(code, "send_many")
