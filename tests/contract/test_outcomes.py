@@ -1,6 +1,6 @@
-"""What a caller knows after Cancelled, Timeout and Closed: rows of docs/guide/cancellation.md.
+"""What a caller knows after Cancelled, Timeout and Closed.
 
-Rows that another file tests are not here: that page names their tests.
+Other files test the other rows.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ async def test_send_many_out_of_time_says_how_many_went(api):
         await api.close(push)
 
 
-def test_blocking_send_many_out_of_time_names_the_time_it_was_given():
+def test_blocking_send_many_out_of_time_names_its_timeout():
     """The text has the seconds of the caller, not those that were left."""
     with blocking.Push0(send_buffer_size=2) as push:
         with pytest.raises(exceptions.Timeout, match=r"0\.05 s are over; 2 of 3 messages"):
@@ -231,7 +231,7 @@ def test_blocking_dial_out_of_time_leaves_no_dialer():
         assert pair.dialers == ()
 
 
-def test_blocking_flush_out_of_time_leaves_the_messages_under_way():
+def test_blocking_flush_out_of_time_leaves_the_messages():
     """A flush that ran into its timeout ends only the wait."""
     with blocking.Push0(send_buffer_size=2) as push, blocking.Pull0() as pull:
         push.send(b"accepted")
