@@ -24,6 +24,8 @@ NOT_OURS = {
     "nng.h", "nng/nng.h", "include/nng/nng.h", "push.c", "Python.h",
     "example.py", "script.py", "nng/fixes/NAME.c", "trionng/_cli/NAME.py",
 }  # fmt: skip
+# A block of a page can be a file: its first line says so, and the page may name it.
+SHOWN = re.compile(r"^```\w+\n(?:#|//|<!--) ([\w.-]+)", re.MULTILINE)
 # Papers of the authors, which a reader does not have.
 PAPERS = re.compile(r"\b(?:SPEC|STYLE|LAYOUT|DESIGN|NNG-FACTS)\b(?:\.md| [\dA-Z]| section)")
 
@@ -66,7 +68,8 @@ def files_that_do_not_exist(root: Path) -> list[str]:
         f"{path}: names {name}"
         for path in paths
         for name in NAMED.findall(read(path))
-        if name not in ends | NOT_OURS and not (path.parent / name).exists()
+        if name not in ends.union(NOT_OURS, SHOWN.findall(read(path)))
+        and not (path.parent / name).exists()
     ] + [f"{path}: names {paper}" for path in paths for paper in PAPERS.findall(read(path))]
 
 

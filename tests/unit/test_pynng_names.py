@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import trionng
-from tests.support.processes import check_program
 from trionng import blocking
 
 TESTS = Path(__file__).parents[1]
@@ -102,13 +101,6 @@ ARGUMENTS = {
 }
 TRANSPORTS = ["inproc://", "ipc://", "abstract://", "tcp://", "ws://", "tls+tcp://"]
 MADE_BY_THE_LIBRARY = {"Context", "Pipe", "Dialer", "Listener"}  # not by a program
-OUTPUTS = (
-    "b'what is 6 * 7?'\nb'42'\n",
-    "b'hello'\n",
-    "connected True\n",
-    "b'from asyncio'\nb'from Trio'\n",
-)
-EXAMPLES = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
 
 
 def quoted(cell):
@@ -217,18 +209,3 @@ def test_names_listed_here_are_all_that_pynng_has():
             missing |= {f"{name}({k}=)" for k in keywords if f"{base}({k}=)" not in listed} - listed
 
     assert missing == set()
-
-
-def test_examples_are_the_ones_tested_here():
-    """There is an expected output for each example."""
-    assert len(EXAMPLES) == len(OUTPUTS)
-
-
-@pytest.mark.parametrize(
-    ("example", "expected"),
-    list(zip(EXAMPLES, OUTPUTS, strict=True)),
-    ids=["script", "trio", "events", "asyncio"],
-)
-async def test_example_run_as_printed_shows_its_output(example, expected, tmp_path):
-    """A reader who copies an example into a file sees it work, without a warning."""
-    await check_program(example, expected, tmp_path)
