@@ -61,15 +61,15 @@ class Result:
 Run = Callable[[list[str], dict[str, str]], "subprocess.CompletedProcess[str]"]
 
 
-def in_chroot(name: str, suite: str) -> Run:
+def in_chroot(name: str, suite: str, folder: str = "/root/trionng") -> Run:
     """Copy the tree into a chroot of the suite; return how to run a command there."""
     chroot = Chroot(name, suite)
     chroot.make(*DEBIAN)
-    shutil.rmtree(chroot.root / "root/trionng", ignore_errors=True)
-    chroot.copy_tree("/root/trionng")
+    shutil.rmtree(chroot.root / folder.lstrip("/"), ignore_errors=True)
+    chroot.copy_tree(folder)
 
     def run(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        return chroot.run(*command, cwd="/root/trionng", env=env, capture=True, timeout=SECONDS)
+        return chroot.run(*command, cwd=folder, env=env, capture=True, timeout=SECONDS)
 
     return run
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import socket
 import tempfile
 from typing import TYPE_CHECKING
@@ -164,6 +165,37 @@ def test_dial_waits_while_the_backlog_of_its_listener_is_full(transport: str) ->
     finished = run_in_subprocess(dial_with_a_full_backlog, transport)
 
     assert (finished.clean, finished.output) == (True, "made\n"), finished
+
+
+def knock_at_a_listener_that_cannot_accept(transport: str) -> None:
+    """Connect to a listener that has no descriptor left; print how many connections can wait."""
+    knocking = 300
+    with tempfile.TemporaryDirectory(prefix="tng-") as directory, blocking.Rep0() as rep:
+        name = rep.listen(url_of(transport, directory)).url.partition("://")[2]
+        address = "\0" + name if transport == "abstract" else name
+        peers = [socket.socket(socket.AF_UNIX) for _ in range(knocking)]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (peers[-1].fileno() + 1, hard))
+        for peer in peers:
+            peer.setblocking(False)
+        waiting = 0
+        with contextlib.suppress(BlockingIOError):
+            for peer in peers:
+                peer.connect(address)
+                waiting += 1
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for peer in peers:
+            peer.close()
+        print(waiting)
+
+
+@needs_fix("M6")
+@pytest.mark.parametrize("transport", ["ipc", "abstract"])
+def test_hundreds_wait_for_a_listener_that_cannot_accept(transport: str) -> None:
+    """M6: a listener has room for more than the 128 connections that nng asks the kernel for."""
+    finished = run_test_build(knock_at_a_listener_that_cannot_accept, transport)
+
+    assert (finished.clean, finished.output) == (True, "300\n"), finished
 
 
 @pytest.mark.parametrize("transport", ["ipc", "abstract"])

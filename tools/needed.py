@@ -1,0 +1,165 @@
+"""Shows which fixes an nng needs: without its fix an error shows. Keeps a table of the results.
+
+    python tools/needed.py [host | trixie | sid] [CODE ...]     all codes without an argument
+    python tools/needed.py table                                only write the table anew
+
+Runs tests in the test build with this machine's libnng, or in a chroot of a Debian suite. Tests
+that need luck run up to TRIES times. Takes about ten minutes a suite.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass, field
+
+from debian import ROOT, say
+from matrix import RESULTS, Run, beside, in_chroot
+
+DOCUMENT = ROOT / "docs/versions.md"
+TABLE = re.compile(
+    r"(?<=<!-- table: made by tools/needed.py -->\n).*?(?=\n<!-- end of table -->)", re.DOTALL
+)
+TRIES = 3
+SUITES = ("host", "trixie", "sid")
+
+HAZARDS, PEERS = "hazards/test_hazards.py", "hazards/test_strangers.py"
+NAMES, MEMORY = "transports/test_names.py", "hazards/test_memory.py"
+
+# Tests that leave the fix out themselves, and pass only where the error shows.
+SHOWS = {
+    "C1": f"{HAZARDS}::test_sub_receive_cancelled_in_a_flood_without_fix_crashes",
+    "C2": f"{HAZARDS}::test_req_receive_beside_a_waiting_send_is_busy",
+    "C5": f"{HAZARDS}::test_receive_on_a_queue_socket_that_closes_is_refused",
+    "C7": f"{HAZARDS}::test_surveys_sent_while_others_run_without_fix_lock_up",
+    "C9": "hazards/test_push_peers.py::test_push_to_peers_that_leave_without_fix_crashes",
+    "C10": "hazards/test_pair_peers.py"
+    "::test_message_that_comes_after_its_peer_has_gone_is_received",
+    "C11": "hazards/test_descriptors.py"
+    "::test_descriptors_of_waiting_connections_without_fix_are_lost",
+    "H1": "hazards/test_stopped.py::test_close_while_messages_pass_hangs_without_the_workaround",
+    "H2": "hazards/test_ws_closes.py::test_dialer_closed_connecting_without_fix_hangs_or_panics",
+    "H3": "hazards/test_ws_closes.py::test_listener_closed_while_clients_upgrade_without_fix_hangs",
+    "L2": f"{MEMORY}::test_messages_that_cannot_be_sent_without_fix_leak[L2-tcp]",
+    "L4": f"{NAMES}::test_close_of_an_ipc_listener_without_fix_deletes_any_file",
+    "L6": f"{MEMORY}::test_messages_that_cannot_be_sent_without_fix_leak[L6-ws]",
+    "M7": f"{NAMES}::test_only_the_first_address_is_dialled_without_the_fix",
+    "N2": f"{HAZARDS}::test_result_rewritten_by_a_late_cancel_loses_no_message",
+    "S2": f"{HAZARDS}::test_listener_hung_up_on_is_deaf_without_the_workaround",
+    "S4": f"{PEERS}::test_strangers_that_say_nothing_stay_without_the_fix",
+    "T1": "transports/test_tls.py::test_client_without_the_fix_can_send_no_name_unchecked[T1]",
+}
+
+# Tests of a promise, which fail where the fix is left out by TNNG_WITHOUT and the error shows.
+FAILS = {
+    "C3": "hazards/test_survey_hazards.py"
+    "::test_peer_that_resets_with_a_survey_unread_harms_no_memory",
+    "C4": f"{HAZARDS}::test_message_made_of_64_bytes_keeps_the_heap_whole",
+    "F1": "contract/test_flush.py"
+    "::test_flush_to_a_peer_not_reading_waits_until_the_timeout[trio-ws]",
+    "L1": f"{HAZARDS}::test_pair_opened_and_closed_leaves_no_descriptor",
+    "L5": f"{PEERS}::test_ws_connections_end_when_their_peer_has_gone[ws-push]",
+    "M6": f"{NAMES}::test_hundreds_wait_for_a_listener_that_cannot_accept",
+    "N1": f"{HAZARDS}::test_stop_within_nng_waits_for_the_operation",
+    "S1": f"{HAZARDS}::test_message_of_absurd_length_drops_its_peer_only",
+    "S5": f"{PEERS}::test_ws_listener_without_descriptors_waits_for_some",
+}
+
+TEST_BUILD = {"TRIONNG_NATIVE": "testing"}
+ASK = """
+import trionng
+from trionng import _ffi
+print(trionng.build_info().nng_version)
+for state in _ffi.read_fixes():
+    print(state.code, state.needed, state.active)
+"""
+
+
+@dataclass
+class Result:
+    """What came of the codes on the libnng of a suite."""
+
+    suite: str
+    version: str = "?"
+    cells: dict[str, str] = field(default_factory=dict)
+
+
+def shows(run: Run, code: str) -> bool | None:
+    """Whether the error shows without the fix; None when no test ran."""
+    test, env = f"tests/{SHOWS.get(code) or FAILS[code]}", dict(TEST_BUILD)
+    if code in FAILS:
+        env["TNNG_WITHOUT"] = code
+    pytest = [".venv/bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    seen = None
+    for _ in range(TRIES):
+        done = run([*pytest, "-o", "faulthandler_timeout=900", test], env)
+        with (RESULTS / "needed.log").open("a", encoding="utf-8") as log:
+            log.write(f"--- {code}\n{done.stdout}{done.stderr}\n")
+        passed, failed = (re.search(rf"\d+ {word}", done.stdout) for word in ("passed", "failed"))
+        if done.returncode in (0, 1) and (passed or failed):
+            seen = bool(failed if code in FAILS else not failed)
+        if seen:
+            break
+    return seen
+
+
+def ask(suite: str, codes: list[str]) -> Result:
+    run = beside("needed") if suite == "host" else in_chroot(suite, suite, "/root/needed")
+    made = run(["make", "tools"], {})
+    if made.returncode != 0:
+        sys.exit(made.stdout + made.stderr)
+    stored = RESULTS / f"needed-{suite}.json"
+    result = Result(suite)
+    if stored.exists():
+        result = Result(**json.loads(stored.read_text(encoding="utf-8")))
+    answer = run([".venv/bin/python", "-W", "ignore", "-c", ASK], TEST_BUILD).stdout.splitlines()
+    result.version = answer[0]
+    states = {code: (needed, on) for code, needed, on in map(str.split, answer[1:])}
+    for code in codes or [*SHOWS, *FAILS]:
+        needed, on = (word == "True" for word in states[code])
+        if not needed and not on:
+            result.cells[code] = "off"
+        else:
+            result.cells[code] = {True: "shows", False: "not seen", None: "no test ran"}[
+                shows(run, code)
+            ]
+        say(f"{suite}: {result.version}: {code}: {result.cells[code]}")
+        stored.write_text(json.dumps(asdict(result)), encoding="utf-8")
+    return result
+
+
+def write_table() -> None:
+    """Write what is known into the document."""
+    files = [RESULTS / f"needed-{suite}.json" for suite in SUITES]
+    results = [
+        Result(**json.loads(file.read_text(encoding="utf-8"))) for file in files if file.exists()
+    ]
+    head = ["fix", *(f"{each.version}, {each.suite}" for each in results)]
+    lines = [f"| {' | '.join(head)} |", "| --- " * len(head) + "|"]
+    for code in sorted([*SHOWS, *FAILS], key=lambda code: (code[0], int(code[1:]))):
+        cells = [code, *(each.cells.get(code, "not run") for each in results)]
+        lines.append(f"| {' | '.join(cells)} |")
+    text = DOCUMENT.read_text(encoding="utf-8")
+    found = TABLE.search(text)
+    if found is None:
+        sys.exit(f"{DOCUMENT.name} has no place for the table")
+    text = text[: found.start()] + "\n".join(lines) + text[found.end() :]
+    DOCUMENT.write_text(text, encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    if arguments != ["table"]:
+        codes = [word for word in arguments if word not in SUITES]
+        unknown = [code for code in codes if code not in SHOWS and code not in FAILS]
+        if unknown:
+            sys.exit(f"no switch {' '.join(unknown)}")
+        for suite in [word for word in arguments if word in SUITES] or SUITES:
+            ask(suite, codes)
+    write_table()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
