@@ -11,25 +11,22 @@ checkers, what the handler gets: bytes, or a `Message` with `messages=True`.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Literal, NoReturn, TypedDict, TypeVar, overload
 
 import trio
 
-from trionng._core.service_options import OptionSet, ServeOptions
+from trionng._base.types import Buffer, Unpack
+from trionng._core.service_options import OptionSet, ServeOptions, Topics
 from trionng._services.requests import PoolSource, SocketSource
-from trionng._services.spec import ServiceSpec
+from trionng._services.service import Service
+from trionng._services.spec import AnyHandler, AnyOnError, ServiceSpec
 from trionng._sockets import Pull0, Rep0, Sub0
+from trionng._trio.pipes import Message
 from trionng._trio.surveys import Respondent0
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from typing_extensions import Buffer, Required, Unpack
-
-    from trionng._core.service_options import Topics
-    from trionng._services.service import Service
-    from trionng._services.spec import AnyHandler, AnyOnError
-    from trionng._trio.pipes import Message
+    from typing_extensions import Required
 
     # Handlers and `on_error` functions: with messages=True they get a Message, else bytes.
     T = TypeVar("T", bytes, Message)

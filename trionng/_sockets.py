@@ -6,11 +6,12 @@ Each class joins three parts: the calls (`_trio/io.py`), the protocol's options 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from trio.abc import Channel, ReceiveChannel, SendChannel
 
 from trionng import _ffi
+from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
 from trionng._core.operations import RequestOp
 from trionng._core.protocols import (
@@ -30,9 +31,6 @@ from trionng._trio.io import BatchReceive, ReceiveOnly, SendOnly, TrySend
 from trionng._trio.pipes import Pipe
 from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import enable_ki_protection, wait_for
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 
 class _Channel(BatchReceive):

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import ClassVar, NoReturn, SupportsIndex
 
 from trionng._base.util import meant
-
-if TYPE_CHECKING:
-    from typing import SupportsIndex
 
 
 class Uncopied:

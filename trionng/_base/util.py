@@ -5,16 +5,12 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import trio
 
 from trionng._base.errors import InvalidOperation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 def _in_trio_task() -> bool:

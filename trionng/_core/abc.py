@@ -7,12 +7,10 @@ a module that imports it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trionng import _ffi
+from trionng import _ffi
 
 
 class AnyEndpoint(Protocol):

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from typing import TYPE_CHECKING
 
 import attrs
 
 from trionng._base.errors import shown
-
-if TYPE_CHECKING:
-    from trionng._ffi import Address
+from trionng._ffi import Address
 
 
 @attrs.frozen

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from attrs import Attribute, field, frozen
 
+from trionng import _ffi
 from trionng._base.errors import InvalidOperation, error_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trionng import _ffi
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = str | ipaddress.IPv4Address | ipaddress.IPv6Address | Network

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from trionng._base.errors import shown
 from trionng._base.util import meant
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 F = TypeVar("F")
 

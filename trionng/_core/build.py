@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
@@ -12,9 +13,6 @@ from trionng._base.errors import (
     ENOTSUP,
     error_for,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _SCHEMES: Final = {
     "inproc": b"inproc://trionng-build-info",

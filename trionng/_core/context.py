@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from trionng import _ffi
 from trionng._base.errors import Closed
+from trionng._core.abc import AnySocket
 from trionng._core.io import BaseIO
-
-if TYPE_CHECKING:
-    from trionng._core.abc import AnySocket
 
 
 class ContextBase(BaseIO):

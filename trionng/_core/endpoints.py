@@ -5,7 +5,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import weakref
-from typing import TYPE_CHECKING, ClassVar, Final
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final
 
 from trionng import _ffi
 from trionng._base.errors import (
@@ -31,6 +32,7 @@ from trionng._base.errors import (
     shown,
 )
 from trionng._base.sealed import Sealed
+from trionng._core.abc import AnySocket
 from trionng._core.addresses import AbstractAddr, In6Addr, InAddr, SockAddr, from_native
 from trionng._core.admission import Admission
 from trionng._core.options import (
@@ -51,11 +53,6 @@ from trionng._core.tls import (
     has_tls,
 )
 from trionng._core.urls import FILES, SCHEMES, WEB, Url, meant_scheme, read_url, scheme_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from trionng._core.abc import AnySocket
 
 
 def _must_have(obj: HasOptions, attempted: str, has: Callable[[Url], bool], others: str) -> None:

@@ -8,13 +8,10 @@ counts as flushed.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
+from trionng import _ffi
 from trionng._base.errors import Closed
-
-if TYPE_CHECKING:
-    from trionng import _ffi
-    from trionng._core.abc import AnySocket
+from trionng._core.abc import AnySocket
 
 # Where the counters of nng cannot add up, this long without a move counts as flushed.
 QUIET = 0.1

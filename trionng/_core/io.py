@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
+from collections.abc import Callable
+from typing import Final, NoReturn, TypeVar
 
 from trionng import _ffi
 from trionng._base.errors import (
@@ -25,19 +26,13 @@ from trionng._base.errors import (
     error_for,
 )
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
-from trionng._core.message import Message
+from trionng._core.abc import AnySocket
+from trionng._core.message import AnyMessage, Message
 from trionng._core.operations import SendMessageOp
 from trionng._core.options import TimeoutOption
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typing_extensions import Buffer
-
-    from trionng._core.abc import AnySocket
-    from trionng._core.message import AnyMessage
-    from trionng._core.topics import Topics
+from trionng._core.topics import Topics
 
 C = TypeVar("C", bound="BaseIO")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+import builtins
+from typing import Generic, TypeVar
 
 from trionng import _ffi
 from trionng._base.errors import (
@@ -11,14 +12,9 @@ from trionng._base.errors import (
     error_for,
 )
 from trionng._base.sealed import Uncopied
+from trionng._base.types import Buffer, Self
 from trionng._base.util import check_buffer
 from trionng._core.abc import AnyPipe
-
-if TYPE_CHECKING:
-    import builtins
-
-    from typing_extensions import Buffer, Self
-
 
 P = TypeVar("P", bound=AnyPipe, covariant=True)
 

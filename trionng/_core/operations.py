@@ -9,19 +9,13 @@ from __future__ import annotations
 
 import bisect
 import itertools
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from trionng import _ffi
+from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
-from trionng._core.message import Message
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Buffer
-
-    from trionng._core.abc import AnyPipe, AnyReq0, AnySocket
-    from trionng._core.message import AnyMessage
+from trionng._core.abc import AnyPipe, AnyReq0, AnySocket
+from trionng._core.message import AnyMessage, Message
 
 # Limits of one submission of send_many: messages, and bytes unless one message is larger.
 _MESSAGES_AT_ONCE, _BYTES_AT_ONCE = 128, 65536

@@ -8,7 +8,8 @@ raise Closed; values that trionng keeps itself can still be read.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar, overload
+from collections.abc import Callable
+from typing import Final, Generic, Protocol, TypeVar, overload
 
 from trionng import _ffi
 from trionng._base.errors import (
@@ -20,11 +21,7 @@ from trionng._base.errors import (
     error_for,
     shown,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typing_extensions import Never, Self
+from trionng._base.types import Never, Self
 
 H = TypeVar("H")
 V = TypeVar("V")

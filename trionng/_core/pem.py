@@ -12,15 +12,13 @@ import contextlib
 import os
 import re
 import ssl
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import Final, Literal
 
 from trionng._base.errors import InvalidOperation, NoEntry, PermissionDenied, shown
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    PathLike = str | os.PathLike[str]
+PathLike = str | os.PathLike[str]
 
 Verdict = Literal["fits", "alien", "unreadable", "unknown"]
 

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, TypeVar
 
 from trionng import _ffi
 from trionng._base.errors import EAGAIN, ETIMEDOUT, error_for
+from trionng._base.types import Unpack
 from trionng._base.util import as_topics, check_bool
+from trionng._core.abc import AnySocket
 from trionng._core.context import ContextBase
 from trionng._core.endpoints import DialerBase, ListenerBase
 from trionng._core.io import BaseIO
@@ -27,16 +30,8 @@ from trionng._core.options import (
     set_int,
 )
 from trionng._core.pipes import PipeBase
-from trionng._core.socket import SocketBase
+from trionng._core.socket import SocketBase, SocketOptions
 from trionng._core.topics import Topics
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from typing_extensions import Unpack
-
-    from trionng._core.abc import AnySocket
-    from trionng._core.socket import SocketOptions
 
 D = TypeVar("D", bound=DialerBase, covariant=True)
 L = TypeVar("L", bound=ListenerBase, covariant=True)

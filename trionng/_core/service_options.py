@@ -7,31 +7,25 @@ which options it has. `OptionSet` reads them and makes `help` and `inspect.signa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, TypedDict, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Final, TypedDict, TypeVar, get_type_hints
 
 import attrs
 
 from trionng._base.errors import InvalidOperation
 from trionng._base.util import meant
+from trionng._core.admission import Admission
+from trionng._core.endpoints import DialerBase, ListenerBase
+from trionng._core.pipes import PipeBase
+from trionng._core.socket import SocketBase
+from trionng._core.tls import TLSConfig
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trionng._core.admission import Admission
-    from trionng._core.endpoints import DialerBase, ListenerBase
-    from trionng._core.pipes import PipeBase
-    from trionng._core.socket import SocketBase
-    from trionng._core.tls import TLSConfig
-
-    AnySocket = SocketBase[DialerBase, ListenerBase, PipeBase]
-
-
+AnySocket = SocketBase[DialerBase, ListenerBase, PipeBase]
 Urls = str | bytes | Iterable[str | bytes] | None
 Topics = str | bytes | Iterable[str | bytes] | None
 
 F = TypeVar("F")
-S = TypeVar("S", bound="AnySocket")
+S = TypeVar("S", bound=AnySocket)
 
 # No more tasks or threads than this are worth having for the messages of one socket.
 _MOST_WORKERS: Final = 65536
@@ -107,6 +101,9 @@ class OptionSet:
             for each in options
             for name, annotation in each.__annotations__.items()
         }
+        self._hints = {
+            name: kind for each in options for name, kind in get_type_hints(each).items()
+        }
 
     def show(self, function: F) -> F:
         """Let `help` and `inspect.signature` show `**options` one by one, as those of a socket."""
@@ -120,7 +117,7 @@ class OptionSet:
         ]
         vars(function)["__signature__"] = signature.replace(parameters=[*own, *options])
         del function.__annotations__["options"]
-        function.__annotations__.update(self._types)
+        function.__annotations__.update(self._hints)
         return function
 
     def read(self, function: str, given: Mapping[str, object]) -> ServiceOptions:

@@ -11,8 +11,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Final, Generic, TypedDict, TypeVar
+from typing import ClassVar, Final, Generic, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from trionng import _ffi
@@ -28,6 +29,9 @@ from trionng._base.errors import (
 )
 from trionng._base.util import check_bool, warn_once
 from trionng._core import old_libnng
+from trionng._core.abc import AnyEndpoint, AnySocket
+from trionng._core.addresses import SockAddr
+from trionng._core.admission import Admission
 from trionng._core.arguments import TakesNames, suggests
 from trionng._core.endpoints import (
     DialerBase,
@@ -48,13 +52,6 @@ from trionng._core.reports import log
 from trionng._core.statistics import SocketStatistics, statistics_of
 from trionng._core.tls import TLSConfig, TLSOption
 from trionng._core.urls import WEB, as_urls, read_url
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from trionng._core.abc import AnyEndpoint, AnySocket
-    from trionng._core.addresses import SockAddr
-    from trionng._core.admission import Admission
 
 # Seconds. nng can hang in a close (H1, where fixes/aio_stopped.c is off); the caller must not.
 CLOSE_WITHIN = 5.0

@@ -6,15 +6,13 @@ The shim counts in C: a message costs two additions there, and nothing in Python
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from trionng import _ffi
 from trionng._base.errors import shown
-
-if TYPE_CHECKING:
-    from trionng._core.abc import AnySocket
+from trionng._core.abc import AnySocket
 
 _logger: Final = logging.getLogger("trionng")
 

@@ -14,7 +14,8 @@ import os
 import re
 import threading
 import weakref
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol, overload
+from collections.abc import Iterable
+from typing import Final, NoReturn, Protocol, overload
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
@@ -31,12 +32,8 @@ from trionng._base.errors import (
     shown,
 )
 from trionng._base.sealed import Sealed
+from trionng._base.types import Self
 from trionng._core.pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Self
 
 _CLIENT, _SERVER = 0, 1
 _NONE, _OPTIONAL, _REQUIRED = 0, 1, 2

@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Callable, Iterable
+from typing import Final, NoReturn
 from urllib.parse import quote, unquote_to_bytes
 
 from attrs import evolve, frozen
@@ -25,10 +25,7 @@ from trionng._base.errors import AddressInvalid, shown
 from trionng._base.util import meant
 from trionng._core import old_libnng
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    _Refuse = Callable[[str], NoReturn]
+_Refuse = Callable[[str], NoReturn]
 
 TCP: Final = frozenset({"tcp", "tcp4", "tcp6", "tls+tcp", "tls+tcp4", "tls+tcp6"})
 WEB: Final = frozenset({"ws", "ws4", "ws6", "wss", "wss4", "wss6"})

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from trionng._base.errors import error_for
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trionng._ffi.types import Msg, Op, Pointer
+from trionng._ffi.types import Msg, Op, Pointer
 
 PARKED: int = lib.TNNG_PARKED
 SUPERSEDED: int = lib.TNNG_SUPERSEDED

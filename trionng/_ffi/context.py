@@ -6,17 +6,13 @@ error code and the message of a send that did not happen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from trionng._ffi.completion_queue import PARKED
+from trionng._ffi.completion_queue import PARKED, CompletionQueue
 from trionng._ffi.load import ffi, lib
-from trionng._ffi.message import copy_of, split_packed
+from trionng._ffi.message import MessageHandle, copy_of, split_packed
 from trionng._ffi.owned import Owned
-
-if TYPE_CHECKING:
-    from trionng._ffi.completion_queue import CompletionQueue
-    from trionng._ffi.message import MessageHandle
-    from trionng._ffi.types import Msg, SubmitResult
+from trionng._ffi.types import Msg, SubmitResult
 
 # The most that one call copies out: bytes and messages.
 BATCH_BYTES = 65536

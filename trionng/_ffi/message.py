@@ -13,23 +13,18 @@ import ctypes
 import itertools
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from trionng._base.types import Buffer
 from trionng._ffi.load import ffi, lib
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-    from trionng._ffi.context import Context
-    from trionng._ffi.types import Msg
-
+from trionng._ffi.types import Msg, Origin
 
 _REF_TYPE = ffi.typeof("tnng_message_ref *")
 
 
 def take_bytes(
     msg: Msg,
-    origin: Context | None = None,
+    origin: Origin | None = None,
     *,
     _unpack: Any = ffi.unpack,
     _chars: Any = lib.tnng_msg_chars,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from trionng._ffi.completion_queue import NULL, PARKED
+from trionng._ffi.completion_queue import NULL, PARKED, CompletionQueue
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
-
-if TYPE_CHECKING:
-    from trionng._ffi.completion_queue import CompletionQueue
-    from trionng._ffi.types import SubmitResult
+from trionng._ffi.types import SubmitResult
 
 CONNECTED: int = lib.TNNG_CONNECTED
 DISCONNECTED: int = lib.TNNG_DISCONNECTED

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import atexit
 import threading
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.pipe import NativePipe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 REASON_ADMISSION: int = lib.TNNG_REASON_ADMISSION
 REASON_PROTOCOL: int = lib.TNNG_REASON_PROTOCOL

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from trionng._base.errors import EAGAIN
+from trionng._ffi.completion_queue import CompletionQueue
 from trionng._ffi.context import Context, cq_and_result, submit_result
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
 from trionng._ffi.pipe import NativeEvents, NativePipe
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from trionng._ffi.completion_queue import CompletionQueue
-    from trionng._ffi.types import SubmitResult
+from trionng._ffi.types import SubmitResult
 
 
 def why_not_opened(code: int) -> str | None:

@@ -5,12 +5,10 @@ Not part of a wheel.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from trionng._ffi.load import ffi, lib
-
-if TYPE_CHECKING:
-    from trionng._ffi.message import MessageHandle
+from trionng._ffi.message import MessageHandle
 
 
 class CancelCounts(NamedTuple):

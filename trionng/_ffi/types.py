@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 
 class Pointer:
@@ -21,3 +22,10 @@ SubmitResult = tuple[int, Pointer]
 Completion = tuple[int, Msg]
 # Takes a message that its task must not have.
 Reclaim = Callable[[Msg], None]
+
+
+class Origin(Protocol):
+    """Where a message came from: it can become the next one there again."""
+
+    def unget(self, msg: Msg) -> None:
+        """Take a message back."""

@@ -8,17 +8,14 @@ signals when it calls or jumps back, never between two stores and the return tha
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from trionng._ffi.completion_queue import NULL, PARKED, CompletionQueue
+from trionng._ffi.context import Context
 from trionng._ffi.load import ffi, lib
-from trionng._ffi.message import split_packed
+from trionng._ffi.message import MessageHandle, split_packed
 from trionng._ffi.owned import Owned
-
-if TYPE_CHECKING:
-    from trionng._ffi.context import Context
-    from trionng._ffi.message import MessageHandle
-    from trionng._ffi.types import Msg
+from trionng._ffi.types import Msg
 
 SPIN_LIMIT: float = lib.TNNG_SPIN_LIMIT / 1e9
 NO_DEADLINE = -1

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from trionng._trio.socket import Socket
-
+from trionng._trio.socket import Socket
 
 # How far the watch may fall behind while a handler lets no other task run.
 _EVENTS: Final = 65536

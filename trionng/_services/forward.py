@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Final, NoReturn, Protocol
+from typing import Final, NoReturn, Protocol
 
 import attrs
 import trio
@@ -18,14 +18,11 @@ import trio
 from trionng import _ffi
 from trionng._base.errors import EPROTO, InvalidOperation, TryAgain, error_for
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer
 from trionng._core.addresses import In6Addr, InAddr
 from trionng._sockets import Bus0, Pub0, Pull0, Push0, Sub0
+from trionng._trio.socket import Socket
 from trionng._trio.wait import checkpoint, wait_for
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-    from trionng._trio.socket import Socket
 
 # A negative pipe number leaves the pipe of the message as it is.
 _AS_IT_IS: Final = -1

@@ -8,24 +8,18 @@ that is answered at once costs one copy of a context.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import Context
 from inspect import isawaitable
-from types import CoroutineType
-from typing import TYPE_CHECKING, Generic, TypeVar
+from types import CoroutineType, FrameType
+from typing import Generic, TypeVar
 
+from trionng import _ffi
 from trionng._base.callables import not_awaitable
+from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
-from trionng._core.message import Message
+from trionng._core.message import AnyMessage, Message
 from trionng._trio.wait import current_task
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Generator
-    from contextvars import Context
-    from types import FrameType
-
-    from typing_extensions import Buffer
-
-    from trionng import _ffi
-    from trionng._core.message import AnyMessage
 
 T = TypeVar("T")
 

@@ -7,8 +7,9 @@ grows without limit.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Final, final
+from typing import Final, final
 
 import trio
 from trio.abc import Channel
@@ -16,16 +17,11 @@ from trio.abc import Channel
 from trionng._base.callables import check_async, check_nursery, not_awaitable
 from trionng._base.errors import Closed, ConnectionReset, InvalidOperation
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer
 from trionng._services.service import add_note
+from trionng._sockets import Pair1
+from trionng._trio.pipes import Pipe
 from trionng._trio.wait import checkpoint, real_time_limit
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from typing_extensions import Buffer
-
-    from trionng._sockets import Pair1
-    from trionng._trio.pipes import Pipe
 
 _QUEUE: Final = 16
 # How long a connection stays open for the last messages of its handler to be written, seconds.

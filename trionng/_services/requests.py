@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Final, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 import trio
 
 from trionng import _ffi
 from trionng._base.errors import EAGAIN, error_for
-from trionng._core.message import Message
+from trionng._base.types import Buffer
+from trionng._core.message import AnyMessage, Message
+from trionng._core.service_options import ServiceOptions
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
+from trionng._trio.socket import Socket
 from trionng._trio.wait import checkpoint, wait_for
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
-    from trionng._core.message import AnyMessage
-    from trionng._core.service_options import ServiceOptions
-    from trionng._trio.socket import Socket
 
 T = TypeVar("T")
 

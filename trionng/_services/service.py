@@ -9,29 +9,24 @@ workers there are, and as many as there are workers are handled at once.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
 from trionng import _ffi
 from trionng._base.errors import EAMBIGUOUS, Closed, error_for, shown
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer
 from trionng._core.flush import FlushWatch
+from trionng._core.message import AnyMessage
+from trionng._core.statistics import ServiceStatistics
 from trionng._services.disconnects import DisconnectScopes
-from trionng._trio.wait import checkpoint, current_task, sleep_in_real_time, wait_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typing_extensions import Buffer
-
-    from trionng._core.message import AnyMessage
-    from trionng._core.statistics import ServiceStatistics
-    from trionng._services.handlers import Handler
-    from trionng._services.requests import Requests, RequestSource
-    from trionng._trio.socket import Listener, Socket
-    from trionng._trio.wait import Task
+from trionng._services.handlers import Handler
+from trionng._services.requests import Requests, RequestSource
+from trionng._trio.socket import Listener, Socket
+from trionng._trio.wait import Task, checkpoint, current_task, sleep_in_real_time, wait_for
 
 T = TypeVar("T")
 

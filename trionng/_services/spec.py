@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import attrs
 import trio
@@ -14,20 +14,15 @@ from trionng import _ffi
 from trionng._base.callables import check_async, check_nursery, check_on_error
 from trionng._base.errors import Closed
 from trionng._base.util import as_topics
+from trionng._core.service_options import OptionSet, ServiceOptions
 from trionng._core.urls import as_urls
 from trionng._services.handlers import Handler
+from trionng._services.requests import RequestSource
 from trionng._services.service import Service
 from trionng._sockets import Sub0
 from trionng._trio.pipes import Message
+from trionng._trio.socket import Socket
 from trionng._trio.wait import checkpoint
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trionng._core.service_options import OptionSet, ServiceOptions
-    from trionng._services.requests import RequestSource
-    from trionng._trio.socket import Socket
-
 
 AnyHandler = Callable[[bytes], Awaitable[object]] | Callable[[Message], Awaitable[object]]
 AnyOnError = Callable[[Exception, bytes], object] | Callable[[Exception, Message], object] | None

@@ -7,11 +7,13 @@ as the rules of `wait.py` say.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
 from trionng import _ffi
 from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
+from trionng._base.types import Buffer, Never, Self
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core.io import (
     RECEIVES,
@@ -21,18 +23,11 @@ from trionng._core.io import (
     missing,
     refuses,
 )
+from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int
-from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from typing_extensions import Buffer, Never, Self
-
-    from trionng._core.message import AnyMessage
-    from trionng._sync.pipes import Message, Pipe
-    from trionng._sync.wait import Submit
+from trionng._sync.pipes import Message, Pipe
+from trionng._sync.wait import Submit, acquire_waiter, deadline, rollback, run, thread
 
 _ONE = "this protocol has one request, or one answer, at a time"
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from trionng._base.types import Buffer, Self
 from trionng._base.util import check_buffer, check_may_block
 from trionng._core import message
+from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp
 from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
 from trionng._sync.wait import wait_for
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self, TypeVar
+    from typing_extensions import TypeVar
 
-    from trionng._core.message import AnyMessage
     from trionng._sync.socket import Dialer, Listener, Socket
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import final
 
+from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
 from trionng._core.operations import RequestOp
 from trionng._core.protocols import (
@@ -28,9 +29,6 @@ from trionng._sync.io import (
 from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
-
-if TYPE_CHECKING:
-    from typing_extensions import Buffer
 
 
 class _Channel(BatchReceive):

@@ -5,26 +5,21 @@ from __future__ import annotations
 import contextvars
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from trionng import _ffi
 from trionng._base.callables import check_result_is_sync, check_sync
 from trionng._base.errors import Closed, OutOfThreads, Timeout, error_for
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer, Self, Unpack
 from trionng._base.util import check_buffer
 from trionng._core.service_options import OptionSet, ServeOptions
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._sync.protocols import Rep0
-from trionng._sync.wait import acquire_waiter, rollback, run, thread as this_thread
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from typing_extensions import Buffer, Self, Unpack
-
-    from trionng._sync.socket import Listener
-    from trionng._sync.wait import Submit
+from trionng._sync.socket import Listener
+from trionng._sync.wait import Submit, acquire_waiter, rollback, run, thread as this_thread
 
 T = TypeVar("T")
 

@@ -14,6 +14,7 @@ from trionng._base.errors import (
     Timeout,
     error_for,
 )
+from trionng._base.types import Self
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests
 from trionng._core.context import ContextBase
@@ -22,14 +23,10 @@ from trionng._core.flush import FlushWatch
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, SocketBase
+from trionng._core.tls import TLSConfig
 from trionng._sync.io import SyncIO
 from trionng._sync.pipes import Pipe, PipeEvents
 from trionng._sync.wait import deadline, wait_for
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
-
-    from trionng._core.tls import TLSConfig
 
 _FOR_EVER = -1
 

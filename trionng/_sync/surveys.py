@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, final
+from typing import final
 
 from trionng import _ffi
 from trionng._base.errors import (
@@ -12,6 +13,8 @@ from trionng._base.errors import (
     TryAgain,
 )
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer, Self
+from trionng._core.message import AnyMessage
 from trionng._core.protocols import (
     FIRST_PAUSE,
     LONGEST_PAUSE,
@@ -25,15 +28,7 @@ from trionng._sync.io import (
 )
 from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
-from trionng._sync.wait import deadline
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from typing_extensions import Buffer, Self
-
-    from trionng._core.message import AnyMessage
-    from trionng._sync.wait import Submit
+from trionng._sync.wait import Submit, deadline
 
 
 class SurveyIO(BatchReceive, SurveyBase):

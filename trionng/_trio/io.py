@@ -6,6 +6,7 @@ Otherwise they submit an operation of the native context and wait for it with `w
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,6 +14,7 @@ import trio
 
 from trionng import _ffi
 from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
+from trionng._base.types import Buffer, Never, Self
 from trionng._base.util import check_buffer
 from trionng._core.io import (
     RECEIVES,
@@ -22,9 +24,12 @@ from trionng._core.io import (
     missing,
     refuses,
 )
+from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int, seconds
+from trionng._trio.pipes import Message
 from trionng._trio.wait import (
+    Submit,
     cancel_shielded_checkpoint,
     checkpoint,
     checkpoint_if_cancelled,
@@ -34,15 +39,6 @@ from trionng._trio.wait import (
     wait_for_many,
     with_timeout,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
-
-    from typing_extensions import Buffer, Never, Self
-
-    from trionng._core.message import AnyMessage
-    from trionng._trio.pipes import Message
-    from trionng._trio.wait import Submit
 
 T = TypeVar("T")
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, final
 
+from trionng._base.types import Buffer, Self
 from trionng._base.util import check_buffer
 from trionng._core import message
+from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp
 from trionng._core.pipes import PipeBase, PipeEvent, PipeEventsBase
 from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, wait_for
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer, Self, TypeVar
+    from typing_extensions import TypeVar
 
-    from trionng._core.message import AnyMessage
     from trionng._trio.socket import Dialer, Listener, Socket
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
@@ -14,6 +15,7 @@ from trionng._base.errors import (
     NNGException,
     error_for,
 )
+from trionng._base.types import Self
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests
 from trionng._core.context import ContextBase
@@ -22,6 +24,7 @@ from trionng._core.flush import FlushWatch
 from trionng._core.options import INT_MAX, check_int
 from trionng._core.pipes import DEFAULT_CAPACITY
 from trionng._core.socket import CLOSE_WITHIN, SocketBase
+from trionng._core.tls import TLSConfig
 from trionng._trio.io import AsyncIO
 from trionng._trio.pipes import Pipe, PipeEvents
 from trionng._trio.wait import (
@@ -33,13 +36,6 @@ from trionng._trio.wait import (
     sleep_in_real_time,
     wait_for,
 )
-
-if TYPE_CHECKING:
-    from types import TracebackType
-
-    from typing_extensions import Self
-
-    from trionng._core.tls import TLSConfig
 
 
 class _Endpoint(Endpoint):

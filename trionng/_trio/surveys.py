@@ -6,17 +6,21 @@ nng's own survey timer is set so late that it never fires (C7); Trio's clock dec
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeVar, final
+from typing import TypeVar, final
 
 import trio
 
+from trionng import _ffi
 from trionng._base.errors import (
     ETIMEDOUT,
     TryAgain,
 )
 from trionng._base.sealed import Sealed
+from trionng._base.types import Buffer, Self
+from trionng._core.message import AnyMessage
 from trionng._core.options import seconds
 from trionng._core.protocols import (
     FIRST_PAUSE,
@@ -29,16 +33,13 @@ from trionng._core.protocols import (
 from trionng._trio.io import BatchReceive
 from trionng._trio.pipes import Pipe
 from trionng._trio.socket import Context, Dialer, Listener, Socket
-from trionng._trio.wait import checkpoint, checkpoint_if_cancelled, sleep_in_real_time, with_timeout
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from typing_extensions import Buffer, Self
-
-    from trionng import _ffi
-    from trionng._core.message import AnyMessage
-    from trionng._trio.wait import Submit
+from trionng._trio.wait import (
+    Submit,
+    checkpoint,
+    checkpoint_if_cancelled,
+    sleep_in_real_time,
+    with_timeout,
+)
 
 T = TypeVar("T")
 
