@@ -1,4 +1,4 @@
-"""What a caller knows after Cancelled, Timeout and Closed.
+"""What a caller knows after Cancelled, Timeout and Closed: rows of docs/guide/cancellation.md.
 
 Other files test the other rows.
 """
@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
+import time
 
 import pytest
 import trio
@@ -135,6 +137,73 @@ async def test_survey_cancelled_is_over_and_the_next_one_works():
                 assert await respondent.recv() == b"second"
                 await respondent.send(b"in time")
                 assert await anext(replies) == b"in time"
+
+
+async def test_survey_that_outlasts_a_receive_timeout_goes_on():
+    """After Timeout of `recv_timeout` the next receive still gets a reply."""
+    with trio.fail_after(PATIENCE):
+        async with connected(
+            trionng.Surveyor0(recv_timeout=30, survey_time=20_000), trionng.Respondent0(), "inproc"
+        ) as (surveyor, respondent):
+            await surveyor.send(b"survey")
+            with pytest.raises(exceptions.Timeout, match="30 ms"):
+                await surveyor.recv()
+            assert await respondent.recv() == b"survey"
+            await respondent.send(b"reply")
+            surveyor.recv_timeout = -1
+            assert await surveyor.recv() == b"reply"
+
+
+async def test_survey_whose_socket_closes_raises_closed():
+    """A task that iterates over replies gets Closed, not the end of the iteration."""
+    with trio.fail_after(PATIENCE):
+        surveyor = trionng.Surveyor0()
+        async with trio.open_nursery() as nursery:
+
+            async def ask():
+                async with surveyor.survey(b"survey", timeout=20) as replies:
+                    with pytest.raises(exceptions.Closed):
+                        await anext(replies)
+
+            nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked(A_MOMENT)
+            await surveyor.aclose()
+
+
+async def test_handler_of_serve_pull_cancelled_is_counted():
+    """A message whose handler was cancelled counts as abandoned."""
+    with trio.fail_after(PATIENCE):
+        async with trio.open_nursery() as nursery:
+            started = trio.Event()
+
+            async def handler(_message):
+                started.set()
+                await trio.sleep_forever()
+
+            service = await trionng.serve_pull(nursery, handler, listen=inproc())
+            async with trionng.Push0(dial=service.url) as push:
+                await push.send(b"lost")
+                await started.wait()
+                nursery.cancel_scope.cancel()
+        assert service.statistics().abandoned == 1
+
+
+def test_blocking_service_closed_in_time_leaves_its_handlers():
+    """`close(timeout=)` raises nothing when handlers still run, and counts their requests."""
+    goes_on = threading.Event()
+
+    def handler(request):
+        assert goes_on.wait(PATIENCE)
+        return request
+
+    service = blocking.serve_rep(handler, listen=inproc())
+    with blocking.Req0(dial=service.url) as req:
+        req.send(b"unanswered")
+        while service.statistics().busy == 0:
+            time.sleep(0.001)
+        service.close(timeout=0.05)
+        assert service.statistics().abandoned == 1
+        goes_on.set()
 
 
 async def test_close_drops_what_was_received_and_not_handed_out():
