@@ -19,7 +19,7 @@ class SockAddr:
 
     @property
     def family_as_str(self) -> str:
-        """The name of the family: inproc, ipc, inet, inetv6, abstract or unspecified."""
+        """The name of the family, one of inproc, ipc, inet, inetv6, abstract or unspecified."""
         return _FAMILY_NAMES.get(self.family, "unspecified")
 
     def __str__(self) -> str:

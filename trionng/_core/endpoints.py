@@ -247,7 +247,7 @@ class DialerBase(Endpoint):
 
     @property
     def last_error(self) -> NNGException | None:
-        """Why it is not connected: how its last attempt failed.
+        """How the last attempt failed, if it is not connected.
 
         None while it is connected, before the first attempt has failed, and when it is closed.
         """

@@ -84,7 +84,7 @@ class Message(Uncopied, Generic[P]):
 
     @property
     def header(self) -> builtins.bytes:
-        """The protocol header, which only raw sockets show: the route the message took."""
+        """The route that the message took, as only raw sockets show it (the protocol header)."""
         header = self._handle.header()
         if header is None:
             raise MessageStateError(_SENT)

@@ -22,6 +22,7 @@ from trionng._base.errors import (
     shown,
 )
 from trionng._base.types import Never, Self
+from trionng._core.option_texts import text_of
 
 H = TypeVar("H")
 V = TypeVar("V")
@@ -78,6 +79,10 @@ def set_int(
 class Attribute(Generic[H, V]):
     """An attribute of objects of one kind, with values of one type."""
 
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+        self.__doc__ = text_of(owner, name)
+
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
     @overload
@@ -97,9 +102,6 @@ class _Option(Attribute[H, V]):
         self._kind = kind
         self._writable = writable
         self._name = nng_name
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
 
     def _attempted(self, verb: str, obj: HasOptions) -> str:
         return f"{verb} {type(obj).__name__}.{self._name}"
@@ -294,35 +296,17 @@ class _Descriptor(_Option[HasDescriptors, int]):
 
 
 class RecvFd(_Descriptor):
-    """A descriptor for other event loops: readable while `recv_nowait` has a message to return.
-
-    Becomes readable when the socket is closed, so that pollers wake up and get Closed. The socket
-    owns the descriptor: do not read from it or close it. From the first use on the socket takes one
-    message from nng ahead, which the next receive returns; a Rep0 does so only after its last
-    request was replied to. It replaces NNG_OPT_RECVFD, which does not count messages that the shim
-    has taken.
-
-    Raises:
-        Closed: the socket is closed.
-        OutOfFiles: the process has no descriptor left.
-    """
+    """The descriptor that is readable while a receive may succeed. It counts what the shim has."""
 
     def __init__(self) -> None:
         super().__init__("recv-fd", lambda obj: obj._ctx.recv_fd())
 
 
 class SendFd(_Descriptor):
-    """A descriptor for other event loops: readable while `send_nowait` may succeed.
+    """The descriptor that is readable while a send may succeed.
 
-    Readable, not writable, as nng has it (NNG_OPT_SENDFD). Becomes readable when the socket is
-    closed. The socket owns the descriptor: do not read from it or close it. On Pub0 and Bus0, and
-    on a polyamorous Pair1 with a peer, it is always readable. With nng 1.5 that of a Pair1 with a
-    `send_buffer_size` that has lost its peer is not, though the buffer may have room.
-
-    Raises:
-        NotSupported: Pair0 with libnng before 1.6, which would never close it.
-        Closed: the socket is closed.
-        OutOfFiles: the process has no descriptor left.
+    With nng 1.5 that of a Pair1 with a `send_buffer_size` that has lost its peer is not, though the
+    buffer may have room.
     """
 
     def __init__(self) -> None:
@@ -339,7 +323,7 @@ class TimeoutOption(Attribute[object, int]):
         self._default = default
 
     def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+        super().__set_name__(owner, name)
         self._slot = f"_{name}_ms"
 
     def _get(self, obj: object) -> int:

@@ -33,6 +33,7 @@ from trionng._base.errors import (
 )
 from trionng._base.sealed import Sealed
 from trionng._base.types import Self
+from trionng._core.option_texts import text_of
 from trionng._core.pem import as_bytes, as_paths, as_pem, fit, read_file, why_no_chain, why_no_own
 
 _CLIENT, _SERVER = 0, 1
@@ -483,6 +484,9 @@ class HasTLS(Protocol):
 
 class TLSOption:
     """The attribute `tls_config`: it can be set, and not read."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.__doc__ = text_of(owner, name)
 
     @overload
     def __get__(self, obj: None, owner: type) -> Self: ...
