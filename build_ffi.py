@@ -151,7 +151,8 @@ def fill_in(ext: Extension, nng: Nng, scratch: Path) -> None:
     linked = None
     macros = [("TNNG_TESTING", "1")] if ext.name == NATIVE_TESTING else []
     if not limited_api():
-        macros.append(("_CFFI_NO_LIMITED_API", None))
+        # Without a value, as cffi defines it again where it cannot use the limited API itself.
+        macros.append(("_CFFI_NO_LIMITED_API", ""))
     if nng.link() == "static":
         macros.append(("TNNG_LINKED_IN", "1"))
         linked = link_archive(nng, wrapped_functions(nng), scratch)

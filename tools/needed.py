@@ -114,7 +114,9 @@ def ask(suite: str, codes: list[str]) -> Result:
     if stored.exists():
         result = Result(**json.loads(stored.read_text(encoding="utf-8")))
     answer = run([".venv/bin/python", "-W", "ignore", "-c", ASK], TEST_BUILD).stdout.splitlines()
-    result.version = answer[0]
+    # Debian's version, because 1.10.1 says of itself that it is 1.10.0.
+    debian = run(["dpkg-query", "-W", "-f", "${source:Upstream-Version}", "libnng-dev"], {})
+    result.version = debian.stdout.strip() or answer[0]
     states = {code: (needed, on) for code, needed, on in map(str.split, answer[1:])}
     for code in codes or [*SHOWS, *FAILS]:
         needed, on = (word == "True" for word in states[code])
