@@ -89,7 +89,7 @@ cross: tools
 	for compiler in $(CROSS); do \
 		CC=$$compiler NNG_PREFIX=build/cross $(BIN)/python build_ffi.py --werror || exit 1; done
 
-# The parts of a release. Chroots and packages of other Debian suites go to build/.
+# The parts of a release. Packages of other Debian suites go to build/, chroots to ~/.cache/trionng.
 sdist: packaging
 	$(BIN)/check-manifest
 	rm -f dist/*.tar.gz

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-CHROOTS = ROOT / "build/chroots"
+# Not in build/: setuptools walks all of a project, and follows the links of a chroot to everywhere.
+CHROOTS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trionng/chroots"
 PACKAGES = ROOT / "build/debian"
 
 # Archived suites have a Release file that has expired; its signature is still checked.

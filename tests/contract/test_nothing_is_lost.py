@@ -204,8 +204,8 @@ def queue_of_a_thread() -> None:
 
 PAIR: list[Any] = []
 # CPython 3.11 goes on handling one exception in whose handler a trace function has raised, and so
-# keeps its frames, and their pipe.
-KEPT = 2
+# keeps its frames, and their pipe. With Trio before 0.29 in_trio_task has such a handler too.
+KEPT = 2 if hasattr(trio.lowlevel, "in_trio_task") else 4
 
 
 def interrupt_what_owns_descriptors() -> None:

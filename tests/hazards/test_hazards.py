@@ -321,7 +321,7 @@ async def newcomers_after_hangups(transport: str) -> None:
     async with serving(transport) as (_, url):
         for _ in range(20):
             await trio.to_thread.run_sync(fin_then_reset, url, [])
-            if not await is_served(url, within=1):
+            if not await is_served(url, within=5):
                 print("deaf")
                 return
         print("served")

@@ -56,3 +56,5 @@ def _rename_methods(private: type, classes: Mapping[str, type]) -> None:
     for function in _functions_of(private):
         if function.__qualname__.startswith(f"{private.__name__}."):
             function.__qualname__ = f"{name}.{function.__name__}"
+            # Before Trio 0.27 enable_ki_protection wraps, and the function inside makes messages.
+            inspect.unwrap(function).__qualname__ = function.__qualname__
