@@ -243,3 +243,10 @@ def test_options_of_the_connections_are_those_of_the_service() -> None:
         blocking.serve_rep(bytes.upper, socket=rep, recv_max_size=1000)
     with pytest.raises(TypeError, match="listen="):
         blocking.serve_rep(bytes.upper)
+
+
+def test_url_of_a_service_that_dials_is_ambiguous() -> None:
+    """A service has a URL when it has one listener, as in the Trio API."""
+    with blocking.serve_rep(bytes.upper, dial=url_of("inproc", "")) as service:
+        with pytest.raises(trionng.Ambiguous, match="0 listeners"):
+            service.url  # noqa: B018

@@ -381,6 +381,12 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     def _find_endpoint(self, side: int, number: int) -> D | L | None:
         return self._endpoints.get((side, number))
 
+    def _only_url(self) -> str:
+        """Return the URL of the only listener: that of a service."""
+        if len(self._listeners) != 1:
+            raise Ambiguous(f"url: {len(self._listeners)} listeners", url=self._urls())
+        return next(iter(self._listeners.values())).url
+
     def _add_endpoint(self, endpoint: AnyEndpoint) -> None:
         if isinstance(endpoint, self._dialer_type):
             self._dialers[endpoint.id] = endpoint

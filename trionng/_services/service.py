@@ -16,7 +16,7 @@ from typing import Final, TypeVar
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import EAMBIGUOUS, Closed, error_for, shown
+from trionng._base.errors import Closed, shown
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer
 from trionng._core.flush import FlushWatch
@@ -97,7 +97,7 @@ class Service(Sealed):
         Raises:
             Ambiguous: it has none, or several: see `listeners`.
         """
-        return only_url(self._socket)
+        return self._socket._only_url()
 
     def statistics(self) -> ServiceStatistics:
         """Count what became of the messages so far; also when the service has ended."""
@@ -339,11 +339,3 @@ class Service(Sealed):
             if turn in self._sleeping:
                 self._sleeping.remove(turn)
         return not self._exhausted
-
-
-def only_url(socket: Socket) -> str:
-    """Return the URL of the only listener."""
-    listeners = socket.listeners
-    if len(listeners) != 1:
-        raise error_for(EAMBIGUOUS, f"url: {len(listeners)} listeners", socket._urls())
-    return listeners[0].url

@@ -131,8 +131,12 @@ class Service(Sealed):
 
     @property
     def url(self) -> str:
-        """The URL of its first listener."""
-        return self._socket.listeners[0].url
+        """The URL of its only listener, with the real port.
+
+        Raises:
+            Ambiguous: it has none, or several: see `listeners`.
+        """
+        return self._socket._only_url()
 
     def __repr__(self) -> str:
         return f"<serve_rep {self._socket._urls() or 'ended'}>"
