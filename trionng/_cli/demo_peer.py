@@ -10,12 +10,18 @@ import argparse
 import functools
 import itertools
 import os
-import signal
-import sys
+from typing import TYPE_CHECKING
 
 import trio
 
 import trionng
+from trionng._cli.console import Console
+from trionng._cli.process import OK, run as run_process
+
+if TYPE_CHECKING:
+    from trionng._cli.parser import Parser
+
+EXAMPLES = "trionng demo   # starts it"
 
 _WORKERS = 5
 _WORK_SECONDS = 0.3
@@ -34,24 +40,19 @@ class _Arguments(argparse.Namespace):
     news: str
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the URLs on which requests are answered and news is published."""
     parser.add_argument("--requests", required=True, metavar="URL")
     parser.add_argument("--news", required=True, metavar="URL")
 
 
-def run(arguments: _Arguments) -> int:
+def run(arguments: _Arguments, parser: Parser) -> int:
     """Serve requests and publish news on the given URLs and on a free tcp port each."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback after Ctrl-C
-    try:
-        trio.run(_serve, arguments.requests, arguments.news)
-    except trionng.NNGException as error:
-        print(f"trionng demo-peer: {error}", file=sys.stderr)
-        return 1
-    return 0
+    console = Console(parser.command)
+    return run_process(functools.partial(_serve, arguments.requests, arguments.news), console)
 
 
-async def _serve(requests: str, news: str) -> None:
+async def _serve(requests: str, news: str) -> int:
     async with trionng.Rep0(listen=requests) as rep, trionng.Pub0(listen=news) as pub:
         urls = [socket.listen("tcp://127.0.0.1:0").url for socket in (rep, pub)]
         async with trio.open_nursery() as nursery:
@@ -65,6 +66,7 @@ async def _serve(requests: str, news: str) -> None:
             print(*urls, flush=True)
             await trio.to_thread.run_sync(os.read, 0, 1, abandon_on_cancel=True)
             nursery.cancel_scope.cancel()
+    return OK
 
 
 async def _answer(question: bytes) -> bytes:
