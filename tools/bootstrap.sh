@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the Makefile needs and this machine lacks: a Python with venv and headers, a C compiler,
-# libnng's headers, nngcat and valgrind. Does nothing when all of them are installed.
+# libnng's headers, and what the tests use: nngcat, nanocat, valgrind, tmux, zsh. Does nothing when all of
+# them are installed.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -25,7 +26,10 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 command -v "${CC:-cc}" >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 has_header || missing="$missing libnng-dev"
 command -v nngcat >/dev/null 2>&1 || missing="$missing nng-utils"
+command -v nanocat >/dev/null 2>&1 || missing="$missing nanomsg-utils"
 command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
+command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
+command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -105,7 +104,7 @@ def add_endpoints(parser: Parser) -> None:
         return Endpoint(True, url)
 
     def at_path(path: str) -> str:
-        return f"ipc://{os.path.abspath(path)}"
+        return f"ipc://{path}"
 
     def at_port(text: str) -> str:
         return f"tcp://127.0.0.1:{port(text)}"
