@@ -71,11 +71,16 @@ class Commands:
                 await run.kill()
 
     async def run(
-        self, *words: str | Path, stdin: bytes = b"", folder: str = ".", **changes: str
+        self,
+        *words: str | Path,
+        stdin: bytes = b"",
+        closed: tuple[int, ...] = (),
+        folder: str = ".",
+        **changes: str,
     ) -> tuple[int, str, str]:
         """Run `trionng` to its end; return its exit code, its output, and its errors."""
         with trio.fail_after(SECONDS):
-            async with self.start(*words, folder=folder, **changes) as run:
+            async with self.start(*words, closed=closed, folder=folder, **changes) as run:
                 await run.write(stdin)
                 await run.close_input()
                 return await run.end()
