@@ -15,8 +15,8 @@ PAGE = ROOT / "docs/reference/cli.md"
 HEAD = """\
 # Command line
 
-`python -m trionng`, or the script `trionng`. [The command line](../guide/command-line.md) shows how
-the commands are used. Made by `tools/cli_reference.py` from the commands themselves.
+`python -m trionng`, or the script `trionng`; [how to use it](../{guide}/command-line.md). Made by
+`tools/cli_reference.py` from the commands themselves.
 
 * **Data** is on stdout, everything else on stderr. Progress is shown on a terminal only, as its
   last line, by work that takes longer than a second. `NO_COLOR` turns colors off.
@@ -46,7 +46,7 @@ def row(action: argparse.Action) -> str:
 
 def page() -> str:
     """Return the page."""
-    parts = [HEAD]
+    parts = [HEAD.replace("{guide}", "guide")]
     for name in SHOWN:
         _, parser = load(name)
         parts.append(f"## {name}\n\n{COMMANDS[name]}\n\n```sh\n{parser.examples}\n```\n")

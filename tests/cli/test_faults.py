@@ -148,13 +148,20 @@ async def test_fault_9_timeout_is_success(commands: Commands, tmp_path: Path) ->
     old = await nngcat("--pull", "--listen", url, "--recv-timeout", "1")
 
     assert old is None or old == (0, "", "")
-    assert (await commands.run("--rep", "-D", "x", "--listen", url, "--recv-timeout", "1ms"))[
-        0
-    ] == 3
-    pull = ["--listen", url, "--recv-timeout", "300ms"]
-    assert (await both_ends(commands, *pull, push="-D one"))[:2] == (0, "one\n")
-    assert (await both_ends(commands, *pull, "-C", "2", push="-D one"))[:2] == (3, "one\n")
-    assert (await both_ends(commands, *pull, "--require", "2", push="-D one"))[:2] == (3, "one\n")
+    replies = ["--rep", "-D", "x", "--listen", url, "--recv-timeout", "1ms"]
+    assert (await commands.run(*replies))[0] == 3
+
+    async def pull(number: int, code: int, *words: str) -> None:
+        at = f"{url}{number}"
+        async with commands.start("--push", "-D", "one", "--listen", at, "-v") as push:
+            await push.url()
+            words = ("--pull", "--dial", at, "--recv-timeout", "2", *words)
+            assert (await commands.run(*words))[:2] == (code, "one\n")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pull, 1, 0)
+        nursery.start_soon(pull, 2, 3, "--count", "2")
+        nursery.start_soon(pull, 3, 3, "--require", "2")
 
 
 async def test_fault_10_what_a_slow_peer_has_not_taken_is_lost(

@@ -41,7 +41,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 async def test_wrong_words_are_refused_with_the_reason(commands: Commands, name: str) -> None:
-    """nngcat_{ambiguous,dup_proto,need_proto,incompat}_test.sh: one reason, exit code 2."""
+    """Scripts ambiguous, dup_proto, need_proto and incompat: one reason, exit code 2."""
     words, reason = REFUSED[name]
 
     code, output, errors = await commands.run(*words.split())
@@ -53,7 +53,7 @@ async def test_wrong_words_are_refused_with_the_reason(commands: Commands, name:
 
 
 async def test_file_that_is_not_there_fails(commands: Commands) -> None:
-    """nngcat_incompat_test.sh: the last case, which is no wrong use."""
+    """Script incompat, its last case: that is no wrong use."""
     words = "--async --file=/nosuchfilehere --push0 -x /tmp/bogusipc".split()
 
     assert await commands.run(*words) == (
@@ -64,7 +64,7 @@ async def test_file_that_is_not_there_fails(commands: Commands) -> None:
 
 
 async def test_help_says_usage(commands: Commands) -> None:
-    """nngcat_help_test.sh, but for the exit code."""
+    """Script help, but for the exit code."""
     for words in (["--help"], ["cat", "--help"], ["--pub", "--help"]):
         code, output, errors = await commands.run(*words)
 
@@ -73,7 +73,7 @@ async def test_help_says_usage(commands: Commands) -> None:
 
 
 async def test_async_dialer_comes_before_the_listener(commands: Commands, tmp_path: Path) -> None:
-    """nngcat_async_test.sh: a request waits for a server that starts later."""
+    """Script async: a request waits for a server that starts later."""
     url = f"ipc://{tmp_path}/s"
     with trio.fail_after(SECONDS):
         async with commands.start(*f"--async -d 0.1 --connect {url} --req0 -D ping".split()) as req:
@@ -85,7 +85,7 @@ async def test_async_dialer_comes_before_the_listener(commands: Commands, tmp_pa
 
 
 async def test_pubsub_gets_the_topics_in_order(commands: Commands, tmp_path: Path) -> None:
-    """nngcat_pubsub_test.sh: its checksum."""
+    """Script pubsub: its checksum."""
     url = f"ipc://{tmp_path}/s"
     words = "--count=3 --recv-timeout=20 --sub0 --subscribe=one --subscribe=two --quoted".split()
     with trio.fail_after(SECONDS):
@@ -100,7 +100,7 @@ async def test_pubsub_gets_the_topics_in_order(commands: Commands, tmp_path: Pat
 
 
 async def test_recvmaxsz_drops_larger_messages(commands: Commands, tmp_path: Path) -> None:
-    """nngcat_recvmaxsz_test.sh: its checksum; and a word for each that is dropped."""
+    """Script recvmaxsz: its checksum; and a word for each that is dropped."""
     url = f"ipc://{tmp_path}/s"
     words = ["--listen", url, "--count=3", "--recv-maxsz=5", "--pull0", "--quoted", "-v"]
     with trio.fail_after(SECONDS):
@@ -115,7 +115,7 @@ async def test_recvmaxsz_drops_larger_messages(commands: Commands, tmp_path: Pat
 
 
 async def test_stdin_is_a_message(commands: Commands, tmp_path: Path) -> None:
-    """nngcat_stdin_pipe_test.sh: its checksum."""
+    """Script stdin_pipe: its checksum."""
     url = f"ipc://{tmp_path}/s"
     words = "--count=1 --recv-timeout=9 --recv-maxsz=0 --pull0 --raw -v --listen".split()
     with trio.fail_after(SECONDS):
@@ -129,7 +129,7 @@ async def test_stdin_is_a_message(commands: Commands, tmp_path: Path) -> None:
 
 
 async def test_unlimited_takes_four_megabytes(commands: Commands, tmp_path: Path) -> None:
-    """nngcat_unlimited_test.sh: 4 MiB of a file arrive with --recv-maxsz=0."""
+    """Script unlimited: 4 MiB of a file arrive with --recv-maxsz=0."""
     url, content = f"ipc://{tmp_path}/s", os.urandom(4 << 20).hex()[: 4 << 20]
     (tmp_path / "input").write_text(content, "ascii")
     words = ["--listen", url, "--count=1", "--recv-maxsz=0", "--pull0", "--raw", "-v"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -123,9 +124,9 @@ class Run:
                 line = await self.line("stderr")
             except AssertionError as error:
                 raise AssertionError(others) from error
-            _, said, url = line.partition("istening at: ")
-            if said:
-                return url
+            found = re.search(r"(?i:listening) at:? (\S+)", line)
+            if found is not None:
+                return found[1]
             others.append(line)
 
     async def write(self, data: bytes) -> None:

@@ -70,6 +70,7 @@ async def _main(arguments: Arguments, name: str, console: Console) -> int:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(traffic.report, socket)
             received = await traffic.run(socket)
+            console.quiet = True  # from here on peers may leave as they like
             nursery.cancel_scope.cancel()
     return TOO_FEW if received < traffic.required(name) else OK
 
