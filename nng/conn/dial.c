@@ -49,17 +49,6 @@ static int dial_close_run(tnng_job *job)
     return 0;
 }
 
-/* With pipes->lock held. */
-static void dial_unlink(tnng_socket *socket, tnng_endpoint *dialer)
-{
-    tnng_endpoint **link = &socket->endpoints->dialing;
-
-    while (*link != dialer) {
-        link = &(*link)->next_dialing;
-    }
-    *link = dialer->next_dialing;
-}
-
 /* [job] With pipes->lock held: answers what became of a dial. Its connection was added; a peer that
  * refuses closes it now, which only a caller that wants to know waits for; otherwise that is logged
  * when it is found out. Or it was not added, because the peer speaks another protocol, or has
@@ -124,7 +113,7 @@ static int dial_run(tnng_job *job)
     if (dialer->dial_cancelled) {
         code = NNG_ECANCELED; /* the dialer is being closed */
     }
-    dial_unlink(socket, dialer);
+    TNNG_CHAIN_REMOVE(&socket->endpoints->dialing, dialer, next_dialing);
     pthread_mutex_unlock(&socket->pipes->lock);
     tnng_dial_wait_end(dialer->id, code);
     return code;

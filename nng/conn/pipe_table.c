@@ -210,14 +210,10 @@ int tnng_pipe_table_add(tnng_socket *socket, tnng_pipe *pipe)
 /* [nng] It has gone. It stays valid for the caller: the newest of those remembered. */
 void tnng_pipe_table_remove(tnng_socket *socket, tnng_pipe *pipe)
 {
-    tnng_tx_end(pipe->info.id, &pipe->tx);
-    tnng_pipe **link = pipe_table_bucket(socket, pipe->info.id);
     tnng_pipe **place = &socket->pipes->recent[socket->pipes->recent_next];
 
-    while (*link != pipe) {
-        link = &(*link)->bucket_next;
-    }
-    *link = pipe->bucket_next;
+    tnng_tx_end(pipe->info.id, &pipe->tx);
+    TNNG_CHAIN_REMOVE(pipe_table_bucket(socket, pipe->info.id), pipe, bucket_next);
     TNNG_LIST_REMOVE(socket->pipes, pipe);
     pipe->bucket_next = NULL;
     socket->pipes->count--;

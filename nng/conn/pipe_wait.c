@@ -23,14 +23,8 @@ static int pipe_wait_pipes_cancel(tnng_op *op)
     return outcome;
 }
 
-static void pipe_wait_pipes_free(tnng_op *op)
-{
-    tnng_socket_unref(op->socket);
-    free(op);
-}
-
 static const tnng_op_kind pipes_kind = {
-    .cancel = pipe_wait_pipes_cancel, .free = pipe_wait_pipes_free};
+    .cancel = pipe_wait_pipes_cancel, .free = tnng_op_free_memory};
 
 /* [caller] */
 int tnng_pipes_park(tnng_socket *socket, tnng_op_list *list, const tnng_call *call, int target)
@@ -49,7 +43,7 @@ int tnng_pipes_park(tnng_socket *socket, tnng_op_list *list, const tnng_call *ca
     waits->op.stage = OP_WAITING;
     waits->target = target;
     waits->list = list;
-    tnng_op_list_append(list, &waits->op);
+    TNNG_LIST_APPEND(list, &waits->op);
     return tnng_op_park(&waits->op, call->result);
 }
 
@@ -61,7 +55,7 @@ void tnng_pipes_wake(tnng_socket *socket)
     for (tnng_op *next, *op = pipes->waiting.first; op != NULL; op = next) {
         next = op->next;
         if (pipes->closed || ((pipes_op *) op)->target <= pipes->connected) {
-            tnng_op_list_remove(&pipes->waiting, op);
+            TNNG_LIST_REMOVE(&pipes->waiting, op);
             tnng_op_finish(op, pipes->closed ? NNG_ECLOSED : 0, NULL);
         }
     }

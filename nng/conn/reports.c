@@ -85,44 +85,42 @@ void tnng_reports_close(void)
 enum { PEERS_REMEMBERED = 64 };
 struct tnng_reported_peers {
     unsigned next;
-    struct {
+    struct reported_peer {
         uint32_t endpoint;
         int reason, code;
-        tnng_addr peer; /* without the port: a client has a new one each time */
+        tnng_addr addr; /* without the port: a client has a new one each time */
     } peers[PEERS_REMEMBERED];
 };
 
-/* [nng] One report a peer, listener and reason. */
+/* [nng] One report a peer, listener and reason. A service itself logs which clients are slow. */
 void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
 {
     const tnng_pipe_info *info = &pipe->info;
     bool listener = info->listener != 0;
-    uint32_t endpoint = listener ? info->listener : info->dialer;
-    tnng_addr peer = info->remote;
+    struct tnng_reported_peers *reported = socket->pipes->reported_peers;
+    struct reported_peer peer = {
+        listener ? info->listener : info->dialer, pipe->reason, code, info->remote};
 
-    peer.port = 0;
-    if (pipe->reason == TNNG_REASON_NONE || (!listener && pipe->reason != TNNG_REASON_OVERSIZE) ||
-        (socket->pipes->reported_peers == NULL &&
-            (socket->pipes->reported_peers = calloc(1, sizeof(*socket->pipes->reported_peers))) ==
-                NULL)) {
+    peer.addr.port = 0;
+    if (pipe->reason == TNNG_REASON_NONE || pipe->reason == TNNG_REASON_SLOW ||
+        (!listener && pipe->reason != TNNG_REASON_OVERSIZE)) {
         return;
     }
+    if (reported == NULL && (reported = calloc(1, sizeof(*reported))) == NULL) {
+        return;
+    }
+    socket->pipes->reported_peers = reported;
     for (unsigned i = 0; i < PEERS_REMEMBERED; i++) {
-        if (socket->pipes->reported_peers->peers[i].endpoint == endpoint &&
-            socket->pipes->reported_peers->peers[i].reason == pipe->reason &&
-            socket->pipes->reported_peers->peers[i].code == code &&
-            memcmp(&socket->pipes->reported_peers->peers[i].peer, &peer, sizeof(peer)) == 0) {
+        const struct reported_peer *each = &reported->peers[i];
+        if (each->endpoint == peer.endpoint && each->reason == peer.reason && each->code == code &&
+            memcmp(&each->addr, &peer.addr, sizeof(peer.addr)) == 0) {
             return;
         }
     }
-    unsigned place = socket->pipes->reported_peers->next++ % PEERS_REMEMBERED;
-    socket->pipes->reported_peers->peers[place].endpoint = endpoint;
-    socket->pipes->reported_peers->peers[place].reason = pipe->reason;
-    socket->pipes->reported_peers->peers[place].code = code;
-    socket->pipes->reported_peers->peers[place].peer = peer;
+    reported->peers[reported->next++ % PEERS_REMEMBERED] = peer;
     tnng_report_enqueue((tnng_report){.listener = listener,
-        .endpoint = endpoint,
-        .reason = pipe->reason,
+        .endpoint = peer.endpoint,
+        .reason = peer.reason,
         .code = code,
         .pipe = code == 0 ? pipe : NULL});
 }

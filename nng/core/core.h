@@ -128,13 +128,12 @@ typedef struct {
 
 /* op.c */
 void tnng_op_init(tnng_op *, const tnng_op_kind *, tnng_socket *, const tnng_call *);
+void tnng_op_free_memory(tnng_op *);
 void tnng_op_free(tnng_op *);
 void tnng_op_detach_waiter(tnng_op *);
 void tnng_op_finish(tnng_op *, int code, nng_msg *);
 int tnng_result_set(tnng_result *, int code, nng_msg *);
 int tnng_op_park(tnng_op *, tnng_result *);
-void tnng_op_list_append(tnng_op_list *, tnng_op *);
-void tnng_op_list_remove(tnng_op_list *, tnng_op *);
 void tnng_op_list_finish(tnng_op_list *, int code);
 
 /* Which event loop waits on a socket, and how many of its calls are parked. */

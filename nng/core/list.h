@@ -1,5 +1,6 @@
 /* The one list: doubly linked through `next` and `previous` of its items, with `first` and `last`
- * of whatever holds it. The lock is the holder's. */
+ * of whatever holds it. And a chain: items linked through one member, from a head. The lock is the
+ * holder's. */
 #ifndef TNNG_LIST_H
 #define TNNG_LIST_H
 
@@ -42,6 +43,16 @@
             (item)->next->previous = (item)->previous;                                             \
         }                                                                                          \
         (item)->next = (item)->previous = NULL;                                                    \
+    } while (0)
+
+/* `head` points to the pointer to the first item; the item is in the chain. */
+#define TNNG_CHAIN_REMOVE(head, item, link)                                                        \
+    do {                                                                                           \
+        __typeof__(item) *chain_at = (head);                                                       \
+        while (*chain_at != (item)) {                                                              \
+            chain_at = &(*chain_at)->link;                                                         \
+        }                                                                                          \
+        *chain_at = (item)->link;                                                                  \
     } while (0)
 
 #endif

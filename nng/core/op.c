@@ -5,10 +5,6 @@
 
 #include "core/core.h"
 
-void tnng_op_list_append(tnng_op_list *list, tnng_op *op) { TNNG_LIST_APPEND(list, op); }
-
-void tnng_op_list_remove(tnng_op_list *list, tnng_op *op) { TNNG_LIST_REMOVE(list, op); }
-
 /* [any] Every call that waits there ends with this code; under the lock of the list. */
 void tnng_op_list_finish(tnng_op_list *list, int code)
 {
@@ -82,6 +78,13 @@ void tnng_op_detach_waiter(tnng_op *op)
         tnng_cq_unref(op->cq);
         op->cq = NULL;
     }
+}
+
+/* [any] For the kinds that have a reference to the socket, and the memory of the op. */
+void tnng_op_free_memory(tnng_op *op)
+{
+    tnng_socket_unref(op->socket);
+    free(op);
 }
 
 /* [any] With no lock held. */

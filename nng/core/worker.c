@@ -272,13 +272,7 @@ static int worker_cancel(tnng_op *op)
     return outcome;
 }
 
-static void worker_free_op(tnng_op *op)
-{
-    tnng_socket_unref(op->socket);
-    free(op);
-}
-
-static const tnng_op_kind job_kind = {.cancel = worker_cancel, .free = worker_free_op};
+static const tnng_op_kind job_kind = {.cancel = worker_cancel, .free = tnng_op_free_memory};
 
 /* [caller] An op that may wait for a job: its own, made with it, or another. */
 static tnng_op *worker_op_for(tnng_job *job, const tnng_call *call)

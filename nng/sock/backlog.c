@@ -53,17 +53,11 @@ static backlog *backlog_new_backlog(tnng_pool *pool, uint32_t pipe)
 
 static void backlog_free_if_empty(tnng_pool *pool, backlog *backlog)
 {
-    struct backlog **link = backlog_bucket(pool, backlog->pipe);
-
-    if (backlog->unread.count > 0 || backlog->parked.count > 0 || backlog->resumed > 0) {
-        return;
+    if (backlog->unread.count == 0 && backlog->parked.count == 0 && backlog->resumed == 0) {
+        TNNG_CHAIN_REMOVE(backlog_bucket(pool, backlog->pipe), backlog, bucket_next);
+        TNNG_LIST_REMOVE(&pool->backlogs, backlog);
+        TNNG_LIST_APPEND(&pool->spare_backlogs, backlog);
     }
-    while (*link != backlog) {
-        link = &(*link)->bucket_next;
-    }
-    *link = backlog->bucket_next;
-    TNNG_LIST_REMOVE(&pool->backlogs, backlog);
-    TNNG_LIST_APPEND(&pool->spare_backlogs, backlog);
 }
 
 /* [any] Replies that have gone free their contexts. */
@@ -80,15 +74,13 @@ static void backlog_collect(tnng_pool *pool, backlog *backlog)
     }
 }
 
-/* [any] Parked requests go on when there is room for their replies. They never take more than half
- * of the workers. */
+/* [any] Parked requests go on when there is room for their replies. */
 static void backlog_resume(tnng_pool *pool, backlog *backlog)
 {
     tnng_service *service = pool->service; /* there is one while anything is parked */
-    int max = service != NULL && service->workers > 1 ? service->workers / 2 : 1;
 
-    while (backlog->parked.count > 0 && backlog->resumed < max &&
-           backlog->unread.count + backlog->resumed < pool->max_unread) {
+    while (backlog->parked.count > 0 && backlog->resumed < service->max_resumed &&
+           backlog->unread.count + backlog->resumed < service->max_unread) {
         tnng_pool_slot *slot = tnng_pool_pop(&backlog->parked);
         service->parked_count--;
         backlog->resumed++;
@@ -137,7 +129,8 @@ void tnng_backlog_answered(tnng_pool *pool, tnng_pool_slot *slot)
 
 static bool backlog_is_over(tnng_pool *pool, backlog *backlog)
 {
-    return backlog->ended || backlog->parked.count > 0 || backlog->unread.count > pool->max_unread;
+    return backlog->ended || backlog->parked.count > 0 ||
+           (pool->service != NULL && backlog->unread.count > pool->service->max_unread);
 }
 
 /* [any] */
@@ -169,42 +162,40 @@ void tnng_backlogs_give_up(tnng_pool *pool)
     }
 }
 
-/* [any] The connection is to be closed, at the next tick; its replies go with it. */
-static void backlog_end(tnng_pool *pool, backlog *backlog)
+/* [nng] The connection is closed; its replies go with it. */
+static void backlog_end(tnng_ctx *pool_ctx, backlog *backlog)
 {
-    tnng_service *service = pool->service;
+    tnng_service *service = pool_ctx->pool->service;
+    tnng_pipe *pipe;
 
-    backlog_give_up(pool, backlog);
+    backlog_give_up(pool_ctx->pool, backlog);
     backlog->ended = true;
     service->slow_pipes[service->counts.slow++ % SLOW_REMEMBERED] = backlog->pipe;
     if (service->slow_untold < SLOW_REMEMBERED) {
         service->slow_untold++;
     }
+    if (tnng_pipe_find(pool_ctx->socket, backlog->pipe, &pipe)) {
+        tnng_pipe_close(pipe, TNNG_REASON_SLOW);
+        tnng_pipe_unref(pipe);
+    }
 }
 
-/* [nng] Ends those that do not read, and names some that are to be closed. */
-int tnng_backlogs_end_slow(tnng_ctx *pool_ctx, nng_pipe *pipes, int max)
+/* [nng] Ends those that do not read. */
+void tnng_backlogs_end_slow(tnng_ctx *pool_ctx)
 {
     tnng_pool *pool = pool_ctx->pool;
     int64_t time = backlog_now();
-    int count = 0;
 
     for (backlog *each = pool->backlogs.first; each != NULL; each = each->next) {
-        if (!each->ended && backlog_is_over(pool, each) && each->unread.count >= pool->max_unread &&
-            time - each->moved >= SLOW_AFTER) {
-            backlog_end(pool, each);
-        }
-        if (each->ended && !each->closed && count < max) {
-            each->closed = true;
-            pipes[count++].id = each->pipe;
+        if (!each->ended && backlog_is_over(pool, each) &&
+            each->unread.count >= pool->service->max_unread && time - each->moved >= SLOW_AFTER) {
+            backlog_end(pool_ctx, each);
         }
         backlog_tick_if_needed(pool_ctx, each);
     }
-    return count;
 }
 
-/* [caller] Whether so many replies of the connection wait that it matters when the next one goes.
- * */
+/* [caller] Whether it matters when the next reply goes, because many wait. */
 bool tnng_backlog_is_long(tnng_pool *pool, uint32_t pipe)
 {
     backlog *backlog = backlog_find(pool, pipe);
@@ -213,7 +204,8 @@ bool tnng_backlog_is_long(tnng_pool *pool, uint32_t pipe)
         return false;
     }
     backlog_collect(pool, backlog);
-    bool is_long = backlog->unread.count > 0 && backlog->unread.count >= pool->max_unread / 2;
+    bool is_long =
+        backlog->unread.count > 0 && backlog->unread.count >= pool->service->max_unread / 2;
     backlog_free_if_empty(pool, backlog);
     return is_long;
 }
@@ -249,22 +241,20 @@ bool tnng_backlog_parks(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
         return false;
     }
     if (backlog->ended) {
-        if (pool->service != NULL) {
-            pool->service->counts.abandoned++;
-        }
+        pool->service->counts.abandoned++;
         tnng_pool_idle(pool, slot);
         return true;
     }
     backlog_collect(pool, backlog);
     backlog_resume(pool, backlog);
-    if (backlog->parked.count == 0 && backlog->unread.count < pool->max_unread) {
+    if (backlog->parked.count == 0 && backlog->unread.count < pool->service->max_unread) {
         backlog_free_if_empty(pool, backlog);
         return false;
     }
     tnng_pool_push(&backlog->parked, slot);
     pool->service->parked_count++;
     if (backlog->parked.count > MAX_PARKED || backlog->parked.bytes > MAX_PARKED_BYTES) {
-        backlog_end(pool, backlog);
+        backlog_end(pool_ctx, backlog);
     }
     backlog_tick_if_needed(pool_ctx, backlog);
     return true;

@@ -9,9 +9,7 @@ static void close_contexts(tnng_ctx *ctx)
     ctx->closed = TNNG_FIX_IS_ON(C5);
     tnng_ctx_supersede(ctx);
     pthread_mutex_unlock(&ctx->lock);
-    if (ctx->kind != NULL && ctx->kind->shutdown != NULL) {
-        ctx->kind->shutdown(ctx);
-    }
+    ctx->kind->shutdown(ctx);
 }
 
 /* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up.
@@ -20,12 +18,10 @@ void tnng_ctx_close(tnng_ctx *ctx)
 {
     TNNG_GUARD_FORK();
     close_contexts(ctx);
-    if (ctx->kind != NULL && ctx->kind->close != NULL) {
-        ctx->kind->close(ctx);
-    }
+    ctx->kind->close(ctx);
     /* nng_close ends the contexts itself, and may not meet this on its way. */
     pthread_mutex_lock(&ctx->socket->contexts->close_lock);
-    if (ctx->is_context && ctx->nng.id != 0 && !ctx->socket->contexts->gone) {
+    if (ctx->nng.id != 0 && !ctx->socket->contexts->gone) {
         nng_ctx_close(ctx->nng);
     }
     pthread_mutex_unlock(&ctx->socket->contexts->close_lock);
@@ -57,8 +53,8 @@ static int close_run(tnng_job *job)
         nng_close(socket->nng);
         socket->endpoints->closed = true;
         tnng_push_socket_closed(socket);
-        if (socket->contexts->kind != NULL && socket->contexts->kind->socket_closed != NULL) {
-            socket->contexts->kind->socket_closed(socket);
+        if (socket->contexts->pool != NULL) { /* no context is opened any more that asks for it */
+            tnng_ctx_destroy(socket->contexts->pool);
         }
     }
     pthread_mutex_unlock(&socket->endpoints->lock);

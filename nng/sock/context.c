@@ -30,7 +30,6 @@ int tnng_ctx_open(tnng_ctx **out, tnng_socket *socket, bool context)
         pthread_mutex_init(&ctx->lock, NULL);
         ctx->kind = contexts->kind;
         ctx->traits = socket->traits;
-        ctx->is_context = context || (socket->traits & TRAIT_CONTEXT_POOL);
         ctx->socket = socket;
         tnng_socket_ref(socket);
         if ((ctx->pool_ctx = contexts->pool) != NULL) {
@@ -83,8 +82,9 @@ void tnng_ctx_free(tnng_origin *origin)
         }
         free(op);
     }
-    if (ctx->kind != NULL && ctx->kind->free != NULL) {
-        ctx->kind->free(ctx);
+    ctx->kind->free(ctx);
+    if (ctx->pool_ctx != NULL) {
+        tnng_ctx_unref(ctx->pool_ctx);
     }
     nng_aio_free(ctx->try_send);
     nng_aio_free(ctx->try_recv);
@@ -98,7 +98,7 @@ void tnng_submit_send(tnng_ctx *ctx, nng_aio *aio, nng_msg *msg)
 {
     nng_aio_set_msg(aio, msg);
     tnng_wakeups_defer_begin();
-    if (ctx->is_context) {
+    if (ctx->nng.id != 0) {
         nng_ctx_send(ctx->nng, aio);
     } else {
         nng_send_aio(ctx->socket->nng, aio);
@@ -112,13 +112,15 @@ void tnng_submit_recv(tnng_ctx *ctx, nng_aio *aio)
     /* N1, N2: whatever was in the aio must not be taken for a message of this receive. */
     nng_aio_set_msg(aio, NULL);
     tnng_wakeups_defer_begin();
-    if (ctx->is_context) {
+    if (ctx->nng.id != 0) {
         nng_ctx_recv(ctx->nng, aio);
     } else {
         nng_recv_aio(ctx->socket->nng, aio);
     }
     tnng_wakeups_defer_end();
 }
+
+void tnng_ctx_nothing(tnng_ctx *ctx) { (void) ctx; }
 
 /* [caller] */
 int tnng_ctx_prefetched(tnng_ctx *ctx)

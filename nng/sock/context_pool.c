@@ -4,7 +4,6 @@
  * A service on Rep0 opens a pool of its own, and as many receives are posted as it has free
  * workers. A Respondent0 socket has one pool, whose receives are always posted (C3, pooled.c). Its
  * calls take what is ready; a service takes all of it while it runs. */
-#include <limits.h>
 #include <stdlib.h>
 
 #include "sock/context_pool.h"
@@ -154,7 +153,6 @@ nng_msg *tnng_pool_hand_out(pool_requests *requests, tnng_ctx *ctx)
     }
     slot->accounted = false;
     slot->msg = NULL;
-    ctx->waiters = 0;
     if (ctx->service != 0) {
         ctx->slot = slot;
         tnng_pool_push(&pool->service->taken, slot);
@@ -197,7 +195,7 @@ void tnng_pool_finish(pool_requests *requests, tnng_op *op, int code)
 {
     tnng_ctx *ctx = ((tnng_ctx_op *) op)->origin;
 
-    tnng_op_list_remove(&requests->waiting, op);
+    TNNG_LIST_REMOVE(&requests->waiting, op);
     tnng_lock(&ctx->lock);
     ctx->waiters = 0;
     nng_msg *msg = code == 0 ? tnng_pool_hand_out(requests, ctx) : NULL;
@@ -240,17 +238,41 @@ void tnng_pool_dispatch(tnng_ctx *pool_ctx)
     tnng_pollfd_update(pool_ctx, pool->requests.ready.count > 0);
 }
 
-/* [caller] A service has come, and takes what came before it too. */
-void tnng_pool_serve(tnng_ctx *pool_ctx)
+/* [caller] A service has come, the only one, and takes what came before it too. */
+int tnng_pool_attach(tnng_service *service)
 {
-    pool_queue ready = pool_ctx->pool->requests.ready;
+    tnng_ctx *pool_ctx = service->pool_ctx;
+    tnng_pool *pool = pool_ctx->pool;
+    pool_queue ready = pool->requests.ready;
     tnng_pool_slot *slot;
 
-    pool_ctx->pool->requests.ready = (pool_queue){0};
+    if (pool_ctx->closed || pool->service != NULL) {
+        return pool_ctx->closed ? NNG_ECLOSED : NNG_EBUSY;
+    }
+    service->number = ++pool->services;
+    pool->service = service;
+    pool->requests.ready = (pool_queue){0};
     while ((slot = tnng_pool_pop(&ready)) != NULL) {
         pool_enqueue(pool_ctx, slot);
     }
     tnng_pool_dispatch(pool_ctx);
+    return 0;
+}
+
+/* [nng] Looks at connections that have more unread replies than they may. */
+static void pool_on_tick(void *arg)
+{
+    tnng_ctx *pool_ctx = arg;
+
+    tnng_lock(&pool_ctx->lock);
+    pool_ctx->pool->ticking = false;
+    tnng_backlogs_collect(pool_ctx->pool);
+    if (!pool_ctx->closed) {
+        tnng_backlogs_end_slow(pool_ctx);
+    }
+    tnng_pool_dispatch(pool_ctx);
+    pthread_mutex_unlock(&pool_ctx->lock);
+    tnng_ctx_unref(pool_ctx);
 }
 
 /* [caller] No call can begin any more. */
@@ -271,9 +293,7 @@ static void pool_close(tnng_ctx *pool_ctx)
     struct tnng_contexts *contexts = pool_ctx->socket->contexts;
 
     tnng_lock(&pool_ctx->lock);
-    if (pool_ctx->pool->clock != NULL) {
-        nng_aio_cancel(pool_ctx->pool->clock);
-    }
+    nng_aio_cancel(pool_ctx->pool->clock);
     tnng_pool_slot *all = pool_ctx->pool->all; /* closed: no slot is added any more */
     pthread_mutex_unlock(&pool_ctx->lock);
     pthread_mutex_lock(&contexts->close_lock);
@@ -318,7 +338,7 @@ static void pool_free(tnng_ctx *pool_ctx)
         next = slot->sibling;
         pool_free_slot(slot);
     }
-    pool_reap(pool_ctx->pool->clock);
+    nng_aio_reap(pool_ctx->pool->clock);
     free(pool_ctx->pool);
 }
 
@@ -327,21 +347,22 @@ static const tnng_ctx_kind pool_kind = {.dispatch = tnng_pool_dispatch,
     .close = pool_close,
     .free = pool_free};
 
-/* [caller] Of a Respondent0 before its first endpoint, so that no survey is ever unread. */
+/* [caller] Of a Respondent0 before its first endpoint, so that no survey is ever unread. L3: the
+ * clock does nothing but sleep, and how a sleep ended is never asked. */
 int tnng_pool_open(tnng_ctx **out, tnng_socket *socket)
 {
     tnng_pool *pool = calloc(1, sizeof(*pool));
-    int code;
+    int code = pool == NULL ? NNG_ENOMEM : tnng_ctx_open(out, socket, false);
 
-    if (pool == NULL) {
-        return NNG_ENOMEM;
+    if (code == 0 && (code = nng_aio_alloc(&pool->clock, pool_on_tick, *out)) != 0) {
+        tnng_ctx_destroy(*out);
     }
-    if ((code = tnng_ctx_open(out, socket, false)) != 0) {
+    if (code != 0) {
         free(pool);
         return code;
     }
+    nng_aio_set_timeout(pool->clock, NNG_DURATION_INFINITE);
     pool->persistent = (socket->traits & TRAIT_CONTEXT_POOL) ? PERSISTENT : 0;
-    pool->max_unread = INT_MAX;
     tnng_lock(&(*out)->lock);
     (*out)->kind = &pool_kind;
     (*out)->pool = pool;

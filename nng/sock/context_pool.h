@@ -22,8 +22,7 @@ typedef struct backlog {
     pool_queue parked; /* requests, oldest first */
     int resumed;       /* requests that were parked, and are not answered yet */
     int64_t moved;     /* when it last took a reply, or began to have any; milliseconds */
-    bool ended;        /* it does not read: its connection is to be closed, */
-    bool closed;       /* or was */
+    bool ended;        /* its connection was closed because it does not read */
 } backlog;
 
 /* An nng context with what is in it: a receive, a request, or a reply. The queue it stands in says
@@ -66,13 +65,12 @@ struct tnng_pool {
     tnng_service *service;  /* it takes all requests from now on; NULL: there is none */
     int services;           /* that have been */
 
-    int max_unread; /* of one connection; no limit without a service */
     int replying_count;
     backlog *buckets[BACKLOG_BUCKETS]; /* by pipe */
     backlog_list backlogs;
     backlog_list spare_backlogs;
     int collect_at; /* when so many replies wait, all backlogs are looked at */
-    nng_aio *clock; /* looks again in a moment; a service makes it */
+    nng_aio *clock; /* looks again in a moment */
     bool ticking;   /* the clock is with nng */
 };
 
@@ -81,6 +79,7 @@ struct tnng_service {
     tnng_ctx *pool_ctx; /* of the pool; a counted reference */
     int number;         /* which service of its pool it is, from 1; its workers have it too */
     int workers;
+    int max_unread, max_resumed; /* of one connection: replies, and requests that were parked */
     bool draining;
     pool_requests requests;
     pool_queue taken; /* what workers are answering */
@@ -100,7 +99,7 @@ void tnng_pool_idle(tnng_pool *, tnng_pool_slot *);
 /* backlog.c */
 void tnng_backlogs_collect(tnng_pool *);
 void tnng_backlogs_give_up(tnng_pool *);
-int tnng_backlogs_end_slow(tnng_ctx *, nng_pipe *, int max);
+void tnng_backlogs_end_slow(tnng_ctx *);
 bool tnng_backlog_is_long(tnng_pool *, uint32_t pipe);
 void tnng_backlog_add(tnng_ctx *, tnng_pool_slot *);
 void tnng_backlog_moved(tnng_pool *, uint32_t pipe);
@@ -113,7 +112,7 @@ tnng_pool_slot *tnng_pool_take_idle(tnng_ctx *);
 bool tnng_pool_post_missing(tnng_ctx *);
 void tnng_pool_dispatch(tnng_ctx *);
 void tnng_pool_end_waiting(pool_requests *, int code);
-void tnng_pool_serve(tnng_ctx *);
+int tnng_pool_attach(tnng_service *);
 bool tnng_service_is_drained(const tnng_service *);
 /* These take the lock of the context, */
 void tnng_pool_finish(pool_requests *, tnng_op *, int code);
@@ -127,9 +126,8 @@ void tnng_pool_unlock(tnng_ctx *ctx);
 bool tnng_pool_is_open(const tnng_ctx *ctx);
 int tnng_pool_recv(tnng_ctx *ctx, const tnng_call *, nng_msg **);
 /* Of a kind of context. */
-int tnng_pooled_receive(tnng_ctx *, const tnng_call *);
-void tnng_pooled_give_back(tnng_ctx *, nng_msg *);
-void tnng_pooled_shut(tnng_ctx *);
-void tnng_pooled_free(tnng_ctx *);
+int tnng_pooled_recv(tnng_ctx *, const tnng_call *, bool ask_nng, nng_msg **);
+void tnng_pooled_unget(tnng_ctx *, nng_msg *);
+void tnng_pooled_shutdown(tnng_ctx *);
 
 #endif

@@ -47,11 +47,7 @@ int tnng_recv_fd(tnng_ctx *ctx, int *fd)
     tnng_lock(&ctx->lock);
     if ((code = pollfd_open(ctx)) == 0) {
         *fd = ctx->pollfd->fd.read_fd;
-        if (ctx->kind != NULL && ctx->kind->dispatch != NULL) {
-            ctx->kind->dispatch(ctx);
-        } else {
-            tnng_ctx_dispatch(ctx);
-        }
+        ctx->kind->dispatch(ctx);
     }
     pthread_mutex_unlock(&ctx->lock);
     return code;

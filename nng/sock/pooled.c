@@ -22,41 +22,36 @@ void tnng_pool_unlock(tnng_ctx *ctx)
     pthread_mutex_unlock(&ctx->pool_ctx->lock);
 }
 
-/* A worker whose service has ended gets nothing any more. */
-static bool pooled_is_served(const tnng_ctx *ctx)
+/* NULL: the context is the worker of a service that has ended. */
+static pool_requests *pooled_requests_of(const tnng_ctx *ctx)
 {
-    const tnng_service *service = ctx->pool_ctx->pool->service;
+    tnng_pool *pool = ctx->pool_ctx->pool;
+    tnng_service *service = pool->service;
 
-    return ctx->service == 0 || (service != NULL && service->number == ctx->service);
+    if (ctx->service == 0) {
+        return &pool->requests;
+    }
+    return service != NULL && service->number == ctx->service ? &service->requests : NULL;
 }
 
 /* [caller] False when the context, its pool, or the service it works for has ended. */
 bool tnng_pool_is_open(const tnng_ctx *ctx)
 {
-    return !ctx->closed && !ctx->pool_ctx->closed && pooled_is_served(ctx);
-}
-
-static pool_requests *pooled_requests_of(const tnng_ctx *ctx)
-{
-    tnng_pool *pool = ctx->pool_ctx->pool;
-
-    return ctx->service == 0 ? &pool->requests : &pool->service->requests;
+    return !ctx->closed && !ctx->pool_ctx->closed && pooled_requests_of(ctx) != NULL;
 }
 
 static int pooled_cancel(tnng_op *op)
 {
-    tnng_ctx *ctx = ((tnng_ctx_op *) op)->origin, *pool_ctx = ctx->pool_ctx;
+    tnng_ctx *ctx = ((tnng_ctx_op *) op)->origin;
     int outcome = TNNG_CANCEL_LATE;
 
-    tnng_lock(&pool_ctx->lock);
+    tnng_pool_lock(ctx);
     if (op->stage != OP_FINISHED) {
-        tnng_op_list_remove(&pooled_requests_of(ctx)->waiting, op);
-        tnng_lock(&ctx->lock);
+        TNNG_LIST_REMOVE(&pooled_requests_of(ctx)->waiting, op);
         ctx->waiters = 0;
-        pthread_mutex_unlock(&ctx->lock);
         outcome = TNNG_CANCEL_DONE;
     }
-    pthread_mutex_unlock(&pool_ctx->lock);
+    tnng_pool_unlock(ctx);
     return outcome;
 }
 
@@ -97,7 +92,7 @@ int tnng_pool_recv(tnng_ctx *ctx, const tnng_call *call, nng_msg **msg)
     op->op.stage = OP_WAITING;
     op->origin = ctx;
     tnng_ctx_ref(ctx);
-    tnng_op_list_append(&requests->waiting, &op->op);
+    TNNG_LIST_APPEND(&requests->waiting, &op->op);
     ctx->waiters = 1;
     ctx->has_request = false;
     return tnng_op_park(&op->op, call->result);
@@ -131,43 +126,27 @@ static void pooled_restore(tnng_ctx *ctx, nng_msg *msg)
     tnng_pool_push_first(ready, slot);
 }
 
-/* [caller] The call that waits for a request is over, and so is the request that was taken. */
-static void pooled_cancel_call(tnng_ctx *ctx)
-{
-    pool_requests *requests = pooled_requests_of(ctx);
-
-    for (tnng_op *op = requests->waiting.first; op != NULL; op = op->next) {
-        if (((tnng_ctx_op *) op)->origin == ctx) {
-            tnng_pool_finish(requests, op, NNG_ECLOSED);
-            break;
-        }
-    }
-    tnng_lock(&ctx->lock);
-    tnng_pool_end_request(ctx, false);
-    pthread_mutex_unlock(&ctx->lock);
-}
-
 /* [caller] One call at a time, and none while a reply is being sent. */
-int tnng_pooled_receive(tnng_ctx *ctx, const tnng_call *call)
+int tnng_pooled_recv(tnng_ctx *ctx, const tnng_call *call, bool ask_nng, nng_msg **msg)
 {
-    nng_msg *msg = NULL;
     int code;
 
+    (void) ask_nng; /* nng holds no request */
     tnng_pool_lock(ctx);
     if (!tnng_pool_is_open(ctx)) {
         code = NNG_ECLOSED;
     } else if (ctx->waiters > 0 || ctx->sending > 0) {
         code = NNG_EBUSY;
     } else {
-        code = tnng_pool_recv(ctx, call, &msg);
+        code = tnng_pool_recv(ctx, call, msg);
     }
     tnng_pool_unlock(ctx);
-    return code == TNNG_PARKED ? code : tnng_result_set(call->result, code, msg);
+    return code;
 }
 
 /* [caller] The request goes back to the front with its context. Both are gone when that has closed.
  */
-void tnng_pooled_give_back(tnng_ctx *ctx, nng_msg *msg)
+void tnng_pooled_unget(tnng_ctx *ctx, nng_msg *msg)
 {
     tnng_pool_lock(ctx);
     if (tnng_pool_is_open(ctx)) {
@@ -178,38 +157,32 @@ void tnng_pooled_give_back(tnng_ctx *ctx, nng_msg *msg)
     tnng_pool_unlock(ctx);
 }
 
-/* [caller] */
-void tnng_pooled_shut(tnng_ctx *ctx)
+/* [caller] The call that waits for a request is over, and so is the request that was taken. */
+void tnng_pooled_shutdown(tnng_ctx *ctx)
 {
     tnng_lock(&ctx->pool_ctx->lock);
-    if (pooled_is_served(ctx)) {
-        pooled_cancel_call(ctx);
+    pool_requests *requests = pooled_requests_of(ctx);
+    if (requests != NULL) {
+        tnng_op *op = requests->waiting.first;
+        while (op != NULL && ((tnng_ctx_op *) op)->origin != ctx) {
+            op = op->next;
+        }
+        if (op != NULL) {
+            tnng_pool_finish(requests, op, NNG_ECLOSED);
+        }
+        tnng_lock(&ctx->lock);
+        tnng_pool_end_request(ctx, false);
+        pthread_mutex_unlock(&ctx->lock);
     }
     pthread_mutex_unlock(&ctx->pool_ctx->lock);
 }
 
-void tnng_pooled_free(tnng_ctx *ctx) { tnng_ctx_unref(ctx->pool_ctx); }
-
-/* [job] nng_close has ended all contexts. */
-static void pooled_respondent_closed(tnng_socket *socket)
-{
-    struct tnng_contexts *contexts = socket->contexts;
-
-    pthread_mutex_lock(&contexts->lock);
-    tnng_ctx *pool = contexts->pool;
-    contexts->pool = NULL;
-    pthread_mutex_unlock(&contexts->lock);
-    if (pool != NULL) {
-        pool->kind->close(pool);
-        tnng_ctx_unref(pool);
-    }
-}
-
-static const tnng_ctx_kind respondent_kind = {.recv = tnng_pooled_receive,
-    .unget = tnng_pooled_give_back,
-    .shutdown = tnng_pooled_shut,
-    .free = tnng_pooled_free,
-    .socket_closed = pooled_respondent_closed};
+static const tnng_ctx_kind respondent_kind = {.recv = tnng_pooled_recv,
+    .send = tnng_ctx_send,
+    .unget = tnng_pooled_unget,
+    .shutdown = tnng_pooled_shutdown,
+    .close = tnng_ctx_nothing,
+    .free = tnng_ctx_nothing};
 
 /* [caller] Before the first endpoint, so that no survey is ever unread. */
 int tnng_respondent_open(tnng_socket *socket)

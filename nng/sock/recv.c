@@ -143,7 +143,7 @@ static void recv_dispatch(tnng_ctx *ctx)
     tnng_op *op;
 
     while (tnng_ctx_head_ready(ctx) && (op = ctx->waiting.first) != NULL) {
-        tnng_op_list_remove(&ctx->waiting, op);
+        TNNG_LIST_REMOVE(&ctx->waiting, op);
         ctx->waiters--;
         code = recv_hand_out(ctx, &msg);
         tnng_op_finish(op, code, msg);
@@ -156,7 +156,7 @@ static void recv_dispatch(tnng_ctx *ctx)
     while (!ctx->closed && ctx->live < target && (code = tnng_ctx_post_recv(ctx)) == 0) {
     }
     while (code == NNG_ENOMEM && ctx->live == 0 && (op = ctx->waiting.first) != NULL) {
-        tnng_op_list_remove(&ctx->waiting, op);
+        TNNG_LIST_REMOVE(&ctx->waiting, op);
         ctx->waiters--;
         tnng_op_finish(op, code, NULL);
     }
@@ -288,7 +288,7 @@ void tnng_ctx_cancel_excess(tnng_ctx *ctx)
 /* [caller] op->op.stage is OP_WAITING. */
 int tnng_ctx_cancel_recv(tnng_ctx *ctx, tnng_ctx_op *op)
 {
-    tnng_op_list_remove(&ctx->waiting, &op->op);
+    TNNG_LIST_REMOVE(&ctx->waiting, &op->op);
     ctx->waiters--;
     /* C1: a receive on Sub0 is never cancelled, nng before 1.6 would corrupt memory; on Req0 a
      * cancel would kill the request. Both stay posted for the next call. request() is over when its
@@ -304,7 +304,7 @@ void tnng_ctx_park_recv(tnng_ctx *ctx, tnng_ctx_op *op)
 {
     op->op.stage = OP_WAITING;
     ctx->has_request = false;
-    tnng_op_list_append(&ctx->waiting, &op->op);
+    TNNG_LIST_APPEND(&ctx->waiting, &op->op);
     ctx->waiters++;
     tnng_ctx_dispatch(ctx);
 }
@@ -337,10 +337,7 @@ int tnng_ctx_try_recv(tnng_ctx *ctx, nng_msg **msg)
         }
         nng_aio_set_timeout(ctx->try_recv, NNG_DURATION_ZERO);
     }
-    if (ctx->free_list == NULL && (ctx->free_list = recv_new_slot(ctx)) == NULL) {
-        return NNG_ENOMEM; /* a message that is given back needs a place */
-    }
-    tnng_wakeups_stream_begin(ctx->is_context ? NULL : &ctx->stream, false);
+    tnng_wakeups_stream_begin(ctx->nng.id != 0 ? NULL : &ctx->stream, false);
     tnng_submit_recv(ctx, ctx->try_recv);
     tnng_wakeups_stream_end(NULL, true);
     *msg = nng_aio_get_msg(ctx->try_recv);
@@ -382,13 +379,13 @@ int tnng_ctx_recv_now(tnng_ctx *ctx, size_t room, nng_msg **msg)
 }
 
 /* [caller] */
-tnng_slot *tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
+void tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
 {
     tnng_slot *slot = ctx->closed ? NULL : recv_new_slot(ctx);
 
     if (slot == NULL) {
         nng_msg_free(msg);
-        return NULL;
+        return;
     }
     slot->msg = msg;
     slot->code = 0;
@@ -402,7 +399,6 @@ tnng_slot *tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
     recv_set_useful(ctx, slot, true);
     ctx->has_request = false;
     recv_update_pollfd(ctx);
-    return slot;
 }
 
 /* [nng] C10. Events of two connections can overtake each other, so each asks what holds now. A peer

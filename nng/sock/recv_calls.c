@@ -49,20 +49,12 @@ void tnng_recv_reclaim(tnng_op *op)
 const tnng_op_kind tnng_recv_kind = {
     .cancel = recv_cancel, .reclaim = tnng_recv_reclaim, .free = tnng_ctx_op_free};
 
-/* [caller] `ask_nng`: the call does not wait, and wants the best answer there is. */
-static int recv_run(tnng_ctx *ctx, const tnng_call *call, bool ask_nng)
+/* [caller] What a kind of context has for `recv`. */
+int tnng_ctx_recv(tnng_ctx *ctx, const tnng_call *call, bool ask_nng, nng_msg **msg)
 {
-    nng_msg *msg = NULL;
     tnng_ctx_op *op;
     int code;
 
-    TNNG_GUARD_FORK(tnng_result_set(call->result, TNNG_FORKED, NULL));
-    if (!(ctx->traits & TRAIT_RECV)) {
-        return tnng_result_set(call->result, NNG_ENOTSUP, NULL);
-    }
-    if (ctx->kind != NULL && ctx->kind->recv != NULL) {
-        return tnng_waiter_submitted(call->cq, &ctx->origin, ctx->kind->recv(ctx, call));
-    }
     tnng_lock(&ctx->lock);
     if (ctx->closed) {
         code = NNG_ECLOSED;
@@ -71,11 +63,11 @@ static int recv_run(tnng_ctx *ctx, const tnng_call *call, bool ask_nng)
         /* C2: on Req0 this also keeps a receive from being posted before its send has completed. */
         code = NNG_EBUSY;
     } else {
-        code = tnng_ctx_recv_now(ctx, SIZE_MAX, &msg);
+        code = tnng_ctx_recv_now(ctx, SIZE_MAX, msg);
     }
     if (code == NNG_ETIMEDOUT && ask_nng && (ctx->traits & TRAIT_SEND_SUPERSEDES) &&
         ctx->head == NULL && !ctx->survey_ended) {
-        code = recv_poll_reply(ctx, &msg);
+        code = recv_poll_reply(ctx, msg);
     }
     if (code == NNG_ETIMEDOUT && !ctx->survey_ended) {
         if (call->cq == NULL) {
@@ -86,7 +78,19 @@ static int recv_run(tnng_ctx *ctx, const tnng_call *call, bool ask_nng)
         }
     }
     pthread_mutex_unlock(&ctx->lock);
-    if (code != TNNG_PARKED) {
+    return code;
+}
+
+static int recv_run(tnng_ctx *ctx, const tnng_call *call, bool ask_nng)
+{
+    nng_msg *msg = NULL;
+    int code;
+
+    TNNG_GUARD_FORK(tnng_result_set(call->result, TNNG_FORKED, NULL));
+    if (!(ctx->traits & TRAIT_RECV)) {
+        return tnng_result_set(call->result, NNG_ENOTSUP, NULL);
+    }
+    if ((code = ctx->kind->recv(ctx, call, ask_nng, &msg)) != TNNG_PARKED) {
         tnng_result_set(call->result, code, msg);
     }
     return tnng_waiter_submitted(call->cq, &ctx->origin, code);
@@ -124,13 +128,8 @@ void tnng_end_survey(tnng_ctx *ctx)
 }
 
 /* [caller] Puts a message back to the front: the next call gets it. */
-void tnng_unget(tnng_ctx *ctx, nng_msg *msg)
+void tnng_ctx_unget(tnng_ctx *ctx, nng_msg *msg)
 {
-    TNNG_GUARD_FORK();
-    if (ctx->kind != NULL && ctx->kind->unget != NULL) {
-        ctx->kind->unget(ctx, msg);
-        return;
-    }
     tnng_lock(&ctx->lock);
     tnng_ctx_push_front(ctx, msg, true);
     tnng_ctx_dispatch(ctx);
@@ -140,8 +139,14 @@ void tnng_unget(tnng_ctx *ctx, nng_msg *msg)
     pthread_mutex_unlock(&ctx->lock);
 }
 
+void tnng_unget(tnng_ctx *ctx, nng_msg *msg)
+{
+    TNNG_GUARD_FORK();
+    ctx->kind->unget(ctx, msg);
+}
+
 /* [caller] */
-void tnng_ctx_unget(tnng_origin *origin, nng_msg *msg) { tnng_unget((tnng_ctx *) origin, msg); }
+void tnng_origin_unget(tnng_origin *origin, nng_msg *msg) { tnng_unget((tnng_ctx *) origin, msg); }
 
 int tnng_ctx_set_prefetch(tnng_ctx *ctx, int messages)
 {

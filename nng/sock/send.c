@@ -9,7 +9,7 @@ enum { REPLIES_AHEAD = 16 };
  * its message pointer dangling, and Req0 has it in its own hands for a while. */
 static int send_try(tnng_ctx *ctx, nng_msg *msg)
 {
-    tnng_stream *stream = ctx->is_context ? NULL : &ctx->stream;
+    tnng_stream *stream = ctx->nng.id != 0 ? NULL : &ctx->stream;
 
     if (ctx->try_send == NULL) {
         if (nng_aio_alloc(&ctx->try_send, NULL, NULL) != 0) {
@@ -120,24 +120,29 @@ static int send_start(tnng_ctx *ctx, nng_msg **msg, bool chain, const tnng_call 
     return code;
 }
 
-static int send_run(tnng_ctx *ctx, nng_msg *msg, bool chain, const tnng_call *call)
+/* [caller] What a kind of context has for `send`. */
+int tnng_ctx_send(tnng_ctx *ctx, nng_msg **msg, bool chain, const tnng_call *call)
 {
-    int code;
-
-    TNNG_GUARD_FORK(tnng_result_set(call->result, TNNG_FORKED, msg));
-    if (ctx->kind != NULL && ctx->kind->send != NULL) {
-        return ctx->kind->send(ctx, msg, chain, call);
-    }
     if (!(ctx->traits & TRAIT_SEND) || (chain && (ctx->traits & TRAIT_CONTEXT_POOL))) {
-        return tnng_result_set(call->result, NNG_ENOTSUP, msg);
+        return NNG_ENOTSUP;
     }
     tnng_lock(&ctx->lock);
-    code = send_start(ctx, &msg, chain, call);
+    int code = send_start(ctx, msg, chain, call);
     pthread_mutex_unlock(&ctx->lock);
+    return code;
+}
+
+/* [caller] What a worker receives after its reply is a request, and goes back to the pool when the
+ * caller cannot take it. */
+static int send_run(tnng_ctx *ctx, nng_msg *msg, bool chain, const tnng_call *call)
+{
+    TNNG_GUARD_FORK(tnng_result_set(call->result, TNNG_FORKED, msg));
+    int code = ctx->kind->send(ctx, &msg, chain, call);
+
     if (code != TNNG_PARKED) {
         tnng_result_set(call->result, code, msg);
     }
-    return tnng_waiter_submitted(call->cq, NULL, code);
+    return tnng_waiter_submitted(call->cq, ctx->service != 0 ? &ctx->origin : NULL, code);
 }
 
 /* [caller] The message is this call's own once it has been taken, and only then written to. */

@@ -3,31 +3,9 @@
  *
  * Replies go out on an aio without a callback: what nng accepts at once costs no other thread. One
  * that has to wait for its connection stays with its context and holds no worker: backlog.c. */
-#include <limits.h>
 #include <stdlib.h>
 
 #include "sock/context_pool.h"
-
-/* [nng] Looks at connections that have more unread replies than they may. */
-static void service_on_tick(void *arg)
-{
-    tnng_ctx *pool_ctx = arg;
-    nng_pipe pipes[64];
-    int count = 0;
-
-    tnng_lock(&pool_ctx->lock);
-    pool_ctx->pool->ticking = false;
-    tnng_backlogs_collect(pool_ctx->pool);
-    if (!pool_ctx->closed) {
-        count = tnng_backlogs_end_slow(pool_ctx, pipes, 64);
-    }
-    tnng_pool_dispatch(pool_ctx);
-    pthread_mutex_unlock(&pool_ctx->lock);
-    for (int i = 0; i < count; i++) {
-        nng_pipe_close(pipes[i]);
-    }
-    tnng_ctx_unref(pool_ctx);
-}
 
 /* [nng] A reply of a connection with many has gone, or ended with its connection or its context. */
 static void service_on_replied(void *arg)
@@ -48,27 +26,6 @@ static void service_on_replied(void *arg)
     tnng_ctx_unref(pool_ctx);
 }
 
-/* [caller] The pool's only service. L3: the clock does nothing but sleep, and how a sleep ended is
- * never asked. */
-static int service_attach(tnng_service *service, int max_unread)
-{
-    tnng_ctx *pool_ctx = service->pool_ctx;
-    tnng_pool *pool = pool_ctx->pool;
-    int code = pool_ctx->closed ? NNG_ECLOSED : pool->service != NULL ? NNG_EBUSY : 0;
-
-    if (code == 0 && pool->clock == NULL &&
-        (code = nng_aio_alloc(&pool->clock, service_on_tick, pool_ctx)) == 0) {
-        nng_aio_set_timeout(pool->clock, NNG_DURATION_INFINITE);
-    }
-    if (code == 0) {
-        service->number = ++pool->services;
-        pool->service = service;
-        pool->max_unread = max_unread;
-        tnng_pool_serve(pool_ctx);
-    }
-    return code;
-}
-
 int tnng_service_open(tnng_service **out, tnng_ctx *of_socket, int workers, int max_unread)
 {
     tnng_service *service = calloc(1, sizeof(*service));
@@ -78,6 +35,8 @@ int tnng_service_open(tnng_service **out, tnng_ctx *of_socket, int workers, int 
         return NNG_ENOMEM;
     }
     service->workers = workers;
+    service->max_unread = max_unread;
+    service->max_resumed = workers > 1 ? workers / 2 : 1;
     if ((service->pool_ctx = of_socket->pool_ctx) != NULL) {
         tnng_ctx_ref(service->pool_ctx);
     } else if ((code = tnng_pool_open(&service->pool_ctx, of_socket->socket)) != 0) {
@@ -85,7 +44,7 @@ int tnng_service_open(tnng_service **out, tnng_ctx *of_socket, int workers, int 
         return code;
     }
     tnng_lock(&service->pool_ctx->lock);
-    code = service_attach(service, max_unread);
+    code = tnng_pool_attach(service);
     pthread_mutex_unlock(&service->pool_ctx->lock);
     if (code != 0) {
         tnng_service_free(service);
@@ -125,29 +84,23 @@ static void service_abandon_all(tnng_service *service, pool_queue *queue)
 }
 
 /* [caller] The service leaves the pool: what was not answered is given up. */
-static void service_detach(tnng_service *service)
+void tnng_service_close(tnng_service *service)
 {
-    tnng_pool *pool = service->pool_ctx->pool;
+    tnng_ctx *pool_ctx = service->pool_ctx;
 
-    if (pool->service == service) {
-        tnng_backlogs_give_up(pool);
+    TNNG_GUARD_FORK();
+    tnng_lock(&pool_ctx->lock);
+    if (pool_ctx->pool->service == service) {
+        tnng_backlogs_give_up(pool_ctx->pool);
         service_abandon_all(service, &service->taken);
         service_abandon_all(service, &service->requests.ready);
         tnng_pool_end_waiting(&service->requests, NNG_ECLOSED);
-        pool->max_unread = INT_MAX;
-        pool->service = NULL;
-        tnng_pool_dispatch(service->pool_ctx);
+        pool_ctx->pool->service = NULL;
+        tnng_pool_dispatch(pool_ctx);
     }
-}
-
-void tnng_service_close(tnng_service *service)
-{
-    TNNG_GUARD_FORK();
-    tnng_lock(&service->pool_ctx->lock);
-    service_detach(service);
-    pthread_mutex_unlock(&service->pool_ctx->lock);
-    if (service->pool_ctx->pool->persistent == 0) {
-        tnng_ctx_close(service->pool_ctx);
+    pthread_mutex_unlock(&pool_ctx->lock);
+    if (pool_ctx->pool->persistent == 0) {
+        tnng_ctx_close(pool_ctx);
     }
 }
 
@@ -227,30 +180,25 @@ static int service_reply(tnng_ctx *ctx, nng_msg *msg)
 }
 
 /* [caller] Answers the request, and with `chain` takes the next. Never waits for the connection. */
-static int service_worker_send(tnng_ctx *worker, nng_msg *msg, bool chain, const tnng_call *call)
+static int service_worker_send(tnng_ctx *worker, nng_msg **msg, bool chain, const tnng_call *call)
 {
-    nng_msg *request = NULL;
     int code = NNG_ECLOSED;
 
     tnng_pool_lock(worker);
-    if (tnng_pool_is_open(worker) && (code = service_reply(worker, msg)) == 0) {
-        msg = NULL;
-        if (chain) {
-            code = tnng_pool_recv(worker, call, &request);
-        }
+    if (tnng_pool_is_open(worker) && (code = service_reply(worker, *msg)) == 0) {
+        *msg = NULL;
+        code = chain ? tnng_pool_recv(worker, call, msg) : 0;
     }
     tnng_pool_unlock(worker);
-    if (code != TNNG_PARKED) {
-        tnng_result_set(call->result, code, msg != NULL ? msg : request);
-    }
-    return tnng_waiter_submitted(call->cq, chain ? &worker->origin : NULL, code);
+    return code;
 }
 
-static const tnng_ctx_kind worker_kind = {.recv = tnng_pooled_receive,
+static const tnng_ctx_kind worker_kind = {.recv = tnng_pooled_recv,
     .send = service_worker_send,
-    .unget = tnng_pooled_give_back,
-    .shutdown = tnng_pooled_shut,
-    .free = tnng_pooled_free};
+    .unget = tnng_pooled_unget,
+    .shutdown = tnng_pooled_shutdown,
+    .close = tnng_ctx_nothing,
+    .free = tnng_ctx_nothing};
 
 int tnng_service_worker(tnng_service *service, tnng_ctx **out)
 {
@@ -264,7 +212,6 @@ int tnng_service_worker(tnng_service *service, tnng_ctx **out)
         }
         (*out)->service = service->number;
         (*out)->kind = &worker_kind;
-        (*out)->is_context = true;
         pthread_mutex_unlock(&(*out)->lock);
     }
     return code;

@@ -53,16 +53,18 @@ typedef struct tnng_slot {
     bool accounted;  /* its message was handed out before, and given back */
 } tnng_slot;
 
-/* What the contexts of a kind do otherwise than a socket or a context of nng; NULL: nothing. */
+/* What the contexts of a kind do; each function takes the locks it needs but `dispatch`, and
+ * `free`, which needs none. */
 typedef struct {
-    int (*recv)(tnng_ctx *, const tnng_call *);
-    int (*send)(tnng_ctx *, nng_msg *, bool chain, const tnng_call *);
+    /* `ask_nng`: the call does not wait, and wants the best answer there is. */
+    int (*recv)(tnng_ctx *, const tnng_call *, bool ask_nng, nng_msg **);
+    /* `*msg` becomes NULL when nng has taken it. With `chain` a receive follows. */
+    int (*send)(tnng_ctx *, nng_msg **msg, bool chain, const tnng_call *);
     void (*unget)(tnng_ctx *, nng_msg *);
     void (*dispatch)(tnng_ctx *); /* hands out what is ready */
     void (*shutdown)(tnng_ctx *); /* no call can begin any more */
     void (*close)(tnng_ctx *);    /* after that */
     void (*free)(tnng_ctx *);
-    void (*socket_closed)(tnng_socket *); /* [job] nng_close has returned */
 } tnng_ctx_kind;
 
 typedef struct tnng_pool tnng_pool;
@@ -79,10 +81,9 @@ struct tnng_ctx {
     tnng_origin origin;
     tnng_ctx *next, *previous; /* in the contexts of the socket; under their lock */
     tnng_socket *socket;       /* a counted reference */
-    const tnng_ctx_kind *kind; /* or NULL; as `traits`, set before anything waits */
+    const tnng_ctx_kind *kind; /* as `traits`, set before anything waits */
     unsigned traits;
-    bool is_context;
-    nng_ctx nng;
+    nng_ctx nng; /* id 0: the socket's own, or none yet */
 
     pthread_mutex_t lock; /* held in calls of nng, so taken with tnng_lock */
     bool closed;          /* every submit looks at it under lock first */
@@ -149,6 +150,7 @@ static inline void tnng_ctx_ref(tnng_ctx *ctx) { tnng_origin_ref(&ctx->origin); 
 static inline void tnng_ctx_unref(tnng_ctx *ctx) { tnng_origin_unref(&ctx->origin); }
 void tnng_ctx_free(tnng_origin *);
 void tnng_contexts_wait_sends(tnng_socket *);
+void tnng_ctx_nothing(tnng_ctx *); /* for a kind of context */
 void tnng_submit_send(tnng_ctx *, nng_aio *, nng_msg *);
 void tnng_submit_recv(tnng_ctx *, nng_aio *);
 
@@ -182,15 +184,21 @@ int tnng_ctx_cancel_recv(tnng_ctx *, tnng_ctx_op *);
 int tnng_ctx_try_recv(tnng_ctx *, nng_msg **);
 int tnng_ctx_recv_now(tnng_ctx *, size_t room, nng_msg **);
 bool tnng_ctx_head_ready(tnng_ctx *);
-/* `counted`: it had been handed out. */
-tnng_slot *tnng_ctx_push_front(tnng_ctx *, nng_msg *, bool counted);
+/* `accounted`: it was handed out before. */
+void tnng_ctx_push_front(tnng_ctx *, nng_msg *, bool accounted);
 /* Without a lock. */
 void tnng_contexts_set_persistent(tnng_socket *, bool lost);
 
 /* recv_calls.c */
 extern const tnng_op_kind tnng_recv_kind;
 void tnng_recv_reclaim(tnng_op *);
-void tnng_ctx_unget(tnng_origin *, nng_msg *);
+void tnng_origin_unget(tnng_origin *, nng_msg *);
+/* Without a lock; of a kind of context, as the next. */
+int tnng_ctx_recv(tnng_ctx *, const tnng_call *, bool ask_nng, nng_msg **);
+void tnng_ctx_unget(tnng_ctx *, nng_msg *);
+
+/* send.c */
+int tnng_ctx_send(tnng_ctx *, nng_msg **, bool chain, const tnng_call *);
 
 /* send_op.c: with ctx->lock held. Sends that wait: `sent` takes the lock. */
 tnng_ctx_op *tnng_send_op_new(tnng_ctx *, const tnng_call *, bool chain, int *code);

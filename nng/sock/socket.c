@@ -51,10 +51,21 @@ static void socket_free(tnng_socket *socket)
 static const tnng_socket_hooks hooks = {
     .free = socket_free,
     .free_origin = tnng_ctx_free,
-    .unget = tnng_ctx_unget,
+    .unget = tnng_origin_unget,
     .pipe_lost = tnng_flush_pipe_lost,
     .set_persistent = tnng_contexts_set_persistent,
     .wait_for_sends = tnng_contexts_wait_sends,
+};
+
+/* What most contexts do. */
+static const tnng_ctx_kind ctx_kind = {
+    .recv = tnng_ctx_recv,
+    .send = tnng_ctx_send,
+    .unget = tnng_ctx_unget,
+    .dispatch = tnng_ctx_dispatch,
+    .shutdown = tnng_ctx_nothing,
+    .close = tnng_ctx_nothing,
+    .free = tnng_ctx_nothing,
 };
 
 /* NULL: there is no memory. */
@@ -71,6 +82,7 @@ static tnng_socket *socket_new(int protocol, bool raw)
     socket->protocol_number = protocol;
     socket->traits = tnng_protocol_traits(protocol, raw);
     socket->contexts = &memory->contexts;
+    socket->contexts->kind = &ctx_kind;
     socket->sends = &memory->sends;
     socket->pollfds = &memory->pollfds;
     socket->pollfds->send_fd = -1;

@@ -279,6 +279,19 @@ async def test_client_that_floods_without_reading_is_closed_at_once() -> None:
     assert most <= 1024 + 8
 
 
+async def test_client_that_does_not_read_ends_with_reason_slow() -> None:
+    """The event of the connection that a service closed says why."""
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_rep(nursery, handler, listen="tcp://127.0.0.1:0")
+            async with service.socket.pipe_events() as events:
+                await asks_until_closed(service.url, slowly=False)
+                reasons = [(await anext(events)).reason for _ in ("connected", "disconnected")]
+            nursery.cancel_scope.cancel()
+
+    assert reasons == [None, "slow"]
+
+
 @pytest.mark.parametrize("serve", [trionng.serve_rep, trionng.serve_respondent])
 @pytest.mark.parametrize(
     ("max_unread", "kind"),

@@ -23,7 +23,6 @@ _REASONS: Final = {
     _ffi.REASON_PROTOCOL: "it speaks another protocol, or went away at once",
     _ffi.REASON_ALREADY_PAIRED: "there is a peer already, and this socket takes only one",
     _ffi.REASON_HANDSHAKE: "it did not get through the handshake",
-    _ffi.REASON_SLOW: "it does not read what is sent to it, and too much of that was waiting",
 }
 
 
