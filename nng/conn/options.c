@@ -3,57 +3,43 @@
 
 #include "conn/conn.h"
 
-#define SET(kind, type)                                                                            \
-    int tnng_set_##kind(int on, uint32_t id, const char *name, type value)                         \
+/* `pipe` is what the call on a pipe is. */
+#define OPTION(verb, kind, type, pipe)                                                             \
+    int tnng_##verb##_##kind(int on, uint32_t id, const char *name, type value)                    \
     {                                                                                              \
         switch (tnng_forked() ? -1 : on) {                                                         \
         case TNNG_ON_SOCKET:                                                                       \
-            return nng_socket_set_##kind((nng_socket){id}, name, value);                           \
+            return nng_socket_##verb##_##kind((nng_socket){id}, name, value);                      \
         case TNNG_ON_CONTEXT:                                                                      \
-            return nng_ctx_set_##kind((nng_ctx){id}, name, value);                                 \
+            return nng_ctx_##verb##_##kind((nng_ctx){id}, name, value);                            \
         case TNNG_ON_DIALER:                                                                       \
-            return nng_dialer_set_##kind((nng_dialer){id}, name, value);                           \
+            return nng_dialer_##verb##_##kind((nng_dialer){id}, name, value);                      \
         case TNNG_ON_LISTENER:                                                                     \
-            return nng_listener_set_##kind((nng_listener){id}, name, value);                       \
-        default:                                                                                   \
-            return tnng_forked() ? TNNG_FORKED : NNG_ENOTSUP;                                      \
-        }                                                                                          \
-    }
-
-#define GET(kind, type)                                                                            \
-    int tnng_get_##kind(int on, uint32_t id, const char *name, type *value)                        \
-    {                                                                                              \
-        switch (tnng_forked() ? -1 : on) {                                                         \
-        case TNNG_ON_SOCKET:                                                                       \
-            return nng_socket_get_##kind((nng_socket){id}, name, value);                           \
-        case TNNG_ON_CONTEXT:                                                                      \
-            return nng_ctx_get_##kind((nng_ctx){id}, name, value);                                 \
-        case TNNG_ON_DIALER:                                                                       \
-            return nng_dialer_get_##kind((nng_dialer){id}, name, value);                           \
-        case TNNG_ON_LISTENER:                                                                     \
-            return nng_listener_get_##kind((nng_listener){id}, name, value);                       \
+            return nng_listener_##verb##_##kind((nng_listener){id}, name, value);                  \
         case TNNG_ON_PIPE:                                                                         \
-            return nng_pipe_get_##kind((nng_pipe){id}, name, value);                               \
+            return pipe;                                                                           \
         default:                                                                                   \
             return TNNG_FORKED;                                                                    \
         }                                                                                          \
     }
+#define ON_PIPE(kind) nng_pipe_get_##kind((nng_pipe){id}, name, value)
 
-SET(int, int)
-SET(bool, bool)
-SET(ms, nng_duration)
-SET(size, size_t)
-SET(string, const char *)
-GET(int, int)
-GET(bool, bool)
-GET(ms, nng_duration)
-GET(size, size_t)
-GET(uint64, uint64_t)
+static int tnng_get_string(int on, uint32_t id, const char *name, char **value);
 
-static GET(string, char *)
+OPTION(set, int, int, NNG_ENOTSUP)
+OPTION(set, bool, bool, NNG_ENOTSUP)
+OPTION(set, ms, nng_duration, NNG_ENOTSUP)
+OPTION(set, size, size_t, NNG_ENOTSUP)
+OPTION(set, string, const char *, NNG_ENOTSUP)
+OPTION(get, int, int *, ON_PIPE(int))
+OPTION(get, bool, bool *, ON_PIPE(bool))
+OPTION(get, ms, nng_duration *, ON_PIPE(ms))
+OPTION(get, size, size_t *, ON_PIPE(size))
+OPTION(get, uint64, uint64_t *, ON_PIPE(uint64))
+OPTION(get, string, char **, ON_PIPE(string))
 
-    int tnng_copy_string(
-        int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed)
+int tnng_copy_string(
+    int on, uint32_t id, const char *name, char *value, size_t size, size_t *needed)
 {
     char *text;
     int code = tnng_get_string(on, id, name, &text);

@@ -18,6 +18,8 @@
  * This may go when every nng in use is 2.0. */
 #include "fixes/fixes.h"
 
+#ifdef TNNG_LINKED_IN
+
 static void aio_stopped_finish(nng_aio *aio)
 {
     if (nng_aio_result(aio) == NNG_ECANCELED && TNNG_FIX_IS_ON(H1)) {
@@ -42,3 +44,5 @@ void __wrap_nng_stream_send(nng_stream *stream, nng_aio *aio)
     nng_stream_send(stream, aio);
     aio_stopped_finish(aio);
 }
+
+#endif

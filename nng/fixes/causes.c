@@ -16,12 +16,6 @@
 
 #include "fixes/fixes.h"
 
-#ifdef TNNG_LINKED_IN
-
-void nni_pipe_bump_error(void *pipe, int);
-uint16_t nni_pipe_peer(void *pipe);
-uint32_t nni_pipe_id(void *pipe);
-
 /* A dialer or listener, by the aio with which it waits for a connection. */
 typedef struct known {
     _Atomic(struct known *) bucket_next;
@@ -50,7 +44,10 @@ static const tnng_causes_hooks *hooks;
 static _Thread_local bool expecting;
 static _Thread_local nng_aio *expected;
 
-bool tnng_causes_are_known(void) { return !TNNG_WITHOUT("CAUSES"); }
+bool tnng_causes_are_known(void)
+{
+    return tnng_wraps("nni_pipe_peer nni_pipe_bump_error") && !TNNG_WITHOUT("CAUSES");
+}
 
 /* [caller] With every socket that is opened. */
 void tnng_causes_init(const tnng_causes_hooks *own) { hooks = own; }
@@ -195,6 +192,31 @@ static note **causes_find_note(uint32_t pipe)
     return at;
 }
 
+/* [nng] What was noted of a pipe that has been added, or has gone; then nothing is. */
+tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
+{
+    tnng_cause cause = {0};
+    note *taken = NULL;
+
+    pthread_mutex_lock(&lock);
+    note **at = causes_find_note(pipe);
+    if (*at != NULL && (gone || !(*at)->cause.oversize)) {
+        taken = *at;
+        *at = taken->next;
+        note_count--;
+        cause = taken->cause;
+    }
+    pthread_mutex_unlock(&lock);
+    free(taken);
+    return cause;
+}
+
+#ifdef TNNG_LINKED_IN
+
+void nni_pipe_bump_error(void *pipe, int);
+uint16_t nni_pipe_peer(void *pipe);
+uint32_t nni_pipe_id(void *pipe);
+
 static void causes_add_note(uint32_t pipe, int peer, bool oversize)
 {
     note *oldest = NULL;
@@ -218,25 +240,6 @@ static void causes_add_note(uint32_t pipe, int peer, bool oversize)
     free(oldest);
 }
 
-/* [nng] What was noted of a pipe that has been added, or has gone; then nothing is. */
-tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
-{
-    tnng_cause cause = {0};
-    note *taken = NULL;
-
-    pthread_mutex_lock(&lock);
-    note **at = causes_find_note(pipe);
-    if (*at != NULL && (gone || !(*at)->cause.oversize)) {
-        taken = *at;
-        *at = taken->next;
-        note_count--;
-        cause = taken->cause;
-    }
-    pthread_mutex_unlock(&lock);
-    free(taken);
-    return cause;
-}
-
 /* [nng] The protocol looks at what a new peer speaks. */
 uint16_t __wrap_nni_pipe_peer(void *pipe)
 {
@@ -255,26 +258,6 @@ void __wrap_nni_pipe_bump_error(void *pipe, int code)
         causes_add_note(nni_pipe_id(pipe), 0, true);
     }
     nni_pipe_bump_error(pipe, code);
-}
-
-#else
-
-bool tnng_causes_are_known(void) { return false; }
-void tnng_causes_init(const tnng_causes_hooks *hooks) { (void) hooks; }
-void tnng_causes_watch_next_aio(void) {}
-void tnng_causes_register(tnng_socket *socket, uint32_t id, bool listens)
-{
-    (void) socket, (void) id, (void) listens;
-}
-void tnng_causes_unregister(tnng_socket *socket, uint32_t id, bool listens)
-{
-    (void) socket, (void) id, (void) listens;
-}
-int tnng_causes_registered(void) { return 0; }
-tnng_cause tnng_cause_take(uint32_t pipe, bool gone)
-{
-    (void) pipe, (void) gone;
-    return (tnng_cause){0};
 }
 
 #endif

@@ -138,10 +138,7 @@ static void handshake_forget(const void *pipe)
     handshake *it = *at;
     if (it != NULL) {
         *at = it->next_by_pipe;
-        for (at = &by_aio[handshake_bucket(it->aio)]; *at != it;) {
-            at = &(*at)->next_by_aio;
-        }
-        *at = it->next_by_aio;
+        TNNG_CHAIN_REMOVE(&by_aio[handshake_bucket(it->aio)], it, next_by_aio);
         atomic_fetch_sub(&under_way, 1);
         it->over = true;
         if (it->tasked) {

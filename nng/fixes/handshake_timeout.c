@@ -170,26 +170,24 @@ static bool handshake_timeout_is_tcp(int fd)
            (domain == AF_INET || domain == AF_INET6);
 }
 
+static int handshake_timeout_accepted(int fd)
+{
+    if (fd >= 0 && handshake_timeout_is_tcp(fd)) {
+        handshake_timeout_add(fd, NULL);
+    }
+    return fd;
+}
+
 /* [nng] */
 int __wrap_accept(int fd, struct sockaddr *from, socklen_t *length)
 {
-    int made = accept(fd, from, length);
-
-    if (made >= 0 && handshake_timeout_is_tcp(made)) {
-        handshake_timeout_add(made, NULL);
-    }
-    return made;
+    return handshake_timeout_accepted(accept(fd, from, length));
 }
 
 /* [nng] */
 int __wrap_accept4(int fd, struct sockaddr *from, socklen_t *length, int flags)
 {
-    int made = accept4(fd, from, length, flags);
-
-    if (made >= 0 && handshake_timeout_is_tcp(made)) {
-        handshake_timeout_add(made, NULL);
-    }
-    return made;
+    return handshake_timeout_accepted(accept4(fd, from, length, flags));
 }
 
 /* [nng] [caller] [job] */
@@ -207,16 +205,8 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t length)
 /* With the lock held. */
 static void handshake_timeout_remove(half_open *it)
 {
-    half_open **at = &by_fd[it->fd % BUCKETS];
-
-    while (*at != it) {
-        at = &(*at)->next;
-    }
-    *at = it->next;
-    for (at = &by_ports[it->ports]; *at != it;) {
-        at = &(*at)->next_by_ports;
-    }
-    *at = it->next_by_ports;
+    TNNG_CHAIN_REMOVE(&by_fd[it->fd % BUCKETS], it, next);
+    TNNG_CHAIN_REMOVE(&by_ports[it->ports], it, next_by_ports);
     atomic_fetch_sub(&count, 1);
     free(it);
 }

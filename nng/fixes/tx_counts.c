@@ -21,6 +21,16 @@ typedef struct {
     atomic_uint_fast64_t given, written, written_bytes;
 } tx_cell;
 
+static tx_cell cells[CELLS];
+static _Atomic(tnng_socket *) sockets[CELLS]; /* of the connection in the cell, or the last one */
+
+static tx_cell *tx_cell_of(uint32_t pipe)
+{
+    tx_cell *cell = &cells[pipe % CELLS];
+
+    return atomic_load_explicit(&cell->pipe, memory_order_relaxed) == pipe ? cell : NULL;
+}
+
 #ifdef TNNG_LINKED_IN
 
 typedef struct nni_pipe nni_pipe;
@@ -32,16 +42,7 @@ void nni_aio_finish_sync(nng_aio *, int, size_t);
 /* The input of an aio that ws marks; libnng itself uses none but the first ones, elsewhere. */
 enum { MARK = 3 };
 
-static tx_cell cells[CELLS];
-static _Atomic(tnng_socket *) sockets[CELLS]; /* of the connection in the cell, or the last one */
-static _Thread_local tx_cell *giving;         /* what this thread gives a message to just now */
-
-static tx_cell *tx_cell_of(uint32_t pipe)
-{
-    tx_cell *cell = &cells[pipe % CELLS];
-
-    return atomic_load_explicit(&cell->pipe, memory_order_relaxed) == pipe ? cell : NULL;
-}
+static _Thread_local tx_cell *giving; /* what this thread gives a message to just now */
 
 static void tx_add(atomic_uint_fast64_t *counter, uint64_t number)
 {
@@ -117,25 +118,12 @@ void __wrap_nni_aio_finish_sync(nng_aio *aio, int code, size_t size)
     nni_aio_finish_sync(aio, code, size);
 }
 
-#else
-
-static tx_cell cells[1];
-static _Atomic(tnng_socket *) sockets[1];
-
-static tx_cell *tx_cell_of(uint32_t pipe)
-{
-    (void) pipe;
-    return NULL;
-}
-
-void tnng_tx_mark(nng_aio *aio) { (void) aio; }
-
 #endif
 
 /* [nng] Before the connection is used. False when nothing will be known of it. */
 bool tnng_tx_begin(tnng_socket *socket, uint32_t pipe)
 {
-    size_t place = pipe % (sizeof(cells) / sizeof(cells[0]));
+    size_t place = pipe % CELLS;
     tx_cell *cell = &cells[place];
     uint_least32_t free_cell = 0;
 

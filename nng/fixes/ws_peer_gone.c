@@ -31,12 +31,4 @@ void tnng_ws_peer_gone_check(nng_stream *stream, nng_aio *aio)
     }
 }
 
-#else
-
-void tnng_ws_peer_gone_check(nng_stream *stream, nng_aio *aio)
-{
-    (void) stream;
-    (void) aio;
-}
-
 #endif

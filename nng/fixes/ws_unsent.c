@@ -54,10 +54,4 @@ void __wrap_nni_aio_finish_error(nng_aio *aio, int code)
     nni_aio_finish_error(aio, tnng_causes_on_finish_error(aio, code));
 }
 
-#else
-
-void tnng_ws_unsent_mark(nng_aio *aio) { (void) aio; }
-
-void tnng_ws_unsent_free(nng_aio *aio) { (void) aio; }
-
 #endif
