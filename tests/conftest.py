@@ -11,6 +11,9 @@ from tests.support.apis import SyncApi, TrioApi
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+# The entry point names it too, once the package is installed.
+pytest_plugins = ["pytest_trionng"]
+
 
 @pytest.fixture(params=[TrioApi(), SyncApi()], ids=["trio", "blocking"])
 def api(request: pytest.FixtureRequest) -> TrioApi | SyncApi:

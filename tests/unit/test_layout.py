@@ -36,10 +36,12 @@ LAYERS = (
     {"_sockets"},
     {"_services"},
     {"_nursery"},
+    {"_testing"},
     {"exceptions"},
     {"_exports"},
     {""},
     {"blocking"},
+    {"testing"},
     {"_cli"},
     {"__main__"},
 )
@@ -156,7 +158,7 @@ def folders_that_the_page_misnames(root: Path) -> list[str]:
     named = set(re.findall(r"`(_\w+)[/`]", packages)) - {"__init__"}
     named |= {f"nng/{name}" for name in re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)}
     existing = {package_of(path, root) for path in modules(root)}
-    existing -= {"", "blocking", "exceptions", "__main__"}
+    existing -= {"", "blocking", "exceptions", "testing", "__main__"}
     existing |= {f"nng/{path.relative_to(root / 'nng').parts[0]}" for path in c_files(root)}
     return [f"{file}: names {name}, or ought to" for name in sorted(named ^ existing)]
 

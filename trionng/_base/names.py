@@ -50,7 +50,9 @@ def _functions_of(kind: type) -> Iterator[types.FunctionType]:
 def _rename_methods(private: type, classes: Mapping[str, type]) -> None:
     users = [name for name, kind in classes.items() if issubclass(kind, private)]
     bases = [
-        base for base in _BASES if any(issubclass(classes[user], classes[base]) for user in users)
+        base
+        for base in _BASES
+        if base in classes and any(issubclass(classes[user], classes[base]) for user in users)
     ]
     name = bases[0] if bases else users[0] if len(users) == 1 else private.__name__.strip("_")
     for function in _functions_of(private):

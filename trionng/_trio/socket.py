@@ -32,10 +32,16 @@ from trionng._trio.wait import (
     checkpoint_if_cancelled,
     enable_ki_protection,
     real_time_limit,
+    real_wait,
     run_shielded,
     sleep_in_real_time,
     wait_for,
 )
+
+# For so many seconds a call that makes or awaits a connection keeps the clock of a test from
+# jumping: nng connects, pauses and finds out about a refusal in real time. A call that takes longer
+# waits for a peer.
+_CONNECT_TAKES = 1.0
 
 
 class _Endpoint(Endpoint):
@@ -174,7 +180,8 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
                 self._dial_in_background(dialer)
                 await checkpoint()
                 return dialer
-            code, _ = await wait_for(partial(self._native.dial, dialer.id, block is True))
+            with real_wait(_CONNECT_TAKES):
+                code, _ = await wait_for(partial(self._native.dial, dialer.id, block is True))
         except BaseException:
             self._drop_dialer(dialer)
             raise
@@ -188,7 +195,8 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
             Closed: the socket was closed.
         """
         check_int(f"{type(self).__name__}.wait_connected", n, 0, INT_MAX)
-        code, _ = await wait_for(partial(self._native.wait_pipes, n))
+        with real_wait(_CONNECT_TAKES):
+            code, _ = await wait_for(partial(self._native.wait_pipes, n))
         if code != 0:
             raise self._failed(code, "wait_connected")
 

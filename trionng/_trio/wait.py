@@ -31,6 +31,7 @@ import contextlib
 import itertools
 import math
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import NoReturn, TypeVar
@@ -436,6 +437,33 @@ def real_time_limit(seconds: float, *, shield: bool = False) -> Iterator[trio.Ca
             timer.cancel()
 
 
+# Of the tasks of a run that wait for what takes real time, until when that is so; for the clocks
+# of tests.
+_real_waits: RunVar[list[float] | None] = RunVar("trionng real waits", default=None)
+
+
+@contextlib.contextmanager
+def real_wait(seconds: float) -> Iterator[None]:
+    """Tell a clock that jumps that this block needs real time, at most so many seconds."""
+    if _clock_is_real():
+        yield
+        return
+    waits = _real_waits.get()
+    if waits is None:
+        _real_waits.set(waits := [])
+    waits.append(until := time.monotonic() + seconds)
+    try:
+        yield
+    finally:
+        waits.remove(until)
+
+
+def real_waits() -> int:
+    """Count the blocks of `real_wait` that tasks of this run are in, and whose time is not over."""
+    now = time.monotonic()
+    return sum(until > now for until in _real_waits.get() or ())
+
+
 async def sleep_in_real_time(seconds: float) -> None:
     """Sleep so many seconds of real time, whatever Trio's clock says."""
     if _clock_is_real():
@@ -444,7 +472,8 @@ async def sleep_in_real_time(seconds: float) -> None:
     over = trio.Event()
     timer = _call_later(seconds, over.set)
     try:
-        await over.wait()
+        with real_wait(math.inf):
+            await over.wait()
     finally:
         timer.cancel()
 
@@ -473,7 +502,7 @@ async def run_shielded(submit: Submit, within: float) -> int:
     """
     if _sniffio.name != "trio":
         _refuse_other_loops()
-    with real_time_limit(within, shield=True) as scope:
+    with real_time_limit(within, shield=True) as scope, real_wait(within):
         code, _ = await _current_cq().run(submit, _ffi.drop, check_cancelled=False)
     if scope.cancelled_caught:
         code = ETIMEDOUT

@@ -1,0 +1,1 @@
+"""The testing kit: what `trionng.testing` offers to test suites of programs that use trionng."""
