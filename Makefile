@@ -13,6 +13,7 @@
 #   make wheel-test     the wheel on a Debian without compiler and libnng (a chroot; needs root)
 #   make matrix         the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
 #   make docs           the documentation as a site, in build/docs
+#   make pictures       draw the pictures of docs/ again
 #   make sanitize       a part of the tests with the C files under ASan and UBSan
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
@@ -33,7 +34,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
 .PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
-	wheel-test matrix docs sanitize bench bench-quick clean machine runtime tools packaging peers
+	wheel-test matrix docs pictures sanitize bench bench-quick clean machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -110,6 +111,10 @@ matrix: packaging
 docs: runtime $(VENV)/docs
 	$(BIN)/sphinx-build -q -W --keep-going -E -b html docs build/docs
 	@echo "build/docs/index.html"
+
+# They are committed; a test compares them with what this draws. The charts need docs/pictures/bench.json.
+pictures:
+	$(PYTHON) docs/pictures
 
 sanitize: tools
 	PYTHON=$(PYTHON) sh tools/sanitize.sh
