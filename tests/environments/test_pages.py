@@ -57,7 +57,7 @@ def test_file_of_a_page_is_used_by_a_later_block(name: str) -> None:
         if block.language == "python" and not block.is_program and not block.not_run:
             assert block.file_name is not None
             module = block.file_name.removesuffix(".py")
-            later = [each for each in shown[number + 1 :] if each.is_program or each.commands]
+            later = [each for each in shown[number + 1 :] if each.language in ("python", "console")]
             assert any(re.search(rf"\b{module}\b", each.text) for each in later), block.file_name
 
 
