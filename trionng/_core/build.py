@@ -9,10 +9,7 @@ from typing import Final
 import attrs
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ENOTSUP,
-    error_for,
-)
+from trionng._base.errors import ENOTSUP, error_for
 
 _SCHEMES: Final = {
     "inproc": b"inproc://trionng-build-info",

@@ -257,10 +257,10 @@ class DialerBase(Endpoint):
     def __repr__(self) -> str:
         if self._closed:
             return super().__repr__()
-        connected, code = _ffi.dialer_state(self._number)
-        state = "connected" if connected else "not connected"
-        if code != 0:
-            cause = str(self._start_error(code, "dial")).removeprefix(f"dial {self._url}: ")
+        native = _ffi.dialer_state(self._number)
+        state = "connected" if native.connected else "not connected"
+        if native.code != 0:
+            cause = str(self._start_error(native.code, "dial")).removeprefix(f"dial {self._url}: ")
             state = f"{state}: {cause}"
         return shown(f"<{type(self).__name__} {self._url} ({state})>")
 

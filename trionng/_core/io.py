@@ -18,13 +18,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ECLOSED,
-    ENOTSUP,
-    ESTATE,
-    ETIMEDOUT,
-    error_for,
-)
+from trionng._base.errors import ECLOSED, ENOTSUP, ESTATE, ETIMEDOUT, error_for
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer
 from trionng._base.util import check_buffer

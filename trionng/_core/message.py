@@ -6,11 +6,7 @@ import builtins
 from typing import Generic, TypeVar
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ENOMEM,
-    MessageStateError,
-    error_for,
-)
+from trionng._base.errors import ENOMEM, MessageStateError, error_for
 from trionng._base.sealed import Uncopied
 from trionng._base.types import Buffer, Self
 from trionng._base.util import check_buffer

@@ -11,14 +11,7 @@ from typing import Final, Generic, Literal, NoReturn, TypeVar
 import attrs
 
 from trionng import _ffi
-from trionng._base.errors import (
-    EAGAIN,
-    ECLOSED,
-    Closed,
-    ConnectionReset,
-    NotSupported,
-    error_for,
-)
+from trionng._base.errors import EAGAIN, ECLOSED, Closed, ConnectionReset, NotSupported, error_for
 from trionng._base.sealed import Sealed
 from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr, from_native
@@ -45,19 +38,15 @@ class PipeBase(Sealed):
         """Find the dialer or listener that made it, and keep a reference."""
         socket = self._socket()
         if self._endpoint is None and socket is not None:
-            native = self._native
-            side, number = (
-                (_ffi.ON_DIALER, native.dialer)
-                if native.dialer
-                else (_ffi.ON_LISTENER, native.listener)
-            )
-            self._endpoint = socket._find_endpoint(side, number)
+            info = self._native.info
+            side = _ffi.ON_DIALER if info.dialer else _ffi.ON_LISTENER
+            self._endpoint = socket._find_endpoint(side, info.dialer or info.listener)
         return self._endpoint
 
     @property
     def id(self) -> int:
         """nng's number for it, unique in this process while it lives."""
-        return self._native.id
+        return self._native.info.id
 
     @property
     def socket(self) -> AnySocket | None:
@@ -118,8 +107,8 @@ class PipeBase(Sealed):
         )
 
     def _flag(self, name: str) -> bool:
-        value = self._native.flag(name)
-        return self._lacks(name) if value is None else value
+        value: int = getattr(self._native.info, name)
+        return self._lacks(name) if value < 0 else bool(value)
 
     @property
     def tcp_nodelay(self) -> bool:
@@ -144,13 +133,12 @@ class PipeBase(Sealed):
         """Whether the peer has shown a certificate that was verified; False without TLS."""
         endpoint = self._find_endpoint()
         # Mbed TLS 2 also calls a skipped check verified, so the settings decide too.
-        return bool(
-            self._native.flag("tls_verified") and endpoint is not None and endpoint._verifies
-        )
+        verified = self._native.info.tls_verified > 0
+        return verified and endpoint is not None and endpoint._verifies
 
-    @property
-    def _peer_ids(self) -> _ffi.PeerIds | None:
-        return self._native.peer_ids
+    def _peer_id(self, name: str) -> int:
+        number: int = getattr(self._native.info, name)
+        return number if self._native.info.has_peer_ids else self._lacks(name)
 
     @property
     def uid(self) -> int:
@@ -159,20 +147,17 @@ class PipeBase(Sealed):
         Raises:
             NotSupported: only ipc and abstract know it.
         """
-        ids = self._peer_ids
-        return self._lacks("uid") if ids is None else ids.uid
+        return self._peer_id("uid")
 
     @property
     def gid(self) -> int:
         """The group of the process at the other end; raises as `uid`."""
-        ids = self._peer_ids
-        return self._lacks("gid") if ids is None else ids.gid
+        return self._peer_id("gid")
 
     @property
     def pid(self) -> int:
         """The process at the other end; raises as `uid`."""
-        ids = self._peer_ids
-        return self._lacks("pid") if ids is None else ids.pid
+        return self._peer_id("pid")
 
     @property
     def closed(self) -> bool:
@@ -202,10 +187,10 @@ class PipeBase(Sealed):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PipeBase):
             return NotImplemented
-        return self._native.serial == other._native.serial
+        return self._native.info.serial == other._native.info.serial
 
     def __hash__(self) -> int:
-        return hash(self._native.serial)
+        return hash(self._native.info.serial)
 
     def __repr__(self) -> str:
         state = " (closed)" if self.closed else ""

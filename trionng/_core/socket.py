@@ -33,11 +33,7 @@ from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr
 from trionng._core.admission import Admission
 from trionng._core.arguments import TakesNames, suggests
-from trionng._core.endpoints import (
-    DialerBase,
-    ListenerBase,
-    endpoint_error,
-)
+from trionng._core.endpoints import DialerBase, ListenerBase, endpoint_error
 from trionng._core.io import BaseIO
 from trionng._core.options import (
     BoolOption,
@@ -442,9 +438,10 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
 
     def _known_pipe(self, native: _ffi.NativePipe) -> P:
         """Return the one object of a pipe."""
-        pipe = self._pipes.get(native.serial)
+        serial = native.info.serial
+        pipe = self._pipes.get(serial)
         if pipe is None:
-            pipe = self._pipes.setdefault(native.serial, self._pipe_type(self, native))
+            pipe = self._pipes.setdefault(serial, self._pipe_type(self, native))
         return pipe
 
     def _pipe(self, number: int) -> P | None:

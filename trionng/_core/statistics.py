@@ -111,8 +111,9 @@ class ServiceStatistics:
     slow: int
 
 
-def rep_statistics(counts: _ffi.ServiceStats) -> ServiceStatistics:
-    """Make the statistics of a service out of what the shim has counted for it."""
+def rep_statistics(service: _ffi.NativeService) -> ServiceStatistics:
+    """Return what the shim has counted for a service."""
+    counts = service.stats()
     return ServiceStatistics(
         received=counts.received,
         answered=counts.answered,

@@ -14,11 +14,7 @@ from collections import Counter
 from typing import Final
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ENOENT,
-    ENOTSUP,
-    error_for,
-)
+from trionng._base.errors import ENOENT, ENOTSUP, error_for
 from trionng._base.util import as_topic
 
 _RAW_SUB: Final = "a raw Sub0 receives every message"

@@ -1,4 +1,1 @@
-from typing import Any
-
-ffi: Any
-lib: Any
+from trionng._ffi._native import ffi as ffi, lib as lib

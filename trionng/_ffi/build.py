@@ -43,10 +43,8 @@ def read_build() -> NativeBuild:
     )
 
 
-def nng_is(minor: int) -> bool:
-    """Say whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart."""
-    answer: bool = lib.tnng_nng_is(minor)
-    return answer
+# Says whether libnng is 1.`minor` or later; nothing tells versions from 1.10 on apart.
+nng_is = lib.tnng_nng_is
 
 
 def tls_engine() -> str:

@@ -9,19 +9,19 @@ from typing import Any
 from trionng._base.errors import error_for
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
-from trionng._ffi.types import Msg, Op, Pointer
+from trionng._ffi.types import Msg
 
-PARKED: int = lib.TNNG_PARKED
-SUPERSEDED: int = lib.TNNG_SUPERSEDED
-FORKED: int = lib.TNNG_FORKED
-SENT: int = lib.TNNG_SENT
-GONE: int = lib.TNNG_GONE
+PARKED = lib.TNNG_PARKED
+SUPERSEDED = lib.TNNG_SUPERSEDED
+FORKED = lib.TNNG_FORKED
+SENT = lib.TNNG_SENT
+GONE = lib.TNNG_GONE
 
-CANCEL_DONE: int = lib.TNNG_CANCEL_DONE
-CANCEL_PENDING: int = lib.TNNG_CANCEL_PENDING
-CANCEL_LATE: int = lib.TNNG_CANCEL_LATE
+CANCEL_DONE = lib.TNNG_CANCEL_DONE
+CANCEL_PENDING = lib.TNNG_CANCEL_PENDING
+CANCEL_LATE = lib.TNNG_CANCEL_LATE
 
-NULL: Pointer = ffi.NULL
+NULL = ffi.NULL
 
 BATCH = 256
 
@@ -29,7 +29,7 @@ _tokens = itertools.count(1)
 _notifiers: dict[int, Callable[[], None]] = {}
 
 
-@ffi.def_extern(name="tnng_notify_python")  # type: ignore[untyped-decorator]
+@ffi.def_extern(name="tnng_notify_python")
 def _notify(token: int) -> None:
     notify = _notifiers.get(token)
     if notify is not None:
@@ -85,12 +85,10 @@ class CompletionQueue(Owned):
             lib.tnng_cq_close(self._disown())
 
 
-def cancel(op: Op) -> int:
-    """Cancel a parked call; return CANCEL_DONE, CANCEL_PENDING or CANCEL_LATE."""
-    outcome: int = lib.tnng_op_cancel(op)
-    return outcome
-
-
-def detach(op: Op) -> None:
-    """Abandon a parked call; a message it received becomes the next one of its context again."""
-    lib.tnng_op_detach(op)
+# Cancels a parked call; returns CANCEL_DONE, CANCEL_PENDING or CANCEL_LATE.
+cancel = lib.tnng_op_cancel
+# Abandons a parked call; a message it received becomes the next one of its context again.
+detach = lib.tnng_op_detach
+# Tell the shim where a cancel landed, for its counters.
+count_cancel_before_submit = lib.tnng_count_cancel_before_submit
+count_cancel_taken = lib.tnng_count_cancel_taken

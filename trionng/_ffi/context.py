@@ -64,8 +64,7 @@ class Context(Owned):
     @property
     def id(self) -> int:
         """nng's number of the context; 0 for the socket's own."""
-        number: int = lib.tnng_ctx_id(self._native)
-        return number
+        return lib.tnng_ctx_id(self._native)
 
     def recv(
         self, cq: CompletionQueue | None, tag: int, *, _recv: Any = lib.tnng_recv
@@ -169,19 +168,16 @@ class Context(Owned):
 
     def set_prefetch(self, messages: int) -> int:
         """Set how many receives stay posted while no call waits."""
-        code: int = lib.tnng_ctx_set_prefetch(self._native, messages)
-        return code
+        return lib.tnng_ctx_set_prefetch(self._native, messages)
 
     def prefetched(self) -> int:
         """Return the number of messages taken from nng that no call has received."""
-        count: int = lib.tnng_ctx_prefetched(self._native)
-        return count
+        return lib.tnng_ctx_prefetched(self._native)
 
     def recv_fd(self) -> tuple[int, int]:
         """Return (code, the descriptor that is readable while there is something to receive)."""
         out = ffi.new("int *")
-        code: int = lib.tnng_recv_fd(self._native, out)
-        return code, out[0]
+        return lib.tnng_recv_fd(self._native, out), out[0]
 
     def close(self) -> None:
         lib.tnng_ctx_close(self._native)

@@ -24,8 +24,7 @@ except ImportError as _error:
 
 def text(characters: Any) -> str:
     """Read a C string."""
-    content: str = ffi.string(characters).decode(errors="replace")
-    return content
+    return ffi.string(characters).decode(errors="replace")
 
 
 def check_version(version: str) -> None:
@@ -37,14 +36,11 @@ def check_version(version: str) -> None:
         )
 
 
-nng_version: str = text(lib.nng_version())
+nng_version = text(lib.nng_version())
 check_version(nng_version)
 
 
-def is_forked() -> bool:
-    """Say whether this process is a forked child of one that used nng."""
-    answer: bool = lib.tnng_forked()
-    return answer
-
+# Says whether this process is a forked child of one that used nng.
+is_forked = lib.tnng_forked
 
 __all__ = ["ffi", "is_forked", "lib", "nng_version", "text"]

@@ -55,27 +55,18 @@ def head_of(msg: Msg, size: int) -> bytes:
     return head
 
 
-def pipe_of(msg: Msg) -> int:
-    """Return the id of the pipe a message came through."""
-    number: int = lib.tnng_msg_pipe(msg)
-    return number
-
-
-def size_of(msg: Msg) -> int:
-    """Return the length of the body."""
-    size: int = lib.nng_msg_len(msg)
-    return size
+# The id of the pipe a message came through.
+pipe_of = lib.tnng_msg_pipe
+# The length of the body.
+size_of = lib.nng_msg_len
+# Frees a message that no caller will read.
+drop = lib.nng_msg_free
 
 
 def copy_of(msg: Msg) -> bytes:
     """Copy the body."""
     data: bytes = ffi.unpack(lib.tnng_msg_chars(msg), lib.nng_msg_len(msg))
     return data
-
-
-def drop(msg: Msg) -> None:
-    """Free a message that no caller will read."""
-    lib.nng_msg_free(msg)
 
 
 # The objects that free references, by weak references to these.
@@ -143,7 +134,7 @@ class MessageHandle:
 
     def size(self) -> int | None:
         """Return the length of the body; None when the message has gone."""
-        size: int = lib.tnng_message_ref_size(self.ref)
+        size = lib.tnng_message_ref_size(self.ref)
         return None if size < 0 else size
 
     def header(self) -> bytes | None:
@@ -169,8 +160,7 @@ class MessageHandle:
     def take(self) -> tuple[int, Msg]:
         """Take the message, or a copy of it while a view exists; (code, message)."""
         out = ffi.new("nng_msg **")
-        code: int = lib.tnng_message_ref_take(self.ref, out)
-        return code, out[0]
+        return lib.tnng_message_ref_take(self.ref, out), out[0]
 
     def restore(self, msg: Msg) -> None:
         """Own a message again that was taken and not sent; cannot fail."""

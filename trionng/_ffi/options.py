@@ -2,48 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.pipe import Address, address
 
-ON_SOCKET: int = lib.TNNG_ON_SOCKET
-ON_CONTEXT: int = lib.TNNG_ON_CONTEXT
-ON_DIALER: int = lib.TNNG_ON_DIALER
-ON_LISTENER: int = lib.TNNG_ON_LISTENER
-ON_PIPE: int = lib.TNNG_ON_PIPE
+ON_SOCKET = lib.TNNG_ON_SOCKET
+ON_CONTEXT = lib.TNNG_ON_CONTEXT
+ON_DIALER = lib.TNNG_ON_DIALER
+ON_LISTENER = lib.TNNG_ON_LISTENER
+ON_PIPE = lib.TNNG_ON_PIPE
 
-_SETTERS: dict[str, Any] = {
-    "int": lib.tnng_set_int,
-    "bool": lib.tnng_set_bool,
-    "ms": lib.tnng_set_ms,
-    "size": lib.tnng_set_size,
-}
-_GETTERS: dict[str, tuple[str, Any]] = {
-    "int": ("int *", lib.tnng_get_int),
-    "bool": ("bool *", lib.tnng_get_bool),
-    "ms": ("int32_t *", lib.tnng_get_ms),
-    "size": ("size_t *", lib.tnng_get_size),
-    "uint64": ("uint64_t *", lib.tnng_get_uint64),
-}
+# The C types of those kinds of options that are not called like one.
+_TYPES = {"ms": "int32_t", "size": "size_t", "uint64": "uint64_t"}
 
 
 def set_number(on: int, number: int, kind: str, name: str, value: int) -> int:
     """Set an int, bool, ms or size option; returns nng's code."""
-    code: int = _SETTERS[kind](on, number, name.encode(), value)
+    code: int = getattr(lib, f"tnng_set_{kind}")(on, number, name.encode(), value)
     return code
 
 
 def get_number(on: int, number: int, kind: str, name: str) -> tuple[int, int]:
     """Read an int, bool, ms, size or uint64 option."""
-    ctype, getter = _GETTERS[kind]
-    out = ffi.new(ctype)
-    return getter(on, number, name.encode(), out), out[0]
+    out = ffi.new(f"{_TYPES.get(kind, kind)} *")
+    return getattr(lib, f"tnng_get_{kind}")(on, number, name.encode(), out), out[0]
 
 
 def set_text(on: int, number: int, name: str, value: str) -> int:
-    code: int = lib.tnng_set_string(on, number, name.encode(), value.encode())
-    return code
+    return lib.tnng_set_string(on, number, name.encode(), value.encode())
 
 
 def get_text(on: int, number: int, name: str) -> tuple[int, str]:
@@ -54,8 +39,7 @@ def get_text(on: int, number: int, name: str) -> tuple[int, str]:
 
 
 def set_bytes(on: int, number: int, name: str, value: bytes) -> int:
-    code: int = lib.tnng_set_bytes(on, number, name.encode(), value, len(value))
-    return code
+    return lib.tnng_set_bytes(on, number, name.encode(), value, len(value))
 
 
 def get_address(on: int, number: int, name: str) -> tuple[int, Address | None]:
@@ -64,10 +48,8 @@ def get_address(on: int, number: int, name: str) -> tuple[int, Address | None]:
     return code, (address(out) if code == 0 else None)
 
 
-def set_max_message(on: int, number: int, size: int, room: int) -> int:
-    """Limit what a peer may send, `room` bytes of header not counted; 0 is as good as no limit."""
-    code: int = lib.tnng_set_max_message(on, number, size, room)
-    return code
+# Limits what a peer may send, `room` bytes of header not counted; 0 is as good as no limit.
+set_max_message = lib.tnng_set_max_message
 
 
 def get_max_message(on: int, number: int, room: int) -> tuple[int, int]:

@@ -9,9 +9,9 @@ from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
 from trionng._ffi.types import SubmitResult
 
-CONNECTED: int = lib.TNNG_CONNECTED
-DISCONNECTED: int = lib.TNNG_DISCONNECTED
-REJECTED: int = lib.TNNG_REJECTED
+CONNECTED = lib.TNNG_CONNECTED
+DISCONNECTED = lib.TNNG_DISCONNECTED
+REJECTED = lib.TNNG_REJECTED
 
 
 class Address(NamedTuple):
@@ -28,23 +28,15 @@ def address(addr: Any) -> Address:
     return Address(addr.family, addr.port, addr.scope, bytes(ffi.buffer(addr.data, addr.size)))
 
 
-class PeerIds(NamedTuple):
-    """The process at the other end of an ipc connection."""
-
-    uid: int
-    gid: int
-    pid: int
-
-
 class NativePipe(Owned):
-    """A connection; its data outlive it. Owns one reference."""
+    """A connection; its `info` outlives it. Owns one reference."""
 
-    __slots__ = ("_about",)
+    __slots__ = ("info",)
     _kind = "tnng_pipe **"
 
     def made(self) -> bool:
         """Take note that C has written the pointer."""
-        self._about = lib.tnng_pipe_get_info(self._made())
+        self.info = lib.tnng_pipe_get_info(self._made())
         return True
 
     def own(self, pipes: Any, index: int) -> None:
@@ -61,52 +53,19 @@ class NativePipe(Owned):
             _drop(native)
 
     @property
-    def serial(self) -> int:
-        """Its number among all connections of this process; never used again."""
-        number: int = self._about.serial
-        return number
-
-    @property
-    def id(self) -> int:
-        number: int = self._about.id
-        return number
-
-    @property
-    def dialer(self) -> int:
-        number: int = self._about.dialer
-        return number
-
-    @property
-    def listener(self) -> int:
-        number: int = self._about.listener
-        return number
-
-    @property
     def local(self) -> Address:
-        return address(self._about.local)
+        return address(self.info.local)
 
     @property
     def remote(self) -> Address:
-        return address(self._about.remote)
-
-    @property
-    def peer_ids(self) -> PeerIds | None:
-        about = self._about
-        return PeerIds(about.uid, about.gid, about.pid) if about.has_peer_ids else None
-
-    def flag(self, name: str) -> bool | None:
-        """Return tcp_nodelay, tcp_keepalive or tls_verified as they were when it was made."""
-        value: int = getattr(self._about, name)
-        return None if value < 0 else bool(value)
+        return address(self.info.remote)
 
     def is_gone(self) -> bool:
-        gone: bool = lib.tnng_pipe_is_gone(self._native)
-        return gone
+        return lib.tnng_pipe_is_gone(self._native)
 
     def close(self, reason: int = 0) -> int:
         """Close the connection; its event and the reports carry `reason`, one of REASON_*."""
-        code: int = lib.tnng_pipe_close(self._native, reason)
-        return code
+        return lib.tnng_pipe_close(self._native, reason)
 
 
 class NativeEvents(Owned):

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from trionng._ffi.context import Context
 from trionng._ffi.load import ffi, lib
 from trionng._ffi.owned import Owned
 
-DRAINED: int = lib.TNNG_DRAINED
-SLOW: int = lib.TNNG_SLOW
-
-
-class ServiceStats(NamedTuple):
-    """Counts of the requests so far, by what became of them."""
-
-    received: int
-    answered: int
-    abandoned: int
-    ready: int
-    taken: int
-    replying: int
-    slow: int
+DRAINED = lib.TNNG_DRAINED
+SLOW = lib.TNNG_SLOW
 
 
 class Worker(Context):
@@ -62,18 +50,11 @@ class NativeService(Owned):
         """Abandon the requests that were not answered."""
         lib.tnng_service_close(self._native)
 
-    def stats(self) -> ServiceStats:
-        out = ffi.new("tnng_service_stats *")
+    def stats(self) -> lib.tnng_service_stats:
+        """Count the requests so far, by what became of them."""
+        out: lib.tnng_service_stats = ffi.new("tnng_service_stats *")
         lib.tnng_service_stats_read(self._native, out)
-        return ServiceStats(
-            out.received,
-            out.answered,
-            out.abandoned,
-            out.ready,
-            out.taken,
-            out.replying,
-            out.slow,
-        )
+        return out
 
     def take_slow(self) -> list[int]:
         """Return the ids of the pipes that were closed since, because they do not read."""

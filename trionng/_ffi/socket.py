@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from trionng._base.errors import EAGAIN
 from trionng._ffi.completion_queue import CompletionQueue
@@ -24,20 +24,6 @@ def why_not_opened(code: int) -> str | None:
         f"libnng needs {lib.tnng_threads_needed()} threads, and they cannot be made: see "
         "`ulimit -u`, and pids.max of the cgroup"
     )
-
-
-class SocketStats(NamedTuple):
-    """The counters of a socket."""
-
-    sent: int
-    sent_bytes: int
-    received: int
-    received_bytes: int
-    dropped: int
-    rejected: int
-    oversize: int
-    pipes: int
-    waiting: int
 
 
 class NativeSocket(Owned):
@@ -74,8 +60,7 @@ class NativeSocket(Owned):
         return lib.tnng_dialer_create(self._native, url, out), out[0]
 
     def start_dialer(self, dialer: int) -> int:
-        code: int = lib.tnng_dialer_start(self._native, dialer)
-        return code
+        return lib.tnng_dialer_start(self._native, dialer)
 
     def dial(
         self, dialer: int, detect_refusal: bool, cq: CompletionQueue | None, tag: int
@@ -139,8 +124,7 @@ class NativeSocket(Owned):
             rule.origin_count = len(origins)
             keep += [texts, array]
         rule.missing_origin, rule.tls_verified = missing_origin, tls_verified
-        code: int = lib.tnng_listener_admit(self._native, listener, rule)
-        return code
+        return lib.tnng_listener_admit(self._native, listener, rule)
 
     def start_listener(self, listener: int) -> int:
         return self._listen(partial(lib.tnng_listener_start, self._native, listener))[0]
@@ -179,8 +163,7 @@ class NativeSocket(Owned):
 
     def pipe_serial(self, pipe: int) -> int:
         """Return the serial number of the pipe with this id, also when it went lately; or 0."""
-        serial: int = lib.tnng_pipe_serial(self._native, pipe)
-        return serial
+        return lib.tnng_pipe_serial(self._native, pipe)
 
     def find_pipe(self, pipe: int) -> NativePipe | None:
         found = NativePipe()
@@ -196,28 +179,15 @@ class NativeSocket(Owned):
     def send_fd(self) -> tuple[int, int]:
         """Return (code, the descriptor that is readable while a send would not wait)."""
         out = ffi.new("int *")
-        code: int = lib.tnng_send_fd(self._native, out)
-        return code, out[0]
+        return lib.tnng_send_fd(self._native, out), out[0]
 
     def pipe_count(self) -> int:
-        count: int = lib.tnng_pipe_count(self._native)
-        return count
+        return lib.tnng_pipe_count(self._native)
 
-    def stats(self) -> tuple[int, SocketStats]:
+    def stats(self) -> tuple[int, lib.tnng_socket_stats]:
         """Return (code, the counters so far)."""
-        out = ffi.new("tnng_socket_stats *")
-        code = lib.tnng_socket_stats_read(self._native, out)
-        return code, SocketStats(
-            out.sent,
-            out.sent_bytes,
-            out.received,
-            out.received_bytes,
-            out.dropped,
-            out.rejected,
-            out.oversize,
-            out.pipes,
-            out.waiting,
-        )
+        out: lib.tnng_socket_stats = ffi.new("tnng_socket_stats *")
+        return lib.tnng_socket_stats_read(self._native, out), out
 
     def check_flush(self, cq: CompletionQueue | None, tag: int) -> SubmitResult:
         """Read what the pipes have written; `unflushed` returns the result."""

@@ -32,19 +32,16 @@ def reset_cancel_counts() -> None:
 
 def wakeups_suppressed() -> int:
     """Count the wake-ups of nng's threads that were left to one that is awake, in this process."""
-    count: int = lib.tnng_wakeups_suppressed()
-    return count
+    return lib.tnng_wakeups_suppressed()
 
 
 def wakeups_deferred() -> int:
     """Count the wake-ups of nng's threads that had to wait a little, in this process."""
-    count: int = lib.tnng_wakeups_deferred()
-    return count
+    return lib.tnng_wakeups_deferred()
 
 
 def is_test_build() -> bool:
-    answer: bool = lib.tnng_testing()
-    return answer
+    return lib.tnng_testing()
 
 
 def arm_pause(point: str) -> None:

@@ -7,10 +7,8 @@ from trionng._ffi.load import ffi, lib
 ws_is_hardened: bool = lib.tnng_ws_is_hardened()
 
 
-def can_send_unchecked_name() -> bool:
-    """Say whether a server name that begins with \\1 is sent to the server and not checked."""
-    can: bool = lib.tnng_tls_sends_unchecked_names()
-    return can
+# Says whether a server name that begins with \\1 is sent to the server and not checked.
+can_send_unchecked_name = lib.tnng_tls_sends_unchecked_names
 
 
 class NativeTLS:
@@ -25,25 +23,20 @@ class NativeTLS:
         self._config = ffi.gc(out[0], lib.tnng_tls_free) if self.code == 0 else ffi.NULL
 
     def set_server_name(self, name: bytes) -> int:
-        code: int = lib.tnng_tls_server_name(self._config, name)
-        return code
+        return lib.tnng_tls_server_name(self._config, name)
 
     def add_ca_chain(self, chain: bytes, revoked: bytes | None) -> int:
-        code: int = lib.tnng_tls_ca_chain(self._config, chain, revoked or ffi.NULL)
-        return code
+        return lib.tnng_tls_ca_chain(self._config, chain, revoked or ffi.NULL)
 
     def add_own_cert(self, cert: bytes, key: bytes, password: bytes | None) -> int:
-        code: int = lib.tnng_tls_own_cert(self._config, cert, key, password or ffi.NULL)
-        return code
+        return lib.tnng_tls_own_cert(self._config, cert, key, password or ffi.NULL)
 
     def set_auth_mode(self, mode: int) -> int:
-        code: int = lib.tnng_tls_auth_mode(self._config, mode)
-        return code
+        return lib.tnng_tls_auth_mode(self._config, mode)
 
     def put(self, on: int, number: int) -> int:
         """Give it to a dialer or listener; what it connects from now on uses it."""
-        code: int = lib.tnng_tls_set(on, number, self._config)
-        return code
+        return lib.tnng_tls_set(on, number, self._config)
 
     def is_on(self, on: int, number: int) -> bool:
         """Say whether this is the configuration a dialer or listener has."""

@@ -13,6 +13,7 @@ class Pointer:
         raise NotImplementedError
 
 
+Chars = bytes | Pointer  # what C reads; cffi takes both
 Msg = Pointer  # an nng_msg; the holder of the pointer owns it
 Op = Pointer  # a tnng_op: a call that is parked
 

@@ -56,13 +56,11 @@ class Waiter(CompletionQueue):
     def wait(self, until: float | None, read_fd: int = -1, write_fd: int = -1) -> int:
         """Wait for the parked call; PARKED when the time is up or a signal came."""
         end = NO_DEADLINE if until is None else int(until * 1e9)
-        code: int = lib.tnng_waiter_wait(self._native, end, read_fd, write_fd)
-        return code
+        return lib.tnng_waiter_wait(self._native, end, read_fd, write_fd)
 
     def cancel(self) -> int:
         """Cancel the parked call: ETIMEDOUT, unless it has happened."""
-        code: int = lib.tnng_waiter_cancel(self._native)
-        return code
+        return lib.tnng_waiter_cancel(self._native)
 
     def rollback(self) -> Msg:
         """Cancel the call and unget what it received; return the message of a send, if any."""

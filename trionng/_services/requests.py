@@ -88,7 +88,7 @@ class PoolSource:
         self._native.close()
 
     def statistics(self) -> ServiceStatistics:
-        return rep_statistics(self._native.stats())
+        return rep_statistics(self._native)
 
 
 class _PoolRequests:

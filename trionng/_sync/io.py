@@ -15,14 +15,7 @@ from trionng import _ffi
 from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
 from trionng._base.types import Buffer, Never, Self
 from trionng._base.util import check_buffer, check_may_block
-from trionng._core.io import (
-    RECEIVES,
-    SENDS,
-    BaseIO,
-    TrySendBase,
-    missing,
-    refuses,
-)
+from trionng._core.io import RECEIVES, SENDS, BaseIO, TrySendBase, missing, refuses
 from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int

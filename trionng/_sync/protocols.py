@@ -20,12 +20,7 @@ from trionng._core.protocols import (
     Sub0Base,
     SubContextBase,
 )
-from trionng._sync.io import (
-    BatchReceive,
-    ReceiveOnly,
-    SendOnly,
-    TrySend,
-)
+from trionng._sync.io import BatchReceive, ReceiveOnly, SendOnly, TrySend
 from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread

@@ -143,7 +143,7 @@ class Service(Sealed):
 
     def statistics(self) -> ServiceStatistics:
         """Count what became of the requests so far; also when the service has ended."""
-        return rep_statistics(self._native.stats())
+        return rep_statistics(self._native)
 
     def wait(self, *, timeout: float | None = None) -> bool:
         """Wait until a handler has failed, and raise that; False when the time was up first.

@@ -7,13 +7,7 @@ import warnings
 from functools import partial
 from typing import TYPE_CHECKING, final
 
-from trionng._base.errors import (
-    ETIMEDOUT,
-    Closed,
-    NNGException,
-    Timeout,
-    error_for,
-)
+from trionng._base.errors import ETIMEDOUT, Closed, NNGException, Timeout, error_for
 from trionng._base.types import Self
 from trionng._base.util import check_bool, in_trio_task
 from trionng._core.arguments import suggests

@@ -8,10 +8,7 @@ from contextlib import contextmanager
 from typing import final
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ETIMEDOUT,
-    TryAgain,
-)
+from trionng._base.errors import ETIMEDOUT, TryAgain
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer, Self
 from trionng._core.message import AnyMessage
@@ -23,9 +20,7 @@ from trionng._core.protocols import (
     Surveyor0Base,
     SurveyorContextBase,
 )
-from trionng._sync.io import (
-    BatchReceive,
-)
+from trionng._sync.io import BatchReceive
 from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import Submit, deadline

@@ -28,11 +28,7 @@ from itertools import chain, islice
 from typing import Final
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ENOFILES,
-    ETIMEDOUT,
-    OutOfFiles,
-)
+from trionng._base.errors import ENOFILES, ETIMEDOUT, OutOfFiles
 
 Submit = Callable[[_ffi.CompletionQueue, int], _ffi.SubmitResult]
 

@@ -10,11 +10,7 @@ from typing import TYPE_CHECKING, NoReturn, final
 
 import trio
 
-from trionng._base.errors import (
-    ETIMEDOUT,
-    NNGException,
-    error_for,
-)
+from trionng._base.errors import ETIMEDOUT, NNGException, error_for
 from trionng._base.types import Self
 from trionng._base.util import check_bool
 from trionng._core.arguments import suggests

@@ -14,10 +14,7 @@ from typing import TypeVar, final
 import trio
 
 from trionng import _ffi
-from trionng._base.errors import (
-    ETIMEDOUT,
-    TryAgain,
-)
+from trionng._base.errors import ETIMEDOUT, TryAgain
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer, Self
 from trionng._core.message import AnyMessage

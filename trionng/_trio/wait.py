@@ -59,13 +59,7 @@ from trio.lowlevel import (
 )
 
 from trionng import _ffi
-from trionng._base.errors import (
-    EAGAIN,
-    ECANCELED,
-    ETIMEDOUT,
-    OutOfFiles,
-    OutOfThreads,
-)
+from trionng._base.errors import EAGAIN, ECANCELED, ETIMEDOUT, OutOfFiles, OutOfThreads
 
 T = TypeVar("T")
 
