@@ -36,3 +36,5 @@ const char *nng_strerror(int);
 /* True when the cause of every failure is known, and messages that are too large are counted;
  * otherwise only nng's counters tell. */
 bool tnng_causes_are_known(void);
+/* True when the messages that a Pub0 or Sub0 drops are counted. */
+bool tnng_drops_are_known(void);

@@ -10,6 +10,7 @@ enum {
     TNNG_REASON_HANDSHAKE,      /* its handshake failed */
     TNNG_REASON_SLOW,           /* it did not read what was sent to it */
     TNNG_REASON_REFUSED,        /* the peer closed it as soon as it was made */
+    TNNG_REASON_DROPS,          /* only of reports: messages were dropped (F2) */
 };
 
 /* The taker of a report owns its `pipe`, if there is one. */

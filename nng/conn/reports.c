@@ -124,3 +124,16 @@ void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
         .code = code,
         .pipe = code == 0 ? pipe : NULL});
 }
+
+/* [any] Once a socket: a subscriber is slow. Any endpoint will do, it only names the socket. */
+void tnng_report_drops(tnng_socket *socket)
+{
+    pthread_mutex_lock(&socket->pipes->lock);
+    tnng_endpoint *endpoint = socket->endpoints->first;
+    if (endpoint != NULL && !socket->pipes->closed) {
+        tnng_report_enqueue((tnng_report){.listener = !endpoint->is_dialer,
+            .endpoint = endpoint->id,
+            .reason = TNNG_REASON_DROPS});
+    }
+    pthread_mutex_unlock(&socket->pipes->lock);
+}

@@ -210,6 +210,7 @@ struct tnng_socket_hooks {
      */
     void (*set_persistent)(tnng_socket *, bool lost);
     void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
+    void (*messages_dropped)(tnng_socket *); /* [any] for the first time; no lock of nng is held */
 };
 
 /* What has passed through a socket; stats.c of sock/. */
@@ -219,7 +220,7 @@ typedef struct {
     atomic_uint_fast64_t accepted_bytes;
     atomic_uint_fast64_t received; /* messages handed to a call */
     atomic_uint_fast64_t received_bytes;
-    atomic_uint_fast64_t dropped; /* C3: surveys that were not asked for in time */
+    atomic_uint_fast64_t dropped; /* C3: surveys not asked for in time; F2: of slow subscribers */
 } tnng_traffic;
 
 /* A socket. Its parts belong to the files that define them, and live as long as it does. */

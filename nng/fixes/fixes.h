@@ -76,5 +76,11 @@ bool tnng_tx_begin(tnng_socket *, uint32_t pipe);
 void tnng_tx_read(uint32_t pipe, tnng_tx *);
 void tnng_tx_end(uint32_t pipe, tnng_tx *);
 void tnng_tx_mark(nng_aio *);
+/* The socket of a connection that lives or has just ended; NULL: not known. */
+tnng_socket *tnng_tx_socket(uint32_t pipe);
+
+/* drop_counts.c: F2. Around every submit of a send. */
+void tnng_drops_begin(tnng_socket *);
+void tnng_drops_end(void);
 
 #endif

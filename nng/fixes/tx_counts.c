@@ -68,6 +68,15 @@ static void tx_add_late(uint32_t pipe)
 }
 
 /* [any] */
+tnng_socket *tnng_tx_socket(uint32_t pipe)
+{
+    tnng_socket *socket = atomic_load_explicit(&sockets[pipe % CELLS], memory_order_acquire);
+    tx_cell *cell = &cells[pipe % CELLS];
+
+    return atomic_load(&cell->pipe) == pipe || atomic_load(&cell->ended) == pipe ? socket : NULL;
+}
+
+/* [any] */
 void __wrap_nni_pipe_send(nni_pipe *pipe, nng_aio *aio)
 {
     tx_cell *outer = giving, *cell = tx_cell_of(nni_pipe_id(pipe));

@@ -98,11 +98,13 @@ void tnng_submit_send(tnng_ctx *ctx, nng_aio *aio, nng_msg *msg)
 {
     nng_aio_set_msg(aio, msg);
     tnng_wakeups_defer_begin();
+    tnng_drops_begin(ctx->socket);
     if (ctx->nng.id != 0) {
         nng_ctx_send(ctx->nng, aio);
     } else {
         nng_send_aio(ctx->socket->nng, aio);
     }
+    tnng_drops_end();
     tnng_wakeups_defer_end();
 }
 

@@ -55,6 +55,7 @@ static const tnng_socket_hooks hooks = {
     .pipe_lost = tnng_flush_pipe_lost,
     .set_persistent = tnng_contexts_set_persistent,
     .wait_for_sends = tnng_contexts_wait_sends,
+    .messages_dropped = tnng_report_drops,
 };
 
 /* What most contexts do. */

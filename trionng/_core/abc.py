@@ -54,6 +54,8 @@ class AnySocket(Protocol):
     _send_timeout_ms: int
     _closed: bool
     _is_raw: bool
+    # Whether it may drop messages that nothing counts.
+    _drops_unknown: bool
     # Whether a message goes to the pipe it names.
     _chooses_pipe: bool
 

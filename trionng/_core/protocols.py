@@ -22,6 +22,7 @@ from trionng._core.options import (
     INT_MAX,
     BoolOption,
     BufferSize,
+    HasOptions,
     IntOption,
     RecvFd,
     SendFd,
@@ -161,6 +162,15 @@ class Subscriber(BaseIO):
         self._topics.remove(topic)
 
 
+class _PreferNew(BoolOption):
+    """Which message a full buffer drops. nng drops the one that arrives without counting it."""
+
+    def __set__(self, obj: HasOptions, value: bool) -> None:
+        super().__set__(obj, value)
+        if isinstance(obj, SocketBase) and not value:
+            obj._drops_unknown = True
+
+
 class Sub0Base(Subscriber, SocketBase[D, L, P]):
     """Messages that start with one of its topics."""
 
@@ -168,7 +178,7 @@ class Sub0Base(Subscriber, SocketBase[D, L, P]):
 
     recv_fd: RecvFd = RecvFd()
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
-    prefer_new: BoolOption = BoolOption("sub:prefnew")
+    prefer_new: BoolOption = _PreferNew("sub:prefnew")
 
     def __init__(
         self,

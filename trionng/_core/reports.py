@@ -26,6 +26,20 @@ _REASONS: Final = {
 }
 
 
+def _warn_of_drops(endpoint: Endpoint) -> None:
+    socket = endpoint.socket
+    if socket is None:
+        return
+    subscriber = socket._choose_protocol() == _ffi.protocol("sub0")
+    log.warning(
+        "%s: %s dropped; statistics().dropped counts them",
+        endpoint.url,
+        "this Sub0 is too slow, messages are"
+        if subscriber
+        else "a subscriber is too slow, messages for it are",
+    )
+
+
 def _limit_of(endpoint: Endpoint) -> str:
     try:
         return f"its recv_max_size of {endpoint.recv_max_size} bytes"
@@ -40,6 +54,8 @@ def _write(report: _ffi.Report) -> None:
     peer = "a peer" if report.pipe is None else str(from_native(report.pipe.remote))
     if report.code != 0 and not report.listener:
         log.warning("%s; trying on in the background", endpoint._start_error(report.code, "dial"))
+    elif report.reason == _ffi.REASON_DROPS:
+        _warn_of_drops(endpoint)
     elif report.reason == _ffi.REASON_OVERSIZE:
         log.warning(
             "%s: %s sent a message larger than %s, so that connection was closed; logged once a "

@@ -172,6 +172,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         warn_once("fixes", old_libnng.missing_fixes)
         self._had_endpoint = False
         self._is_raw = raw
+        self._drops_unknown = False
         self._has_queues = self._has_queues or raw
         self._tls_config: TLSConfig | None = None
         self._dialers: dict[int, D] = {}

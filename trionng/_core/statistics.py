@@ -21,6 +21,8 @@ _logger: Final = logging.getLogger("trionng")
 # full.
 _PUSH_BACK: Final = {*map(_ffi.protocol, ("pair0", "pair1", "push0", "pull0"))}
 _PUSH_BACK_UNLESS_RAW: Final = {*map(_ffi.protocol, ("req0", "rep0"))}
+_PUB0: Final = _ffi.protocol("pub0")
+_SUB0: Final = _ffi.protocol("sub0")
 
 
 @attrs.frozen
@@ -48,10 +50,14 @@ class SocketStatistics:
         dropped: messages dropped because a receiver was too slow, where that is known. 0 where the
             sender waits instead: Pair0, Pair1 with one peer, Push0, Pull0, Req0, Rep0. Of a
             Respondent0, surveys that were not received while 1024 newer ones came (fewer when
-            they are large).
-            None where nng drops and does not count: Pub0, Sub0, Bus0, Surveyor0, polyamorous Pair1,
-            and the raw sockets of Req0, Rep0 and Respondent0. What goes down with a connection is
-            not in it.
+            they are large). Of a Sub0, and of each of its contexts, messages that it did not
+            receive before `recv_buffer_size` newer ones came. Of a Pub0, messages that a subscriber
+            did not read before `send_buffer_size` newer ones were sent, counted for each such
+            subscriber.
+            None where nng drops and does not count: Bus0, Surveyor0, polyamorous Pair1, the raw
+            sockets of Sub0, Req0, Rep0 and Respondent0, a Sub0 that had `prefer_new=False`; and
+            Pub0 and Sub0 where libnng is not linked in. What goes down with a connection is not in
+            it, nor what a Pub0 sends while no subscriber is connected.
     """
 
     messages_sent: int
@@ -85,6 +91,8 @@ def statistics_of(socket: AnySocket) -> SocketStatistics:
 
 def _knows_drops(socket: AnySocket) -> bool:
     protocol = socket._choose_protocol()
+    if protocol == _PUB0 or (protocol == _SUB0 and not socket._is_raw):
+        return _ffi.drops_are_known() and not socket._drops_unknown
     if socket._is_raw:
         return protocol in _PUSH_BACK
     return protocol in _PUSH_BACK | _PUSH_BACK_UNLESS_RAW | {_ffi.protocol("respondent0")}

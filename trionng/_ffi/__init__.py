@@ -43,6 +43,7 @@ from trionng._ffi.reports import (
     FLAPPING,
     REASON_ADMISSION,
     REASON_ALREADY_PAIRED,
+    REASON_DROPS,
     REASON_HANDSHAKE,
     REASON_OVERSIZE,
     REASON_PROTOCOL,
@@ -53,6 +54,7 @@ from trionng._ffi.reports import (
     Report,
     causes_are_known,
     dialer_state,
+    drops_are_known,
     set_report_handler,
 )
 from trionng._ffi.service import DRAINED, SLOW, NativeService, Worker, open_service

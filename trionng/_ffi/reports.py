@@ -17,6 +17,7 @@ REASON_OVERSIZE = lib.TNNG_REASON_OVERSIZE
 REASON_HANDSHAKE = lib.TNNG_REASON_HANDSHAKE
 REASON_SLOW = lib.TNNG_REASON_SLOW
 REASON_REFUSED = lib.TNNG_REASON_REFUSED
+REASON_DROPS = lib.TNNG_REASON_DROPS
 
 REFUSED = lib.TNNG_REFUSED
 ALREADY_PAIRED = lib.TNNG_ALREADY_PAIRED
@@ -79,3 +80,5 @@ atexit.register(lib.tnng_reports_close)
 dialer_state = lib.tnng_dialer_state_read
 # Says whether every failure has its cause, and messages that are too large are counted.
 causes_are_known = lib.tnng_causes_are_known
+# Says whether the messages that a Pub0 or Sub0 drops are counted.
+drops_are_known = lib.tnng_drops_are_known
