@@ -23,7 +23,7 @@ LESSONS = [name for name in TEXTS if name.startswith(("docs/tutorial/", "docs/gu
 # How many blocks of a page are marked "not run".
 NOT_RUN = {"docs/guide/pyzmq.md": 1}
 # Lessons that still lack a program. The list may only become shorter.
-WITHOUT_A_PROGRAM = {"docs/guide/lost-messages.md", "docs/guide/urls.md"}
+WITHOUT_A_PROGRAM: set[str] = set()
 
 
 @pytest.mark.parametrize("name", SHOWING)
