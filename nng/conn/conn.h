@@ -94,7 +94,7 @@ enum { TNNG_DIAL_COUNTERS = 7 };
 typedef struct {
     uint64_t of[TNNG_DIAL_COUNTERS];
 } tnng_dial_counts;
-/* Who the watch works for. */
+/* What the watch asks, and what it reports to. */
 typedef struct {
     int (*undecided)(void); /* of how many dialers the first attempt is undecided */
     void (*update_counts)(uint32_t dialer, const tnng_dial_counts *);
@@ -140,7 +140,7 @@ struct tnng_pipe_table {
     struct {
         tnng_events *first, *last;
     } subscriptions;
-    tnng_admission_rule *rules; /* who may connect, a rule for each listener that has one */
+    tnng_admission_rule *rules; /* admission: one for each listener that has a rule */
     int connected;
     uint64_t rejected, oversize;
     tnng_reported_peers

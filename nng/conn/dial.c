@@ -113,7 +113,7 @@ static int dial_run(tnng_job *job)
     if (dialer->dial_cancelled) {
         code = NNG_ECANCELED; /* the dialer is being closed */
     }
-    TNNG_CHAIN_REMOVE(&socket->endpoints->dialing, dialer, next_dialing);
+    TNNG_SLIST_REMOVE(&socket->endpoints->dialing, dialer, next_dialing);
     pthread_mutex_unlock(&socket->pipes->lock);
     tnng_dial_wait_end(dialer->id, code);
     return code;

@@ -10,7 +10,7 @@
 enum { FIRST_PAUSE = 20, LONGEST_PAUSE = 500 /* milliseconds */ };
 
 static pthread_mutex_t watch_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf */
-static bool watching, wanted;
+static bool watching, restarted;
 static const tnng_dial_watcher *watcher;
 
 static const char *const names[TNNG_DIAL_COUNTERS] = {
@@ -64,11 +64,11 @@ static void *dial_watch_run(void *arg)
         pause = pause * 2 < LONGEST_PAUSE ? pause * 2 : LONGEST_PAUSE;
         bool none = watcher->undecided() == 0;
         pthread_mutex_lock(&watch_lock);
-        if (wanted) {
+        if (restarted) {
             pause = FIRST_PAUSE;
         }
-        goes_on = watching = wanted || !none;
-        wanted = false;
+        goes_on = watching = restarted || !none;
+        restarted = false;
         pthread_mutex_unlock(&watch_lock);
     }
     return NULL;
@@ -81,7 +81,7 @@ void tnng_dial_watch_start(const tnng_dial_watcher *of)
         return;
     }
     pthread_mutex_lock(&watch_lock);
-    wanted = true;
+    restarted = true;
     watcher = of;
     if (!watching) {
         watching = tnng_thread_start(dial_watch_run, NULL);

@@ -15,7 +15,7 @@
 #include "conn/conn.h"
 
 enum {
-    ENDS_BUCKETS = 1024,
+    DIALER_BUCKETS = 1024,
     AT_ONCE = 20,        /* milliseconds: what ends earlier, and has brought nothing, was refused */
     BRIEF = 1000,        /* what ends earlier, and has brought nothing, makes the pause longer */
     BRIEF_ENDS = 3,      /* that often in a row it is reported */
@@ -45,7 +45,7 @@ struct tnng_dialer {
 
 static pthread_mutex_t dials_lock = PTHREAD_MUTEX_INITIALIZER; /* all of the above; a leaf but for
                                                                   that of the reports */
-static tnng_dialer *buckets[ENDS_BUCKETS];
+static tnng_dialer *buckets[DIALER_BUCKETS];
 static int undecided_count; /* so many are */
 
 static int dials_undecided(void);
@@ -55,7 +55,7 @@ static const tnng_dial_watcher watcher = {dials_undecided, dials_update_counts};
 /* With dials_lock held, as all static functions that take a dialer. */
 static tnng_dialer **dials_find(uint32_t id)
 {
-    tnng_dialer **at = &buckets[id % ENDS_BUCKETS];
+    tnng_dialer **at = &buckets[id % DIALER_BUCKETS];
 
     while (*at != NULL && (*at)->id != id) {
         at = &(*at)->bucket_next;
@@ -113,7 +113,7 @@ void tnng_dialer_add(tnng_socket *socket, uint32_t id)
         free(dialer);
         return;
     }
-    tnng_dialer **bucket = &buckets[id % ENDS_BUCKETS];
+    tnng_dialer **bucket = &buckets[id % DIALER_BUCKETS];
     dialer->bucket_next = *bucket;
     *bucket = dialer;
     dialer->next = socket->endpoints->dialers;
@@ -155,7 +155,7 @@ tnng_dialer_state tnng_dialer_state_read(uint32_t id)
     pthread_mutex_lock(&dials_lock);
     tnng_dialer *dialer = *dials_find(id);
     if (dialer != NULL) {
-        /* One who was refused may be refused again. */
+        /* A dialer that was refused may be refused again. */
         bool doubtful = dialer->last_code == TNNG_REFUSED && dialer->short_lived > 0 &&
                         tnng_now() - dialer->since < AT_ONCE * 1000000LL;
         state.connected = dialer->pipe != 0;
@@ -210,7 +210,7 @@ int tnng_endpoint_records(void)
     int known = tnng_causes_registered();
 
     pthread_mutex_lock(&dials_lock);
-    for (int i = 0; i < ENDS_BUCKETS; i++) {
+    for (int i = 0; i < DIALER_BUCKETS; i++) {
         for (tnng_dialer *each = buckets[i]; each != NULL; each = each->bucket_next) {
             known++;
         }
@@ -273,7 +273,7 @@ void tnng_dial_connected(tnng_pipe *pipe)
     pthread_mutex_unlock(&dials_lock);
 }
 
-/* [any] What an attempt came to whose pipe was rejected. */
+/* [any] The code of an attempt whose pipe was rejected. */
 int tnng_dial_code_of_reason(int reason)
 {
     return reason == TNNG_REASON_ALREADY_PAIRED ? TNNG_ALREADY_PAIRED

@@ -1,4 +1,4 @@
-/* Subscriptions to what happens to a socket's connections. Who subscribes gets one event for each
+/* Subscriptions to what happens to a socket's connections. A subscriber gets one event for each
  * connection of that moment, and then what happens, under the one lock under which it happens: no
  * gap, nothing twice. A reader that falls behind keeps what it has not read, and is told after it
  * that there was more. */

@@ -213,7 +213,7 @@ void tnng_pipe_table_remove(tnng_socket *socket, tnng_pipe *pipe)
     tnng_pipe **place = &socket->pipes->recent[socket->pipes->recent_next];
 
     tnng_tx_end(pipe->info.id, &pipe->tx);
-    TNNG_CHAIN_REMOVE(pipe_table_bucket(socket, pipe->info.id), pipe, bucket_next);
+    TNNG_SLIST_REMOVE(pipe_table_bucket(socket, pipe->info.id), pipe, bucket_next);
     TNNG_LIST_REMOVE(socket->pipes, pipe);
     pipe->bucket_next = NULL;
     socket->pipes->count--;

@@ -9,7 +9,7 @@ typedef struct {
     int target;         /* for so many peers */
 } pipes_op;
 
-static int pipe_wait_pipes_cancel(tnng_op *op)
+static int pipe_wait_cancel(tnng_op *op)
 {
     tnng_socket *socket = op->socket;
     int outcome = TNNG_CANCEL_LATE;
@@ -23,8 +23,7 @@ static int pipe_wait_pipes_cancel(tnng_op *op)
     return outcome;
 }
 
-static const tnng_op_kind pipes_kind = {
-    .cancel = pipe_wait_pipes_cancel, .free = tnng_op_free_memory};
+static const tnng_op_kind pipes_kind = {.cancel = pipe_wait_cancel, .free = tnng_op_free_memory};
 
 /* [caller] */
 int tnng_pipes_park(tnng_socket *socket, tnng_op_list *list, const tnng_call *call, int target)

@@ -1,8 +1,7 @@
 /* The connections of a socket. nng's callbacks come from several threads in any order; of one pipe
  * this much is made certain here: connected is seen at most once, and disconnected only after it. A
  * pipe that goes before it was connected was rejected, and a connect reported after that is
- * forgotten. Who asks for the pipe of a message knows that it was connected, even when nng is late
- * to say so. */
+ * forgotten. The pipe of a message counts as connected, even when nng is late to say so. */
 #include <stdlib.h>
 
 #include "conn/conn.h"

@@ -6,8 +6,8 @@
  * the other way round is a function in a table (tnng_op_kind, tnng_socket_hooks ...). No two files
  * call each other, directly or through others (tests/unit/test_layout_c.py).
  *
- * Who runs a function stands first in its comment: [caller] a thread of the program, without the
- * GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
+ * The comment of a function begins with the threads that run it: [caller] a thread of the program,
+ * without the GIL; [nng] a task thread of nng; [job] a helper thread; [any] all of them.
  *
  * Locks, outermost first: the lock of a socket's contexts, ctx->lock, then the leaves (those of
  * the pipes and of the owner, cq->lock). nng may be called under ctx->lock: a callback of ours

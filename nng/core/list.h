@@ -46,13 +46,13 @@
     } while (0)
 
 /* `head` points to the pointer to the first item; the item is in the chain. */
-#define TNNG_CHAIN_REMOVE(head, item, link)                                                        \
+#define TNNG_SLIST_REMOVE(head, item, link)                                                        \
     do {                                                                                           \
-        __typeof__(item) *chain_at = (head);                                                       \
-        while (*chain_at != (item)) {                                                              \
-            chain_at = &(*chain_at)->link;                                                         \
+        __typeof__(item) *slist_at = (head);                                                       \
+        while (*slist_at != (item)) {                                                              \
+            slist_at = &(*slist_at)->link;                                                         \
         }                                                                                          \
-        *chain_at = (item)->link;                                                                  \
+        *slist_at = (item)->link;                                                                  \
     } while (0)
 
 #endif

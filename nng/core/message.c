@@ -2,33 +2,34 @@
  *
  * Large ones cost more than that: the allocator gives their memory back to the system, and to get
  * it again, page by page, takes several times as long as to copy it. So one large message whose
- * content was copied out is kept for the next that is sent. */
+ * content was copied out is kept for the next send. */
 #include <string.h>
 
 #include "core/core.h"
 
 /* Below, the allocator keeps the memory itself; above, it would be too much to keep unused. */
-enum { SPARE_FROM = 64 * 1024, SPARE_TO = 4 * 1024 * 1024 };
+enum { RECYCLE_FROM = 64 * 1024, RECYCLE_TO = 4 * 1024 * 1024 };
 
-static _Atomic(nng_msg *) spare;
+static _Atomic(nng_msg *) recycled;
 
 /* [caller] Frees a message that no caller looks at any more, or keeps it. */
 void tnng_msg_recycle(nng_msg *msg)
 {
     size_t size = nng_msg_len(msg);
 
-    if (size >= SPARE_FROM && size <= SPARE_TO && !tnng_forked()) {
-        msg = atomic_exchange(&spare, msg);
+    if (size >= RECYCLE_FROM && size <= RECYCLE_TO && !tnng_forked()) {
+        msg = atomic_exchange(&recycled, msg);
     }
     if (msg != NULL) {
         nng_msg_free(msg);
     }
 }
 
-/* [any] The spare message with a body of `size` bytes, if it has room and is not far too large. */
+/* [any] The recycled message with a body of `size` bytes, if it has room and is not far too large.
+ */
 static nng_msg *message_reuse(size_t size)
 {
-    nng_msg *msg = size < SPARE_FROM || tnng_forked() ? NULL : atomic_exchange(&spare, NULL);
+    nng_msg *msg = size < RECYCLE_FROM || tnng_forked() ? NULL : atomic_exchange(&recycled, NULL);
 
     if (msg != NULL && (nng_msg_len(msg) < size || nng_msg_len(msg) / 2 > size)) {
         nng_msg_free(msg);

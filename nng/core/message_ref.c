@@ -1,13 +1,14 @@
-/* A box holds a message for Python, and knows who looks at it: a view of a body has a box of its
- * own, which counts as one more holder of the first. So whether a send must copy is decided here,
- * when the message leaves, and holds for every thread and for finalisers of collected cycles.
+/* A message_ref holds a message for Python, and counts its views: a view of a body has a
+ * message_ref of its own, which counts as one more holder of the first. So whether a send must copy
+ * is decided here, when the message leaves, and holds for every thread and for finalisers of
+ * collected cycles.
  *
- * Several threads may use one box at once, with and without the GIL. Nothing outside this file
- * follows `ref->msg` once a second thread can know the box. A thread that reads the message first
- * counts itself as a holder, then loads the pointer. `tnng_message_ref_take` first takes the
- * pointer, then looks at the count: either the reader finds no message, or the taker sees the
- * reader and gives a copy away. There is no lock, so a fork in the middle leaves none locked in the
- * child. */
+ * Several threads may use one message_ref at once, with and without the GIL. Nothing outside this
+ * file follows `ref->msg` once a second thread can have the message_ref. A thread that reads the
+ * message first counts itself as a holder, then loads the pointer. `tnng_message_ref_take` first
+ * takes the pointer, then looks at the count: either the reader finds no message, or the taker sees
+ * the reader and gives a copy away. There is no lock, so a fork in the middle leaves none locked in
+ * the child. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,7 +89,7 @@ int64_t tnng_message_ref_header(tnng_message_ref *ref, char *out, size_t room)
     return size;
 }
 
-/* [caller] No other thread knows the box yet. */
+/* [caller] No other thread has the message_ref yet. */
 int tnng_message_ref_fill(
     tnng_message_ref *ref, const char *data, size_t size, const char *header, size_t length)
 {
@@ -127,7 +128,7 @@ int tnng_message_ref_take(tnng_message_ref *ref, nng_msg **out)
     return 0;
 }
 
-/* [caller] Only a thread that has taken the message comes here, so `seen` is that thread's. */
+/* [caller] Only a thread that has taken the message comes here, so `viewed` is that thread's. */
 void tnng_message_ref_restore(tnng_message_ref *ref, nng_msg *msg)
 {
     if (ref->viewed != NULL) {

@@ -7,11 +7,11 @@ static atomic_bool forked;
 
 void (*tnng_before_wait)(void);
 
-static void mark_forked(void) { atomic_store(&forked, true); }
+static void forks_mark(void) { atomic_store(&forked, true); }
 
-static void watch_forks(void) { pthread_atfork(NULL, NULL, mark_forked); }
+static void forks_watch(void) { pthread_atfork(NULL, NULL, forks_mark); }
 
-void tnng_forks_watch(void) { pthread_once(&once, watch_forks); }
+void tnng_forks_watch(void) { pthread_once(&once, forks_watch); }
 
 bool tnng_forked(void) { return atomic_load(&forked); }
 

@@ -30,9 +30,9 @@ static struct {
 } last[DIALERS];
 
 /* What the dial of this thread wants; -1: nothing. */
-static _Thread_local int wanted = -1;
+static _Thread_local int selected = -1;
 
-void tnng_addresses_select(int which) { wanted = which; }
+void tnng_addresses_select(int which) { selected = which; }
 
 static size_t addresses_place_of(const void *aio) { return ((uintptr_t) aio >> 4) % DIALERS; }
 
@@ -135,12 +135,12 @@ void __wrap_nni_resolv_ip(const char *host, const char *port, int family, bool p
     nng_sockaddr *address, nng_aio *aio)
 {
     size_t place = addresses_place_of(aio);
-    unsigned attempt = (unsigned) wanted;
+    unsigned attempt = (unsigned) selected;
     char name[NAME_SIZE];
 
     if (passive || host == NULL || !TNNG_FIX_IS_ON(M7)) {
         attempt = 0;
-    } else if (wanted < 0) {
+    } else if (selected < 0) {
         attempt = 0;
         if (atomic_exchange(&last[place].aio, aio) == aio) {
             attempt = atomic_fetch_add(&last[place].attempt, 1) + 1;

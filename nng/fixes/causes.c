@@ -52,7 +52,7 @@ bool tnng_causes_are_known(void)
 /* [caller] With every socket that is opened. */
 void tnng_causes_init(const tnng_causes_hooks *own) { hooks = own; }
 
-static _Atomic(known *) *head_of(nng_aio *aio)
+static _Atomic(known *) *causes_bucket(nng_aio *aio)
 {
     uintptr_t at = (uintptr_t) aio;
 
@@ -77,7 +77,7 @@ void tnng_causes_register(tnng_socket *socket, uint32_t id, bool listens)
         return;
     }
     *new = (known){.aio = expected, .socket = socket, .id = id, .listens = listens};
-    _Atomic(known *) *head = head_of(expected);
+    _Atomic(known *) *head = causes_bucket(expected);
     pthread_mutex_lock(&lock);
     bool gone = socket->causes_gone;
     if (!gone) {
@@ -147,7 +147,7 @@ static int causes_note_failure(nng_aio *aio, int code)
     known found = {0};
 
     pthread_mutex_lock(&lock);
-    known *each = atomic_load(head_of(aio));
+    known *each = atomic_load(causes_bucket(aio));
     while (each != NULL && each->aio != aio) {
         each = atomic_load(&each->bucket_next);
     }
@@ -174,8 +174,8 @@ static int causes_note_failure(nng_aio *aio, int code)
 /* [nng] [caller] An aio ends without success (ws_unsent.c wraps that call): with what error. */
 int tnng_causes_on_finish_error(nng_aio *aio, int code)
 {
-    if (atomic_load_explicit(head_of(aio), memory_order_relaxed) != NULL && code != NNG_ECLOSED &&
-        code != NNG_ECANCELED && tnng_causes_are_known()) {
+    if (atomic_load_explicit(causes_bucket(aio), memory_order_relaxed) != NULL &&
+        code != NNG_ECLOSED && code != NNG_ECANCELED && tnng_causes_are_known()) {
         code = causes_note_failure(aio, code);
     }
     return code;

@@ -93,7 +93,7 @@ void __wrap_nni_aio_init(nng_aio *aio, nni_cb callback, void *arg)
 }
 
 /* [nng] A connection begins its handshake. Without memory it is as nng has it. */
-static void handshake_remember(const made *what)
+static void handshake_add(const made *what)
 {
     handshake *it = TNNG_FIX_IS_ON(C11) ? malloc(sizeof(*it)) : NULL;
 
@@ -118,14 +118,14 @@ void __wrap_nni_aio_set_timeout(nng_aio *aio, nng_duration timeout)
     for (unsigned back = 1; timeout == HANDSHAKE_TIME && back <= AIOS_OF_A_PIPE; back++) {
         const made *what = &last[(last_at - back) % AIOS_OF_A_PIPE];
         if (what->aio == aio) {
-            handshake_remember(what);
+            handshake_add(what);
             break; /* an older one at this address is none any more */
         }
     }
 }
 
 /* [nng] If this is a connection that shakes hands, it does so no more. */
-static void handshake_forget(const void *pipe)
+static void handshake_remove(const void *pipe)
 {
     if (atomic_load(&under_way) == 0) {
         return;
@@ -138,7 +138,7 @@ static void handshake_forget(const void *pipe)
     handshake *it = *at;
     if (it != NULL) {
         *at = it->next_by_pipe;
-        TNNG_CHAIN_REMOVE(&by_aio[handshake_bucket(it->aio)], it, next_by_aio);
+        TNNG_SLIST_REMOVE(&by_aio[handshake_bucket(it->aio)], it, next_by_aio);
         atomic_fetch_sub(&under_way, 1);
         it->over = true;
         if (it->tasked) {
@@ -152,14 +152,14 @@ static void handshake_forget(const void *pipe)
 /* [nng] The socket takes the connection. */
 void __wrap_nni_aio_set_output(nng_aio *aio, unsigned index, void *output)
 {
-    handshake_forget(output);
+    handshake_remove(output);
     nni_aio_set_output(aio, index, output);
 }
 
 /* [nng] [job] */
 void __wrap_nni_reap(nni_reap_list *list, void *item)
 {
-    handshake_forget(item);
+    handshake_remove(item);
     nni_reap(list, item);
 }
 

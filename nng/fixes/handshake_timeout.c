@@ -205,8 +205,8 @@ int __wrap_connect(int fd, const struct sockaddr *to, socklen_t length)
 /* With the lock held. */
 static void handshake_timeout_remove(half_open *it)
 {
-    TNNG_CHAIN_REMOVE(&by_fd[it->fd % BUCKETS], it, next);
-    TNNG_CHAIN_REMOVE(&by_ports[it->ports], it, next_by_ports);
+    TNNG_SLIST_REMOVE(&by_fd[it->fd % BUCKETS], it, next);
+    TNNG_SLIST_REMOVE(&by_ports[it->ports], it, next_by_ports);
     atomic_fetch_sub(&count, 1);
     free(it);
 }

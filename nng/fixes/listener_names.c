@@ -173,7 +173,7 @@ int tnng_listener_names_close(int fd)
     int result = close(fd), error = errno;
     if (it != NULL) {
         pthread_mutex_lock(&lock);
-        TNNG_CHAIN_REMOVE(&names, it, next);
+        TNNG_SLIST_REMOVE(&names, it, next);
         atomic_fetch_sub(&count, 1);
         pthread_cond_broadcast(&freed);
         pthread_mutex_unlock(&lock);

@@ -41,7 +41,7 @@ static _Thread_local const tnng_socket *closing_socket;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static deferred *deferred_list; /* under lock */
 
-static const node *find_place(void *connection, size_t size)
+static const node *push_find_place(void *connection, size_t size)
 {
     void **words = connection;
     char *start = connection, *end = start + size - 4 * sizeof(void *);
@@ -69,7 +69,7 @@ void __wrap_free(void *memory)
         return;
     }
     closing_pipe = 0;
-    place = find_place(memory, size);
+    place = push_find_place(memory, size);
     if (place == NULL || place->next == NULL || (entry = calloc(1, sizeof(*entry))) == NULL) {
         free(memory);
         return;

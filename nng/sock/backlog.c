@@ -39,11 +39,11 @@ static backlog *backlog_find(tnng_pool *pool, uint32_t pipe)
 }
 
 /* [any] Never fails: each slot has room for one, and each connection with one has a slot. */
-static backlog *backlog_new_backlog(tnng_pool *pool, uint32_t pipe)
+static backlog *backlog_new(tnng_pool *pool, uint32_t pipe)
 {
-    backlog *new = pool->spare_backlogs.first;
+    backlog *new = pool->free_backlogs.first;
 
-    TNNG_LIST_REMOVE(&pool->spare_backlogs, new);
+    TNNG_LIST_REMOVE(&pool->free_backlogs, new);
     *new =
         (backlog){.bucket_next = *backlog_bucket(pool, pipe), .pipe = pipe, .moved = backlog_now()};
     TNNG_LIST_APPEND(&pool->backlogs, new);
@@ -54,9 +54,9 @@ static backlog *backlog_new_backlog(tnng_pool *pool, uint32_t pipe)
 static void backlog_free_if_empty(tnng_pool *pool, backlog *backlog)
 {
     if (backlog->unread.count == 0 && backlog->parked.count == 0 && backlog->resumed == 0) {
-        TNNG_CHAIN_REMOVE(backlog_bucket(pool, backlog->pipe), backlog, bucket_next);
+        TNNG_SLIST_REMOVE(backlog_bucket(pool, backlog->pipe), backlog, bucket_next);
         TNNG_LIST_REMOVE(&pool->backlogs, backlog);
-        TNNG_LIST_APPEND(&pool->spare_backlogs, backlog);
+        TNNG_LIST_APPEND(&pool->free_backlogs, backlog);
     }
 }
 
@@ -171,8 +171,8 @@ static void backlog_end(tnng_ctx *pool_ctx, backlog *backlog)
     backlog_give_up(pool_ctx->pool, backlog);
     backlog->ended = true;
     service->slow_pipes[service->counts.slow++ % SLOW_REMEMBERED] = backlog->pipe;
-    if (service->slow_untold < SLOW_REMEMBERED) {
-        service->slow_untold++;
+    if (service->slow_unreported < SLOW_REMEMBERED) {
+        service->slow_unreported++;
     }
     if (tnng_pipe_find(pool_ctx->socket, backlog->pipe, &pipe)) {
         tnng_pipe_close(pipe, TNNG_REASON_SLOW);
@@ -217,7 +217,7 @@ void tnng_backlog_add(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
     backlog *backlog = backlog_find(pool, slot->pipe);
 
     if (backlog == NULL) {
-        backlog = backlog_new_backlog(pool, slot->pipe);
+        backlog = backlog_new(pool, slot->pipe);
     } else if (backlog->unread.count == 0) {
         backlog->moved = backlog_now();
     }

@@ -89,7 +89,7 @@ tnng_pool_slot *tnng_pool_take_idle(tnng_ctx *pool_ctx)
         slot->pool_ctx = pool_ctx;
         slot->sibling = pool->all;
         pool->all = slot;
-        TNNG_LIST_APPEND(&pool->spare_backlogs, &slot->spare);
+        TNNG_LIST_APPEND(&pool->free_backlogs, &slot->backlog_memory);
     }
     return slot;
 }
@@ -132,11 +132,11 @@ static int pool_target(const tnng_pool *pool)
 /* [any] False when nothing will come, because memory is lacking. */
 bool tnng_pool_post_missing(tnng_ctx *pool_ctx)
 {
-    int wanted = pool_target(pool_ctx->pool);
+    int target = pool_target(pool_ctx->pool);
 
-    while (!pool_ctx->closed && pool_ctx->pool->posted.count < wanted && pool_post(pool_ctx)) {
+    while (!pool_ctx->closed && pool_ctx->pool->posted.count < target && pool_post(pool_ctx)) {
     }
-    return wanted <= 0 || pool_ctx->pool->posted.count > 0;
+    return target <= 0 || pool_ctx->pool->posted.count > 0;
 }
 
 /* [any] ctx->lock held. A worker has the slot until it has answered. Another context takes the
@@ -230,7 +230,7 @@ void tnng_pool_dispatch(tnng_ctx *pool_ctx)
         if (tnng_service_is_drained(service)) {
             tnng_pool_end_waiting(requests, TNNG_DRAINED);
         }
-        if (service->slow_untold > 0 && requests->waiting.last != NULL) {
+        if (service->slow_unreported > 0 && requests->waiting.last != NULL) {
             tnng_pool_finish(requests, requests->waiting.last, TNNG_SLOW);
         }
     }

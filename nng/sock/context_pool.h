@@ -15,7 +15,7 @@ typedef struct {
 
 /* What one connection has not read, and what has to wait because of that; backlog.c. */
 typedef struct backlog {
-    struct backlog *next, *previous; /* in pool->backlogs or pool->spare_backlogs */
+    struct backlog *next, *previous; /* in pool->backlogs or pool->free_backlogs */
     struct backlog *bucket_next;
     uint32_t pipe;
     pool_queue unread; /* replies nng has not passed on, oldest first */
@@ -41,7 +41,7 @@ struct tnng_pool_slot {
     bool notifies;  /* notified_reply is with nng, or its callback has not run */
     bool accounted; /* the request was handed out before, and put back */
     bool resumed;   /* the request was parked; it counts in backlog->resumed until it is answered */
-    backlog spare;  /* memory for any connection: one that has a backlog has a slot */
+    backlog backlog_memory; /* for any connection: one that has a backlog has a slot */
 };
 
 /* Requests, and the calls that wait for one. */
@@ -68,7 +68,7 @@ struct tnng_pool {
     int replying_count;
     backlog *buckets[BACKLOG_BUCKETS]; /* by pipe */
     backlog_list backlogs;
-    backlog_list spare_backlogs;
+    backlog_list free_backlogs;
     int collect_at; /* when so many replies wait, all backlogs are looked at */
     nng_aio *clock; /* looks again in a moment */
     bool ticking;   /* the clock is with nng */
@@ -86,7 +86,7 @@ struct tnng_service {
     int parked_count;
     tnng_service_stats counts;
     uint32_t slow_pipes[SLOW_REMEMBERED];
-    int slow_untold; /* so many of them the program has not heard of */
+    int slow_unreported; /* so many of them the program has not heard of */
 };
 
 /* pool_queue.c */

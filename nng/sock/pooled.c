@@ -69,7 +69,7 @@ int tnng_pool_recv(tnng_ctx *ctx, const tnng_call *call, nng_msg **msg)
 
     if (ctx->service != 0) {
         tnng_pool_end_request(ctx, false);
-        if (pool->service->slow_untold > 0) {
+        if (pool->service->slow_unreported > 0) {
             return TNNG_SLOW;
         }
     }

@@ -11,7 +11,7 @@
 
 static void recv_callback(void *);
 
-static void recv_set_useful(tnng_ctx *ctx, tnng_slot *slot, bool live)
+static void recv_set_live(tnng_ctx *ctx, tnng_slot *slot, bool live)
 {
     if (slot->live != live) {
         slot->live = live;
@@ -37,7 +37,7 @@ static void recv_pop(tnng_ctx *ctx)
     if (ctx->head == NULL) {
         ctx->tail = NULL;
     }
-    recv_set_useful(ctx, slot, false);
+    recv_set_live(ctx, slot, false);
     slot->msg = NULL;
     slot->accounted = false;
     slot->next = ctx->free_list;
@@ -72,7 +72,7 @@ int tnng_ctx_post_recv(tnng_ctx *ctx)
         ctx->tail->next = slot;
     }
     ctx->tail = slot;
-    recv_set_useful(ctx, slot, true);
+    recv_set_live(ctx, slot, true);
     tnng_ctx_ref(ctx);
     TNNG_PAUSE("receive.before_submit");
     tnng_submit_recv(ctx, slot->aio);
@@ -165,12 +165,12 @@ static void recv_dispatch(tnng_ctx *ctx)
 /* [any] Nearly always no descriptor was asked for. */
 void tnng_pollfd_update(tnng_ctx *ctx, bool has_message)
 {
-    tnng_pollfd *ready = ctx->pollfd;
+    tnng_pollfd *pollfd = ctx->pollfd;
     bool now = ctx->closed || has_message;
 
-    if (ready != NULL && now != ready->signaled) {
-        ready->signaled = now;
-        (now ? tnng_wakeup_fd_notify : tnng_wakeup_fd_clear)(&ready->fd);
+    if (pollfd != NULL && now != pollfd->signaled) {
+        pollfd->signaled = now;
+        (now ? tnng_wakeup_fd_notify : tnng_wakeup_fd_clear)(&pollfd->fd);
     }
 }
 
@@ -198,9 +198,9 @@ static void recv_cancel_excess(tnng_ctx *ctx)
 }
 
 /* C10: nng has threads for fewer messages that are on their way to a receive. */
-enum { ENOUGH_STANDING = 32 };
+enum { ENOUGH_POSTED = 32 };
 
-static int recv_count_standing(const tnng_ctx *ctx)
+static int recv_count_posted(const tnng_ctx *ctx)
 {
     int count = 0;
 
@@ -218,7 +218,7 @@ static void recv_post_again(tnng_ctx *ctx)
     for (const tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
         unread += !slot->pending;
     }
-    for (int n = recv_count_standing(ctx); n < 2 && unread < ENOUGH_STANDING && !ctx->closed; n++) {
+    for (int n = recv_count_posted(ctx); n < 2 && unread < ENOUGH_POSTED && !ctx->closed; n++) {
         tnng_ctx_post_recv(ctx);
     }
 }
@@ -247,7 +247,7 @@ static void recv_callback(void *arg)
         slot->code = 0;
     }
     slot->pending = false;
-    recv_set_useful(ctx, slot, !slot->superseded && (slot->msg != NULL || !slot->cancelled));
+    recv_set_live(ctx, slot, !slot->superseded && (slot->msg != NULL || !slot->cancelled));
     if (ctx->peer_lost) {
         recv_post_again(ctx);
     }
@@ -276,7 +276,7 @@ void tnng_ctx_cancel_excess(tnng_ctx *ctx)
         /* Where nng has room for one receive only, or takes the answer's route from the last one,
          * the cancelled one counts until it is known to have brought nothing. */
         if (!(ctx->traits & TRAIT_SINGLE_CALL)) {
-            recv_set_useful(ctx, youngest, false);
+            recv_set_live(ctx, youngest, false);
         }
         nng_aio_cancel(youngest->aio);
         if (ctx->traits & TRAIT_SINGLE_CALL) {
@@ -315,7 +315,7 @@ void tnng_ctx_supersede(tnng_ctx *ctx)
 {
     for (tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
         slot->cancelled = slot->superseded = true;
-        recv_set_useful(ctx, slot, false);
+        recv_set_live(ctx, slot, false);
     }
     tnng_op_list_finish(&ctx->waiting, ctx->closed ? NNG_ECLOSED : TNNG_SUPERSEDED);
     ctx->waiters = 0;
@@ -396,7 +396,7 @@ void tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
     if (ctx->tail == NULL) {
         ctx->tail = slot;
     }
-    recv_set_useful(ctx, slot, true);
+    recv_set_live(ctx, slot, true);
     ctx->has_request = false;
     recv_update_pollfd(ctx);
 }
@@ -407,11 +407,11 @@ void tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
 void tnng_contexts_set_persistent(tnng_socket *socket, bool lost)
 {
     pthread_mutex_lock(&socket->contexts->lock);
-    bool stand = atomic_load(&socket->unfreed_pipes) > 0 || !tnng_has_peer(socket);
+    bool persistent = atomic_load(&socket->unfreed_pipes) > 0 || !tnng_has_peer(socket);
     for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
         tnng_lock(&ctx->lock);
-        ctx->peer_lost = stand;
-        if (!ctx->closed && stand && recv_count_standing(ctx) < (lost ? ENOUGH_STANDING : 1)) {
+        ctx->peer_lost = persistent;
+        if (!ctx->closed && persistent && recv_count_posted(ctx) < (lost ? ENOUGH_POSTED : 1)) {
             tnng_ctx_post_recv(ctx);
         } else if (!ctx->closed) {
             tnng_ctx_cancel_excess(ctx);

@@ -69,7 +69,7 @@ void tnng_send_finish(tnng_ctx_op *op)
 static void send_callback(void *arg) { tnng_send_finish(arg); }
 
 /* [caller] Once a send that a receive follows has been sent, it waits as a receive does. */
-static int send_op_send_cancel(tnng_op *of)
+static int send_op_cancel(tnng_op *of)
 {
     tnng_ctx_op *op = (tnng_ctx_op *) of;
     tnng_ctx *ctx = op->ctx;
@@ -88,7 +88,7 @@ static int send_op_send_cancel(tnng_op *of)
 }
 
 /* [caller] */
-static bool send_op_send_detach(tnng_op *of)
+static bool send_op_detach(tnng_op *of)
 {
     tnng_ctx_op *op = (tnng_ctx_op *) of;
     tnng_ctx *ctx = op->ctx;
@@ -103,8 +103,8 @@ static bool send_op_send_detach(tnng_op *of)
     return with_nng;
 }
 
-static const tnng_op_kind send_kind = {.cancel = send_op_send_cancel,
-    .detach = send_op_send_detach,
+static const tnng_op_kind send_kind = {.cancel = send_op_cancel,
+    .detach = send_op_detach,
     .reclaim = tnng_recv_reclaim,
     .free = tnng_ctx_op_free};
 

@@ -246,8 +246,8 @@ uint32_t tnng_service_take_slow(tnng_service *service)
 
     TNNG_GUARD_FORK(0);
     tnng_lock(&service->pool_ctx->lock);
-    if (service->slow_untold > 0) {
-        uint64_t nth = service->counts.slow - (uint64_t) service->slow_untold--;
+    if (service->slow_unreported > 0) {
+        uint64_t nth = service->counts.slow - (uint64_t) service->slow_unreported--;
         pipe = service->slow_pipes[nth % SLOW_REMEMBERED];
     }
     pthread_mutex_unlock(&service->pool_ctx->lock);
