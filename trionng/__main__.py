@@ -64,14 +64,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code: 0 for success, 1 for a failure told in one line on stderr, 2 for wrong use, 3
         for a timeout or too few messages, 130 after Ctrl-C.
     """
-    open_streams()
     code = 0
     try:
+        open_streams()
         code = _main(list(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         code = 130
     except SystemExit as end:  # argparse: --help, and wrong use
         code = end.code if isinstance(end.code, int) else 1
+    except OSError as error:  # of stdout
+        return finish(code, error)
     return finish(code)
 
 

@@ -14,7 +14,6 @@ import signal
 import socket
 import subprocess
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECONDS = 20
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Commands:
@@ -222,6 +222,8 @@ def serve(control: socket.socket) -> list[str] | None:
 def supervise(request: dict[str, Any], descriptors: list[int]) -> list[str] | None:
     """Fork the process of the command, and tell its number and how it ended."""
     *streams, status = descriptors
+    # A signal waits until the command has begun.
+    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     pid = os.fork()
     if pid == 0:
         os.close(status)
@@ -248,12 +250,15 @@ def supervise(request: dict[str, Any], descriptors: list[int]) -> list[str] | No
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("error", ResourceWarning)
     with socket.socket(fileno=int(sys.argv[1])) as connection:
         request_words = serve(connection)
     # Without the end of the interpreter, which takes longer than most commands.
     if request_words is not None:
         from trionng.__main__ import main
 
-        os._exit(main(request_words))
+        code = 130
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            code = main(request_words)
+        os._exit(code)
     os._exit(0)

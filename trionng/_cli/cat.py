@@ -10,13 +10,14 @@ import trionng
 from trionng._cli.cat_options import Arguments, add_arguments, check
 from trionng._cli.console import Console
 from trionng._cli.formats import Formatter, Lines, Same, read_file
-from trionng._cli.process import OK, TOO_FEW, run as run_process, version
+from trionng._cli.process import OK, TOO_FEW, Failure, run as run_process, version
 from trionng._cli.sockets import (
     PROTOCOLS,
     AnySocket,
     connect,
 )
 from trionng._cli.traffic import Traffic
+from trionng._cli.values import show_seconds
 
 if TYPE_CHECKING:
     from trionng._cli.parser import Parser
@@ -72,14 +73,24 @@ async def _main(arguments: Arguments, name: str, console: Console) -> int:
             received = await traffic.run(socket)
             console.quiet = True  # from here on peers may leave as they like
             nursery.cancel_scope.cancel()
+        await _flush(socket, arguments.linger)
     return TOO_FEW if received < traffic.required(name) else OK
+
+
+async def _flush(socket: AnySocket, seconds: float) -> None:
+    """Wait until peers have taken what was sent."""
+    if seconds > 0 and not isinstance(socket, (trionng.Sub0, trionng.Pull0)):
+        with trio.move_on_after(seconds) as scope:
+            await socket.flush()
+        if scope.cancelled_caught:
+            text = f"peers have not taken everything within {show_seconds(seconds)} (--linger)"
+            raise Failure(text, TOO_FEW)
 
 
 def _open(arguments: Arguments, name: str) -> AnySocket:
     socket = PROTOCOLS[name][1](
         recv_max_size=arguments.recv_maxsz,
         name=arguments.socket_name,
-        linger=0 if name in ("sub0", "pull0") else arguments.linger,
     )
     if isinstance(socket, trionng.Sub0):
         for topic in arguments.subscribe or [""]:

@@ -11,7 +11,6 @@ import errno
 import math
 import os
 import select
-import sys
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -164,18 +163,3 @@ def _write_all(descriptor: int, data: bytes) -> None:
             if error.errno != errno.EAGAIN:  # the other end has made it non-blocking
                 raise
             select.select([], [descriptor], [])
-
-
-def flush() -> None:
-    """Hand what was printed to the operating system.
-
-    Raises:
-        OutputClosed: the reader of stdout has closed it.
-    """
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except BrokenPipeError:
-        raise OutputClosed from None
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, "standard output") from None

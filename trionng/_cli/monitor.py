@@ -97,8 +97,8 @@ async def _open(socket: AnySocket, arguments: Arguments, console: Console) -> No
         listener = socket.listen(arguments.url, tls_config=tls)
         console.say(f"listening at {listener.url} as {socket.protocol_name}")
     else:
-        console.say(f"dialling {arguments.url} as {socket.protocol_name}")
         await socket.dial(arguments.url, block=False, tls_config=tls)
+        console.say(f"dialling {arguments.url} as {socket.protocol_name}")
 
 
 async def _show(event: trionng.PipeEvent[trionng.Pipe], console: Console, *, as_json: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 import trio
 
 import trionng
-from trionng._cli.console import OutputClosed, flush
+from trionng._cli.console import OutputClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -175,18 +175,24 @@ def open_streams() -> None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")
 
 
-def finish(code: int) -> int:
-    """Write what is left of the output; return the exit code that results."""
+def finish(code: int, error: OSError | None = None) -> int:
+    """Write what is left of the output; return the exit code that results.
+
+    Args:
+        code: of the command.
+        error: what came of an earlier write to stdout.
+    """
     try:
-        flush()
-    except OutputClosed:
-        _forget_output()
+        if error is None:
+            sys.stdout.flush()
+            return code
+    except OSError as late:
+        error = late
+    _forget_output()
+    if isinstance(error, BrokenPipeError):
         return _SIGNALED + signal.SIGPIPE
-    except OSError as error:
-        print(f"trionng: {explain(error)}", file=sys.stderr)
-        _forget_output()
-        return FAILED
-    return code
+    print(f"trionng: standard output: {error.strerror or error}", file=sys.stderr)
+    return FAILED
 
 
 def _forget_output() -> None:
