@@ -181,10 +181,10 @@ async def _measure(what: str, length: int, kind: _Kind, link: Link, seconds: flo
     """Find how many messages make a round, then run the rounds."""
     data = bytes(length)
     of_round = seconds / _ROUNDS
-    number = 20
+    number = least = 20 if length < _LARGE else 3
     for share in (0.2, 1.0):
         took = await kind(link, data, number, [])
-        number = max(20, round(number * min(of_round * share / max(took, 1e-5), 100)))
+        number = max(least, round(number * min(of_round * share / max(took, 1e-5), 100)))
     times: list[float] = []
     rates = [number / await kind(link, data, number, times) for _ in range(_ROUNDS)]
     return Row(what, length, statistics.median(rates), times)

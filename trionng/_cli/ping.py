@@ -114,7 +114,7 @@ async def _serve(arguments: Arguments, console: Console) -> int:
     tls = await tls_config(arguments, arguments.url, listens=True)
     async with trio.open_nursery() as nursery:
         service = await trionng.serve_rep(nursery, echo, listen=arguments.url, tls_config=tls)
-        console.say(f"answering at {service.url}")
+        console.say(f"listening at {service.url}")
         await console.live(lambda: f"{plural(service.statistics().answered, 'request')} answered")
     return OK
 
