@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # A pipe that has room has room for as much.
 _AT_ONCE: Final = 4096
 _REDRAW_SECONDS: Final = 0.2
+# A terminal may wrap at its last column, and shows Ctrl-C as ^C.
+_FREE_COLUMNS: Final = 3
 _LIVE_AFTER_SECONDS: Final = 1.0
 _COLORS: Final = {"red": "31", "green": "32", "yellow": "33", "dim": "2", "bold": "1"}
 
@@ -102,8 +104,8 @@ class Console:
 
     def _draw(self, text: str) -> None:
         columns = _columns(self._err)
-        # The last column stays free: a terminal may wrap there.
-        text = "".join(each if each.isprintable() else "?" for each in text)[: max(columns - 1, 1)]
+        text = "".join(each if each.isprintable() else "?" for each in text)
+        text = text[: max(columns - _FREE_COLUMNS, 1)]
         _put(self._err, self._taken_away(columns) + text)
         self._drawn = len(text)
 
