@@ -54,9 +54,6 @@ def show_values() -> None:
                 if kind.__module__.startswith("trionng"):
                     for name, annotation in vars(kind).get("__annotations__", {}).items():
                         kind.__annotations__[name] = VALUES.get(annotation, annotation)
-    # The types of a socket's arguments are those of its signature. autodoc would take them from the
-    # attributes of the same names.
-    trionng.Socket.__no_type_check__ = blocking.Socket.__no_type_check__ = True
 
 
 def sections(
@@ -64,21 +61,40 @@ def sections(
 ) -> None:
     """Turn what napoleon does not know into what it and docutils know."""
     found: list[str] = []
-    section = ""
-    for line in lines:
-        if line and not line.startswith(" "):
-            section = line
-        several = SEVERAL.match(line) if section == "Raises:" else None
+    for line in apart(lines):
         if LINES.match(line):
             found.append(LINES.sub(r":\1: ", line))
-        elif several:
-            text = line[several.end() :]
-            found += [f"    {each}: {text}" for each in several[1].split(", ")]
         elif line == "Example:":
             found += [".. code-block:: python", ""]
         else:
             found.append(line)
     lines[:] = found
+
+
+def apart(lines: list[str]) -> list[str]:
+    """Give each exception of `Raises:` an entry of its own, where several share one."""
+    found: list[str] = []
+    entry: list[str] = []  # the lines of the entry that is being read
+    section = ""
+    for line in [*lines, ""]:
+        if line and not line.startswith(" "):
+            section = line
+        if section == "Raises:" and line.startswith("     ") and entry:
+            entry.append(line)
+            continue
+        found += repeated(entry)
+        entry = [line] if section == "Raises:" and line.startswith("    ") else []
+        if not entry:
+            found.append(line)
+    return found[:-1]
+
+
+def repeated(entry: list[str]) -> list[str]:
+    several = SEVERAL.match(entry[0]) if entry else None
+    if several is None:
+        return entry
+    text = entry[0][several.end() :]
+    return [line for name in several[1].split(", ") for line in (f"    {name}: {text}", *entry[1:])]
 
 
 def leave_out(
