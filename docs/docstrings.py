@@ -37,6 +37,10 @@ ANNOTATIONS = {
     "Buffer": "collections.abc.Buffer", "Self": "typing.Self", "NoReturn": "typing.NoReturn",
     "Any": "typing.Any", "Literal": "typing.Literal", "Capture": "Socket", "PipeEventKind": "str",
     "PipeEventReason": "str",
+    **{
+        name: f"collections.abc.{name}"
+        for name in ("AsyncIterator", "Awaitable", "Callable", "Iterable", "Iterator", "Mapping")
+    },
 }  # fmt: skip
 # The values of the descriptors that stand for options.
 VALUES = {

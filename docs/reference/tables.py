@@ -100,17 +100,22 @@ def link(name: str) -> str:
 
 def errors() -> str:
     """Return the page of the exceptions."""
-    table = row("exception", "says", "nng", "is also") + row(*["---"] * 4)
+    table = row("exception", "says", "NNG_...", "is also") + row(*["---"] * 4)
     descriptions = ""
     classes = [getattr(exceptions, name) for name in exceptions.__all__]
     for each in sorted(classes, key=lambda each: (each is not trionng.NNGException, each.__name__)):
         said = " ".join((inspect.getdoc(each) or "").partition("\n\n")[0].split())
-        code = re.search(r" \((NNG_\w+)\)", said)
+        code = re.search(r" \(NNG_(\w+)\)", said)
         said = said.replace(code[0], "") if code else said
         said = re.sub("^Report (?:that )?", "", said)
         bases = [base for base in each.__bases__ if base not in (Exception, trionng.NNGException)]
         also = ", ".join(f"{{any}}`{public(base)}`" for base in bases)
-        table += row(f"{{any}}`trionng.{each.__name__}`", said, code[1] if code else "", also)
+        table += row(
+            f"{{any}}`{each.__name__} <trionng.{each.__name__}>`",
+            said,
+            code[1] if code else "",
+            also,
+        )
         descriptions += f".. autoexception:: trionng.{each.__name__}\n   :no-inherited-members:\n\n"
     return (
         f"{EXCEPTIONS}{table}\n## Each exception\n\n```{{eval-rst}}\n{descriptions.rstrip()}\n```\n"
