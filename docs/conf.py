@@ -19,7 +19,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.intersphinx",
-    "docstrings",  # ours
+    "docstrings",  # ours, as the next
+    "picture",
 ]
 exclude_patterns = ["_build", "inventories/README.md"]
 nitpicky = True
