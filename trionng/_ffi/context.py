@@ -69,7 +69,7 @@ class Context(Owned):
     def recv(
         self, cq: CompletionQueue | None, tag: int, *, _recv: Any = lib.tnng_recv
     ) -> SubmitResult:
-        # `_ends` and `_answer` written out, as this is what every message passes through.
+        # cq_and_result and submit_result written out: every message passes through here.
         if cq is None:
             native, scratch = cq_and_result(cq)
         else:
