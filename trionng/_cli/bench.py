@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import statistics
 import time
 from functools import partial
@@ -18,7 +19,7 @@ import attrs
 import trio
 
 from trionng._cli.bench_link import TRANSPORTS, open_link
-from trionng._cli.bench_peer import BATCH
+from trionng._cli.bench_peer import BATCH, IN_FLIGHT
 from trionng._cli.console import Console, paint
 from trionng._cli.process import OK, run as run_process, version
 from trionng._cli.values import (
@@ -44,7 +45,8 @@ trionng bench tcp --json > tcp.json # for programs
 """
 
 _ROUNDS: Final = 7
-_IN_FLIGHT: Final = 64
+# Several, so that a large one does not stay in the cache of the processor.
+_VARIANTS: Final = 4
 _LARGE: Final = 1 << 20
 
 
@@ -144,7 +146,7 @@ async def _main(arguments: Arguments, console: Console) -> int:
     transports = arguments.transports or ["ipc", "tcp"]
     kinds: tuple[tuple[str, int, _Kind], ...] = (
         ("request", arguments.size, _requests),
-        (f"{_IN_FLIGHT} requests at once", arguments.size, _requests_at_once),
+        (f"{IN_FLIGHT} requests at once", arguments.size, _requests_at_once),
         ("push, one by one", arguments.size, _push),
         ("push, in batches", arguments.size, _push_batches),
         ("request", _LARGE, _requests),
@@ -174,14 +176,15 @@ async def _main(arguments: Arguments, console: Console) -> int:
 
 
 if TYPE_CHECKING:
-    _Kind = Callable[[Link, bytes, int, list[float]], Awaitable[float]]
+    _Kind = Callable[[Link, list[bytes], int, list[float]], Awaitable[float]]
 
 
 async def _measure(what: str, length: int, kind: _Kind, link: Link, seconds: float) -> Row:
     """Find how many messages make a round, then run the rounds."""
-    data = bytes(length)
+    data = [os.urandom(length) for _ in range(_VARIANTS)]
     of_round = seconds / _ROUNDS
-    number = least = 20 if length < _LARGE else 3
+    streams = kind in (_push, _push_batches)
+    number = least = 3 if length >= _LARGE else 500 if streams else 20
     for share in (0.2, 1.0):
         took = await kind(link, data, number, [])
         number = max(least, round(number * min(of_round * share / max(took, 1e-5), 100)))
@@ -190,19 +193,19 @@ async def _measure(what: str, length: int, kind: _Kind, link: Link, seconds: flo
     return Row(what, length, statistics.median(rates), times)
 
 
-async def _requests(link: Link, data: bytes, number: int, times: list[float]) -> float:
+async def _requests(link: Link, data: list[bytes], number: int, times: list[float]) -> float:
     """Send requests, the next one when the reply has come."""
     request = link.req.request
     began = before = time.perf_counter()
-    for _ in range(number):
-        await request(data)
+    for i in range(number):
+        await request(data[i % _VARIANTS])
         now = time.perf_counter()
         times.append(now - before)
         before = now
     return before - began
 
 
-async def _requests_at_once(link: Link, data: bytes, number: int, _: list[float]) -> float:
+async def _requests_at_once(link: Link, data: list[bytes], number: int, _: list[float]) -> float:
     """Keep requests in flight."""
     left = number
 
@@ -210,25 +213,26 @@ async def _requests_at_once(link: Link, data: bytes, number: int, _: list[float]
         nonlocal left
         while left > 0:
             left -= 1
-            await link.req.request(data)
+            await link.req.request(data[left % _VARIANTS])
 
     began = time.perf_counter()
     async with trio.open_nursery() as nursery:
-        for _number in range(_IN_FLIGHT):
+        for _number in range(IN_FLIGHT):
             nursery.start_soon(ask)
     return time.perf_counter() - began
 
 
-async def _push(link: Link, data: bytes, number: int, _: list[float]) -> float:
-    async with link.expecting("messages", number, len(data)) as taken:
-        for _number in range(number):
-            await link.push.send(data)
+async def _push(link: Link, data: list[bytes], number: int, _: list[float]) -> float:
+    async with link.expecting("messages", number, len(data[0])) as taken:
+        for i in range(number):
+            await link.push.send(data[i % _VARIANTS])
     return taken.seconds
 
 
-async def _push_batches(link: Link, data: bytes, number: int, _: list[float]) -> float:
-    async with link.expecting("batches", number, len(data)) as taken:
+async def _push_batches(link: Link, data: list[bytes], number: int, _: list[float]) -> float:
+    batch = data * (BATCH // _VARIANTS)
+    async with link.expecting("batches", number, len(data[0])) as taken:
         left = number
         while left:
-            left -= await link.push.send_many([data] * min(BATCH, left))
+            left -= await link.push.send_many(batch[:left])
     return taken.seconds

@@ -109,8 +109,13 @@ async def _start_peer(nursery: trio.Nursery, command: list[str]) -> list[str]:
         stdout=subprocess.PIPE,
         check=False,
         deliver_cancel=_kill,
-        start_new_session=True,  # Ctrl-C is for this process alone
     )
+    # Ctrl-C is for this process alone. A group is enough, and Linux may share out processor time by
+    # sessions.
+    if sys.version_info >= (3, 11):
+        start = partial(start, process_group=0)
+    else:
+        start = partial(start, start_new_session=True)
     process: trio.Process = await nursery.start(start)
     nursery.start_soon(_watch, process)
     assert process.stdout is not None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 EXAMPLES = "trionng bench   # starts it"
 
 BATCH: Final = 128
+IN_FLIGHT: Final = 64
 
 
 class Arguments(argparse.Namespace):
@@ -82,7 +83,7 @@ async def serve(
             pull.listen(messages, tls_config=tls),
             *commands.listeners,
         ]
-        await trionng.serve_rep(nursery, echo, socket=rep)
+        await trionng.serve_rep(nursery, echo, socket=rep, workers=IN_FLIGHT)
         task_status.started([listener.url for listener in listeners])
         async for command in commands:
             how, number, size = command.split()
