@@ -80,9 +80,7 @@ async def test_signal_at_any_moment_of_the_start_shows_no_traceback(
         assert (code, output, errors) == (130, "", "")
 
 
-async def test_second_ctrl_c_ends_a_command_that_lingers(
-    commands: Commands, tmp_path: Path
-) -> None:
+async def test_ctrl_c_ends_a_command_that_lingers(commands: Commands, tmp_path: Path) -> None:
     """A message that is never taken holds a command for its --linger, and Ctrl-C ends that."""
     with silent_pull(tmp_path / "s") as url:
         words = ("--push", "--dial", url, "--linger", "1h", "--file", large(tmp_path), "-v")
