@@ -37,7 +37,7 @@ class Case:
 
     Attributes:
         ours: words of `trionng cat`.
-        theirs: words of the other program; {i} is the interval it can have.
+        theirs: words of the other program; {i} says when it sends.
         gets: we print what they send.
         gives: they print what we send.
     """
@@ -71,7 +71,8 @@ def words_of(program: str, case: Case, files: dict[str, Path]) -> tuple[list[str
     if program == "nanocat":
         theirs = theirs.replace("0 ", " ", 1) if not theirs.startswith("--pair0") else theirs
         theirs = theirs.replace("--pair0", "--pair")
-    theirs = theirs.format(i="-i 1" if program == "nngcat" else "-i 0.2")
+    # nngcat has whole seconds, and ends with an error when it is late by an interval.
+    theirs = theirs.format(i="-d 1 -i 5" if program == "nngcat" else "-i 0.2")
     both = []
     for words in (case.ours, theirs):
         for name, path in files.items():
