@@ -26,7 +26,7 @@ STRUCTS = (
 )
 HEAD = '''"""What Python calls in C. tools/lib_stub.py writes this file from nng/api/*.h."""
 
-from trionng._ffi.types import Chars, Pointer
+from trionng._ffi.types import Chars, Pointer as P
 
 '''
 WIDTH = 100
@@ -65,7 +65,7 @@ def python_type(kind: CType) -> str:
     if kind.kind == "primitive":
         return "bool" if kind.cname == "_Bool" else "int"
     struct = kind.item if kind.kind == "pointer" else kind
-    return "None" if kind.kind == "void" else struct.cname if struct.cname in STRUCTS else "Pointer"
+    return "None" if kind.kind == "void" else struct.cname if struct.cname in STRUCTS else "P"
 
 
 def function_line(name: str, kind: CType, named: list[tuple[str, bool]]) -> str:
@@ -93,7 +93,7 @@ def stub() -> str:
         if isinstance(thing, int):
             constants.append(f"{name}: int")
         elif isinstance(thing, ffi.CData):
-            constants.append(f"{name}: Pointer  # calls a function of Python")
+            constants.append(f"{name}: P  # calls a function of Python")
         else:
             functions.append(function_line(name, ffi.typeof(thing), arguments[name]))
     structs = [

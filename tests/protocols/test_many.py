@@ -6,7 +6,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
+from tests.support.sockets import connected, url_of
 from trionng import exceptions
 
 PAIRS = [
@@ -250,3 +250,10 @@ async def test_every_protocol_has_a_raw_mode(kind):
     """Every protocol opens raw, and says so."""
     async with kind(raw=True) as raw, kind() as cooked:
         assert (raw.raw, cooked.raw) == (True, False)
+
+
+async def test_send_many_takes_every_kind_of_buffer():
+    """Bytes, bytearrays and memory views are messages alike, in their order."""
+    async with connected(trionng.Push0(), trionng.Pull0(), "inproc") as (push, pull):
+        assert await push.send_many([b"a", bytearray(b"b"), memoryview(b"c")]) == 3
+        assert [await pull.recv() for _ in range(3)] == [b"a", b"b", b"c"]

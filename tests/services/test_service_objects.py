@@ -166,3 +166,13 @@ async def test_serve_rep_takes_the_requests_of_a_connection_in_order() -> None:
                 await trio.to_thread.run_sync(req.close)
 
     assert handled == sent
+
+
+async def test_service_on_a_raw_socket_is_refused() -> None:
+    """A raw socket has no requests; the error names what serves it."""
+    async with trionng.Rep0(raw=True) as rep:
+        with pytest.raises(ExceptionGroup) as caught:
+            async with trio.open_nursery() as nursery:
+                await trionng.serve_rep(nursery, echo, socket=rep)
+
+    assert caught.group_contains(trionng.InvalidOperation, match="use trionng.forward")

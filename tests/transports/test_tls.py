@@ -1141,3 +1141,8 @@ async def test_pynng_over_tls_both_ways(files: dict[str, Path]) -> None:
                     await bad.dial(url, tls_config=client(), block=True)
 
                 assert await good.request(b"hello") == b"hello"
+
+
+def test_repr_of_a_config_says_that_no_name_is_checked():
+    """What makes a connection less safe is shown."""
+    assert "check_hostname=False" in repr(client(check_hostname=False))

@@ -11,6 +11,9 @@ import trio
 
 import trionng
 from tests.support.sockets import connected, url_of
+from trionng import blocking
+from trionng._core.addresses import from_native
+from trionng._ffi import Address
 
 SECONDS = 30
 
@@ -80,3 +83,19 @@ def test_address_of_no_known_family_is_unspecified():
     address = trionng.SockAddr(0)
 
     assert (str(address), address.family_as_str) == ("unspecified", "unspecified")
+
+
+def test_native_address_of_no_known_family_is_a_sockaddr():
+    """The class of all addresses stands for those that trionng does not know."""
+    assert from_native(Address(99, 0, 0, b"")) == trionng.SockAddr(99)
+
+
+def test_listener_that_leaves_its_abstract_name_open_has_one():
+    """The system chooses the name, and `url` has it: it can be dialled."""
+    with blocking.Pull0() as pull, blocking.Push0() as push:
+        url = pull.listen("abstract://").url
+        push.dial(url, block=True)
+        push.send(b"there", timeout=SECONDS)
+
+        assert len(url) > len("abstract://")
+        assert pull.recv(timeout=SECONDS) == b"there"

@@ -259,3 +259,11 @@ def test_text_of_an_exception_can_always_be_printed():
 
     assert str(error) == "dial ipc:///\\udcff\\x00\\n: connection refused"
     assert error.url == "ipc:///\udcff\0\n"
+
+
+def test_number_that_the_system_does_not_know_is_named():
+    """A number beyond those of the operating system has an exception too."""
+    error = error_for(errors.SYSTEM_ERROR | 1 << 40, "dial")
+
+    assert str(error) == f"dial: error {1 << 40} of the operating system"
+    assert error.errno == 1 << 40

@@ -136,6 +136,9 @@ async def test_repr_says_which_object_it_is():
             assert repr(surveyor.new_context()) == "<SurveyorContext of <Surveyor0 not connected>>"
             assert repr(replies) == "<Replies of <Surveyor0 not connected>>"
             assert repr(forwarder) == "<Forwarder, messages=[0, 0]>"
+            dialer = await raw.dial("inproc://gone", block=False)
+            await dialer.aclose()
+            assert repr(dialer) == "<Dialer inproc://gone (closed)>"
             nursery.cancel_scope.cancel()
     assert repr(service) == "<serve_rep ended>"
 

@@ -221,3 +221,8 @@ def test_messages_without_references_are_freed():
     done = run_in_subprocess(count_messages, seconds=120, covered=False)
 
     assert done.clean, str(done)
+
+
+def test_message_is_a_buffer():
+    """Python 3.12 calls `__buffer__` where a buffer is wanted; what it gives is the body."""
+    assert trionng.Message(CONTENT).__buffer__(0) == CONTENT

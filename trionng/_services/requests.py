@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -20,41 +20,6 @@ T = TypeVar("T")
 
 # Of requests that are there already, how many are answered before other tasks run.
 _IN_A_ROW: Final = 8
-
-
-class Requests(Protocol):
-    """The messages of one worker."""
-
-    async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
-        """Answer the last message, if there is a reply; wait for the next. None: the end."""
-
-    async def reply(self, data: Buffer | AnyMessage) -> None:
-        """Answer the last message."""
-
-    def reclaim(self, msg: _ffi.Msg) -> None:
-        """Make a message that could not be handed to the handler the next one again."""
-
-    def end(self, *, answered: bool) -> None:
-        """Say that the last message gets no reply: it needs none, or is given up."""
-
-    def leave(self) -> None:
-        """End the share of this worker; it may have failed to reply."""
-
-
-class RequestSource(Protocol):
-    """The messages of a service."""
-
-    def worker(self) -> Requests:
-        """Return the share of one more worker."""
-
-    def drain(self) -> None:
-        """Take no new message."""
-
-    def close(self) -> None:
-        """Take nothing and answer nothing any more."""
-
-    def statistics(self) -> ServiceStatistics:
-        """Count."""
 
 
 class PoolSource:
@@ -75,6 +40,7 @@ class PoolSource:
         return thing
 
     def worker(self) -> Requests:
+        """Return the share of one more worker."""
         return _PoolRequests(self, self.expect(*self._native.open_worker()))
 
     def warn(self) -> None:
@@ -92,11 +58,14 @@ class PoolSource:
 
 
 class _PoolRequests:
+    """The messages of one worker."""
+
     def __init__(self, source: PoolSource, native: _ffi.Worker) -> None:
         self._source = source
         self._native = native
 
     async def next(self, reply: Buffer | AnyMessage | None = None) -> _ffi.Msg | None:
+        """Answer the last message, if there is a reply; wait for the next. None: the end."""
         native = self._native
         if isinstance(reply, Message):
             await self.reply(reply)
@@ -117,6 +86,7 @@ class _PoolRequests:
         return self._source.expect(code, msg if code == 0 else None)
 
     async def reply(self, data: Buffer | AnyMessage) -> None:
+        """Answer the last message."""
         if isinstance(data, Message):
             code, msg = self._native.send_message(data._owned(), -1, None, 0)
             if msg:
@@ -127,12 +97,15 @@ class _PoolRequests:
         await checkpoint()
 
     def reclaim(self, msg: _ffi.Msg) -> None:
+        """Make a message that could not be handed to the handler the next one again."""
         self._native.unget(msg)
 
     def end(self, *, answered: bool) -> None:
+        """Say that the last message gets no reply: it needs none, or is given up."""
         self._native.end_request(answered=answered)
 
     def leave(self) -> None:
+        """End the share of this worker; it may have failed to reply."""
         self._native.end_request(answered=False)
 
 
@@ -213,3 +186,7 @@ class SocketSource:
             unread=0,
             slow=0,
         )
+
+
+Requests = _PoolRequests | SocketSource
+RequestSource = PoolSource | SocketSource
