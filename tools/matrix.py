@@ -28,7 +28,7 @@ TABLE = re.compile(
     r"(?<=<!-- table: made by `make matrix` -->\n).*?(?=\n<!-- end of table -->)", re.DOTALL
 )
 HEAD = """\
-| date | row | Python | Trio, cffi, attrs | libnng, how linked | passed | failed | skipped |
+| date, commit | row | Python | Trio, cffi, attrs | libnng, how linked | passed | failed | skipped |
 | --- | --- | --- | --- | --- | --- | --- | --- |"""
 SECONDS = 7200
 
@@ -162,6 +162,8 @@ ROWS: dict[str, Callable[[str], tuple[Run, dict[str, str]]]] = {
 
 
 def run_row(name: str) -> Result:
+    head = ["git", "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(head, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     run, env = ROWS[name](name)
     target = "test-slow" if name.endswith("-slow") else "test"
     # Into a file too, so that a row that runs can be followed.
@@ -180,7 +182,7 @@ def run_row(name: str) -> Result:
     if done.returncode != 0 and counts["failed"] == 0:
         counts["failed"] = 1
     today = datetime.datetime.now(tz=datetime.timezone.utc).date().isoformat()
-    result = Result(name, today, versions, counts)
+    result = Result(name, f"{today}, {commit.strip()}", versions, counts)
     (RESULTS / f"{name}.json").write_text(json.dumps(asdict(result)), encoding="utf-8")
     say(result.as_row())
     return result

@@ -35,5 +35,7 @@ int tnng_push_deferred_frees(void);
 uint64_t tnng_sends_refused(void);
 /* L6: counts the messages that ws connections could not write. */
 uint64_t tnng_ws_unsent(void);
+/* L7: counts the messages that ws connections received and did not pass on. */
+uint64_t tnng_ws_unreceived(void);
 /* Counts the shim's records of dialers and listeners; in a static build each dialer has two. */
 int tnng_endpoint_records(void);

@@ -31,6 +31,7 @@ static void aio_stopped_finish(nng_aio *aio)
 /* [nng] */
 void __wrap_nng_stream_recv(nng_stream *stream, nng_aio *aio)
 {
+    tnng_ws_unreceived_mark(aio);
     nng_stream_recv(stream, aio);
     aio_stopped_finish(aio);
     tnng_ws_peer_gone_check(stream, aio);

@@ -77,6 +77,11 @@ bool tnng_stop_is_early(void)
     return tnng_nng_is(9) && atoi(strchr(nng_version(), '.') + 1) < 12;
 }
 
+bool tnng_abort_rewrites(void)
+{
+    return tnng_nng_is(10) && atoi(strchr(nng_version(), '.') + 1) >= 11;
+}
+
 /* What nng makes when it is first used: task threads, expiry, the reaper, the poller, a timer and
  * the resolver's. */
 int tnng_threads_needed(void)

@@ -15,6 +15,10 @@ bool tnng_nng_is(int minor);
  * 1.9 to 1.12.0, as far as the version that libnng reports tells. */
 bool tnng_stop_is_early(void);
 
+/* [any] Whether an abort rewrites the result of an aio that is finished (L7, N2): from 1.12.0 on,
+ * which reports 1.11.0. */
+bool tnng_abort_rewrites(void);
+
 /* [any] How many threads nng makes when it is first used. */
 int tnng_threads_needed(void);
 

@@ -20,6 +20,9 @@ void tnng_send_refused_watch(nng_aio *);
 void tnng_ws_unsent_mark(nng_aio *);
 void tnng_ws_unsent_free(nng_aio *);
 
+/* ws_unreceived.c: L7 */
+void tnng_ws_unreceived_mark(nng_aio *);
+
 /* ws_peer_gone.c: L5 */
 void tnng_ws_peer_gone_check(nng_stream *, nng_aio *);
 

@@ -23,6 +23,9 @@ static bool table_needs(int i)
     if (i == TNNG_FIX_N1 && !tnng_stop_is_early()) {
         return false;
     }
+    if (i == TNNG_FIX_L7) {
+        return tnng_abort_rewrites();
+    }
     return tnng_nng_is(table[i].first) && (table[i].without == 0 || !tnng_nng_is(table[i].without));
 }
 

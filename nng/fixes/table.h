@@ -45,6 +45,8 @@
         "ws connections stay when their peer has gone while a message was unread")                 \
     TNNG_FIX(L6, "nng_stream_send nni_aio_finish_error", 0, 0,                                     \
         "a message that a ws connection could not write is never freed")                           \
+    TNNG_FIX(L7, "nng_stream_recv nni_aio_abort", 11, 0,                                           \
+        "a message that arrives while its ws connection closes is never freed")                    \
     TNNG_FIX(M1, "", 0, 0, "statistics of a socket are those of another one")                      \
     TNNG_FIX(M6, "listen", 0, 0, "a listener has room for 128 connections not yet accepted")       \
     TNNG_FIX(M7, "nni_resolv_ip getaddrinfo", 0, 0, "only the first address of a name is tried")   \

@@ -319,7 +319,7 @@ def service_without_threads() -> None:
             patch.setattr("threading.Thread.start", refuse)
             with pytest.raises(trionng.OutOfThreads, match="serve_rep"):
                 blocking.serve_rep(bytes.upper, socket=rep)
-        assert threads() == before
+        assert threads() <= before  # an earlier test's may have just ended
         with (
             blocking.serve_rep(bytes.upper, socket=rep),
             blocking.Req0(dial=rep.listeners[0].url) as req,
