@@ -44,8 +44,8 @@ test: tools
 
 test-coverage: tools
 	rm -rf build/coverage && mkdir -p build/coverage
-	$(PYTEST) -m "not slow and not probabilistic" --cov --cov-report= $(PYTEST_ARGS)
-	$(BIN)/coverage report
+	$(PYTEST) -m "not slow and not probabilistic" --cov --cov-report= $(PYTEST_ARGS); \
+		tests=$$?; $(BIN)/coverage report && exit $$tests
 
 test-slow: tools
 	$(PYTEST) -m slow -o faulthandler_timeout=900 $(PYTEST_ARGS)
