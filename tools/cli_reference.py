@@ -22,7 +22,8 @@ HEAD = """\
   last line, by work that takes longer than a second. `NO_COLOR` turns colors off.
 * **Exit codes**: 0 done; 1 failed, with the cause in one line; 2 wrong use; 3 a timeout, or too few
   messages; 130 Ctrl-C, 143 SIGTERM, 141 nothing reads stdout any more. A second Ctrl-C ends a
-  command that is still cleaning up.
+  command that is still cleaning up. Ctrl-C in the first moment, while Python imports trionng, shows
+  a traceback of Python.
 * **TIME** is in seconds, or has a unit: `0.5`, `500ms`, `10s`, `2m`, `1h`. **SIZE** is in bytes:
   `64`, `10k`, `1MiB`.
 * **Options** may be cut short where that is not ambiguous (`--recv-t`). `--name VALUE`,

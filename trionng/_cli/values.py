@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = {"": 1.0, "us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _BYTES: Final = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
-_DURATION: Final = re.compile(r"(\d+\.?\d*|\.\d+)(us|ms|s|m|h|d|)")
-_SIZE: Final = re.compile(r"(\d+)([kmg]?)(i?b)?", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(\d+\.?\d*|\.\d+)(us|ms|s|m|h|d|)", re.ASCII)
+_SIZE: Final = re.compile(r"(\d+)([kmg]?)(i?b)?", re.IGNORECASE | re.ASCII)
 # What nng's options can hold.
 _INT_MAX: Final = 2**31 - 1
 
