@@ -174,8 +174,8 @@ async def test_stream_that_is_closed_or_full_is_told(commands: Commands, tmp_pat
             await run.url()
             code, _, errors = await commands.run(*pair, "--dial", url, "-D", "y", closed=closed)
             assert code == (1 if 1 in closed else 0), closed
-            if closed == (1,):
-                assert errors == "trionng cat: standard output: Bad file descriptor\n"
+            if closed == (1,):  # the peer may have left by then, which is told too
+                assert errors.endswith("trionng cat: standard output: Bad file descriptor\n")
             assert "Traceback" not in errors
     assert (await commands.run("--version", closed=(1,)))[::2] == (
         1,
