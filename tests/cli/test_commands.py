@@ -33,7 +33,8 @@ async def test_cat_lines_sends_a_message_for_each(commands: Commands, tmp_path: 
 
             async def push() -> None:
                 words = ("--push", "--dial", url, "--lines")
-                assert await commands.run(*words, stdin=b"\n".join(lines)) == (0, "", "")
+                done = await commands.run(*words, stdin=b"\n".join(lines))
+                assert done[:2] == (0, "")
 
             nursery.start_soon(push)
             assert [await pull.recv() for _ in lines] == lines
