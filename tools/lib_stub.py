@@ -8,6 +8,7 @@ tests/unit/test_lib_stub.py fails when the file is not what this writes.
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
@@ -92,7 +93,7 @@ def stub() -> str:
         thing = getattr(lib, name)
         if isinstance(thing, int):
             constants.append(f"{name}: int")
-        elif isinstance(thing, ffi.CData):
+        elif not inspect.isbuiltin(thing):
             constants.append(f"{name}: P  # calls a function of Python")
         else:
             functions.append(function_line(name, ffi.typeof(thing), arguments[name]))
