@@ -26,7 +26,8 @@ SEVERAL = re.compile(r"^    ((?:\w+, )+\w+): ")
 
 # Objects that calls return: a program does not make them, so their arguments are not shown.
 RETURNED = {
-    "BuildInfo", "Context", "Dialer", "Fix", "Forwarder", "ForwardStatistics", "Listener", "Pipe",
+    "BuildInfo", "Context", "Dialer", "Direction", "FaultyProxy", "Fix", "Forwarder",
+    "ForwardStatistics", "Listener", "Pipe",
     "PipeChannel", "PipeEvent", "PipeEvents", "Replies", "ReqContext", "Service",
     "ServiceStatistics", "SocketStatistics", "SubContext", "SurveyorContext",
 }  # fmt: skip
@@ -36,7 +37,7 @@ ANNOTATIONS = {
     "AnyPipe": "Pipe", "AnySocket": "Socket", "DialerBase": "Dialer", "ListenerBase": "Listener",
     "Buffer": "collections.abc.Buffer", "Self": "typing.Self", "NoReturn": "typing.NoReturn",
     "Any": "typing.Any", "Literal": "typing.Literal", "Capture": "Socket", "PipeEventKind": "str",
-    "PipeEventReason": "str",
+    "PipeEventReason": "str", "A": "trionng.Socket", "B": "trionng.Socket",
     **{
         name: f"collections.abc.{name}"
         for name in ("AsyncIterator", "Awaitable", "Callable", "Iterable", "Iterator", "Mapping")

@@ -19,7 +19,6 @@ from trionng._testing.clock import NngClock as NngClock, hold_clock as hold_cloc
 from trionng._testing.delivered import wait_all_delivered as wait_all_delivered
 from trionng._testing.faults import Direction as Direction
 from trionng._testing.pairs import (
-    Transport as Transport,
     connected as connected,
     new_url as new_url,
     open_pair as open_pair,

@@ -14,10 +14,11 @@ from wsproto.utilities import LocalProtocolError
 
 import trionng
 from tests.support.certificates import TRUSTED, client, identity, server
-from tests.support.sockets import dial_refused, url_of
+from tests.support.sockets import dial_refused
 from tests.support.sp import PUSH0, greeting
 from tests.support.websocket import Ended, browser
 from trionng import Admission, blocking
+from trionng.testing import new_url
 
 SECONDS = 30
 PULL = "pull.sp.nanomsg.org"
@@ -150,12 +151,12 @@ async def test_peer_of_a_listed_user_is_admitted_another_refused(transport, tmp_
     """On local transports the system says which user the peer is."""
     with trio.fail_after(SECONDS):
         mine, other = Admission(uids=[os.getuid()]), Admission(uids=os.getuid() + 1)
-        async with pulling(url_of(transport, tmp_path), mine) as (pull, url, _):
+        async with pulling(new_url(transport, tmp_path), mine) as (pull, url, _):
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
                 await push.send(b"mine")
                 assert await pull.recv() == b"mine"
-        async with pulling(url_of(transport, tmp_path), other) as (pull, url, events):
+        async with pulling(new_url(transport, tmp_path), other) as (pull, url, events):
             async with trionng.Push0(dial=url):
                 event = await check_refused(events, pull)
                 assert event.pipe.uid == os.getuid()

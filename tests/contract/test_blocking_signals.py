@@ -15,10 +15,10 @@ import time
 import pytest
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import blocking
 from trionng._ffi import testing
+from trionng.testing import new_url
 
 SOON = 0.1
 
@@ -59,7 +59,7 @@ def assert_interrupts(call) -> None:
 
 
 def interrupt_recv() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Pair0(listen=url) as ours, blocking.Pair0(dial=url) as theirs:
         assert_interrupts(ours.recv)
         assert_interrupts(ours.recv_msg)
@@ -71,7 +71,7 @@ def interrupt_recv() -> None:
 
 
 def interrupt_send() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Push0(listen=url) as push, blocking.Pull0() as pull:
         message = trionng.Message(b"mine again")
         assert_interrupts(lambda: push.send(b"never sent"))
@@ -83,7 +83,7 @@ def interrupt_send() -> None:
 
 
 def interrupt_request() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Rep0(listen=url) as rep, blocking.Req0() as req:
         assert_interrupts(lambda: req.request(b"nobody hears this"))
         req.dial(url)
@@ -129,7 +129,7 @@ def test_ctrl_c_in_a_wait_of_the_main_thread_raises_at_once(case) -> None:
 
 
 def handle_other_signals() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     calls = []
 
     def handler(number: int, _frame: object) -> None:
@@ -170,7 +170,7 @@ def keep_the_wakeup_descriptor() -> None:
     os.set_blocking(write_fd, False)
     signal.set_wakeup_fd(write_fd)
     signal.signal(signal.SIGUSR1, lambda *_: None)
-    with blocking.Pair0(listen=url_of("inproc", "")) as ours:
+    with blocking.Pair0(listen=new_url()) as ours:
         for _ in range(20):
             interrupt_after(0.03, signal.SIGUSR1)
             with pytest.raises(trionng.Timeout):
@@ -192,7 +192,7 @@ def test_wakeup_descriptor_of_the_program_is_kept_and_written() -> None:
 
 def rain_signals(seconds: str) -> None:
     """Send SIGINT at random moments while numbered messages are received in every way."""
-    url = url_of("inproc", "")
+    url = new_url()
     over = threading.Event()
     sent = 0
     hits = dict.fromkeys(("recv", "recv_msg", "recv_many"), 0)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
+from trionng.testing import new_url
 
 PACKAGE = str(Path(trionng.__file__).parent)
 SOON = 10.0
@@ -83,7 +83,7 @@ class Interrupter:
 @pytest.fixture(params=["ready", "later"])
 def pairs(request):
     """Return two connected sockets, and what makes a message come: at once, or during the wait."""
-    url = url_of("inproc", "")
+    url = new_url()
     options: dict[str, Any] = {"recv_buffer_size": 64, "send_buffer_size": 64}
     with blocking.Pair1(listen=url, **options) as ours, blocking.Pair1(dial=url, **options) as peer:
         threads = []
@@ -154,7 +154,7 @@ def ready(ours) -> bool:
 
 def test_batch_interrupted_at_any_step_is_put_back_in_order():
     """Ctrl-C at any step of recv_many puts the whole batch back, in its order."""
-    url = url_of("inproc", "")
+    url = new_url()
     batch = [b"1", b"2", b"3"]
     with blocking.Pair1(listen=url, recv_buffer_size=8) as ours, blocking.Pair1(dial=url) as peer:
 
@@ -177,7 +177,7 @@ def test_batch_interrupted_at_any_step_is_put_back_in_order():
 
 def test_send_msg_interrupted_at_any_step_knows_whether_it_went():
     """After Ctrl-C in send_msg the message is ours exactly when the peer does not get it."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Pair1(listen=url, recv_buffer_size=8) as ours:
         with blocking.Pair1(dial=url, recv_buffer_size=8) as peer:
 
@@ -202,7 +202,7 @@ def test_send_msg_interrupted_at_any_step_knows_whether_it_went():
 
 def test_request_interrupted_anywhere_leaves_the_socket_usable():
     """Ctrl-C at any step of request() abandons that request; the next one gets its own answer."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.serve_rep(bytes.upper, listen=url, workers=2):
         with blocking.Req0(dial=url) as req:
             steps = steps_of(lambda: req.request(b"first", timeout=SOON))
@@ -226,7 +226,7 @@ def sweep(prepare, call, check, pause_in=""):
 
 def test_rep_and_req_interrupted_anywhere_keep_their_messages():
     """Ctrl-C in a receive of Rep0 leaves the request answerable; in one of Req0, the answer."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Rep0(listen=url) as rep, blocking.Req0(dial=url) as req:
 
         def answer(step, interrupted):
@@ -254,7 +254,7 @@ def test_rep_and_req_interrupted_anywhere_keep_their_messages():
 @pytest.mark.parametrize("unsubscribed", [False, True])
 def test_sub_interrupted_at_any_step_keeps_the_message(unsubscribed):
     """Ctrl-C in a receive of Sub0 loses nothing, also while topics are looked at."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="") as sub:
         pub.wait_connected(timeout=SOON)
         if unsubscribed:
@@ -271,7 +271,7 @@ def test_sub_interrupted_at_any_step_keeps_the_message(unsubscribed):
 
 def test_survey_interrupted_anywhere_keeps_its_messages():
     """Ctrl-C loses neither a survey in Respondent0 nor an answer in Surveyor0."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor:
         with blocking.Respondent0(dial=url) as respondent:
             surveyor.wait_connected(timeout=SOON)  # a survey is not kept for a later peer
@@ -302,7 +302,7 @@ def test_survey_interrupted_anywhere_keeps_its_messages():
 
 
 def interrupt_dial() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Pair1(listen=url, polyamorous=True):
         with blocking.Pair1(polyamorous=True) as ours:
 
@@ -319,7 +319,7 @@ def interrupt_dial() -> None:
 
 
 def interrupt_listen() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     made = []
 
     def listen():
@@ -343,7 +343,7 @@ def interrupt_listen() -> None:
 
 
 def interrupt_close() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     made = []
 
     def prepare(_step):

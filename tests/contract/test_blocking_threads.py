@@ -14,10 +14,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._sync.wait import acquire_waiter, rollback, run
+from trionng.testing import new_url
 
 THREADS = 16
 
@@ -25,7 +25,7 @@ THREADS = 16
 def share_sockets(seconds: str) -> None:
     """Let 16 threads send and receive on one Pair1, one Push0 and one Req0."""
     until = time.monotonic() + float(seconds)
-    urls = [url_of("inproc", "") for _ in range(3)]
+    urls = [new_url() for _ in range(3)]
     with (
         blocking.Pair1(listen=urls[0]) as echo,
         blocking.Pair1(dial=urls[0]) as pair,
@@ -82,7 +82,7 @@ def test_sockets_shared_by_many_threads_lose_nothing(seconds) -> None:
 
 
 def misuse_rep() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     stop = threading.Event()
     counts: dict[str, int] = {}
     with blocking.Rep0(listen=url) as rep, blocking.Req0(dial=url) as req:
@@ -120,7 +120,7 @@ def test_rep_misused_by_ten_threads_raises_busy() -> None:
 
 def test_close_wakes_every_waiting_thread_with_closed() -> None:
     """Closing a socket from another thread ends all waits in it with Closed."""
-    url = url_of("inproc", "")
+    url = new_url()
     ours = blocking.Pair0(listen=url)
     context = blocking.Rep0()
     worker = context.new_context()
@@ -165,7 +165,7 @@ def test_thread_that_waits_on_a_socket_of_a_trio_run_gets_busy() -> None:
 
 async def test_blocking_call_in_a_trio_task_names_what_to_await() -> None:
     """In a Trio task a blocking call raises, and says what to await; Trio's threads may call."""
-    url = url_of("inproc", "")
+    url = new_url()
     ours = blocking.Pair0(listen=url)
     with pytest.raises(
         RuntimeError, match=r"trionng\.blocking\.Pair0\.recv .*trionng\.Pair0\.recv"
@@ -188,7 +188,7 @@ async def test_blocking_call_in_a_trio_task_names_what_to_await() -> None:
 
 
 def use_in_a_child(how: str) -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     ours = blocking.Pair0(listen=url)
     theirs = blocking.Pair0(dial=url)
     with pytest.raises(trionng.Timeout):
@@ -251,10 +251,10 @@ def test_socket_in_a_forked_child_raises_used_after_fork(how) -> None:
 
 
 def leave_with_open_sockets() -> None:
-    url = url_of("inproc", "")
+    url = new_url()
     ours = blocking.Pair0(listen=url)
     theirs = blocking.Pair0(dial=url)
-    service = blocking.serve_rep(bytes.upper, listen=url_of("inproc", ""))
+    service = blocking.serve_rep(bytes.upper, listen=new_url())
     req = blocking.Req0(dial=service.url)
     assert req.request(b"x") == b"X"
     for _ in range(4):

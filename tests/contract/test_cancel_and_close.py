@@ -11,9 +11,9 @@ import trio.testing
 
 import trionng
 from tests.support.errors import leaves
-from tests.support.sockets import connected, url_of
 from trionng import _ffi
 from trionng._trio import wait as trio_wait
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -194,7 +194,7 @@ async def test_cancelled_scope_and_closed_socket_raise_cancelled():
         lambda req: req.recv(),
         lambda req: req.send(b"x"),
         lambda req: req.send_msg(trionng.Message(b"")),
-        lambda req: req.dial(url_of("inproc", ""), block=True),
+        lambda req: req.dial(new_url(), block=True),
         lambda req: req.wait_connected(),
         lambda req: req.flush(),
         lambda req: req.aclose(),

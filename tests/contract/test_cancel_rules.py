@@ -9,8 +9,9 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import TRANSPORTS, connected
+from tests.support.sockets import TRANSPORTS
 from trionng import exceptions
+from trionng.testing import connected
 
 
 async def drain(receiver):

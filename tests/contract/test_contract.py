@@ -7,13 +7,13 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
+from trionng.testing import new_url
 
 
 @pytest.fixture
 async def pair(api):
     """Two connected Pair0 sockets."""
-    url = url_of("inproc", "")
+    url = new_url()
     ours, theirs = api.module.Pair0(listen=url), api.module.Pair0()
     await api.call(theirs.dial, url, block=True)
     await api.call(ours.wait_connected)
@@ -73,7 +73,7 @@ async def test_iteration_gives_messages_and_ends_with_closed(api, pair):
 
 async def test_batches_are_sent_and_received_in_order(api):
     """send_many and recv_many keep the order, large messages between small ones too."""
-    url = url_of("inproc", "")
+    url = new_url()
     push = api.module.Push0(listen=url, send_buffer_size=64)
     pull = api.module.Pull0(recv_buffer_size=64)
     await api.call(pull.dial, url, block=True)
@@ -93,7 +93,7 @@ async def test_batches_are_sent_and_received_in_order(api):
 
 async def test_request_is_answered_and_wrong_order_is_refused(api):
     """request() gets its own answer; an answer without a request is a BadState."""
-    url = url_of("inproc", "")
+    url = new_url()
     rep, req = api.module.Rep0(listen=url), api.module.Req0()
     await api.call(req.dial, url, block=True)
 
@@ -135,7 +135,7 @@ async def test_context_copies_socket_timeouts_and_closes_alone(api):
 
 async def test_subscriber_receives_only_its_topics(api):
     """Sub0 receives what starts with a topic, and nothing of one it has given back."""
-    url = url_of("inproc", "")
+    url = new_url()
     pub, sub = api.module.Pub0(listen=url), api.module.Sub0(topics=["a", "b"])
     await api.call(sub.dial, url, block=True)
     await api.call(pub.wait_connected)
@@ -152,7 +152,7 @@ async def test_subscriber_receives_only_its_topics(api):
 
 async def test_survey_ends_by_its_time(api):
     """Replies come until survey_time is over; then recv raises Timeout that says so."""
-    url = url_of("inproc", "")
+    url = new_url()
     boss = api.module.Surveyor0(listen=url, survey_time=300)
     crew = api.module.Respondent0()
     await api.call(crew.dial, url, block=True)
@@ -174,7 +174,7 @@ async def test_dial_that_fails_raises_and_leaves_no_dialer(api):
     ours = api.module.Pair0()
 
     with pytest.raises(trionng.ConnectionRefused):
-        await api.call(ours.dial, url_of("inproc", ""), block=True)
+        await api.call(ours.dial, new_url(), block=True)
 
     assert ours.dialers == ()
     await api.close(ours)
@@ -182,7 +182,7 @@ async def test_dial_that_fails_raises_and_leaves_no_dialer(api):
 
 async def test_pipe_events_tell_of_connections_and_end_with_the_socket(api):
     """Connected, then disconnected, then the end when the socket is closed."""
-    url = url_of("inproc", "")
+    url = new_url()
     ours, theirs = api.module.Pair1(listen=url, polyamorous=True), api.module.Pair1()
     events = ours.pipe_events()
 
@@ -202,7 +202,7 @@ async def test_pipe_events_tell_of_connections_and_end_with_the_socket(api):
 
 async def test_linger_writes_what_was_accepted(api, tmp_path):
     """With linger, closing hands every accepted message to the system first."""
-    url = url_of("ipc", tmp_path)
+    url = new_url("ipc", tmp_path)
     push = api.module.Push0(listen=url, send_buffer_size=128, linger=10)
     pull = api.module.Pull0()
     await api.call(pull.dial, url, block=True)

@@ -8,8 +8,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected
 from trionng import blocking
+from trionng.testing import connected
 
 SECONDS = 20
 SENDS = {

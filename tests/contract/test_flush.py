@@ -15,11 +15,12 @@ import trionng
 from tests.support.apis import SyncApi
 from tests.support.certificates import client, server
 from tests.support.fixes import needs_fix
-from tests.support.sockets import ALL_TRANSPORTS, url_of
+from tests.support.sockets import ALL_TRANSPORTS
 from tests.support.sp import PULL0, raw_peer
 from tests.support.subprocesses import run_test_build
 from trionng._ffi import testing
 from trionng._trio.wait import wait_for
+from trionng.testing import new_url
 
 ALL = (*ALL_TRANSPORTS, "tls+tcp", "wss")
 # Who sends to whom, and with which arguments.
@@ -57,7 +58,7 @@ async def linked(api, listening, dialing, transport, directory):
     secure = url is not None
     try:
         listener = listening.listen(
-            url or url_of(transport, directory), tls_config=server() if secure else None
+            url or new_url(transport, directory), tls_config=server() if secure else None
         )
         await api.call(
             dialing.dial, listener.url, block=True, tls_config=client() if secure else None
@@ -118,7 +119,7 @@ async def test_drain_of_a_service_with_nothing_to_do_returns(transport, tmp_path
     with trio.fail_after(10):
         async with trionng.Rep0() as rep, trionng.Req0() as req, trio.open_nursery() as nursery:
             listener = rep.listen(
-                url or url_of(transport, tmp_path), tls_config=server() if secure else None
+                url or new_url(transport, tmp_path), tls_config=server() if secure else None
             )
             service = await trionng.serve_rep(nursery, shout, socket=rep)
             await req.dial(listener.url, tls_config=client() if secure else None)

@@ -24,12 +24,12 @@ from trio.testing import wait_all_tasks_blocked
 
 import trionng
 from tests.support.pauses import Pause
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_test_build
 from tests.support.waiting import wait_until
 from trionng import _ffi
 from trionng._ffi import testing
 from trionng._trio import wait as trio_wait
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -215,7 +215,7 @@ async def sending(kind: str) -> AsyncIterator[Sending]:
     here, there = ends[kind]
     peers: list[Any] = []
     async with here() as socket:
-        url = socket.listen(url_of("inproc", "")).url
+        url = socket.listen(new_url()).url
         yield Sending(
             socket, lambda: peers.append(there(dial=url)), lambda: next(iter(peers)).recv()
         )
@@ -607,7 +607,7 @@ async def requesting() -> AsyncIterator[tuple[Any, Callable[[], Any]]]:
     """Open a Req0 without a peer, and say how to get one: `connect()` returns a Rep0."""
     reps: list[Any] = []
     async with trionng.Req0() as req:
-        url = req.listen(url_of("inproc", "")).url
+        url = req.listen(new_url()).url
 
         def connect() -> Any:
             reps.append(trionng.Rep0(dial=url))

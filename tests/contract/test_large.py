@@ -9,7 +9,8 @@ import trio
 import trio.lowlevel
 
 import trionng
-from tests.support.sockets import TRANSPORTS, connected
+from tests.support.sockets import TRANSPORTS
+from trionng.testing import connected
 
 KIB = 1024
 SIZES = [1024, 700, 64, 63, 1024, 1023, 3000, 5000, 1024, 100, 1024]

@@ -17,9 +17,9 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import exceptions
+from trionng.testing import connected, new_url
 
 # --- generators ---------------------------------------------------------------------------------
 
@@ -497,7 +497,7 @@ async def test_endpoint_closed_twice_or_as_context_manager_is_closed(tmp_path):
     """Endpoints close by themselves, once, and free their address."""
     with trio.fail_after(10):
         async with trionng.Pair0() as a, trionng.Pair0() as b:
-            url = url_of("ipc", tmp_path)
+            url = new_url("ipc", tmp_path)
             async with a.listen(url) as listener:
                 async with await b.dial(url, block=True) as dialer:
                     await a.wait_connected()

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected
+from trionng.testing import connected
 
 LIMIT = 1000
 TRANSPORTS = ("tcp", "ipc", "ws")

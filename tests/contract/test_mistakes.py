@@ -8,8 +8,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
 from trionng import Admission, Message, blocking
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -200,7 +200,7 @@ async def test_service_on_a_socket_of_the_other_api_names_it():
 def test_address_in_use_says_by_what(transport, tmp_path):
     """A second listener reads that there is a first."""
     with blocking.Pair0() as one, blocking.Pair0() as other:
-        url = one.listen(url_of(transport, tmp_path)).url
+        url = one.listen(new_url(transport, tmp_path)).url
         with pytest.raises(trionng.AddressInUse, match=f"^listen {url}: "):
             other.listen(url)
 

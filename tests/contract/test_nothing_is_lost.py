@@ -16,12 +16,12 @@ import trio.testing
 import trionng
 from tests.contract.test_blocking_steps import Interrupter
 from tests.support.resources import descriptors
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi, blocking
 from trionng._ffi import context, message, waiter as waiters
 from trionng._sync import wait as sync_wait
 from trionng._trio import wait as trio_wait
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,7 +156,7 @@ async def serve_once(rep: trionng.Rep0) -> None:
 @pytest.mark.parametrize("kind", ["recv", "recv_msg", "recv_many"])
 def test_blocking_receive_without_memory_keeps_its_message(kind, no_memory):
     """The same for threads."""
-    url = url_of("inproc", "")
+    url = new_url()
     with (
         blocking.Pair0(listen=url, recv_buffer_size=8) as ours,
         blocking.Pair0(dial=url, send_buffer_size=8) as peer,

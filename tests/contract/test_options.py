@@ -15,8 +15,8 @@ import trio
 
 import trionng
 from tests.support.certificates import server
-from tests.support.sockets import url_of
 from trionng import TLSConfig, _ffi, blocking
+from trionng.testing import new_url
 
 APIS = {"trio": trionng, "blocking": blocking}
 SOCKETS = "Pair0 Pair1 Bus0 Push0 Pull0 Pub0 Sub0 Req0 Rep0 Surveyor0 Respondent0".split()
@@ -391,7 +391,7 @@ EVERY_LACK = [(name, one) for name, (_, lacking) in LACKING.items() for one in l
 @pytest.mark.parametrize("api", [trionng, blocking])
 async def test_option_given_to_a_transport_that_has_none_is_refused(api, name, transport, tmp_path):
     """An option that nng would ignore is refused."""
-    url = url_of(transport, tmp_path)
+    url = new_url(transport, tmp_path)
     value = LACKING[name][0]
     pair = api.Pair0()
     try:
@@ -409,7 +409,7 @@ async def test_option_given_to_a_transport_that_has_none_is_refused(api, name, t
 @pytest.mark.parametrize("name", ["tcp_nodelay", "tcp_keepalive"])
 async def test_option_of_tcp_on_another_transport_raises(name, tmp_path):
     """Attributes of endpoints say the same as arguments; a dialer's as a listener's."""
-    url = url_of("ipc", tmp_path)
+    url = new_url("ipc", tmp_path)
     with trio.fail_after(10):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(url)

@@ -16,8 +16,8 @@ import trio.testing
 
 import trionng
 from tests.protocols.test_replies import busy_connection
-from tests.support.sockets import connected, inproc
 from trionng import blocking, exceptions
+from trionng.testing import connected, new_url
 
 PATIENCE = 30
 A_MOMENT = 0.05
@@ -35,7 +35,7 @@ async def test_send_out_of_time_was_not_sent(api):
     """A send that ended in Timeout never arrives, and the same bytes can be sent again."""
     with trio.fail_after(PATIENCE):
         push = api.module.Push0(send_timeout=20)
-        async with trionng.Pull0(listen=inproc()) as pull:
+        async with trionng.Pull0(listen=new_url()) as pull:
             with pytest.raises(exceptions.Timeout):
                 await api.call(push.send, b"too late")
             await api.call(push.dial, pull.listeners[0].url)
@@ -49,7 +49,7 @@ async def test_send_out_of_time_was_not_sent(api):
 async def test_send_cancelled_was_not_sent():
     """A send that was cancelled never arrives."""
     with trio.fail_after(PATIENCE):
-        async with trionng.Push0() as push, trionng.Pull0(listen=inproc()) as pull:
+        async with trionng.Push0() as push, trionng.Pull0(listen=new_url()) as pull:
             with cut_short():
                 await push.send(b"cancelled")
             await push.dial(pull.listeners[0].url)
@@ -62,7 +62,7 @@ async def test_send_cancelled_was_not_sent():
 async def test_send_of_a_request_cancelled_gives_up_the_earlier_one():
     """A Req0 that was cancelled in `send` has no request: not the new one, nor the one before."""
     with trio.fail_after(PATIENCE):
-        async with trionng.Req0(listen=inproc()) as req:
+        async with trionng.Req0(listen=new_url()) as req:
             url = req.listeners[0].url
             async with trionng.Rep0() as rep:
                 await rep.dial(url, block=True)
@@ -180,7 +180,7 @@ async def test_handler_of_serve_pull_cancelled_is_counted():
                 started.set()
                 await trio.sleep_forever()
 
-            service = await trionng.serve_pull(nursery, handler, listen=inproc())
+            service = await trionng.serve_pull(nursery, handler, listen=new_url())
             async with trionng.Push0(dial=service.url) as push:
                 await push.send(b"lost")
                 await started.wait()
@@ -196,7 +196,7 @@ def test_blocking_service_closed_in_time_leaves_its_handlers():
         assert goes_on.wait(PATIENCE)
         return request
 
-    service = blocking.serve_rep(handler, listen=inproc())
+    service = blocking.serve_rep(handler, listen=new_url())
     with blocking.Req0(dial=service.url) as req:
         req.send(b"unanswered")
         while service.statistics().busy == 0:
@@ -229,7 +229,7 @@ async def test_flush_cancelled_leaves_the_messages_under_way():
             await push.send(b"accepted")
             with cut_short():
                 await push.flush()
-            pull.listen(inproc())
+            pull.listen(new_url())
             await push.dial(pull.listeners[0].url)
             assert await pull.recv() == b"accepted"
 
@@ -238,7 +238,7 @@ async def test_wait_for_an_event_cancelled_loses_no_event():
     """An event that comes after the wait for it was cancelled is the next one."""
     with trio.fail_after(PATIENCE):
         async with (
-            trionng.Pull0(listen=inproc()) as pull,
+            trionng.Pull0(listen=new_url()) as pull,
             pull.pipe_events() as events,
             trionng.Push0() as push,
         ):
@@ -258,7 +258,7 @@ async def test_drain_cancelled_leaves_the_service_draining():
                 await done.wait()
                 return request
 
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             async with trionng.Req0(dial=service.url) as first:
                 async with trionng.Req0(dial=service.url) as second:
                     async with trio.open_nursery() as requests:
@@ -282,13 +282,13 @@ async def test_close_of_a_service_cancelled_closes_it():
             async def handler(request):
                 return request
 
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             with trio.CancelScope() as scope:
                 scope.cancel()
                 await service.aclose()
             assert scope.cancelled_caught
         with pytest.raises(exceptions.Closed):
-            service.socket.listen(inproc())
+            service.socket.listen(new_url())
 
 
 def test_blocking_dial_out_of_time_leaves_no_dialer():
@@ -306,6 +306,6 @@ def test_blocking_flush_out_of_time_leaves_the_messages():
         push.send(b"accepted")
         with pytest.raises(exceptions.Timeout):
             push.flush(timeout=0.05)
-        pull.listen(inproc())
+        pull.listen(new_url())
         push.dial(pull.listeners[0].url)
         assert pull.recv(timeout=PATIENCE) == b"accepted"

@@ -11,10 +11,11 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import TRANSPORTS, connected, url_of
+from tests.support.sockets import TRANSPORTS
 from tests.support.sp import PAIR0, PUSH0, RawPeer, raw_peer
 from tests.support.subprocesses import run_test_build
 from trionng._ffi import testing
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,7 +37,7 @@ async def test_connection_that_comes_and_goes_is_reported_in_order(transport, tm
     """A connection is connected, then disconnected, and both events name the same pipe."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
-            url = pull.listen(url_of(transport, tmp_path)).url
+            url = pull.listen(new_url(transport, tmp_path)).url
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
                 first = await anext(events)
@@ -54,7 +55,7 @@ async def test_subscription_begins_with_the_connected_peers():
     """A new subscription starts with one connected event for each connection of that moment."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as one, trionng.Push0() as other:
-            url = pull.listen(url_of("inproc", "")).url
+            url = pull.listen(new_url()).url
             await one.dial(url, block=True)
             await other.dial(url, block=True)
             await pull.wait_connected(2)
@@ -72,7 +73,7 @@ async def test_subscriptions_of_one_socket_are_each_told_everything():
     """Two subscriptions see the same events."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events() as a, pull.pipe_events() as b:
-            url = pull.listen(url_of("inproc", "")).url
+            url = pull.listen(new_url()).url
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
             assert await read(a, 2) == await read(b, 2)
@@ -149,7 +150,7 @@ async def test_reader_that_falls_behind_reads_the_kept_and_the_count():
     """Beyond its capacity a subscription says EventsLost after what it kept, and says it again."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events(capacity=3) as events:
-            url = pull.listen(url_of("inproc", "")).url
+            url = pull.listen(new_url()).url
             async with pull.pipe_events() as control:
                 for _ in range(2):
                     async with trionng.Push0() as push:
@@ -176,7 +177,7 @@ async def test_cancelled_readers_lose_no_event():
 
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
-            url = pull.listen(url_of("inproc", "")).url
+            url = pull.listen(new_url()).url
 
             async def read_impatiently(seconds):
                 while len(seen) < 2 * rounds:

@@ -14,8 +14,8 @@ import trio.lowlevel
 import trionng
 from tests.support.certificates import client, server
 from tests.support.resources import resident
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
+from trionng.testing import connected, new_url
 
 SECONDS = 30
 FACTS = [
@@ -161,7 +161,7 @@ def churn(rounds: str) -> None:
 
     async def main() -> None:
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
-            url = pull.listen(url_of("inproc", "")).url
+            url = pull.listen(new_url()).url
             sizes = []
             for _ in range(2):
                 for _ in range(int(rounds)):

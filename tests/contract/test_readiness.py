@@ -12,8 +12,8 @@ import trio.testing
 
 import trionng
 from tests.support.fixes import fix_state
-from tests.support.sockets import connected
 from trionng import blocking
+from trionng.testing import connected
 
 RECEIVING = {
     "Pair0": "Pair0",

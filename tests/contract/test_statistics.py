@@ -17,13 +17,13 @@ import trio.testing
 
 import trionng
 from tests.support.fixes import fix_state
-from tests.support.sockets import connected, url_of
 from tests.support.sp import RawPeer, raw_peer
 from tests.support.subprocesses import run_in_subprocess
 from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
 from trionng._base.errors import EAGAIN
 from trionng._sync.wait import acquire_waiter, rollback, run
+from trionng.testing import connected, new_url
 
 SURVEYOR0 = 0x62
 MAX_UNREAD = 1024  # of nng/sock/context_pool.c
@@ -56,7 +56,7 @@ def received(socket) -> tuple[int, int]:
 
 def open_blocking(listening, dialing):
     """Connect two sync sockets; the caller closes them."""
-    dialing.dial(listening.listen(url_of("tcp", "")).url, block=True)
+    dialing.dial(listening.listen(new_url("tcp", "")).url, block=True)
     listening.wait_connected(timeout=10)
     return listening, dialing
 
@@ -132,7 +132,7 @@ async def test_contexts_requests_and_services_count_for_their_socket():
         async def shout(request):
             return request * 2
 
-        url = url_of("tcp", "")
+        url = new_url("tcp", "")
         service = await trionng.serve_rep(nursery, shout, listen=url, workers=4)
         asked = await trionng.serve_respondent(nursery, shout, listen=url, workers=4)
         async with trionng.Req0(dial=service.url) as req, trionng.Surveyor0() as surveyor:
@@ -371,7 +371,7 @@ async def test_connections_are_counted_now_and_rejected_ones_for_ever():
     """`pipes` is the number of this moment; a peer that was turned away stays in `rejected`."""
     async with trionng.Pair0() as pair, trionng.Pair0() as first, trionng.Pair0() as second:
         assert (pair.statistics().pipes, pair.statistics().rejected) == (0, 0)
-        url = pair.listen(url_of("inproc", "")).url
+        url = pair.listen(new_url()).url
         await first.dial(url, block=True)
         await pair.wait_connected()
         assert (pair.statistics().pipes, pair.statistics().rejected) == (1, 0)

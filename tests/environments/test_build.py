@@ -19,9 +19,9 @@ import trionng
 import trionng.blocking
 from tests.support.fixes import LINK, fix_state
 from tests.support.processes import environment
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng._ffi import load
+from trionng.testing import new_url
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = Path(trionng.__file__).parent
@@ -110,7 +110,7 @@ def linkage(library: str) -> dict[str, bytes]:
 def exchange() -> None:
     for scheme in ("inproc", "tcp", "ws"):
         with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
-            req.dial(rep.listen(url_of(scheme, "")).url)
+            req.dial(rep.listen(new_url(scheme, "")).url)
             req.send(b"ping")
             rep.send(rep.recv(timeout=10))
             assert req.recv(timeout=10) == b"ping"
@@ -161,7 +161,7 @@ def talk_to_pynng() -> None:
             pynng.Pair0(recv_timeout=10_000, send_timeout=10_000) as theirs,
             trionng.blocking.Pair0() as ours,
         ):
-            theirs.dial(ours.listen(url_of("tcp", "")).url, block=True)
+            theirs.dial(ours.listen(new_url("tcp", "")).url, block=True)
             theirs.send(b"there")
             assert ours.recv(timeout=10) == b"there"
             ours.send(b"and back", timeout=10)

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.support.processes import PYTHON, STRICT, OtherProcess, other_process
-from tests.support.sockets import url_of
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
@@ -28,7 +28,7 @@ def example(name: str, *arguments: str) -> AbstractAsyncContextManager[OtherProc
 @pytest.fixture
 def urls(tmp_path: Path) -> list[str]:
     """Two addresses that no other test has."""
-    return [url_of("ipc", tmp_path), url_of("ipc", tmp_path)]
+    return [new_url("ipc", tmp_path), new_url("ipc", tmp_path)]
 
 
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)

@@ -14,9 +14,9 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import url_of
 from trionng import blocking
 from trionng._trio import wait as trio_wait
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "send": lambda pair: pair.send(b"x"),
     "send_msg": lambda pair: pair.send_msg(trionng.Message(b"x")),
     "send_many": lambda pair: pair.send_many([b"x"]),
-    "dial": lambda pair: pair.dial(url_of("inproc", ""), block=True),
+    "dial": lambda pair: pair.dial(new_url(), block=True),
     "wait_connected": lambda pair: pair.wait_connected(),
     "flush": lambda pair: pair.flush(),
     "aclose": lambda pair: pair.aclose(),
@@ -44,7 +44,7 @@ CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {
 @pytest.fixture
 def pair():
     """A socket with a message to receive, and room to send one; made and closed outside Trio."""
-    with blocking.Pair0(listen=url_of("inproc", "")) as other:
+    with blocking.Pair0(listen=new_url()) as other:
         pair = trionng.Pair0(dial=other.listeners[0].url)
         other.wait_connected()
         other.send(b"kept")
@@ -97,7 +97,7 @@ def test_close_under_a_clock_that_jumps_warns_of_nothing():
 
     async def main() -> None:
         for _ in range(20):
-            async with trionng.Req0() as req, trionng.Rep0(listen=url_of("tcp", "")) as rep:
+            async with trionng.Req0() as req, trionng.Rep0(listen=new_url("tcp", "")) as rep:
                 dialer = await req.dial(rep.listeners[0].url, block=True)
                 await dialer.aclose()
                 await rep.listeners[0].aclose()
@@ -114,7 +114,7 @@ def test_linger_and_flush_under_an_autojump_clock_write_all():
     """`linger` and `flush` bound nng, so they are real time, too."""
 
     async def main() -> None:
-        async with trionng.Pull0(listen=url_of("tcp", "")) as pull:
+        async with trionng.Pull0(listen=new_url("tcp", "")) as pull:
             async with trionng.Push0(dial=pull.listeners[0].url, linger=20) as push:
                 push.send_buffer_size = 100
                 await push.wait_connected()

@@ -18,13 +18,13 @@ import trionng
 from tests.support.certificates import TRUSTED, tls_of
 from tests.support.fixes import has_error, needs_fix
 from tests.support.resources import descriptors
-from tests.support.sockets import url_of
 from tests.support.sp import REQ0, greeting
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.support.waiting import spin
 from tests.transports.test_hostile_peers import plain
 from trionng import blocking
 from trionng._ffi import testing
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     import socket
@@ -49,7 +49,7 @@ async def print_what_is_left(before: int, seconds: float = 8) -> None:
 def listening_url(transport: str, directory: str) -> str:
     if transport == "tls+tcp":
         return "tls+tcp://127.0.0.1:0"
-    return url_of(transport, directory)
+    return new_url(transport, directory)
 
 
 async def close_dialers(transport: str, rounds: str) -> None:
@@ -73,7 +73,7 @@ async def close_dialers(transport: str, rounds: str) -> None:
 def close_blocking_dialers(rounds: str) -> None:
     """Close blocking sockets that have just begun to connect."""
     with tempfile.TemporaryDirectory(prefix="tng-") as directory, blocking.Rep0() as rep:
-        url = rep.listen(url_of("ipc", directory)).url
+        url = rep.listen(new_url("ipc", directory)).url
 
         def once() -> None:
             with blocking.Req0() as req:

@@ -9,11 +9,12 @@ import trio
 
 import trionng
 from tests.support.fixes import needs_fix
-from tests.support.sockets import ALL_TRANSPORTS, connected, url_of
+from tests.support.sockets import ALL_TRANSPORTS
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_test_build
 from tests.support.waiting import wait_until
 from trionng import blocking
+from trionng.testing import connected, new_url
 
 SUB0 = 0x21
 SENT = 500
@@ -144,7 +145,7 @@ def test_sub_in_a_script_counts_and_logs_once(caplog):
     """The sync counterpart counts the same, and one warning names the URL and the option."""
     with (
         caplog.at_level(logging.WARNING, "trionng"),
-        blocking.Pub0(send_buffer_size=SENT, listen=url_of("tcp", "")) as pub,
+        blocking.Pub0(send_buffer_size=SENT, listen=new_url("tcp", "")) as pub,
         blocking.Sub0(topics="", recv_buffer_size=10, dial=pub.listeners[0].url) as sub,
     ):
         pub.wait_connected(timeout=10)

@@ -31,7 +31,6 @@ import trio.testing
 import trionng
 import trionng.blocking
 from tests.support.fixes import expect_to_hang, fix_state, has_error, is_off, needs_fix
-from tests.support.sockets import connected, url_of
 from tests.support.sp import PUSH0, raw_peer
 from tests.support.subprocesses import run_test_build
 from tests.support.waiting import wait_until
@@ -45,6 +44,7 @@ from tests.transports.test_hostile_peers import (
 from trionng import _ffi
 from trionng._ffi import testing
 from trionng._ffi.load import lib
+from trionng.testing import connected, new_url
 
 NNG = Path(trionng.__file__).parents[1] / "nng"
 WITHIN = 10_000  # milliseconds until a pause point must have been reached
@@ -79,7 +79,7 @@ def context_of(socket: _ffi.NativeSocket, *, context: bool = False) -> _ffi.Cont
 def connect(listening: int, dialing: int) -> tuple[_ffi.NativeSocket, _ffi.NativeSocket]:
     """Connect two sockets of the shim over inproc."""
     first, second = opened(listening), opened(dialing)
-    url = url_of("inproc", "").encode()
+    url = new_url().encode()
     code, listener = first.create_listener(url)
     assert (code, first.start_listener(listener)) == (0, 0)
     code, dialer = second.create_dialer(url)
@@ -356,7 +356,7 @@ def test_dialer_hung_up_on_gives_up_without_the_workaround():
 @pytest.mark.probabilistic
 def test_listen_on_a_path_in_use_without_fix_ends_its_listener(tmp_path: Path):
     """S2: nng connects in order to ask, which is more than a listener of nng 1.5 survives."""
-    broken = run_test_build(listen_beside_nngcat, url_of("ipc", tmp_path), "2000", without="S2")
+    broken = run_test_build(listen_beside_nngcat, new_url("ipc", tmp_path), "2000", without="S2")
     assert broken.output == "refused, and it is deaf\n", str(broken)
 
 
@@ -381,7 +381,7 @@ async def receive_cancelled_too_late() -> None:
 async def send_cancelled_too_late() -> None:
     """Cancel a send that nng has already handed to a peer."""
     async with trionng.Push0() as push, trionng.Pull0() as pull:
-        url = push.listen(url_of("inproc", "")).url
+        url = push.listen(new_url()).url
         testing.arm_pause("send.callback")
         scope = trio.CancelScope()
 
@@ -427,7 +427,7 @@ def test_result_rewritten_by_a_late_cancel_denies_no_send():
 async def request_cancelled_between_its_stages() -> None:
     """Cancel a request that was sent and has no receive yet; no peer answers it."""
     async with trionng.Req0() as req, trionng.Rep0() as rep:
-        url = req.listen(url_of("inproc", "")).url
+        url = req.listen(new_url()).url
         testing.arm_pause("send.callback")
         scope = trio.CancelScope()
 

@@ -15,10 +15,10 @@ import trio
 
 import trionng
 from tests.support.fixes import fix_state, needs_fix
-from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_test_build
 from trionng._ffi.load import lib
+from trionng.testing import new_url
 
 SUB0 = 0x21
 TRANSPORTS = {"L2": "tcp", "L6": "ws", "L7": "ws"}
@@ -52,7 +52,7 @@ async def leave(url: str) -> None:
 async def publish_to_peers_who_leave(code: str, directory: str) -> None:
     """Publish all the time to peers that hang up, until nng would have kept a message."""
     async with trionng.Pub0() as pub, trio.open_nursery() as nursery:
-        url = pub.listen(url_of(TRANSPORTS[code], directory)).url
+        url = pub.listen(new_url(TRANSPORTS[code], directory)).url
 
         async def send() -> None:
             while True:

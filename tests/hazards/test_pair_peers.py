@@ -16,10 +16,10 @@ import trio.testing
 
 import trionng
 from tests.support.fixes import needs_fix
-from tests.support.sockets import url_of
 from tests.support.sp import PAIR0, PAIR1, raw_peer
 from tests.support.subprocesses import run_in_subprocess
 from trionng._ffi import testing
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ HEADERS = {"pair0": b"", "pair1": b"\0\0\0\1"}  # of Pair1: how many hops the me
 async def lose_peers(kind: str, transport: str, directory: str, rounds: str) -> None:
     """Cut the connection again and again while messages come through it; print how often."""
     receiver, sender = KINDS[kind](), KINDS[kind](reconnect_time_min=1, reconnect_time_max=1)
-    url = receiver.listen(url_of(transport, directory)).url
+    url = receiver.listen(new_url(transport, directory)).url
     await sender.dial(url, block=True)
     cuts = 0
 
@@ -115,7 +115,7 @@ def test_message_that_comes_after_its_peer_has_gone_is_received(
     """C10: a receive waits for it, also when all that were posted have their message already."""
     broken, finished = (
         run_in_subprocess(
-            end_late, kind, url_of(transport, tmp_path),
+            end_late, kind, new_url(transport, tmp_path),
             TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
         )
         for without in ("C10", "")

@@ -13,10 +13,10 @@ import trio
 
 import trionng
 from tests.support.fixes import needs_fix
-from tests.support.sockets import url_of
 from tests.support.sp import PULL0, raw_peer
 from tests.support.subprocesses import run_test_build
 from trionng._ffi.load import lib
+from trionng.testing import new_url
 
 
 async def flush_to_another_peer(push, url):
@@ -40,7 +40,7 @@ async def push_to_peers_who_leave(transport, directory, rounds):
     """
     forgotten = done = 0
     async with trionng.Push0() as push:
-        url = push.listen(url_of(transport, directory)).url
+        url = push.listen(new_url(transport, directory)).url
 
         async def send():
             while True:

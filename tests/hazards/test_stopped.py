@@ -17,8 +17,8 @@ import trio
 import trionng
 from tests.support.certificates import client, server
 from tests.support.fixes import has_error, needs_fix
-from tests.support.sockets import url_of
 from tests.support.subprocesses import Finished, run_test_build
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ async def close_under_load(transport: str, directory: str, rounds: str) -> None:
             for _ in range(3):
                 first = trionng.Pair0(tls_config=server() if secure else None)
                 second = trionng.Pair0(tls_config=client() if secure else None)
-                own = "tls+tcp://localhost:0" if secure else url_of(transport, directory)
+                own = "tls+tcp://localhost:0" if secure else new_url(transport, directory)
                 await second.dial(first.listen(own).url, block=True)
                 pairs += [first, second]
             async with trio.open_nursery() as nursery:

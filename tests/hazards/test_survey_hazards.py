@@ -12,10 +12,10 @@ import trio
 
 import trionng
 from tests.support.fixes import expect_to_hang, is_off
-from tests.support.sockets import url_of
 from tests.support.sp import SURVEYOR0, raw_peer
 from tests.support.subprocesses import Finished, run_test_build
 from trionng import _ffi
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,7 +118,7 @@ async def two_contexts_surveying(seconds: str) -> None:
             surveys += 1
 
     async with (
-        trionng.Surveyor0(listen=url_of("inproc", "")) as surveyor,
+        trionng.Surveyor0(listen=new_url()) as surveyor,
         trionng.Respondent0(dial=surveyor.listeners[0].url) as respondent,
         surveyor.new_context() as one,
         surveyor.new_context() as other,

@@ -12,11 +12,11 @@ import trio
 
 import trionng
 import trionng.blocking
-from tests.support.sockets import connected, url_of
 from tests.support.sp import REP0, greeting
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import _ffi
 from trionng._ffi import testing
+from trionng.testing import connected, new_url
 
 coalesces = pytest.mark.skipif(
     not _ffi.read_build().wakeups, reason="libnng is not linked in, so nng wakes as it does"
@@ -41,7 +41,7 @@ def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
         trionng.blocking.Pull0(recv_buffer_size=2 * A_STREAM) as pull,
         trionng.blocking.Push0(send_buffer_size=2 * A_STREAM) as push,
     ):
-        push.dial(pull.listen(url_of(transport, tmp_path)).url)
+        push.dial(pull.listen(new_url(transport, tmp_path)).url)
         kept_back = 0
         for _ in range(20):  # a loaded machine makes pauses, and then it is no stream
             kept_back += hurry(push)
@@ -77,7 +77,7 @@ def end_in_a_stream() -> None:
         trionng.blocking.Pull0(recv_buffer_size=20 * A_STREAM) as pull,
         trionng.blocking.Push0(send_buffer_size=A_STREAM) as push,
     ):
-        push.dial(pull.listen(url_of("inproc", "")).url)
+        push.dial(pull.listen(new_url()).url)
         kept_back = sum(hurry(push) for _ in range(10))
     raise SystemExit(0 if kept_back else "no wake-up had to wait")
 
@@ -94,7 +94,7 @@ def answer_questions(count: int) -> int:
     """Ask and answer over a connection, and count the wake-ups that were left out."""
     before = testing.wakeups_suppressed()
     with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
-        req.dial(rep.listen(url_of("tcp", "")).url)
+        req.dial(rep.listen(new_url("tcp", "")).url)
         for number in range(count):
             req.send(b"%d" % number)
             rep.send(rep.recv(timeout=10), timeout=10)
@@ -123,7 +123,7 @@ def hold_up_a_thread() -> None:
     """Stop a call that has the lock of a context while its answer comes, and another's after it."""
     with trionng.blocking.Req0() as req:
         held_up, other = req.new_context(), req.new_context()
-        address = urlsplit(req.listen(url_of("tcp", "")).url)
+        address = urlsplit(req.listen(new_url("tcp", "")).url)
         with socket.create_connection((address.hostname, address.port)) as peer:  # type: ignore[arg-type]
             questions = peer.makefile("rb")
             peer.sendall(greeting(REP0))

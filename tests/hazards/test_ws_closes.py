@@ -15,10 +15,10 @@ import trio
 
 import trionng
 from tests.support.fixes import needs_fix
-from tests.support.sockets import url_of
 from tests.support.subprocesses import Finished, run_test_build
 from tests.support.waiting import spin
 from tests.transports.test_hostile_peers import plain, upgrade
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -46,7 +46,7 @@ async def close_while_asked(rounds: str) -> None:
 
     async def once() -> None:
         rep = trionng.Rep0()
-        url = rep.listen(url_of("ws", "")).url
+        url = rep.listen(new_url("ws", "")).url
         request = upgrade(url)
         clients = [plain(url) for _ in range(CLIENTS)]
         await trio.sleep(0.003)
@@ -73,7 +73,7 @@ async def close_while_dialling(rounds: str) -> None:
                 nursery.start_soon(each.aclose)
 
     async with trionng.Pull0() as pull:
-        url = pull.listen(url_of("ws", "")).url
+        url = pull.listen(new_url("ws", "")).url
         await close_again_and_again(once, int(rounds))
 
 

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from tests.support.processes import STRICT, environment
-from tests.support.sockets import url_of
 from trionng import blocking
+from trionng.testing import new_url
 
 PAIR = """
 with sp.Pair0(listen=URL) as left, sp.Pair0(dial=URL) as right:
@@ -177,7 +177,7 @@ def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_
     if library == "pynng":
         pytest.importorskip("pynng", reason="pynng is not installed")
     program = tmp_path / "script.py"
-    url = url_of("inproc", tmp_path)
+    url = new_url("inproc", tmp_path)
     program.write_text(f"import {library} as sp\nimport time\nURL = {url!r}\n{SCRIPTS[name]}")
 
     done = subprocess.run(
@@ -194,7 +194,7 @@ def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_
 
 def test_topic_with_wide_letters_matches_to_its_end():
     """A str topic counts in its encoded bytes, all of them."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="größe") as sub:
         pub.wait_connected(timeout=10)
         pub.send("größer: nein".encode())

@@ -5,16 +5,14 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from typing import get_args
 
 import pytest
 import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import ALL_TRANSPORTS
 from tests.support.sp import PAIR0, raw_peer
-from trionng.testing import NngClock, Transport, new_url, open_proxy
+from trionng.testing import NngClock, new_url, open_proxy
 
 SCHEMES = ("tcp", "ipc")
 HANDSHAKE = 8
@@ -297,11 +295,6 @@ async def test_proxy_passes_on_every_transport_of_bytes(scheme, nursery):
             await req.dial(proxy.url, block=True)
             await req.send(b"x" * 200_000)
             assert await rep.recv() == b"x" * 200_000
-
-
-def test_transports_are_those_of_the_kit():
-    """What the tests of sockets run on is what `new_url` knows."""
-    assert set(ALL_TRANSPORTS) <= set(get_args(Transport))
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected, url_of
 from trionng import exceptions
+from trionng.testing import connected, new_url
 
 PAIRS = [
     (trionng.Push0, trionng.Pull0),
@@ -32,7 +32,7 @@ async def test_send_many_and_recv_many_keep_every_message_in_order(
     count = 2000
     credits = trio.Semaphore(64)
     with trio.fail_after(30):
-        async with sending(listen=url_of(transport, tmp_path)) as a, receiving() as b:
+        async with sending(listen=new_url(transport, tmp_path)) as a, receiving() as b:
             subscribe_all(b)
             await b.dial(a.listeners[0].url, block=True)
             await a.wait_connected()
@@ -202,7 +202,7 @@ async def test_raw_sockets_carry_the_route_in_the_header(back, tmp_path):
     """A raw Rep0 sees the way a request came, and answers by giving it back."""
     with trio.fail_after(10):
         async with (
-            trionng.Rep0(listen=url_of(back, tmp_path), raw=True) as rep,
+            trionng.Rep0(listen=new_url(back, tmp_path), raw=True) as rep,
             trionng.Req0() as req,
             trio.open_nursery() as nursery,
         ):

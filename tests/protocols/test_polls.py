@@ -13,8 +13,9 @@ import trio.testing
 import trionng
 from tests.support.apis import SyncApi, TrioApi
 from tests.support.pauses import Pause
-from tests.support.sockets import TRANSPORTS, connected, url_of
+from tests.support.sockets import TRANSPORTS
 from tests.support.subprocesses import run_test_build
+from trionng.testing import connected, new_url
 
 ASKING = {"Req0": "Rep0", "Surveyor0": "Respondent0"}
 asking = pytest.mark.parametrize("protocol", ASKING)
@@ -27,7 +28,7 @@ async def dialog(api, protocol, transport="inproc", directory="", **options):
     responder = getattr(api.module, ASKING[protocol])()
     with trio.fail_after(20):
         try:
-            url = responder.listen(url_of(transport, directory)).url
+            url = responder.listen(new_url(transport, directory)).url
             await api.call(requester.dial, url, block=True)
             await api.call(requester.wait_connected)
             yield requester, responder
@@ -181,7 +182,7 @@ async def test_poll_when_the_survey_just_ended_still_finds_its_replies(api):
 
 async def test_batch_with_a_timeout_of_0_is_a_poll(api):
     """`recv_many` with `recv_timeout=0` returns what is there, and raises Timeout else."""
-    url = url_of("inproc", "")
+    url = new_url()
     pull = api.module.Pull0(recv_timeout=0, listen=url)
     push = api.module.Push0(send_timeout=0)
     with pytest.raises(trionng.Timeout):

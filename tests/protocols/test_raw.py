@@ -8,7 +8,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import TRANSPORTS, connected, url_of
+from tests.support.sockets import TRANSPORTS
+from trionng.testing import connected, new_url
 
 A_NUMBER = b"\x80\0\0\1"  # of a request or survey, as it is on the wire
 HOPS = struct.Struct(">I")
@@ -82,7 +83,7 @@ async def test_raw_bus_excludes_the_connection_in_the_header(transport, tmp_path
     """A raw Bus0 says which connection a message came from, and sends it to all the others."""
     with trio.fail_after(30):
         async with (
-            trionng.Bus0(raw=True, listen=url_of(transport, tmp_path)) as hub,
+            trionng.Bus0(raw=True, listen=new_url(transport, tmp_path)) as hub,
             trionng.Bus0(dial=hub.listeners[0].url) as one,
             trionng.Bus0(dial=hub.listeners[0].url) as other,
         ):

@@ -15,7 +15,8 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import TRANSPORTS, connected
+from tests.support.sockets import TRANSPORTS
+from trionng.testing import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -12,8 +12,8 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import connected
 from tests.support.sp import REQ0, RawPeer, raw_peer
+from trionng.testing import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ async def test_10000_requests_over_any_transport_are_each_answered(
 ) -> None:
     """The same between descriptors, and with requests that are never sent again."""
     with trio.fail_after(WITHIN):
-        await ask_at_once(url_of(transport, tmp_path), resend_time)
+        await ask_at_once(new_url(transport, tmp_path), resend_time)
 
 
 async def test_request_past_its_deadline_ends_and_the_others_go_on() -> None:

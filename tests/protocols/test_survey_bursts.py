@@ -11,9 +11,10 @@ import trio
 import trionng
 from tests.support.apis import SyncApi, TrioApi
 from tests.support.fixes import needs_fix
-from tests.support.sockets import TRANSPORTS, url_of
+from tests.support.sockets import TRANSPORTS
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_test_build
+from trionng.testing import new_url
 
 RESPONDENT0 = 0x63
 # What nothing is known of without F1 goes slower there, and perhaps not all of it.
@@ -47,7 +48,7 @@ async def answered(api, surveyor, url):
 )
 async def test_burst_of_surveys_is_answered_whole(api, transport, count, tmp_path):
     """Each of many surveys that go at once reaches the peer, and is answered."""
-    surveyor = api.module.Surveyor0(listen=url_of(transport, tmp_path), survey_time=20_000)
+    surveyor = api.module.Surveyor0(listen=new_url(transport, tmp_path), survey_time=20_000)
     with trio.fail_after(30):
         async with answered(api, surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(count)]
@@ -71,7 +72,7 @@ async def test_surveys_of_many_tasks_are_answered(transport, tmp_path):
                 break
 
     with trio.fail_after(30):
-        async with trionng.Surveyor0(listen=url_of(transport, tmp_path)) as surveyor:
+        async with trionng.Surveyor0(listen=new_url(transport, tmp_path)) as surveyor:
             async with answered(TrioApi(), surveyor, surveyor.listeners[0].url):
                 async with trio.open_nursery() as nursery:
                     for number in range(300):

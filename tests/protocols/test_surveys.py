@@ -6,10 +6,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.sp import raw_peer
 from trionng import exceptions
 from trionng._trio.wait import wait_for
+from trionng.testing import new_url
 
 RESPONDENT0 = 0x63  # a peer says what it is itself
 
@@ -26,7 +26,7 @@ async def test_survey_yields_all_answers_and_ends_without_an_exception(transport
     """A survey yields what every respondent answers, and ends when its time is up."""
     with trio.fail_after(10):
         async with (
-            trionng.Surveyor0(listen=url_of(transport, tmp_path)) as surveyor,
+            trionng.Surveyor0(listen=new_url(transport, tmp_path)) as surveyor,
             trionng.Respondent0(dial=surveyor.listeners[0].url) as one,
             trionng.Respondent0(dial=surveyor.listeners[0].url) as two,
             trio.open_nursery() as nursery,

@@ -8,9 +8,9 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected
 from trionng import _ffi
 from trionng._core.topics import Topics
+from trionng.testing import connected
 
 
 def cost(call, topics) -> float:

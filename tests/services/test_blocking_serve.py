@@ -15,9 +15,9 @@ import time
 import pytest
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
+from trionng.testing import new_url
 
 
 def test_requests_are_answered_by_several_threads_at_once() -> None:
@@ -29,7 +29,7 @@ def test_requests_are_answered_by_several_threads_at_once() -> None:
         return request.upper()
 
     with (
-        blocking.serve_rep(handler, listen=url_of("inproc", ""), workers=3) as service,
+        blocking.serve_rep(handler, listen=new_url(), workers=3) as service,
         blocking.Req0(dial=service.url) as req,
     ):
         contexts = [req.new_context() for _ in range(3)]
@@ -43,7 +43,7 @@ def test_requests_are_answered_by_several_threads_at_once() -> None:
 
 def test_handler_that_fails_is_raised_by_wait() -> None:
     """An exception of a handler ends `wait`, which raises it."""
-    service = blocking.serve_rep(lambda _: 1 // 0, listen=url_of("inproc", ""), workers=2)  # type: ignore[arg-type, return-value]
+    service = blocking.serve_rep(lambda _: 1 // 0, listen=new_url(), workers=2)  # type: ignore[arg-type, return-value]
     with blocking.Req0(dial=service.url) as req, service:
         req.send(b"x")
 
@@ -53,7 +53,7 @@ def test_handler_that_fails_is_raised_by_wait() -> None:
 
 def test_service_on_a_socket_of_ones_own_leaves_it_open() -> None:
     """A socket that was given is not closed with the service."""
-    with blocking.Rep0(listen=url_of("inproc", "")) as rep:
+    with blocking.Rep0(listen=new_url()) as rep:
         with blocking.serve_rep(bytes.upper, socket=rep):
             pass
         with pytest.raises(trionng.TryAgain):
@@ -64,7 +64,7 @@ def test_service_on_a_socket_of_ones_own_leaves_it_open() -> None:
 
 def stop_with_ctrl_c() -> None:
     try:
-        with blocking.serve_rep(bytes.upper, listen=url_of("inproc", "")) as service:
+        with blocking.serve_rep(bytes.upper, listen=new_url()) as service:
             threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
             service.wait(timeout=20)
     except KeyboardInterrupt:
@@ -96,7 +96,7 @@ def test_context_of_a_call_is_a_copy_of_the_servers_and_its_own() -> None:
     application.set("mine")
     for workers in (1, 3):
         with (
-            blocking.serve_rep(handler, listen=url_of("inproc", ""), workers=workers) as service,
+            blocking.serve_rep(handler, listen=new_url(), workers=workers) as service,
             blocking.Req0(dial=service.url) as req,
         ):
             for name in (b"alice", b"bob", b"carol", b"dave"):
@@ -123,12 +123,12 @@ def test_handler_that_threads_cannot_call_is_refused_at_once(handler: object) ->
     """An async one is told apart, with the way out; nothing is opened."""
     words = "function" if handler in (None, b"x") else r"async.*trionng\.serve_rep"
     with pytest.raises(TypeError, match=words):
-        blocking.serve_rep(handler, listen=url_of("inproc", ""))  # type: ignore[arg-type]
+        blocking.serve_rep(handler, listen=new_url())  # type: ignore[arg-type]
 
 
 def test_handler_that_turns_out_async_ends_its_worker() -> None:
     """`wait` raises a TypeError that names it; Python warns of no coroutine."""
-    service = blocking.serve_rep(lambda r: async_handler(r), listen=url_of("inproc", ""), workers=1)  # type: ignore[arg-type, return-value]
+    service = blocking.serve_rep(lambda r: async_handler(r), listen=new_url(), workers=1)  # type: ignore[arg-type, return-value]
     with blocking.Req0(dial=service.url) as req, service:
         req.send(b"x")
 
@@ -144,7 +144,7 @@ def close_in_handlers(workers: str, from_main: str) -> None:
         service.close()
         return request
 
-    service = blocking.serve_rep(handler, listen=url_of("inproc", ""), workers=int(workers))
+    service = blocking.serve_rep(handler, listen=new_url(), workers=int(workers))
     with blocking.Req0(dial=service.url) as req:
         contexts = [req.new_context() for _ in range(int(workers))]
         for context in contexts:
@@ -225,7 +225,7 @@ def test_silent_client_is_closed_and_the_others_do_not_notice(
     assert slowest < 5
     assert [each.getMessage() for each in caplog.records if "slow" in each.getMessage()][1:] == []
     with pytest.raises(trionng.InvalidOperation):
-        blocking.serve_rep(bytes.upper, listen=url_of("inproc", ""), max_unread=0)
+        blocking.serve_rep(bytes.upper, listen=new_url(), max_unread=0)
 
 
 def test_options_of_the_connections_are_those_of_the_service() -> None:
@@ -247,6 +247,6 @@ def test_options_of_the_connections_are_those_of_the_service() -> None:
 
 def test_url_of_a_service_that_dials_is_ambiguous() -> None:
     """A service has a URL when it has one listener, as in the Trio API."""
-    with blocking.serve_rep(bytes.upper, dial=url_of("inproc", "")) as service:
+    with blocking.serve_rep(bytes.upper, dial=new_url()) as service:
         with pytest.raises(trionng.Ambiguous, match="0 listeners"):
             service.url  # noqa: B018

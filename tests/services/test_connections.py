@@ -10,7 +10,7 @@ import trio.abc
 import trio.testing
 
 import trionng
-from tests.support.sockets import inproc
+from trionng.testing import new_url
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -30,7 +30,7 @@ async def test_handler_that_does_not_receive_keeps_its_queue_only() -> None:
 
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Pair1(polyamorous=True, listen=inproc()) as server,
+            trionng.Pair1(polyamorous=True, listen=new_url()) as server,
             trio.open_nursery() as nursery,
             trionng.Pair1(dial=server.listeners[0].url) as peer,
         ):
@@ -74,7 +74,7 @@ async def test_calls_of_a_connection_are_checkpoints() -> None:
 
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Pair1(polyamorous=True, listen=inproc()) as server,
+            trionng.Pair1(polyamorous=True, listen=new_url()) as server,
             trio.open_nursery() as nursery,
             trionng.Pair1() as peer,
         ):

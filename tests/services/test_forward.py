@@ -12,7 +12,7 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.sockets import connected, inproc, url_of
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,8 +54,8 @@ async def test_forward_each_pair_of_protocols_passes_messages(
     options = {"topics": ""} if server_type is trionng.Sub0 else {}
     with trio.fail_after(WITHIN):
         async with (
-            front(raw=True, listen=inproc()) as a,
-            back(raw=True, listen=inproc()) as b,
+            front(raw=True, listen=new_url()) as a,
+            back(raw=True, listen=new_url()) as b,
             client_type() as client,
             server_type(**options) as server,  # type: ignore[operator]
             trio.open_nursery() as nursery,
@@ -89,7 +89,7 @@ async def test_forward_with_one_bus_reflects_to_the_others() -> None:
     """A reflector sends what a peer says to every other peer, and not back to it."""
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Bus0(raw=True, listen=inproc()) as hub,
+            trionng.Bus0(raw=True, listen=new_url()) as hub,
             trionng.Bus0(dial=hub.listeners[0].url) as one,
             trionng.Bus0(dial=hub.listeners[0].url) as two,
             trio.open_nursery() as nursery,
@@ -119,12 +119,12 @@ async def test_forward_more_hops_than_ttl_max_drops_the_message(
     asking, front_kind, back_kind, answering = kinds
     with trio.fail_after(WITHIN):
         async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
-            server = await stack.enter_async_context(answering(listen=inproc()))
+            server = await stack.enter_async_context(answering(listen=new_url()))
             client = await stack.enter_async_context(asking())
             server.ttl_max = 3
             url = server.listeners[0].url
             for _ in range(hops):
-                front = await stack.enter_async_context(front_kind(raw=True, listen=inproc()))
+                front = await stack.enter_async_context(front_kind(raw=True, listen=new_url()))
                 back = await stack.enter_async_context(back_kind(raw=True))
                 await back.dial(url, block=True)
                 await nursery.start(trionng.forward, front, back)
@@ -159,8 +159,8 @@ async def test_forward_under_many_cancels_loses_nothing() -> None:
     count = 400
     got: list[bytes] = []
     async with (
-        trionng.Pull0(raw=True, listen=inproc()) as a,
-        trionng.Push0(raw=True, listen=inproc()) as b,
+        trionng.Pull0(raw=True, listen=new_url()) as a,
+        trionng.Push0(raw=True, listen=new_url()) as b,
         trionng.Push0(dial=a.listeners[0].url) as push,
         trionng.Pull0(dial=b.listeners[0].url) as pull,
     ):
@@ -192,9 +192,9 @@ async def test_forward_capture_gets_a_copy_of_everything() -> None:
     """A copy of each message goes to the capture socket; what it cannot take is counted."""
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Rep0(raw=True, listen=inproc()) as a,
-            trionng.Req0(raw=True, listen=inproc()) as b,
-            trionng.Pair0(listen=inproc(), send_buffer_size=16) as capture,
+            trionng.Rep0(raw=True, listen=new_url()) as a,
+            trionng.Req0(raw=True, listen=new_url()) as b,
+            trionng.Pair0(listen=new_url(), send_buffer_size=16) as capture,
             trionng.Req0(dial=a.listeners[0].url) as client,
             trio.open_nursery() as nursery,
         ):
@@ -268,7 +268,9 @@ async def test_forward_ring_of_a_protocol_without_hop_count_is_refused(
     with trio.fail_after(WITHIN):
         async with contextlib.AsyncExitStack() as stack:
             fronts = [
-                await stack.enter_async_context(front(raw=True, listen=url_of(transport, tmp_path)))
+                await stack.enter_async_context(
+                    front(raw=True, listen=new_url(transport, tmp_path))
+                )
                 for _ in range(3)
             ]
             backs = [await stack.enter_async_context(back(raw=True)) for _ in range(3)]
@@ -295,10 +297,10 @@ async def test_forward_line_without_hop_count_passes_all_messages() -> None:
     """A line of Bus0 forwarders is no ring: it passes on more messages than are looked at."""
     with trio.fail_after(WITHIN):
         async with contextlib.AsyncExitStack() as stack, trio.open_nursery() as nursery:
-            last = await stack.enter_async_context(trionng.Bus0(listen=inproc()))
+            last = await stack.enter_async_context(trionng.Bus0(listen=new_url()))
             url = last.listeners[0].url
             for _ in range(3):
-                front = await stack.enter_async_context(trionng.Bus0(raw=True, listen=inproc()))
+                front = await stack.enter_async_context(trionng.Bus0(raw=True, listen=new_url()))
                 back = await stack.enter_async_context(trionng.Bus0(raw=True))
                 await back.dial(url, block=True)
                 await nursery.start(trionng.forward, front, back)

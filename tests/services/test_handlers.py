@@ -14,7 +14,7 @@ import trio
 import trio.lowlevel
 
 import trionng
-from tests.support.sockets import inproc
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
@@ -42,7 +42,7 @@ class Kind:
         self, nursery: trio.Nursery, handler: object, **options: object
     ) -> trionng.Service:
         service: trionng.Service = await self.serve(
-            nursery, handler, listen=inproc(), **self.options, **options
+            nursery, handler, listen=new_url(), **self.options, **options
         )
         return service
 
@@ -137,7 +137,7 @@ async def test_context_of_a_handler_is_that_of_on_error_and_its_tasks() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), on_error=on_error)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), on_error=on_error)
             async with trionng.Req0(dial=service.url) as req:
                 assert await req.request(b"bob") == b"bob"
                 assert await req.request(b"carol") == b"carol"
@@ -163,7 +163,7 @@ async def test_context_of_a_handler_that_is_cancelled_stays_its_own() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             async with (
                 trionng.Req0(dial=service.url) as req,
                 trio.open_nursery() as clients,
@@ -189,7 +189,7 @@ async def test_context_of_a_peer_of_serve_pipes_is_its_own() -> None:
     with trio.fail_after(WITHIN):
         application.set("mine")
         async with (
-            trionng.Pair1(polyamorous=True, listen=inproc()) as server,
+            trionng.Pair1(polyamorous=True, listen=new_url()) as server,
             trio.open_nursery() as nursery,
         ):
             await trionng.serve_pipes(nursery, server, handler)
@@ -211,7 +211,7 @@ async def test_context_of_a_capture_is_its_own_for_each_message() -> None:
             seen.append((application.get(), user.get()))
             user.set(data.decode())
 
-    front, back = inproc(), inproc()
+    front, back = new_url(), new_url()
     application.set("mine")
     with trio.fail_after(WITHIN):
         async with (
@@ -306,7 +306,7 @@ async def test_aclose_in_two_handlers_at_once_ends_the_service() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
                 async with trio.open_nursery() as clients:
                     clients.start_soon(req.request, b"a")
@@ -330,7 +330,7 @@ async def test_aclose_by_a_task_of_the_handler_waits_for_the_end() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
                 with trio.CancelScope() as scope:
                     async with trio.open_nursery() as clients:
@@ -406,7 +406,7 @@ async def test_drain_in_all_handlers_at_once_returns() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=3)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), workers=3)
             async with trionng.Req0(dial=service.url) as req:
                 async with trio.open_nursery() as clients:
                     for data in (b"a", b"b", b"c"):
@@ -430,7 +430,7 @@ async def test_drain_in_a_handler_obeys_a_deadline() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=2)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), workers=2)
             async with trionng.Req0(dial=service.url) as req:
                 async with trio.open_nursery() as clients:
                     clients.start_soon(req.request, b"stuck")
@@ -458,7 +458,7 @@ async def test_frames_of_a_waiting_handler_are_seen_by_stackscope() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, my_handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, my_handler, listen=new_url())
             async with (
                 trionng.Req0(dial=service.url) as req,
                 trio.open_nursery() as clients,
@@ -553,7 +553,7 @@ async def test_handler_that_returns_an_awaitable_is_one(name: str) -> None:
     """Whatever returns an awaitable answers requests, at once and after a wait."""
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, HANDLERS[name], listen=inproc())  # type: ignore[call-overload]
+            service = await trionng.serve_rep(nursery, HANDLERS[name], listen=new_url())  # type: ignore[call-overload]
             async with trionng.Req0(dial=service.url) as req:
                 assert await req.request(b"x") == b"x"
                 assert await req.request(b"y") == b"y"
@@ -605,9 +605,9 @@ async def test_handler_given_as_a_coroutine_is_refused_without_warning() -> None
     """A coroutine object in place of the function is what the text says."""
     async with trio.open_nursery() as nursery:
         with pytest.raises(TypeError, match="without calling it"):
-            await trionng.serve_rep(nursery, echo(b""), listen=inproc())  # type: ignore[call-overload]
+            await trionng.serve_rep(nursery, echo(b""), listen=new_url())  # type: ignore[call-overload]
         with pytest.raises(TypeError, match="on_error"):
-            await trionng.serve_rep(nursery, echo, listen=inproc(), on_error=b"")  # type: ignore[call-overload]
+            await trionng.serve_rep(nursery, echo, listen=new_url(), on_error=b"")  # type: ignore[call-overload]
 
 
 def test_handler_that_turns_out_sync_ends_the_nursery(kind: Kind) -> None:
@@ -646,7 +646,7 @@ async def test_on_error_may_be_async_or_return_an_awaitable() -> None:
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             for each in (on_error, lambda _exc, request: Later(b"no: " + request)):
-                service = await trionng.serve_rep(nursery, fails, listen=inproc(), on_error=each)
+                service = await trionng.serve_rep(nursery, fails, listen=new_url(), on_error=each)
                 async with trionng.Req0(dial=service.url) as req:
                     assert await req.request(b"x") == b"no: x"
             nursery.cancel_scope.cancel()

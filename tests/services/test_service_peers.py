@@ -11,10 +11,10 @@ import trio
 import trio.testing
 
 import trionng
-from tests.support.sockets import inproc
 from tests.support.sp import REQ0, greeting, raw_peer
 from tests.support.waiting import wait_until
 from trionng._services.disconnects import DisconnectScopes
+from trionng.testing import new_url
 
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
@@ -98,7 +98,7 @@ async def test_cancel_on_disconnect_skips_a_peer_that_has_gone() -> None:
 async def test_cancel_on_disconnect_peer_gone_before_watch_is_noticed() -> None:
     """Connections are watched from the start: what happens before the first turn is not missed."""
     with trio.fail_after(WITHIN):
-        async with trionng.Rep0(listen=inproc()) as rep, trio.open_nursery() as nursery:
+        async with trionng.Rep0(listen=new_url()) as rep, trio.open_nursery() as nursery:
             watch = DisconnectScopes(rep)
             async with trionng.Req0(dial=rep.listeners[0].url):
                 await rep.wait_connected()
@@ -127,7 +127,7 @@ async def test_serve_pipes_each_peer_has_its_own_channel() -> None:
     """What a peer sends is read by its handler, and the answer goes to that peer alone."""
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Pair1(polyamorous=True, listen=inproc()) as server,
+            trionng.Pair1(polyamorous=True, listen=new_url()) as server,
             trio.open_nursery() as nursery,
         ):
             with trio.testing.assert_checkpoints():
@@ -181,7 +181,7 @@ async def test_serve_pipes_handler_that_returns_drops_its_connection() -> None:
 
     with trio.fail_after(WITHIN):
         async with (
-            trionng.Pair1(polyamorous=True, listen=inproc()) as server,
+            trionng.Pair1(polyamorous=True, listen=new_url()) as server,
             trio.open_nursery() as nursery,
         ):
             await trionng.serve_pipes(nursery, server, handler)
@@ -211,7 +211,7 @@ async def test_serve_pipes_handler_that_raises_ends_the_nursery() -> None:
                 await trio.sleep_forever()
 
     with trio.fail_after(WITHIN):
-        async with trionng.Pair1(polyamorous=True, listen=inproc()) as server:
+        async with trionng.Pair1(polyamorous=True, listen=new_url()) as server:
             with pytest.raises(ExceptionGroup) as caught:
                 await serve_and_send()
 

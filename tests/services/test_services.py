@@ -13,8 +13,9 @@ import trio.lowlevel
 import trio.testing
 
 import trionng
-from tests.support.sockets import TRANSPORTS, inproc, url_of
+from tests.support.sockets import TRANSPORTS
 from tests.support.subprocesses import run_in_subprocess
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +44,7 @@ async def test_serve_rep_under_64_clients_loses_no_request(
             service = await trionng.serve_rep(
                 nursery,
                 handler,  # type: ignore[arg-type]
-                listen=url_of(transport, tmp_path),
+                listen=new_url(transport, tmp_path),
             )
 
             async def client(number: int) -> None:
@@ -74,7 +75,7 @@ async def test_serve_rep_handlers_that_wait_run_at_once_up_to_workers() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), workers=3)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), workers=3)
             async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as clients:
                 for _ in range(30):
                     clients.start_soon(req.request, b"x")
@@ -93,7 +94,7 @@ async def test_serve_rep_one_request_at_a_time_needs_one_task() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             async with trionng.Req0(dial=service.url) as req:
                 for _ in range(20):
                     await req.request(b"x")
@@ -124,7 +125,7 @@ async def test_serve_rep_that_never_runs_dry_lets_other_tasks_run() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             nursery.start_soon(look)
             async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as clients:
                 for _ in range(64):
@@ -183,7 +184,7 @@ async def test_serve_rep_on_error_turns_exceptions_into_replies() -> None:
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(
-                nursery, handler, listen=inproc(), on_error=trionng.reply_error
+                nursery, handler, listen=new_url(), on_error=trionng.reply_error
             )
             async with trionng.Req0(dial=service.url) as req:
                 answers = [await req.request(b"bad"), await req.request(b"good")]
@@ -203,7 +204,7 @@ async def test_serve_rep_handler_without_a_reply_raises_type_error(
 
     async def serve_and_ask() -> None:
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())  # type: ignore[arg-type]
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())  # type: ignore[arg-type]
             async with trionng.Req0(dial=service.url) as req:
                 await req.request(b"x")
 
@@ -223,7 +224,7 @@ async def test_serve_rep_messages_know_their_pipe_and_can_be_replies() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc(), messages=True)
+            service = await trionng.serve_rep(nursery, handler, listen=new_url(), messages=True)
             async with trionng.Req0(dial=service.url) as req:
                 assert await req.request(b"there") == b"there"
                 assert await req.request(b"again") == b"again"
@@ -305,7 +306,7 @@ async def large_replies(transport: str, directory: str, times: int) -> None:
         with trio.fail_after(WITHIN):
             async with trio.open_nursery() as nursery:
                 service = await trionng.serve_rep(
-                    nursery, handler, listen=url_of(transport, directory)
+                    nursery, handler, listen=new_url(transport, directory)
                 )
                 nursery.start_soon(ask)
                 await handled.wait()
@@ -327,7 +328,7 @@ async def test_aclose_cancels_handlers_and_counts_what_it_abandons() -> None:
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
-            service = await trionng.serve_rep(nursery, handler, listen=inproc())
+            service = await trionng.serve_rep(nursery, handler, listen=new_url())
             async with trionng.Req0(dial=service.url) as req:
                 nursery.start_soon(swallow_closed, partial(req.request, b"x"))
                 await started.wait()
@@ -348,7 +349,7 @@ async def swallow_closed(call: Callable[[], object]) -> None:
 async def test_serve_rep_a_given_socket_stays_open() -> None:
     """A socket that belongs to the caller can be used again after the service."""
     with trio.fail_after(WITHIN):
-        async with trionng.Rep0(listen=inproc()) as rep:
+        async with trionng.Rep0(listen=new_url()) as rep:
             for _ in range(2):
                 async with trio.open_nursery() as nursery:
                     service = await trionng.serve_rep(nursery, echo, socket=rep)
@@ -385,7 +386,7 @@ async def test_run_rep_started_serves_until_it_is_closed() -> None:
 
     async def run_and_close() -> None:
         async with trio.open_nursery() as nursery:
-            service = await nursery.start(partial(trionng.run_rep, echo, listen=inproc()))
+            service = await nursery.start(partial(trionng.run_rep, echo, listen=new_url()))
             async with trionng.Req0(dial=service.url) as req:
                 assert await req.request(b"x") == b"x"
             await service.aclose()
@@ -403,7 +404,7 @@ async def test_serve_respondent_answers_surveys() -> None:
         return None if survey == b"quiet" else survey.upper()
 
     with trio.fail_after(WITHIN):
-        async with trionng.Surveyor0(listen=inproc()) as surveyor:
+        async with trionng.Surveyor0(listen=new_url()) as surveyor:
             async with trio.open_nursery() as nursery:
                 url = surveyor.listeners[0].url
                 services = [
@@ -444,7 +445,7 @@ async def test_serve_pull_handles_every_message_and_drains() -> None:
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_pull(
-                nursery, handler, listen=inproc(), workers=4, on_error=on_error
+                nursery, handler, listen=new_url(), workers=4, on_error=on_error
             )
             async with trionng.Push0(dial=service.url) as push:
                 for i in range(100):
@@ -468,7 +469,7 @@ async def test_serve_sub_handles_its_topics_in_order() -> None:
         handled.append(message)
 
     with trio.fail_after(WITHIN):
-        async with trionng.Pub0(listen=inproc()) as pub, trio.open_nursery() as nursery:
+        async with trionng.Pub0(listen=new_url()) as pub, trio.open_nursery() as nursery:
             service = await trionng.serve_sub(
                 nursery, handler, topics="a.", dial=pub.listeners[0].url
             )
@@ -522,13 +523,13 @@ async def test_service_run_drain_and_aclose_are_checkpoints(kind: str) -> None:
             pytest.raises(trionng.Closed, match=f"serve_{kind}"),
             trio.testing.assert_checkpoints(),
         ):
-            await run(echo, listen=inproc(), task_status=task_status)
+            await run(echo, listen=new_url(), task_status=task_status)
         ended.set()
 
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             with trio.testing.assert_checkpoints():
-                service = await serve(nursery, echo, listen=inproc())
+                service = await serve(nursery, echo, listen=new_url())
             for call in (service.drain, service.drain, service.aclose, service.aclose):
                 with trio.testing.assert_checkpoints():
                     await call()
@@ -543,7 +544,7 @@ async def test_serve_rep_in_a_cancelled_scope_starts_nothing() -> None:
     async with trio.open_nursery() as nursery:
         with trio.CancelScope() as scope:
             scope.cancel()
-            await trionng.serve_rep(nursery, echo, listen=inproc())
+            await trionng.serve_rep(nursery, echo, listen=new_url())
         assert scope.cancelled_caught
         assert not nursery.child_tasks
 
@@ -571,7 +572,7 @@ def cancel_under_load(times: str, seed: str) -> None:
 
             async with trio.open_nursery() as nursery:
                 service = await trionng.serve_rep(
-                    nursery, handler, listen=inproc(), workers=workers
+                    nursery, handler, listen=new_url(), workers=workers
                 )
                 await req.dial(service.url)
                 for _ in range(chance.choice([1, 4, 16])):

@@ -15,8 +15,8 @@ import trio.testing
 
 import trionng
 from tests.support.processes import PYTHON, other_process
-from tests.support.sockets import url_of
 from tests.support.sp import REQ0, SURVEYOR0, raw_peer
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -134,7 +134,7 @@ async def test_client_that_reads_slowly_is_answered_in_full(
             service = await trionng.serve_rep(
                 nursery,
                 numbered,
-                listen=url_of(transport, tmp_path),
+                listen=new_url(transport, tmp_path),
                 workers=workers,
                 max_unread=max_unread,
             )
@@ -207,7 +207,7 @@ async def test_stopped_client_with_300_requests_disturbs_no_other(
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(
-                nursery, when_stopped, listen=url_of(transport, tmp_path), workers=workers
+                nursery, when_stopped, listen=new_url(transport, tmp_path), workers=workers
             )
             async with (
                 trionng.Req0(dial=service.url) as req,

@@ -12,8 +12,9 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import ALL_TRANSPORTS, connected
+from tests.support.sockets import ALL_TRANSPORTS
 from tests.support.subprocesses import run_in_subprocess
+from trionng.testing import connected
 
 DEPTHS = (1, 2, 64, 1024)
 NUMBER = struct.Struct("<I")

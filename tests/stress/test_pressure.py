@@ -21,12 +21,12 @@ import trio
 import trionng
 from tests.support.errors import leaves
 from tests.support.resources import threads
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.support.waiting import wait_until
 from trionng import _ffi, blocking
 from trionng._ffi import testing
 from trionng._ffi.load import lib
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -366,7 +366,7 @@ def listens(directory: str) -> list[str]:
         "tcp://localhost:0",
         "abstract://",
         "ws://127.0.0.1:0/x",
-        url_of("ipc", directory),
+        new_url("ipc", directory),
     ]
 
 
@@ -379,7 +379,7 @@ def threads_without_descriptors() -> None:
         blocking.Pull0(recv_buffer_size=4) as pull,
     ):
         url = rep.listen("tcp://127.0.0.1:0").url
-        path = rep.listen(url_of("ipc", directory)).url
+        path = rep.listen(new_url("ipc", directory)).url
         urls = [url, url.replace("127.0.0.1", "localhost"), path, url.replace("tcp", "ws") + "/"]
         closed = blocking.Pair0(listen="tcp://127.0.0.1:0")
         calls = {
@@ -412,7 +412,7 @@ async def tasks_without_descriptors() -> None:
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
         async with trionng.Pair0() as pair, trionng.Req0() as req, trionng.Rep0() as rep:
             url = rep.listen("tcp://127.0.0.1:0").url
-            path = rep.listen(url_of("ipc", directory)).url
+            path = rep.listen(new_url("ipc", directory)).url
             closed = trionng.Pair0(listen="tcp://127.0.0.1:0")
             with no_descriptors():
                 for each in listens(directory):
@@ -519,7 +519,7 @@ def talk_of_threads(urls: Iterator[str]) -> None:
 def every_allocation_fails_once(transport: str, first: str, step: str) -> None:
     warnings.simplefilter("ignore", ResourceWarning)
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
-        urls = iter(lambda: url_of(transport, directory), "")
+        urls = iter(lambda: new_url(transport, directory), "")
 
         def run() -> None:
             trio.run(talk_within, 2, urls)

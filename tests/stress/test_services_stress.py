@@ -15,9 +15,9 @@ import trio
 import trionng
 from tests.support.processes import PYTHON, other_process
 from tests.support.resources import descriptors, resident
-from tests.support.sockets import url_of
 from tests.support.sp import REQ0, raw_peer
 from tests.support.subprocesses import run_in_subprocess
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ async def test_service_clients_killed_mid_request_disturb_no_other(
     with trio.fail_after(WITHIN):
         async with trio.open_nursery() as nursery:
             service = await trionng.serve_rep(
-                nursery, slow_echo, listen=url_of(transport, tmp_path)
+                nursery, slow_echo, listen=new_url(transport, tmp_path)
             )
             async with trionng.Req0(dial=service.url) as req, trio.open_nursery() as asking:
                 asking.start_soon(ask)
@@ -136,7 +136,7 @@ async def churn(directory: str, times: str) -> None:
         return resident(), trio.lowlevel.current_statistics().tasks_living, descriptors()
 
     async with trio.open_nursery() as nursery:
-        service = await trionng.serve_rep(nursery, slow_echo, listen=url_of("ipc", directory))
+        service = await trionng.serve_rep(nursery, slow_echo, listen=new_url("ipc", directory))
         await connect(int(times) // 5 + 20)
         await trio.sleep(0.2)
         before = state()

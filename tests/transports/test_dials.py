@@ -16,12 +16,13 @@ import trio
 import trionng
 from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
-from tests.support.sockets import dial_refused, url_of
+from tests.support.sockets import dial_refused
 from tests.support.sp import raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import Admission, blocking
 from trionng._ffi import testing
 from trionng._ffi.load import lib
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -82,7 +83,7 @@ def refusing(transport: str, directory: object) -> tuple[trionng.Socket, str]:
     """Open a listener that admits no peer."""
     rule = Admission(uids=os.getuid() + 1) if transport in ("ipc", "abstract") else NOBODY
     pull = trionng.Pull0()
-    return pull, pull.listen(url_of(transport, str(directory)), accept=rule).url
+    return pull, pull.listen(new_url(transport, str(directory)), accept=rule).url
 
 
 @pytest.mark.parametrize("transport", ["tcp", "ipc", "abstract", "ws"])
@@ -104,7 +105,7 @@ async def test_dial_to_a_pair_that_has_its_peer_raises(kind, transport, tmp_path
     """The place of a pair is taken: the second that dials it is told, the first stays."""
     with trio.fail_after(SECONDS):
         async with kind() as listening, kind() as first, kind() as second:
-            url = listening.listen(url_of(transport, tmp_path)).url
+            url = listening.listen(new_url(transport, tmp_path)).url
             await first.dial(url, block=True)
             with pytest.raises(trionng.ConnectionRefused):
                 await dial_refused(second, url)
@@ -199,7 +200,7 @@ async def test_dial_in_the_background_that_is_refused_is_logged_once(way, tmp_pa
 @pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
 async def test_background_dial_without_a_listener_is_logged_once(way, transport, tmp_path):
     """A wrong port, path or name."""
-    url = url_of(transport, tmp_path)
+    url = new_url(transport, tmp_path)
     if transport == "tcp":
         async with trionng.Pull0(listen=url) as pull:
             url = pull.listeners[0].url
@@ -310,7 +311,7 @@ async def test_message_over_the_limit_is_counted_and_logged_by_both(transport, t
     """It ends its connection; the receiver names its limit, the sender hears that it is refused."""
     with trio.fail_after(SECONDS), logged() as log:
         async with (
-            trionng.Rep0(recv_max_size=1000, listen=url_of(transport, tmp_path)) as rep,
+            trionng.Rep0(recv_max_size=1000, listen=new_url(transport, tmp_path)) as rep,
             rep.pipe_events() as events,
             trionng.Req0(reconnect_time_min=10) as req,
             trio.open_nursery() as nursery,

@@ -29,10 +29,10 @@ import trionng
 from tests.support.certificates import CA, client, server
 from tests.support.fixes import needs_fix
 from tests.support.processes import PYTHON, other_process
-from tests.support.sockets import url_of
 from tests.support.sp import PUSH0, REQ0, greeting
 from tests.support.subprocesses import run_in_subprocess
 from trionng import _ffi
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -246,7 +246,7 @@ def url_to_listen(transport: str) -> Iterator[str]:
         if transport in ("tls+tcp", "ws"):
             yield f"{transport}://localhost:0" + ("/sp" if transport == "ws" else "")
         else:
-            yield url_of(transport, directory)
+            yield new_url(transport, directory)
 
 
 async def echo(rep: trionng.Rep0) -> None:
@@ -450,7 +450,7 @@ async def test_listen_where_another_process_serves_is_refused(
     transport: str, tmp_path: Path
 ) -> None:
     """The other process goes on serving whom it knows and whom it does not."""
-    url = url_of(transport, tmp_path)
+    url = new_url(transport, tmp_path)
     with trio.fail_after(SECONDS):
         async with other_process(*PYTHON, "-c", SERVES, url) as there, trionng.Req0() as old:
             assert await there.line() == "serving"
@@ -469,7 +469,7 @@ def test_listen_where_nngcat_serves_is_refused_and_harms_it_not(
     transport: str, tmp_path: Path
 ) -> None:
     """A plain program on the same libnng is left unharmed, whatever its version."""
-    done = run_in_subprocess(listen_beside_nngcat, url_of(transport, tmp_path))
+    done = run_in_subprocess(listen_beside_nngcat, new_url(transport, tmp_path))
 
     assert (done.clean, done.output) == (True, "refused, and it answers\n"), str(done)
 

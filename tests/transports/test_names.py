@@ -21,9 +21,9 @@ import trio.testing
 import trionng
 from tests.support.certificates import client, server
 from tests.support.fixes import has_error, needs_fix
-from tests.support.sockets import url_of
 from tests.support.subprocesses import Finished, run_in_subprocess, run_test_build
 from trionng import blocking
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +40,7 @@ def folder() -> Iterator[str]:
 @needs_fix("L4")
 async def test_abstract_name_is_free_when_the_socket_is_closed(tmp_path: Path) -> None:
     """When aclose has returned the next socket can listen on the name."""
-    url = url_of("abstract", tmp_path)
+    url = new_url("abstract", tmp_path)
     for _ in range(60):
         async with trionng.Rep0(listen=url), trionng.Req0() as req:
             await req.dial(url, block=True)
@@ -49,7 +49,7 @@ async def test_abstract_name_is_free_when_the_socket_is_closed(tmp_path: Path) -
 @needs_fix("L4")
 async def test_abstract_name_is_free_when_the_listener_is_closed(tmp_path: Path) -> None:
     """When the aclose of a listener has returned its name can be listened on again."""
-    url = url_of("abstract", tmp_path)
+    url = new_url("abstract", tmp_path)
     async with trionng.Rep0() as rep:
         for _ in range(60):
             async with trionng.Req0() as req:
@@ -61,7 +61,7 @@ async def test_abstract_name_is_free_when_the_listener_is_closed(tmp_path: Path)
 @needs_fix("L4")
 def test_abstract_name_is_free_when_blocking_ones_are_closed(tmp_path: Path) -> None:
     """The same holds for blocking sockets and their listeners."""
-    url = url_of("abstract", tmp_path)
+    url = new_url("abstract", tmp_path)
     for _ in range(30):
         with blocking.Rep0(listen=url) as rep:
             rep.listeners[0].close()
@@ -139,7 +139,7 @@ def test_close_of_an_ipc_listener_without_fix_deletes_any_file() -> None:
 async def dial_with_a_full_backlog(transport: str) -> None:
     """Dial a listener that lets one connection wait, and accepts the others late."""
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
-        url = url_of(transport, directory)
+        url = new_url(transport, directory)
         name = url.partition("://")[2]
         async with trionng.Req0() as req, trionng.Req0() as other:
             with socket.socket(socket.AF_UNIX) as server:
@@ -171,7 +171,7 @@ def knock_at_a_listener_that_cannot_accept(transport: str) -> None:
     """Connect to a listener that has no descriptor left; print how many connections can wait."""
     knocking = 300
     with tempfile.TemporaryDirectory(prefix="tng-") as directory, blocking.Rep0() as rep:
-        name = rep.listen(url_of(transport, directory)).url.partition("://")[2]
+        name = rep.listen(new_url(transport, directory)).url.partition("://")[2]
         address = "\0" + name if transport == "abstract" else name
         peers = [socket.socket(socket.AF_UNIX) for _ in range(knocking)]
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -202,7 +202,7 @@ def test_hundreds_wait_for_a_listener_that_cannot_accept(transport: str) -> None
 async def test_dial_of_hundreds_at_once_succeeds(transport: str, folder: str) -> None:
     """Every client that dials gets a connection."""
     dialing = 300
-    async with trionng.Rep0(listen=url_of(transport, folder)) as rep:
+    async with trionng.Rep0(listen=new_url(transport, folder)) as rep:
         url = rep.listeners[0].url
         requests = [trionng.Req0() for _ in range(dialing)]
         async with trio.open_nursery() as nursery:

@@ -12,8 +12,8 @@ import trio
 
 import trionng
 from tests.support.processes import PYTHON, other_process
-from tests.support.sockets import url_of
 from tests.support.sp import PUSH0, REQ0, greeting, raw_peer
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -32,13 +32,13 @@ SECONDS = 30
 @pytest.fixture(params=TRANSPORTS)
 def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A URL to listen on, once for every transport."""
-    return url_of(request.param, tmp_path)
+    return new_url(request.param, tmp_path)
 
 
 @pytest.fixture(params=STREAMS)
 def stream_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A URL to listen on, once for every transport whose bytes come from outside."""
-    return url_of(request.param, tmp_path)
+    return new_url(request.param, tmp_path)
 
 
 # Sizes and limits.
@@ -162,7 +162,7 @@ trio.run(main)
 @pytest.mark.parametrize("limit", ["default", "0", "1000"])
 async def test_peer_announcing_a_huge_length_disturbs_no_other(limit: str, tmp_path: Path) -> None:
     """Lengths that overflow nng's allocation drop their sender; the process serves on (S1)."""
-    urls = [url_of(transport, tmp_path) for transport in STREAMS]
+    urls = [new_url(transport, tmp_path) for transport in STREAMS]
     with trio.fail_after(SECONDS):
         async with (
             other_process(*PYTHON, "-c", SERVER, limit, *urls) as server,
@@ -198,7 +198,7 @@ async def test_huge_length_of_a_peer_without_fix_ends_the_process(
     transport: str, limit: str, tmp_path: Path
 ) -> None:
     """Hazard S1 is real on this libnng: nng's own default lets one peer end the process."""
-    command = (*PYTHON, "-c", SERVER, limit, url_of(transport, tmp_path))
+    command = (*PYTHON, "-c", SERVER, limit, new_url(transport, tmp_path))
     with trio.fail_after(SECONDS):
         async with other_process(*command, TRIONNG_NATIVE="testing", TNNG_WITHOUT="S1") as server:
             async with raw_peer(await server.line()) as evil:
@@ -316,7 +316,7 @@ async def test_peer_being_rude_disturbs_no_other(
     be_rude: Callable[[RawPeer], Awaitable[None]], tmp_path: Path
 ) -> None:
     """Garbage and early ends of a connection are no matter to other peers, old and new."""
-    urls = [url_of(transport, tmp_path) for transport in STREAMS]
+    urls = [new_url(transport, tmp_path) for transport in STREAMS]
     with trio.fail_after(SECONDS):
         async with contextlib.AsyncExitStack() as stack:
             server = await stack.enter_async_context(
@@ -344,7 +344,7 @@ async def test_ipc_peer_with_a_wrong_message_type_disturbs_no_other(tmp_path: Pa
     """The byte before the length of an ipc message is checked."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as good:
-            url = pull.listen(url_of("ipc", tmp_path)).url
+            url = pull.listen(new_url("ipc", tmp_path)).url
             await good.dial(url, block=True)
             async with raw_peer(url) as bad:
                 await bad.greet(PUSH0)
@@ -361,7 +361,7 @@ async def test_ipc_peer_with_a_wrong_message_type_disturbs_no_other(tmp_path: Pa
 @pytest.mark.parametrize("transport", ["tcp", "tcp4", "tcp6"])
 async def test_listener_url_of_port_0_has_the_real_port(transport: str, tmp_path: Path) -> None:
     """Port 0 is resolved: the listener's URL is one that can be dialled."""
-    asked = url_of(transport, tmp_path)
+    asked = new_url(transport, tmp_path)
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as push:
             listener = pull.listen(asked)
@@ -377,7 +377,7 @@ async def test_listen_on_several_transports_serves_all(tmp_path: Path) -> None:
     """One socket listens on every transport at once."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(
-            listen=[url_of(transport, tmp_path) for transport in TRANSPORTS]
+            listen=[new_url(transport, tmp_path) for transport in TRANSPORTS]
         ) as pull:
             for listener in pull.listeners:
                 async with trionng.Push0() as push:
@@ -460,7 +460,7 @@ async def test_dial_to_a_closed_port_is_refused(closed_port: int) -> None:
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "abstract"])
 async def test_dial_to_a_name_without_a_listener_is_refused(transport: str, tmp_path: Path) -> None:
     """A dial without a listener raises ConnectionRefused on local transports too."""
-    url = url_of(transport, tmp_path)
+    url = new_url(transport, tmp_path)
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:
             with pytest.raises(trionng.ConnectionRefused) as caught:
@@ -489,7 +489,7 @@ async def test_listen_twice_on_one_address_raises_address_in_use(
     """The second listener is refused, the first goes on."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Pull0() as late, trionng.Push0() as push:
-            url = pull.listen(url_of(transport, tmp_path)).url
+            url = pull.listen(new_url(transport, tmp_path)).url
             with pytest.raises(trionng.AddressInUse) as caught:
                 late.listen(url)
             await push.dial(url, block=True)

@@ -14,8 +14,8 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
 from trionng import _ffi, blocking
+from trionng.testing import new_url
 
 SECONDS = 30
 NAME = uuid.uuid4().hex[:12]
@@ -124,7 +124,7 @@ async def test_dial_of_a_path_that_is_no_text_is_logged_as_text(
 # What cannot be, and what is said of it: URL, does it listen, error, words.
 REFUSED: dict[str, tuple[object, str, type[Exception], str]] = {
     **{
-        f"NUL in {transport}": (f"{url_of(transport, '/tmp')}\0x", "both", ValueError, "zero byte")
+        f"NUL in {transport}": (f"{new_url(transport, '/tmp')}\0x", "both", ValueError, "zero byte")
         for transport in ("inproc", "ipc", "abstract", "tcp", "ws")
     },
     "None": (None, "both", TypeError, "a URL is needed.*not None"),

@@ -10,10 +10,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected, url_of
 from trionng import blocking
 from trionng._core.addresses import from_native
 from trionng._ffi import Address
+from trionng.testing import connected, new_url
 
 SECONDS = 30
 
@@ -56,7 +56,7 @@ async def test_address_of_inet_is_in_host_order_and_part_of_the_url():
 
 async def test_address_of_a_name_has_it(tmp_path):
     """A path and an inproc name are str, an abstract name bytes, and `str` is the URL."""
-    ipc, inproc = url_of("ipc", tmp_path), url_of("inproc", "")
+    ipc, inproc = new_url("ipc", tmp_path), new_url()
     async with trionng.Pull0(listen=[ipc, inproc, "abstract://a%00b" + tmp_path.name]) as pull:
         addresses: list[Any] = [each.local_address for each in pull.listeners]
         path, name, abstract = addresses

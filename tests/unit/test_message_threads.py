@@ -16,10 +16,10 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import url_of
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import blocking
 from trionng._ffi import testing
+from trionng.testing import new_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,7 +74,7 @@ def send_and_read(way: str, with_pipe: str) -> None:
     outcomes: Counter[str] = Counter()
     poly = blocking.Pair1(polyamorous=True)
     with poly as ours, blocking.Pair1() as theirs:
-        theirs.dial(ours.listen(url_of("inproc", "")).url, block=True)
+        theirs.dial(ours.listen(new_url()).url, block=True)
         ours.wait_connected()
         (pipe,) = ours.pipes
 
@@ -112,7 +112,7 @@ def test_message_sent_by_threads_while_others_read_goes_once(way: str):
 def read_a_message_that_leaves() -> None:
     """Stop a thread that has taken a message out, and try everything another thread can do."""
     with blocking.Pair0() as ours, blocking.Pair0() as theirs:
-        theirs.dial(ours.listen(url_of("inproc", "")).url, block=True)
+        theirs.dial(ours.listen(new_url()).url, block=True)
         message = trionng.Message(CONTENT)
         testing.arm_pause("message.taken")
         sender = threading.Thread(target=ours.send_msg, args=(message,))

@@ -11,10 +11,10 @@ import trio
 
 import trionng
 from tests.support.resources import resident
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
 from trionng._ffi import testing
+from trionng.testing import connected, new_url
 
 # A power of two: nng gives such a body memory of its own, whose beginning changes when it is freed.
 CONTENT = bytes(range(256)) * 64
@@ -91,7 +91,7 @@ async def test_message_sent_by_two_tasks_goes_once(viewed: bool):
                 while not outcomes:
                     await trio.sleep(0.001)
                 assert outcomes == ["refused"]
-                await pull.dial(push.listen(url_of("inproc", "")).url, block=True)
+                await pull.dial(push.listen(new_url()).url, block=True)
             assert await pull.recv() == CONTENT
             assert outcomes == ["refused", "sent"]
             assert view in (None, CONTENT)
@@ -101,7 +101,7 @@ async def test_message_sent_by_two_tasks_goes_once(viewed: bool):
 
 def send_one_message_from_many_threads() -> None:
     """Let threads race to send one message, and to look at it."""
-    url = url_of("inproc", "")
+    url = new_url()
     results: list[str] = []
     with blocking.Push0(listen=url, send_buffer_size=100) as push, blocking.Pull0(dial=url) as pull:
         for _ in range(200):

@@ -11,7 +11,7 @@ import pytest
 
 import trionng
 from tests.support.processes import ROOT
-from trionng import blocking
+from trionng import blocking, testing
 
 REFERENCE = ROOT / "docs" / "reference"
 DESCRIBED = re.compile(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", re.MULTILINE)
@@ -31,6 +31,7 @@ SAME = {  # the same objects in both APIs, described once
 PUBLIC = [
     *(f"trionng.{name}" for name in names_of(trionng) if name != "exceptions"),
     *(f"trionng.blocking.{name}" for name in names_of(blocking) if name not in SAME),
+    *(f"trionng.testing.{name}" for name in names_of(testing)),
 ]
 
 
@@ -42,7 +43,7 @@ def test_public_name_stands_on_one_page_of_the_reference(name):
 
 def test_reference_describes_only_what_is_public():
     """A name that was removed leaves the reference."""
-    faces = ("trionng.", "trionng.blocking.")
+    faces = ("trionng.", "trionng.blocking.", "trionng.testing.")
     ours = {name for name in PLACES if name.rpartition(".")[0] + "." in faces}
 
     assert ours - {*PUBLIC, "trionng.blocking", "trionng.testing"} == set()

@@ -15,9 +15,9 @@ import pytest
 import trio
 
 import trionng
-from tests.support.sockets import connected, url_of
 from tests.support.subprocesses import run_in_subprocess
 from trionng import blocking
+from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ async def test_copy_of_an_object_of_nng_is_refused_by_name():
         async def handler(request: bytes) -> bytes:
             return request
 
-        service = await trionng.serve_rep(nursery, handler, listen=url_of("inproc", ""))
+        service = await trionng.serve_rep(nursery, handler, listen=new_url())
         context = req.new_context()
         async with trionng.Surveyor0() as surveyor, surveyor.survey(b"", timeout=0.01) as replies:
             refuse_copies(
@@ -61,7 +61,7 @@ async def test_copy_of_an_object_of_nng_is_refused_by_name():
 
 def test_copy_of_a_sync_socket_is_refused_by_name():
     """The same for those of threads."""
-    url = url_of("inproc", "")
+    url = new_url()
     with blocking.Sub0(listen=url) as sub, blocking.Pub0(dial=url) as pub:
         refuse_copies([sub, pub, sub.new_context(), *sub.listeners, *pub.dialers, *pub.pipes])
 
@@ -69,7 +69,7 @@ def test_copy_of_a_sync_socket_is_refused_by_name():
 @pytest.mark.parametrize("module", [trionng, blocking])
 def test_attribute_that_does_not_exist_names_the_nearest(module):
     """`req.recv_timout = 5` raises and names `recv_timeout`; so on contexts and endpoints."""
-    url = url_of("inproc", "")
+    url = new_url()
     req = module.Req0(listen=url)
     try:
         for thing in (req, req.new_context()):

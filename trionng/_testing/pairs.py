@@ -21,8 +21,6 @@ from trionng._trio.surveys import Respondent0, Surveyor0
 A = TypeVar("A", bound=Socket)
 B = TypeVar("B", bound=Socket)
 
-Transport = Literal["inproc", "ipc", "abstract", "tcp", "tcp4", "tcp6", "ws"]
-
 _URLS: Final[dict[str, str]] = {
     "inproc": "inproc://{name}",
     "ipc": "ipc://{directory}/{name}",
@@ -45,15 +43,13 @@ _PAIRS: Final[dict[str, tuple[Callable[[], Socket], Callable[[], Socket]]]] = {
 }
 
 
-def new_url(
-    transport: Transport = "inproc", directory: str | os.PathLike[str] | None = None
-) -> str:
+def new_url(transport: str = "inproc", directory: str | os.PathLike[str] | None = None) -> str:
     """Return a URL to listen on that no other test has.
 
     For tcp and ws its port is 0: the system chooses one, and `listener.url` has it.
 
     Args:
-        transport: such as "inproc", "ipc", "tcp".
+        transport: "inproc", "ipc", "abstract", "tcp", "tcp4", "tcp6" or "ws".
         directory: where the file of an ipc URL is to be; default: that for temporary files. nng
             takes a path of at most 107 bytes (103 outside Linux), and removes the file when the
             listener closes.
@@ -89,7 +85,7 @@ async def _closing(*sockets: Socket) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def connected(
-    listening: A, dialing: B, transport: Transport = "inproc"
+    listening: A, dialing: B, transport: str = "inproc"
 ) -> AsyncIterator[tuple[A, B]]:
     """Connect two sockets for the time of a block, and close both at its end.
 
@@ -101,7 +97,7 @@ async def connected(
     Args:
         listening: gets a listener on a URL of its own.
         dialing: dials it, and waits until the connection is usable.
-        transport: such as "inproc", "ipc", "tcp".
+        transport: "inproc", "ipc", "abstract", "tcp", "tcp4", "tcp6" or "ws".
 
     Returns:
         The two sockets.
@@ -123,33 +119,31 @@ async def connected(
 
 @overload
 def open_pair(
-    kind: Literal["pair0"], *, transport: Transport = "inproc"
+    kind: Literal["pair0"], *, transport: str = "inproc"
 ) -> Block[tuple[Pair0, Pair0]]: ...
 @overload
 def open_pair(
-    kind: Literal["pair1", "pair1_polyamorous"], *, transport: Transport = "inproc"
+    kind: Literal["pair1", "pair1_polyamorous"], *, transport: str = "inproc"
 ) -> Block[tuple[Pair1, Pair1]]: ...
 @overload
 def open_pair(
-    kind: Literal["reqrep"], *, transport: Transport = "inproc"
+    kind: Literal["reqrep"], *, transport: str = "inproc"
 ) -> Block[tuple[Req0, Rep0]]: ...
 @overload
 def open_pair(
-    kind: Literal["pubsub"], *, transport: Transport = "inproc"
+    kind: Literal["pubsub"], *, transport: str = "inproc"
 ) -> Block[tuple[Pub0, Sub0]]: ...
 @overload
 def open_pair(
-    kind: Literal["pushpull"], *, transport: Transport = "inproc"
+    kind: Literal["pushpull"], *, transport: str = "inproc"
 ) -> Block[tuple[Push0, Pull0]]: ...
 @overload
 def open_pair(
-    kind: Literal["survey"], *, transport: Transport = "inproc"
+    kind: Literal["survey"], *, transport: str = "inproc"
 ) -> Block[tuple[Surveyor0, Respondent0]]: ...
 @overload
-def open_pair(
-    kind: Literal["bus"], *, transport: Transport = "inproc"
-) -> Block[tuple[Bus0, Bus0]]: ...
-def open_pair(kind: str, *, transport: Transport = "inproc") -> Block[tuple[Socket, Socket]]:
+def open_pair(kind: Literal["bus"], *, transport: str = "inproc") -> Block[tuple[Bus0, Bus0]]: ...
+def open_pair(kind: str, *, transport: str = "inproc") -> Block[tuple[Socket, Socket]]:
     """Open two sockets that are connected for the time of a block, and closed at its end.
 
     Both ends know of the connection when the block begins. The sockets have the options of their
@@ -161,7 +155,7 @@ def open_pair(kind: str, *, transport: Transport = "inproc") -> Block[tuple[Sock
     Args:
         kind: "pair0", "pair1", "pair1_polyamorous", "reqrep", "pubsub", "pushpull", "survey",
             "bus". The sockets come in the order that the name says; the first one listens.
-        transport: such as "inproc", "ipc", "tcp".
+        transport: "inproc", "ipc", "abstract", "tcp", "tcp4", "tcp6" or "ws".
 
     Returns:
         A block for `async with`, with the two sockets.
@@ -184,7 +178,7 @@ def open_pair(kind: str, *, transport: Transport = "inproc") -> Block[tuple[Sock
 
 @contextlib.asynccontextmanager
 async def _opened(
-    first: Callable[[], Socket], second: Callable[[], Socket], transport: Transport
+    first: Callable[[], Socket], second: Callable[[], Socket], transport: str
 ) -> AsyncIterator[tuple[Socket, Socket]]:
     # The sockets are made when the block begins: a block that never does leaves none behind.
     listening = first()

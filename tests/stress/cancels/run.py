@@ -14,8 +14,8 @@ import trionng
 from tests.stress.cancels.receives import GROUP, Answers, Exchanges, Requests, Stream
 from tests.stress.cancels.sends import Pour, Replies
 from tests.stress.cancels.stress import Scenario, stress
-from tests.support.sockets import connected
 from trionng._trio import wait as trio_wait
+from trionng.testing import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
