@@ -36,7 +36,7 @@ def check_version(version: str) -> None:
         )
 
 
-nng_version = text(lib.nng_version())
+nng_version: str = text(lib.nng_version())
 check_version(nng_version)
 
 

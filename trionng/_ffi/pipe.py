@@ -32,6 +32,7 @@ class NativePipe(Owned):
     """A connection; its `info` outlives it. Owns one reference."""
 
     __slots__ = ("info",)
+    info: lib.tnng_pipe_info
     _kind = "tnng_pipe **"
 
     def made(self) -> bool:
