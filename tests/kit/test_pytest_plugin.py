@@ -95,10 +95,14 @@ async def pair(open_pair, nng_clock):
 async def proxied(pair, open_proxy, nursery, hold_clock):
     listening, dialing = pair
     with hold_clock():
-        await dialing.dialers[0].aclose()
+        # Both ends must know that the first connection is gone: else a message may go down with it.
+        async with listening.pipe_events() as here, dialing.pipe_events() as there:
+            await dialing.dialers[0].aclose()
+            for events in (here, there):
+                while (await events.__anext__()).kind != "disconnected":
+                    pass
         async with await open_proxy(nursery, listening.listeners[0].url) as proxy:
-            await dialing.dial(proxy.url, block=False)
-            await dialing.wait_connected()
+            await dialing.dial(proxy.url, block=True)
             yield proxy
 
 
