@@ -439,6 +439,8 @@ _real_waits: RunVar[list[float] | None] = RunVar("trionng real waits", default=N
 @contextlib.contextmanager
 def real_wait(seconds: float) -> Iterator[None]:
     """Tell a clock that jumps that this block needs real time, at most so many seconds."""
+    if _sniffio.name != "trio":
+        _refuse_other_loops()
     if _clock_is_real():
         yield
         return
