@@ -177,10 +177,10 @@ async def serve_rep(nursery: trio.Nursery, handler: AnyHandler, **options: objec
 
     Replies that a client does not read wait in its connection and occupy no worker. One connection
     holds at most `max_unread` of them (and one more for each worker that was busy for it), and
-    1024 further requests or 64 MiB of requests, which are answered as the client reads. The service
-    closes a connection that sends more than that, or that reads nothing for a second and still
-    sends requests: `statistics().slow` counts it, and a warning names it. Other clients do not
-    notice.
+    16384 further requests or 64 MiB of requests, which are answered as the client reads. The
+    service closes a connection that sends more than that, or that reads nothing for a second (0.1 s
+    with more than 1024 held requests) and still sends requests: `statistics().slow` counts it, and
+    a warning names it. Other clients do not notice.
 
     A request whose worker is cancelled stays unanswered; `statistics().abandoned` counts it.
 

@@ -3,7 +3,9 @@
  * one connection can hold is bounded: when `max_unread` of its replies wait, its next requests are
  * parked, and answered as it reads. So a client that reads more slowly than it is answered is
  * slowed down, and a client that takes no reply for SLOW_AFTER while it asks for more is
- * disconnected; so is one with more parked requests than fit.
+ * disconnected. With more than MANY_PARKED requests it must have taken one within FLOOD_AFTER: a
+ * client with thousands of requests in flight does, one that floods without reading does not. More
+ * than MAX_PARKED requests, or MAX_PARKED_BYTES, are never held.
  *
  * That nng has passed on a reply is seen when the backlog of its client is looked at: the client's
  * next request or reply came, a later reply of its went, or the clock ticks. Only the later half of
@@ -15,7 +17,9 @@
 enum {
     SLOW_AFTER = 1000, /* milliseconds */
     TICK = 50,
-    MAX_PARKED = 1024,
+    FLOOD_AFTER = 100, /* milliseconds */
+    MANY_PARKED = 1024,
+    MAX_PARKED = 16384,
     MAX_PARKED_BYTES = 64 << 20,
     LEAST_UNREAD = 64,
 };
@@ -253,7 +257,8 @@ bool tnng_backlog_parks(tnng_ctx *pool_ctx, tnng_pool_slot *slot)
     }
     tnng_pool_push(&backlog->parked, slot);
     pool->service->parked_count++;
-    if (backlog->parked.count > MAX_PARKED || backlog->parked.bytes > MAX_PARKED_BYTES) {
+    if (backlog->parked.count > MAX_PARKED || backlog->parked.bytes > MAX_PARKED_BYTES ||
+        (backlog->parked.count > MANY_PARKED && backlog_now() - backlog->moved >= FLOOD_AFTER)) {
         backlog_end(pool_ctx, backlog);
     }
     backlog_tick_if_needed(pool_ctx, backlog);
