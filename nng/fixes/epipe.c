@@ -10,7 +10,9 @@
  *
  * Listening on a path: nng tests whether a path is in use by connecting to it, which stops another
  * process's listener in the way above; nng also deletes a file that is no socket. The shim asks
- * with a datagram socket instead: the system refuses the type, and the server sees nothing. */
+ * with a datagram socket instead: the system refuses the type, and the server sees nothing.
+ *
+ * The wrapper may go when 1.6 is the oldest nng; the test of the path stays. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>

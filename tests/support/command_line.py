@@ -29,7 +29,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Commands:
-    """Starts command lines; see the fixture `trionng_command`."""
+    """Starts command lines; see the fixture `commands`."""
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control

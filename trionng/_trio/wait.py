@@ -367,9 +367,9 @@ def wait_for(
             that was received when Ctrl-C came.
         poll: do not wait; ETIMEDOUT if the operation does not complete immediately.
         check_cancelled: run `checkpoint_if_cancelled` first; pass False only if the caller just
-        did. schedule: yield even if the operation completes immediately; a caller that passes False
-        must
-            yield itself every few calls.
+            did.
+        schedule: yield even if the operation completes immediately; a caller that passes False
+            must yield itself every few calls.
     """
     return _current_cq().run(
         submit, reclaim, poll=poll, check_cancelled=check_cancelled, schedule=schedule
