@@ -279,6 +279,34 @@ async def test_client_that_floods_without_reading_is_closed_soon() -> None:
     assert most <= 16384 + 8
 
 
+async def test_client_that_reads_while_it_asks_thousands_is_kept() -> None:
+    """Thousands of requests may be held back for a connection that goes on reading."""
+    count, most = 2500, 0
+
+    async def large(request: bytes) -> bytes:
+        return request + bytes(30_000)
+
+    with trio.fail_after(WITHIN):
+        async with trio.open_nursery() as nursery:
+            service = await trionng.serve_rep(
+                nursery, large, listen="tcp://127.0.0.1:0", max_unread=4
+            )
+            async with raw_peer(service.url) as peer:
+                await peer.greet(REQ0)
+                for i in range(count):
+                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"%d" % i)
+                    if i % 5 == 0:
+                        await peer.receive()
+                        most = max(most, service.statistics().busy)
+                for _ in range(count - count // 5):
+                    await peer.receive()
+            counts = service.statistics()
+            nursery.cancel_scope.cancel()
+
+    assert most > 1024  # else nothing was tested
+    assert (counts.received, counts.answered, counts.slow) == (count, count, 0)
+
+
 async def test_client_that_does_not_read_ends_with_reason_slow() -> None:
     """The event of the connection that a service closed says why."""
     with trio.fail_after(WITHIN):
