@@ -21,7 +21,8 @@ def publish(module: str, names: dict[str, object]) -> None:
 
     Tracebacks, `help` and pickles then say `trionng.Timeout`, where a user finds it.
     """
-    public = {name: thing for name, thing in names.items() if not name.startswith("_")}
+    # pytest adds names such as "@py_builtins" to the modules of a package that brings a plugin.
+    public = {name: thing for name, thing in names.items() if name[0].isalpha()}
     names["__all__"] = sorted(public)
     for thing in public.values():
         if getattr(thing, "__module__", "").startswith("trionng._"):
