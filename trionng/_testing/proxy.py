@@ -6,14 +6,12 @@ import contextlib
 import os
 import socket as stdlib
 import struct
-from types import TracebackType
 from typing import final
 
 import trio
 
 from trionng._base.errors import InvalidOperation
 from trionng._base.sealed import Sealed
-from trionng._base.types import Self
 from trionng._core.urls import FILES, Url, read_url
 from trionng._testing.faults import Direction, Flow
 from trionng._testing.pairs import new_url
@@ -67,7 +65,7 @@ def _close_with_reset(stream: trio.SocketStream) -> None:
 
 
 @final
-class FaultyProxy(Sealed):
+class FaultyProxy(Sealed, trio.abc.AsyncResource):
     """Stands between dialers and a listener, and makes their connections fail on command.
 
     Made by `open_proxy`. Dial `url` instead of the listener's. What happens to the bytes of each
@@ -160,25 +158,16 @@ class FaultyProxy(Sealed):
             await self._ended.wait()
         await checkpoint()
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self.aclose()
-
-    async def _serve(self, *, task_status: trio.TaskStatus[None]) -> None:
+    async def _serve(self, *, task_status: trio.TaskStatus[list[trio.SocketListener]]) -> None:
         try:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     await trio.serve_listeners(
-                        self._handle, [self._listener], handler_nursery=nursery,
-                        task_status=_Started(task_status),
-                    )  # fmt: skip
+                        self._handle,
+                        [self._listener],
+                        handler_nursery=nursery,
+                        task_status=task_status,
+                    )
         finally:
             if self._listens.scheme in FILES:
                 with contextlib.suppress(OSError):
@@ -200,16 +189,6 @@ class FaultyProxy(Sealed):
                     await connection.run()
                 finally:
                     connection.end(reset=False)
-
-
-class _Started:
-    """Reports a start with no value, where Trio reports its listeners."""
-
-    def __init__(self, task_status: trio.TaskStatus[None]) -> None:
-        self._task_status = task_status
-
-    def started(self, _listeners: object = None) -> None:
-        self._task_status.started()
 
 
 async def _connect(url: Url) -> trio.SocketStream:
