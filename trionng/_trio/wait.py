@@ -496,9 +496,7 @@ async def run_shielded(submit: Submit, within: float) -> int:
     of real time: ETIMEDOUT if it takes longer. The cancellation is raised afterwards, unless the
     operation failed.
     """
-    if _sniffio.name != "trio":
-        _refuse_other_loops()
-    with real_time_limit(within, shield=True) as scope, real_wait(within):
+    with real_wait(within), real_time_limit(within, shield=True) as scope:
         code, _ = await _current_cq().run(submit, _ffi.drop, check_cancelled=False)
     if scope.cancelled_caught:
         code = ETIMEDOUT
