@@ -7,7 +7,7 @@ the input ends. It returns how many messages it received.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -16,6 +16,7 @@ from trionng._cli.process import TOO_FEW, Failure
 from trionng._cli.values import plural, show_clock, show_number
 
 if TYPE_CHECKING:
+    from trionng._cli.cat_options import Arguments
     from trionng._cli.console import Console
     from trionng._cli.formats import Formatter, Lines, Same
     from trionng._cli.sockets import AnySocket
@@ -38,25 +39,15 @@ Sender = trionng.Push0 | trionng.Pub0
 Peer = Exchanger | Sender | Replier | trionng.Req0 | trionng.Surveyor0
 
 
-class Options(Protocol):
-    """The options of the command that matter here."""
-
-    lines: bool
-    count: int
-    require: int | None
-    interval: float | None
-    delay: float
-    recv_timeout: float
-    send_timeout: float
-    wait_peer: int
-    stats: float | None
-
-
 class Traffic:
     """Sends and receives on one socket."""
 
     def __init__(
-        self, options: Options, source: Lines | Same | None, formatter: Formatter, console: Console
+        self,
+        options: Arguments,
+        source: Lines | Same | None,
+        formatter: Formatter,
+        console: Console,
     ) -> None:
         self._options = options
         self._source = source
