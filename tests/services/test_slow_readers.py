@@ -27,6 +27,10 @@ REPLY = bytes(100_000)
 LARGER_THAN_BUFFERS = bytes(1_000_000)  # eight of them, of a connection that is not read
 
 
+def request_id(number: int) -> bytes:
+    return struct.pack(">I", 0x80000001 + number)
+
+
 async def handler(request: bytes) -> bytes:
     return REPLY if request == b"large" else request
 
@@ -38,7 +42,7 @@ async def asks_until_closed(url: str, *, slowly: bool) -> int:
         await peer.greet(REQ0)
         try:
             while True:
-                request = struct.pack(">I", 0x80000001 + count) + b"large"
+                request = request_id(count) + b"large"
                 await peer._stream.send_all(peer.frame(request))
                 count += 1
                 await trio.sleep(0.001 if slowly else 0)
@@ -101,14 +105,14 @@ async def test_silent_client_within_its_limit_gets_its_replies() -> None:
                 await peer.greet(REQ0)
                 sent = 0
                 while service.statistics().unread < 10:
-                    await peer.send(struct.pack(">I", 0x80000001 + sent) + b"large")
+                    await peer.send(request_id(sent) + b"large")
                     sent += 1
                     await until(lambda: service.statistics().answered == sent)  # noqa: B023
                 await trio.sleep(1.5)  # longer than a connection beyond its limit may stay
                 assert service.statistics().slow == 0
                 for i in range(sent):
                     reply = await peer.receive()
-                    assert reply[:4] == struct.pack(">I", 0x80000001 + i)
+                    assert reply[:4] == request_id(i)
                     assert len(reply) == len(REPLY) + 4
             nursery.cancel_scope.cancel()
 
@@ -165,10 +169,10 @@ async def test_requests_of_a_client_that_reads_late_keep_their_order() -> None:
             async with raw_peer(service.url) as peer:
                 await peer.greet(REQ0)
                 for i in range(60):
-                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"%d" % i)
+                    await peer.send(request_id(i) + b"%d" % i)
                 await until(lambda: service.statistics().busy > 0)
                 for i in range(60):
-                    assert (await peer.receive())[:4] == struct.pack(">I", 0x80000001 + i)
+                    assert (await peer.receive())[:4] == request_id(i)
             nursery.cancel_scope.cancel()
 
     assert handled == list(range(60))
@@ -242,7 +246,7 @@ async def test_service_ends_while_requests_are_held_back(end: str) -> None:
             async with raw_peer(service.url) as peer:
                 await peer.greet(REQ0)
                 for i in range(100):
-                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"large")
+                    await peer.send(request_id(i) + b"large")
                 await until(lambda: service.statistics().received == 100)
                 if end == "aclose":
                     await service.aclose()
@@ -294,7 +298,7 @@ async def test_client_that_reads_while_it_asks_thousands_is_kept() -> None:
             async with raw_peer(service.url) as peer:
                 await peer.greet(REQ0)
                 for i in range(count):
-                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"%d" % i)
+                    await peer.send(request_id(i) + b"%d" % i)
                     if i % 5 == 0:
                         await peer.receive()
                         most = max(most, service.statistics().busy)
@@ -347,7 +351,7 @@ async def test_drain_does_not_wait_for_a_client_that_never_reads(
             async with raw_peer(service.url) as peer, trionng.Req0(dial=service.url) as req:
                 await peer.greet(REQ0)
                 for i in range(100):
-                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"large")
+                    await peer.send(request_id(i) + b"large")
                 await until(lambda: service.statistics().unread > 10)
                 assert await req.request(b"x") == b"x"
                 await service.drain()
@@ -385,7 +389,7 @@ async def test_clients_that_leave_without_reading_leave_nothing_behind(
                 async with raw_peer(service.url) as peer:
                     await peer.greet(protocol)
                     for each in range(requests):
-                        await peer.send(struct.pack(">I", 0x80000001 + each) + b"x")
+                        await peer.send(request_id(each) + b"x")
                     await until(lambda i=i: handled == (i + 1) * requests)
                     await trio.testing.wait_all_tasks_blocked()
             made = await contexts_made() - before
@@ -417,7 +421,7 @@ async def test_silent_surveyor_is_closed_and_the_others_do_not_notice(
                 sent = 0
                 while service.statistics().slow == 0:
                     if sent < 400:
-                        await peer.send(struct.pack(">I", 0x80000001 + sent) + b"large")
+                        await peer.send(request_id(sent) + b"large")
                         sent += 1
                     began = trio.current_time()
                     await surveyor.send(b"x")
@@ -456,7 +460,7 @@ async def test_surveys_without_an_answer_count_as_answered() -> None:
                 await peer.send(struct.pack(">I", 0x80000000) + b"first")
                 await handled.wait()
                 for i in range(200):
-                    await peer.send(struct.pack(">I", 0x80000001 + i) + b"more")
+                    await peer.send(request_id(i) + b"more")
                 await until(lambda: service.statistics().received == 201)
                 assert service.statistics().busy == 129
                 assert service.socket.statistics().dropped == 72
@@ -510,7 +514,7 @@ async def test_surveyors_that_reset_connections_disturb_no_service() -> None:
                     async with raw_peer(service.url) as peer:
                         await peer.greet(SURVEYOR0)
                         for number in range(4):
-                            await peer.send(struct.pack(">I", 0x80000001 + number) + b"bye")
+                            await peer.send(request_id(number) + b"bye")
                         await peer.close(reset=i % 2 == 0)
                     await surveyor.send(b"x")
                     assert await surveyor.recv() == b"x"
