@@ -50,19 +50,20 @@ class Case:
 
 CASES = {
     "req0": Case("--req -F OURS -Q", "--rep0 -Q -F THEIRS"),
-    "rep0": Case("--rep -F OURS -Q -C 1", "--req0 -Q -F THEIRS"),
-    "push0": Case("--push -F OURS", "--pull0 -Q", gets=False),
+    "rep0": Case("--rep -F OURS -Q", "--req0 -Q -F THEIRS"),
+    "push0": Case("--push -F OURS -i 0.2", "--pull0 -Q", gets=False),
     "pull0": Case("--pull -Q -C 1", "--push0 -F THEIRS {i}", gives=False),
     "pub0": Case("--pub -F OURS -i 0.2", "--sub0 -Q --subscribe ours", gets=False),
     "sub0": Case("--sub -Q -C 1 --subscribe theirs", "--pub0 -F THEIRS {i}", gives=False),
     "surveyor0": Case("--surveyor -F OURS -Q -i 0.3", "--respondent0 -Q -F THEIRS"),
-    "respondent0": Case("--respondent -F OURS -Q -C 1", "--surveyor0 -Q -F THEIRS {i}"),
-    "pair0": Case("--pair0 -F OURS -Q -C 1", "--pair0 -Q -F THEIRS"),
-    "pair1": Case("--pair -F OURS -Q -C 1", "--pair1 -Q -F THEIRS"),
+    "respondent0": Case("--respondent -F OURS -Q", "--surveyor0 -Q -F THEIRS {i}"),
+    "pair0": Case("--pair0 -F OURS -Q", "--pair0 -Q -F THEIRS"),
+    "pair1": Case("--pair -F OURS -Q", "--pair1 -Q -F THEIRS"),
     "bus0": Case("--bus -F OURS -Q -i 0.2", "--bus0 -Q -F THEIRS {i}"),
 }
-# Those that an interval or a server keeps running.
-ENDLESS = ("pub0", "surveyor0", "bus0")
+# What gives keeps running until its message is printed: a connection that ends can take a message
+# along that the other program has received and not read yet.
+ENDLESS = ("rep0", "push0", "pub0", "surveyor0", "respondent0", "pair0", "pair1", "bus0")
 
 
 def words_of(program: str, case: Case, files: dict[str, Path]) -> tuple[list[str], list[str]]:

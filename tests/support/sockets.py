@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import trio
+
 import trionng
 
 TRANSPORTS = ("inproc", "ipc", "tcp")
@@ -17,3 +19,5 @@ async def dial_refused(dialing: trionng.Socket, url: str) -> None:
     for _ in range(3):
         dialer = await dialing.dial(url, block=True)
         await dialer.aclose()
+        while dialing.pipes:  # libnng removes them a moment later
+            await trio.sleep(0.001)
