@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 import trionng
-from tests.support.command_line import SECONDS
+from tests.support.fork_server import SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.support.command_line import SECONDS
+from tests.support.fork_server import SECONDS
 from tests.support.processes import PYTHON, other_process
 
 if TYPE_CHECKING:

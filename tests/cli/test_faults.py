@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.support.command_line import SECONDS
+from tests.support.fork_server import SECONDS
 from tests.support.processes import other_process
 
 if TYPE_CHECKING:

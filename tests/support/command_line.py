@@ -1,38 +1,32 @@
-"""`trionng` command lines as processes that start at once: forks of a process that has imported it.
-
-Each is a process of its own, with its own descriptors, signals, environment and end. Only the start
-of the interpreter and the imports are shared, which take longer than most commands.
-"""
+"""`trionng` command lines as processes, started by a fork server."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import signal
-import socket
-import subprocess
-import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 
-from tests.support.processes import PYTHON, ROOT, environment
+from tests.support.fork_server import SECONDS, Task, accept_signals, open_fork_server
+from tests.support.processes import PYTHON, environment
+from trionng.__main__ import main
+from trionng._cli import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
-SECONDS = 20
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    from tests.support.fork_server import ForkServer
 
 
 class Commands:
     """Starts command lines; see the fixture `commands`."""
 
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
+    def __init__(self, server: ForkServer) -> None:
+        self._server = server
 
     @contextlib.asynccontextmanager
     async def start(
@@ -54,13 +48,14 @@ class Commands:
         # Ours: write its stdin, read the others.
         theirs = [ends[0][0], *(write for _, write in ends[1:])]
         ours = [ends[0][1], *(read for read, _ in ends[1:])]
-        request = {
-            "words": [str(word) for word in words],
-            "closed": closed,
-            "environ": changes,
-            "folder": folder,
-        }
-        socket.send_fds(self._control, [json.dumps(request).encode()], theirs)
+        task = Task(
+            f"{run_command.__module__}:{run_command.__name__}",
+            tuple(str(word) for word in words),
+            changes,
+            folder=folder,
+            closed=closed,
+        )
+        self._server.start(task, theirs)
         for descriptor in theirs:
             os.close(descriptor)
         run = Run(*map(trio.lowlevel.FdStream, ours))
@@ -176,89 +171,18 @@ class Run:
 @contextlib.contextmanager
 def open_commands() -> Iterator[Commands]:
     """Start the process that is forked, for the time of a block."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with ours, theirs:
-        server = subprocess.Popen(
-            [*PYTHON, "-m", "tests.support.command_line", str(theirs.fileno())],
-            pass_fds=[theirs.fileno()],
-            cwd=ROOT,
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-        )
-        theirs.close()
-        try:
-            yield Commands(ours)
-        finally:
-            ours.close()
-            server.wait(SECONDS)
+    commands = [f"trionng._cli.{name.replace('-', '_')}" for name in COMMANDS]
+    with open_fork_server(PYTHON, environment(), [__name__, *commands]) as server:
+        yield Commands(server)
 
 
-# What runs in the process that is forked.
+def run_command(*words: str) -> NoReturn:
+    """Run a command line, in the process that was forked.
 
-
-def serve(control: socket.socket) -> list[str] | None:
-    """Fork for each request; return the words of the command line in the process of one."""
-    from trionng._cli import COMMANDS, load
-
-    for name in COMMANDS:
-        load(name)
-    while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 1 << 16, 4)
-        if not data:
-            return None
-        if os.fork() == 0:
-            control.close()
-            words = supervise(json.loads(data), descriptors)
-            if words is not None:
-                return words
-            os._exit(0)
-        for descriptor in descriptors:
-            os.close(descriptor)
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-
-
-def supervise(request: dict[str, Any], descriptors: list[int]) -> list[str] | None:
-    """Fork the process of the command, and tell its number and how it ended."""
-    *streams, status = descriptors
-    # A signal waits until the command has begun.
-    signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-    pid = os.fork()
-    if pid == 0:
-        os.close(status)
-        for number, descriptor in enumerate(streams):
-            os.dup2(descriptor, number)
-            os.close(descriptor)
-        for number in request["closed"]:
-            os.close(number)
-        os.environ.update(request["environ"])
-        os.chdir(request["folder"])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for number, name in ((1, "stdout"), (2, "stderr")):
-            stream = None if number in request["closed"] else open(number, "w", 1, closefd=False)
-            setattr(sys, name, stream)
-        words: list[str] = request["words"]
-        return words
-    for descriptor in streams:
-        os.close(descriptor)
-    # The test may be over before the process is.
-    with contextlib.suppress(BrokenPipeError), open(status, "wb", buffering=0) as report:
-        report.write(b"%d\n" % pid)
-        report.write(b"%d" % os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    return None
-
-
-if __name__ == "__main__":
-    with socket.socket(fileno=int(sys.argv[1])) as connection:
-        request_words = serve(connection)
-    # Without the end of the interpreter, which takes longer than most commands.
-    if request_words is not None:
-        from trionng.__main__ import main
-
-        code = 130
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            code = main(request_words)
-        os._exit(code)
-    os._exit(0)
+    Without the end of the interpreter, which takes longer than most commands.
+    """
+    code = 130
+    with contextlib.suppress(KeyboardInterrupt):
+        accept_signals()
+        code = main(list(words))
+    os._exit(code)

@@ -1,27 +1,43 @@
 """Functions of tests in processes of their own, for what could hang or crash in C.
 
-The function runs in a new interpreter under faulthandler's watchdog, which prints where every
-thread stands and exits.
+The function runs under faulthandler's watchdog, which prints where every thread stands and exits.
+The process is a fork of an interpreter that has imported little, or a new interpreter where a
+variable or a command demands it.
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import dataclasses
 import faulthandler
+import functools
 import importlib
 import inspect
 import logging
+import os
+import select
+import signal
 import subprocess
 import sys
+import tempfile
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from tests.support.fork_server import Task, accept_signals, open_fork_server
 from tests.support.processes import PYTHON, STRICT, environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from tests.support.fork_server import ForkServer
+
+# What most test modules import. Not trionng, of which a process may choose a build.
+PRELOADED = ("hypothesis", "pytest", "ssl", "trio", "trio.testing", "trustme")
+# Variables that are read when a process starts: it gets an interpreter of its own.
+AT_START = ("MALLOC_", "PYTHON", "LD_", "ASAN_", "TSAN_")
 
 
 @dataclasses.dataclass
@@ -60,20 +76,45 @@ def run_in_subprocess(
             and open a file in it.
         environ: variables of the process.
     """
-    command = [
-        *under,
-        *PYTHON,
-        *STRICT,
-        *("-m", __name__, str(seconds), function.__module__, function.__name__),
-        *arguments,
-    ]
+    words = (str(seconds), function.__module__, function.__name__, *arguments)
     variables = environment(**environ)
-    if not covered:
-        variables.pop("COVERAGE_PROCESS_CONFIG", None)
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=seconds + 30, env=variables
-    )
-    return Finished(done.returncode, done.stdout, done.stderr)
+    is_covered = covered and "COVERAGE_PROCESS_CONFIG" in variables
+    if under or is_covered or any(each.startswith(AT_START) for each in environ):
+        if not is_covered:
+            variables.pop("COVERAGE_PROCESS_CONFIG", None)
+        command = [*under, *PYTHON, *STRICT, "-m", __name__, *words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=seconds + 30, env=variables
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+    return _run_forked(Task(f"{__name__}:main", words, variables), seconds + 30)
+
+
+@functools.cache
+def _fork_server() -> ForkServer:
+    """Start the one of this test process, which ends with it."""
+    variables = environment()
+    variables.pop("COVERAGE_PROCESS_CONFIG", None)
+    server = contextlib.ExitStack()
+    atexit.register(server.close)
+    return server.enter_context(open_fork_server((*PYTHON, *STRICT), variables, PRELOADED))
+
+
+def _run_forked(task: Task, seconds: float) -> Finished:
+    """Run it to its end, which is an error when it takes longer."""
+    output, errors = (tempfile.TemporaryFile() for _ in range(2))
+    read, write = os.pipe()
+    with output, errors, open(os.devnull, "rb") as nothing, open(read, "rb") as status:
+        with open(write, "wb") as told:
+            streams = [each.fileno() for each in (nothing, output, errors, told)]
+            _fork_server().start(task, streams)
+        pid = int(status.readline())
+        if not select.select([status], [], [], seconds)[0]:
+            os.kill(pid, signal.SIGKILL)
+        code = int(status.read())
+        for each in (output, errors):
+            each.seek(0)
+        return Finished(code, output.read().decode(), errors.read().decode())
 
 
 def run_test_build(
@@ -101,7 +142,9 @@ def run_test_build(
     )
 
 
-def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
+def main(seconds: str, module: str, function: str, *arguments: str) -> None:
+    """Call the function, in the process of its own."""
+    accept_signals()
     faulthandler.dump_traceback_later(float(seconds), exit=True)
     # As in pyproject.toml: what a ws listener says once on an old libnng.
     warnings.filterwarnings("ignore", ".*libnng before 1.6", RuntimeWarning)
@@ -115,4 +158,4 @@ def _main(seconds: str, module: str, function: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    _main(*sys.argv[1:])
+    main(*sys.argv[1:])
