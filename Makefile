@@ -26,7 +26,8 @@ BENCH ?= .venv-bench
 PYTEST_ARGS ?=
 WHEEL_NNG ?=
 ROWS ?=
-WORKERS ?= auto
+# Tests wait for one another's processes: one worker more than processors keeps these busy.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
