@@ -28,7 +28,7 @@ SEVERAL = re.compile(r"^    ((?:\w+, )+\w+): ")
 RETURNED = {
     "BuildInfo", "Context", "Dialer", "Direction", "FaultyProxy", "Fix", "Forwarder",
     "ForwardStatistics", "Listener", "Pipe",
-    "PipeChannel", "PipeEvent", "PipeEvents", "Replies", "ReqContext", "Service",
+    "PipeChannel", "Portal", "PipeEvent", "PipeEvents", "Replies", "ReqContext", "Service",
     "ServiceStatistics", "SocketStatistics", "SubContext", "SurveyorContext",
 }  # fmt: skip
 # Names in annotations, and what a reader has to know of them.

@@ -1,57 +1,53 @@
 """trionng in an asyncio program: Trio runs as a guest of asyncio's loop, in the same thread.
 
 python guest_mode.py serve tcp://127.0.0.1:5560
-python guest_mode.py ask tcp://127.0.0.1:5560 hello
+python guest_mode.py ask tcp://127.0.0.1:5560 hello nng
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from typing import TYPE_CHECKING, TypeVar
-
-import trio
 
 import trionng
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from outcome import Outcome
-
-T = TypeVar("T")
-
-
-async def run_in_trio(function: Callable[..., Awaitable[T]], *arguments: str) -> T:
-    """Run an async function of Trio in asyncio's loop, and wait for its result."""
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[Outcome[T]] = loop.create_future()
-    trio.lowlevel.start_guest_run(
-        function,
-        *arguments,
-        run_sync_soon_threadsafe=loop.call_soon_threadsafe,
-        done_callback=ended.set_result,
-    )
-    return (await ended).unwrap()
+from trionng.guest import open_portal
 
 
 async def serve(url: str) -> None:
-    """Answer requests in Trio, for ever."""
+    """Answer requests with code of asyncio, for ever."""
 
-    async def answer(request: bytes) -> bytes:
-        return b"Trio says " + request
+    async def look_up(word: str) -> str:
+        await asyncio.sleep(0.1)  # a library for asyncio
+        return f"asyncio says {word}"
 
-    async with trio.open_nursery() as nursery:
-        await trionng.serve_rep(nursery, answer, listen=url)
+    async with open_portal() as portal:
+
+        async def answer(request: bytes) -> bytes:
+            return (await portal.run_asyncio(look_up, request.decode())).encode()
+
+        rep = trionng.Rep0(listen=url)
         print("serving", flush=True)
+        try:
+            await portal.run(trionng.run_rep, answer, socket=rep)
+        finally:
+            await portal.run(rep.aclose)
 
 
-async def ask(url: str, question: str) -> bytes:
-    """Send one request in Trio."""
-    async with trionng.Req0(dial=url) as req:
-        return await req.request(question.encode())
+async def ask(url: str, *questions: str) -> None:
+    """Send requests, all at once."""
+    async with open_portal() as portal:
+        req = trionng.Req0(dial=url)
+        try:
+            asked = (portal.run(req.request, each.encode()) for each in questions)
+            for reply in await asyncio.wait_for(asyncio.gather(*asked), timeout=20):
+                print(reply.decode())
+        finally:
+            await portal.run(req.aclose)
 
 
 if __name__ == "__main__":
     role, *arguments = sys.argv[1:]
-    print(asyncio.run(run_in_trio({"serve": serve, "ask": ask}[role], *arguments)), flush=True)
+    try:
+        asyncio.run({"serve": serve, "ask": ask}[role](*arguments))
+    except KeyboardInterrupt:
+        pass

@@ -135,9 +135,11 @@ async def test_example_proxy_passes_requests_and_replies(urls: list[str]) -> Non
 
 
 async def test_example_guest_mode_answers_in_asyncio(urls: list[str]) -> None:
-    """Server and client are asyncio programs."""
+    """Server and client are asyncio programs; Ctrl-C ends the server."""
     with trio.fail_after(WITHIN):
         async with example("guest_mode", "serve", urls[0]) as server:
             assert await server.line() == "serving"
-            async with example("guest_mode", "ask", urls[0], "hello") as client:
-                assert await client.end() == (0, "b'Trio says hello'\n", "")
+            async with example("guest_mode", "ask", urls[0], "hello", "nng") as client:
+                assert await client.end() == (0, "asyncio says hello\nasyncio says nng\n", "")
+            server.signal(signal.SIGINT)
+            assert await server.end() == (0, "", "")

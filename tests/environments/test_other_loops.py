@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
 SAYS = (
-    "trionng's sockets are awaited in Trio tasks, and this is {}: run it with trio.run, or use "
-    "trionng.blocking in a thread"
+    "trionng's sockets are awaited in Trio tasks, and this is {}: run it with trio.run, in an "
+    "asyncio program with trionng.guest, or use trionng.blocking in a thread"
 )
 
 CALLS: dict[str, Callable[[Any], Awaitable[object]]] = {

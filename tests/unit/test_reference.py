@@ -11,7 +11,7 @@ import pytest
 
 import trionng
 from tests.support.processes import ROOT
-from trionng import blocking, testing
+from trionng import blocking, guest, testing
 
 REFERENCE = ROOT / "docs" / "reference"
 DESCRIBED = re.compile(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", re.MULTILINE)
@@ -32,6 +32,7 @@ PUBLIC = [
     *(f"trionng.{name}" for name in names_of(trionng) if name != "exceptions"),
     *(f"trionng.blocking.{name}" for name in names_of(blocking) if name not in SAME),
     *(f"trionng.testing.{name}" for name in names_of(testing)),
+    *(f"trionng.guest.{name}" for name in names_of(guest)),
 ]
 
 
@@ -43,10 +44,10 @@ def test_public_name_stands_on_one_page_of_the_reference(name):
 
 def test_reference_describes_only_what_is_public():
     """A name that was removed leaves the reference."""
-    faces = ("trionng.", "trionng.blocking.", "trionng.testing.")
+    faces = ("trionng.", "trionng.blocking.", "trionng.testing.", "trionng.guest.")
     ours = {name for name in PLACES if name.rpartition(".")[0] + "." in faces}
 
-    assert ours - {*PUBLIC, "trionng.blocking", "trionng.testing"} == set()
+    assert ours - {*PUBLIC, "trionng.blocking", "trionng.testing", "trionng.guest"} == set()
 
 
 TABLES = runpy.run_path(str(REFERENCE / "tables.py"))["pages"]()

@@ -7,6 +7,8 @@ import os
 import pickle
 import pydoc
 import re
+import subprocess
+import sys
 import traceback
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,8 +17,9 @@ import pytest
 import trio
 
 import trionng
+from tests.support.processes import environment
 from tests.support.subprocesses import run_in_subprocess
-from trionng import blocking
+from trionng import blocking, guest
 from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
@@ -102,7 +105,7 @@ def test_subclass_of_a_user_may_have_attributes_of_its_own():
             copy.copy(client)
 
 
-@pytest.mark.parametrize("module", [trionng, blocking, trionng.exceptions])
+@pytest.mark.parametrize("module", [trionng, blocking, guest, trionng.exceptions])
 def test_public_names_are_shown_where_their_users_find_them(module):
     """`__all__` is what the module has, and each says the public module it is of."""
     public = {
@@ -114,6 +117,17 @@ def test_public_names_are_shown_where_their_users_find_them(module):
             "trionng",
             module.__name__,
         ), name
+
+
+def test_import_of_trionng_brings_nothing_that_is_optional():
+    """What only some programs use is imported by name."""
+    names = {"asyncio", "trionng.guest", "trionng._guest", "trionng.testing"}
+    code = f"import sys, trionng, trionng.blocking; print({names} & {{*sys.modules}})"
+    command = [sys.executable, "-W", "ignore", "-c", code]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+
+    assert done.stdout == "set()\n", done.stderr
 
 
 def is_foreign(thing: object) -> bool:

@@ -305,7 +305,7 @@ def _refuse_other_loops() -> NoReturn:
     where = "none" if here in (None, "trio") else f"{here} code"
     raise RuntimeError(
         f"trionng's sockets are awaited in Trio tasks, and this is {where}: run it with trio.run, "
-        "or use trionng.blocking in a thread"
+        "in an asyncio program with trionng.guest, or use trionng.blocking in a thread"
     )
 
 

@@ -1,0 +1,1 @@
+"""Behind `trionng.guest`: a Trio run as a guest of asyncio's loop."""
