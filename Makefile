@@ -122,6 +122,7 @@ sanitize: tools
 
 bench: peers
 	$(BENCH)/bin/python -m benchmarks.run
+	$(BENCH)/bin/python -m benchmarks.tails
 
 bench-quick: peers
 	$(BENCH)/bin/python -m benchmarks.run --quick
@@ -164,6 +165,7 @@ peers: machine $(BENCH)/peers build/bench_c build/bench_c_aio
 	@$(BENCH)/bin/python build_ffi.py
 
 $(BENCH)/peers: pyproject.toml setup.py benchmarks/requirements.txt | machine
+	sh tools/bootstrap.sh nats-server || echo "trionng: without nats-server, which is left out"
 	test -x $(BENCH)/bin/python || $(PYTHON) -m venv $(BENCH)
 	$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install "setuptools>=77" "cffi>=1.17"
 	$(BENCH)/bin/python -m pip --disable-pip-version-check --quiet install \

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gc
 import os
+import resource
 import sys
 import time
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 SUBSCRIBERS = 4
 BURST = 64
+# The workers of a service.
+CONCURRENT = 64
 # The publisher sends this until every subscriber has answered; it is no message of the work.
 HELLO = b"hello"
 
@@ -64,6 +67,19 @@ class Job:
         return len(self.messages) - 1
 
     @property
+    def tls(self) -> bool:
+        return self.url.startswith("tls")
+
+    @property
+    def topics(self) -> list[bytes]:
+        """What a subscriber asks for: everything, or `flows` topics, of which 257 occur."""
+        if not self.flows:
+            return [b""]
+        others = range(1 << 32, (1 << 32) + self.flows - len(self.messages) - 1)
+        occurring = [message[:8] for message in self.messages]
+        return [*(number.to_bytes(8, "little") for number in others), *occurring, HELLO]
+
+    @property
     def large(self) -> bool:
         return self.size > _LARGE
 
@@ -80,6 +96,10 @@ class Job:
 
     def result(self, start: int, end: int, count: int) -> None:
         _say(f"result {start} {end} {count} {time.process_time_ns() - self._cpu}")
+
+    def samples(self, times: list[int]) -> None:
+        """Say how long each round trip took, before its result."""
+        _say("samples " + " ".join(map(str, times)))
 
     def check_large(self, got: bytes | memoryview, index: int, *, whole: bool = False) -> None:
         """Compare the length and both ends; with `whole`, which is not timed, everything."""
@@ -140,6 +160,8 @@ def resident_bytes() -> int:
 
 def serve(name: str, versions: str, run: Callable[[Job], None]) -> None:
     """Do what the runner asks, until it asks no more."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     _say(f"hello {name}: {versions}; Python {sys.version.split()[0]}")
     while line := sys.stdin.readline():
         _, kind, role, mode, size, buffers, flows, url, back = line.split()

@@ -51,7 +51,7 @@ async def answer_for_ever(receive: Receive, send: Send) -> None:
         await send(await receive())
 
 
-async def ask(job: Job, send: Send, receive: Receive, read: Read | None = None) -> None:
+async def ask(job: Job, loop: Loop, send: Send, receive: Receive, read: Read | None = None) -> None:
     """REQ with a send and a receive."""
 
     async def both(data: bytes) -> Any:
@@ -59,6 +59,9 @@ async def ask(job: Job, send: Send, receive: Receive, read: Read | None = None) 
         return await receive()
 
     job.ready()
+    if job.mode == "busy":
+        await ask_beside(job, loop, both, read)
+        return
     if job.large or read is not None:
         await ask_with(job, both, read)
         return
@@ -71,6 +74,35 @@ async def ask(job: Job, send: Send, receive: Receive, read: Read | None = None) 
             if await receive() != data:
                 job.wrong(i)
         job.result(start, now(), count)
+
+
+async def ask_beside(job: Job, loop: Loop, request: Ask, read: Read | None = None) -> None:
+    """Time each request, beside a task that computes for 0.2 ms each millisecond."""
+    messages, mask = job.messages, job.mask
+
+    async def compute() -> None:
+        while True:
+            end = now() + 200_000
+            while now() < end:
+                pass
+            await loop.sleep(0.001)
+
+    async def measure() -> None:
+        for count in job.rounds():
+            times = []
+            start = end = now()
+            for i in range(count):
+                data = messages[i & mask]
+                before = now()
+                reply = await request(data)
+                end = now()
+                if (reply if read is None else read(reply)) != data:
+                    job.wrong(i)
+                times.append(end - before)
+            job.samples(times)
+            job.result(start, end, count)
+
+    await loop.beside([compute], measure)
 
 
 async def ask_with(job: Job, request: Ask, read: Read | None = None) -> None:

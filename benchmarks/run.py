@@ -17,7 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 
-from benchmarks import report
+from benchmarks import certificates, report
 from benchmarks.job import BURST
 from benchmarks.process import BUILD, PeerError, Process, Result
 from benchmarks.scenarios import PEERS, SCENARIOS, Scenario
@@ -106,10 +106,10 @@ class Runner:
 
     def _url(self, transport: str) -> str:
         self._used += 1
-        if transport == "tcp":
+        if transport in ("tcp", "tls+tcp"):
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))
-                return f"tcp://127.0.0.1:{probe.getsockname()[1]}"
+                return f"{transport}://127.0.0.1:{probe.getsockname()[1]}"
         if transport == "ipc":
             return f"ipc://{self._folder}/{self._used}"
         return f"inproc://bench-{self._used}"
@@ -235,6 +235,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit("told to end"))
     began = time.monotonic()
     folder = tempfile.mkdtemp(prefix="bench-")
+    certificates.write(folder)
     runner = Runner(effort, names, folder)
     done = {}
     try:

@@ -17,6 +17,8 @@ PEERS = (
     "nng_sync",
     "pyzmq_asyncio",
     "pyzmq_sync",
+    "zenoh_sync",
+    "nats_asyncio",
     "raw_trio",
     "c",
     "c_aio",
@@ -34,14 +36,22 @@ MODULES = {
     "nng_sync": ("nng_sync",),
     "pyzmq_asyncio": ("pyzmq_asyncio",),
     "pyzmq_sync": ("pyzmq_sync",),
+    "zenoh_sync": ("zenoh_sync",),
+    "nats_asyncio": ("nats_asyncio",),
     "raw_trio": ("raw_trio",),
 }
 PROGRAMS = {"c": "bench_c", "c_aio": "bench_c_aio"}
 
-_ONE_BY_ONE = tuple(peer for peer in PEERS if peer != "trionng_many")
+# What else one could use: only over tcp, and not for each kind of work.
+_OTHERS = ("zenoh_sync", "nats_asyncio")
+_ONE_BY_ONE = tuple(peer for peer in PEERS if peer not in ("trionng_many", *_OTHERS))
+_STREAMS = tuple(peer for peer in PEERS if peer not in _OTHERS)
 _NNG = tuple(peer for peer in _ONE_BY_ONE if peer != "raw_trio")
 _LOOPS = ("trionng", "pynng_trio", "pynng_asyncio", "nng_asyncio", "pyzmq_asyncio", "c_aio")
 _LOOP = ("raw_trio",)
+_TLS = ("trionng", "trionng_blocking", "pynng_trio", "pynng_sync", "raw_trio")
+_TOPICS = tuple(peer for peer in _NNG if peer not in ("pynng_asyncio", *PROGRAMS))
+_MANY_SOCKETS = ("trionng", "pynng_trio", "nng_asyncio", "pyzmq_asyncio")
 _VIEWS = ("trionng", "trionng_blocking", "nng_asyncio", "nng_sync", "pyzmq_asyncio", "pyzmq_sync")
 
 
@@ -52,11 +62,11 @@ class Scenario:
     Attributes:
         kind: what the peers do: rtt, pushpull, pair, pubsub, concurrent, idle, cycle; yield, wakeup
             and park are Trio's loop alone.
-        transport: tcp, ipc or inproc.
+        transport: tcp, tls+tcp, ipc or inproc.
         alone: both ends are in one process.
         mode: `plain`; `separate`: trionng's send and recv instead of request() and serve_rep;
             `view`: large messages are not copied out, where a library can; `recv`: trionng sends
-            with send_many and receives with recv.
+            with send_many and receives with recv; `connections`: a socket for each flow.
         first: messages of the first warming round.
     """
 
@@ -86,7 +96,7 @@ _LARGE = "REQ/REP, 1 MiB; trionng: recv_max_size 0, as its limit counts the head
 
 SCENARIOS = (
     Scenario("rtt_ipc", "rtt", "ipc", "us", _ONE_BY_ONE, _RTT),
-    Scenario("rtt_tcp", "rtt", "tcp", "us", _ONE_BY_ONE, _RTT),
+    Scenario("rtt_tcp", "rtt", "tcp", "us", (*_ONE_BY_ONE, *_OTHERS), _RTT),
     Scenario("rtt_inproc", "rtt", "inproc", "us", _NNG, _RTT + "; one process", alone=True),
     Scenario(
         "rtt_ipc_separate", "rtt", "ipc", "us", ("trionng", "c_aio"), _SEPARATE, mode="separate"
@@ -94,8 +104,8 @@ SCENARIOS = (
     Scenario(
         "rtt_tcp_separate", "rtt", "tcp", "us", ("trionng", "c_aio"), _SEPARATE, mode="separate"
     ),
-    Scenario("pushpull_tcp", "pushpull", "tcp", "msg/s", PEERS, _STREAM, buffers=128, first=500),
-    Scenario("pushpull_ipc", "pushpull", "ipc", "msg/s", PEERS, _STREAM, buffers=128, first=500),
+    Scenario("pushpull_tcp", "pushpull", "tcp", "msg/s", _STREAMS, _STREAM, buffers=128, first=500),
+    Scenario("pushpull_ipc", "pushpull", "ipc", "msg/s", _STREAMS, _STREAM, buffers=128, first=500),
     Scenario(
         "pushpull_tcp_recv",
         "pushpull",
@@ -107,7 +117,7 @@ SCENARIOS = (
         mode="recv",
         first=500,
     ),
-    Scenario("pair_tcp", "pair", "tcp", "msg/s", PEERS, _STREAM, buffers=128, first=500),
+    Scenario("pair_tcp", "pair", "tcp", "msg/s", _STREAMS, _STREAM, buffers=128, first=500),
     Scenario(
         "pubsub_tcp",
         "pubsub",
@@ -119,6 +129,19 @@ SCENARIOS = (
         first=640,
     ),
     Scenario(
+        "topics_tcp",
+        "pubsub",
+        "tcp",
+        "msg/s",
+        _TOPICS,
+        "the same; each subscriber has 10 000 topics, of which a message matches one",
+        buffers=4096,
+        flows=10_000,
+        first=640,
+    ),
+    Scenario("rtt_tls", "rtt", "tls+tcp", "us", _TLS, _RTT),
+    Scenario("pair_tls", "pair", "tls+tcp", "msg/s", _TLS, _STREAM, buffers=128, first=500),
+    Scenario(
         "concurrent_ipc",
         "concurrent",
         "ipc",
@@ -127,6 +150,17 @@ SCENARIOS = (
         "64 B, 64 requests in flight, 64 workers; pyzmq: DEALER and ROUTER",
         flows=64,
         first=256,
+    ),
+    Scenario(
+        "connections_tcp",
+        "concurrent",
+        "tcp",
+        "req/s",
+        _MANY_SOCKETS,
+        "64 workers, 1000 clients with a connection each, each with a request in flight",
+        flows=1000,
+        mode="connections",
+        first=2000,
     ),
     Scenario(
         "large_ipc",

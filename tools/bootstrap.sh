@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the Makefile needs and this machine lacks: a Python with venv and headers, a C compiler,
 # libnng's headers, and what the tests use: nngcat, nanocat, valgrind, tmux, zsh. Does nothing when all of
-# them are installed.
+# them are installed. Arguments are further commands to install, each of the package of its name.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -30,6 +30,9 @@ command -v nanocat >/dev/null 2>&1 || missing="$missing nanomsg-utils"
 command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
 command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
 command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
+for each in "$@"; do
+    command -v "$each" >/dev/null 2>&1 || missing="$missing $each"
+done
 [ -n "$missing" ] || exit 0
 
 as_root=""

@@ -7,7 +7,7 @@ from typing import Any
 
 import nng
 from benchmarks import loop_asyncio as loop, loops_async as work
-from benchmarks.job import SUBSCRIBERS, Job, now, serve
+from benchmarks.job import CONCURRENT, SUBSCRIBERS, Job, now, serve
 from benchmarks.peers.nng_open import VERSIONS, dialled, listening, subscribed, to_bytes
 
 
@@ -27,7 +27,7 @@ async def rtt(job: Job) -> None:
             return
 
         async def ask() -> None:
-            await work.ask(job, req.asend, req.arecv, _reader(job))
+            await work.ask(job, loop, req.asend, req.arecv, _reader(job))
 
         if rep is None:
             await ask()
@@ -75,7 +75,7 @@ async def pubsub(job: Job) -> None:
             return
         ends = []
         for _ in range(SUBSCRIBERS):
-            sub = subscribed(enter(nng.SubSocket()))
+            sub = subscribed(enter(nng.SubSocket()), job.topics)
             sub.recv_buf = job.buffers
             dialled(sub, job.url)
             push = dialled(enter(nng.PushSocket()), job.back)
@@ -87,7 +87,7 @@ async def concurrent(job: Job) -> None:
     if job.role == "server":
         with nng.RepSocket() as rep:
             listening(rep, job.url)
-            contexts = [rep.open_context() for _ in range(job.flows)]
+            contexts = [rep.open_context() for _ in range(CONCURRENT)]
             ends = [_bytes_or_message(job, each) for each in contexts]
             await work.concurrent_server(job, loop, ends)
         return
@@ -99,9 +99,10 @@ async def concurrent(job: Job) -> None:
 
         return ask
 
-    with nng.ReqSocket() as req:
-        dialled(req, job.url)
-        callers = [requester(req.open_context()) for _ in range(job.flows)]
+    with ExitStack() as stack:
+        sockets = job.flows if job.mode == "connections" else 1
+        reqs = [dialled(stack.enter_context(nng.ReqSocket()), job.url) for _ in range(sockets)]
+        callers = [requester(reqs[i % sockets].open_context()) for i in range(job.flows)]
         job.ready()
         await work.concurrent_client(job, loop, callers, to_bytes)
 

@@ -23,6 +23,7 @@ def dialled(socket: S, url: str) -> S:
     return socket
 
 
-def subscribed(socket: nng.SubSocket) -> nng.SubSocket:
-    socket.subscribe(b"")
+def subscribed(socket: nng.SubSocket, topics: list[bytes]) -> nng.SubSocket:
+    for topic in topics:
+        socket.subscribe(topic)
     return socket

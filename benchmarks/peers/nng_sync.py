@@ -73,7 +73,7 @@ def pubsub(job: Job) -> None:
             return
         ends = []
         for _ in range(SUBSCRIBERS):
-            sub = subscribed(enter(nng.SubSocket()))
+            sub = subscribed(enter(nng.SubSocket()), job.topics)
             sub.recv_buf = job.buffers
             dialled(sub, job.url)
             push = dialled(enter(nng.PushSocket()), job.back)

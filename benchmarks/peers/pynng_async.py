@@ -9,7 +9,8 @@ from typing import Any
 import pynng
 
 from benchmarks import loops_async as work
-from benchmarks.job import SUBSCRIBERS, Job, now, serve
+from benchmarks.job import CONCURRENT, SUBSCRIBERS, Job, now, serve
+from benchmarks.peers.pynng_open import options
 
 if sys.argv[1] == "trio":
     from benchmarks import loop_trio as loop
@@ -19,14 +20,16 @@ else:
 
 async def rtt(job: Job) -> None:
     with ExitStack() as stack:
-        rep = stack.enter_context(pynng.Rep0(listen=job.url)) if job.role != "client" else None
+        rep = None
+        if job.role != "client":
+            rep = stack.enter_context(pynng.Rep0(listen=job.url, **options(job)))
         if job.role == "server":
             await work.answer(job, rep.arecv, rep.asend)
             return
-        req = stack.enter_context(pynng.Req0(dial=job.url, block_on_dial=True))
+        req = stack.enter_context(pynng.Req0(dial=job.url, block_on_dial=True, **options(job)))
 
         async def ask() -> None:
-            await work.ask(job, req.asend, req.arecv)
+            await work.ask(job, loop, req.asend, req.arecv)
 
         if rep is None:
             await ask()
@@ -44,12 +47,11 @@ async def pushpull(job: Job) -> None:
 
 
 async def pair(job: Job) -> None:
-    sizes = {"send_buffer_size": job.buffers, "recv_buffer_size": job.buffers}
     if job.role == "server":
-        with pynng.Pair0(listen=job.url, **sizes) as pair:
+        with pynng.Pair0(listen=job.url, **options(job)) as pair:
             await work.receive_stream(job, pair.arecv)
     else:
-        with pynng.Pair0(dial=job.url, block_on_dial=True, **sizes) as pair:
+        with pynng.Pair0(dial=job.url, block_on_dial=True, **options(job)) as pair:
             await work.send_stream(job, pair.asend)
 
 
@@ -63,7 +65,7 @@ async def pubsub(job: Job) -> None:
             return
         ends = []
         for _ in range(SUBSCRIBERS):
-            sub = enter(pynng.Sub0(recv_buffer_size=job.buffers, topics=b""))
+            sub = enter(pynng.Sub0(recv_buffer_size=job.buffers, topics=job.topics))
             sub.dial(job.url, block=True)
             push = enter(pynng.Push0(dial=job.back, block_on_dial=True))
             ends.append((sub.arecv, push.asend))
@@ -73,7 +75,7 @@ async def pubsub(job: Job) -> None:
 async def concurrent(job: Job) -> None:
     if job.role == "server":
         with pynng.Rep0(listen=job.url) as rep:
-            contexts = [rep.new_context() for _ in range(job.flows)]
+            contexts = [rep.new_context() for _ in range(CONCURRENT)]
             await work.concurrent_server(job, loop, [(each.arecv, each.asend) for each in contexts])
         return
 
@@ -84,8 +86,13 @@ async def concurrent(job: Job) -> None:
 
         return ask
 
-    with pynng.Req0(dial=job.url, block_on_dial=True) as req:
-        callers = [requester(req.new_context()) for _ in range(job.flows)]
+    with ExitStack() as stack:
+        sockets = job.flows if job.mode == "connections" else 1
+        reqs = [
+            stack.enter_context(pynng.Req0(dial=job.url, block_on_dial=True))
+            for _ in range(sockets)
+        ]
+        callers = [requester(reqs[i % sockets].new_context()) for i in range(job.flows)]
         job.ready()
         await work.concurrent_client(job, loop, callers)
 

@@ -9,15 +9,18 @@ import pynng
 
 from benchmarks import loops_sync as work
 from benchmarks.job import SUBSCRIBERS, Job, now, serve
+from benchmarks.peers.pynng_open import options
 
 
 def rtt(job: Job) -> None:
     with ExitStack() as stack:
-        rep = stack.enter_context(pynng.Rep0(listen=job.url)) if job.role != "client" else None
+        rep = None
+        if job.role != "client":
+            rep = stack.enter_context(pynng.Rep0(listen=job.url, **options(job)))
         if job.role == "server":
             work.answer(job, rep.recv, rep.send)
             return
-        req = stack.enter_context(pynng.Req0(dial=job.url, block_on_dial=True))
+        req = stack.enter_context(pynng.Req0(dial=job.url, block_on_dial=True, **options(job)))
         if rep is not None:
             work.answer_beside(rep.recv, rep.send, pynng.Closed)
         work.ask(job, req.send, req.recv)
@@ -33,12 +36,11 @@ def pushpull(job: Job) -> None:
 
 
 def pair(job: Job) -> None:
-    sizes = {"send_buffer_size": job.buffers, "recv_buffer_size": job.buffers}
     if job.role == "server":
-        with pynng.Pair0(listen=job.url, **sizes) as pair:
+        with pynng.Pair0(listen=job.url, **options(job)) as pair:
             work.receive_stream(job, pair.recv)
     else:
-        with pynng.Pair0(dial=job.url, block_on_dial=True, **sizes) as pair:
+        with pynng.Pair0(dial=job.url, block_on_dial=True, **options(job)) as pair:
             work.send_stream(job, pair.send)
 
 
@@ -63,7 +65,7 @@ def pubsub(job: Job) -> None:
             return
         ends = []
         for _ in range(SUBSCRIBERS):
-            sub = enter(pynng.Sub0(recv_buffer_size=job.buffers, topics=b""))
+            sub = enter(pynng.Sub0(recv_buffer_size=job.buffers, topics=job.topics))
             sub.dial(job.url, block=True)
             push = enter(pynng.Push0(dial=job.back, block_on_dial=True))
             ends.append((sub.recv, push.send))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import zmq
@@ -34,7 +35,7 @@ async def rtt(job: Job, context: Any) -> None:
         return (await req.recv(copy=False)).buffer
 
     async def ask() -> None:
-        await work.ask(job, req.send, receive_view if job.mode == "view" else req.recv)
+        await work.ask(job, loop, req.send, receive_view if job.mode == "view" else req.recv)
 
     if rep is None:
         await ask()
@@ -61,14 +62,16 @@ async def pair(job: Job, context: Any) -> None:
 
 async def pubsub(job: Job, context: Any) -> None:
     if job.role == "server":
-        pub = bound(make(context, zmq.PUB, job.buffers), job.url)
+        pub = bound(make(context, zmq.PUB, max(job.buffers, 2 * job.flows)), job.url)
         acks = bound(make(context, zmq.PULL), job.back)
         await work.publish(job, pub.send, acks.recv, loop)
         return
     ends = []
     for _ in range(SUBSCRIBERS):
-        sub = make(context, zmq.SUB, job.buffers)
-        sub.subscribe(b"")
+        # A subscription counts as a message.
+        sub = make(context, zmq.SUB, max(job.buffers, 2 * job.flows))
+        for topic in job.topics:
+            sub.subscribe(topic)
         connected(sub, job.url)
         ends.append((sub.recv, connected(make(context, zmq.PUSH), job.back).send))
     await work.subscribe(job, loop, ends)
@@ -88,16 +91,17 @@ async def concurrent(job: Job, context: Any) -> None:
                 tally.add()
             job.result(start, now(), tally.done)
         return
-    dealer = connected(make(context, zmq.DEALER), job.url)
+    sockets = job.flows if job.mode == "connections" else 1
+    dealers = [connected(make(context, zmq.DEALER), job.url) for _ in range(sockets)]
     waiting: dict[bytes, asyncio.Future[bytes]] = {}
     new_future = asyncio.get_running_loop().create_future
 
-    async def dispatch() -> None:
+    async def dispatch(dealer: Any) -> None:
         while True:
             number, data = await dealer.recv_multipart()
             waiting.pop(number).set_result(data)
 
-    def requester(number: bytes) -> work.Ask:
+    def requester(number: bytes, dealer: Any) -> work.Ask:
         async def ask(data: bytes) -> bytes:
             waiting[number] = reply = new_future()
             await dealer.send_multipart((number, data))
@@ -107,11 +111,12 @@ async def concurrent(job: Job, context: Any) -> None:
 
     async def main() -> None:
         job.ready()
-        await work.concurrent_client(
-            job, loop, [requester(i.to_bytes(2, "little")) for i in range(job.flows)]
-        )
+        callers = [
+            requester(i.to_bytes(2, "little"), dealers[i % sockets]) for i in range(job.flows)
+        ]
+        await work.concurrent_client(job, loop, callers)
 
-    await loop.beside([dispatch], main)
+    await loop.beside([functools.partial(dispatch, each) for each in dealers], main)
 
 
 async def cycle(job: Job, context: Any) -> None:
@@ -140,6 +145,7 @@ ROLES: dict[str, Any] = {
 
 async def _main(job: Job) -> None:
     context = zmq.asyncio.Context()
+    context.set(zmq.MAX_SOCKETS, 4096)
     try:
         await ROLES[job.kind](job, context)
     finally:

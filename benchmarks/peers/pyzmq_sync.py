@@ -51,7 +51,7 @@ def pair(job: Job, context: Any) -> None:
 
 def pubsub(job: Job, context: Any) -> None:
     if job.role == "server":
-        pub = bound(make(context, zmq.PUB, job.buffers), job.url)
+        pub = bound(make(context, zmq.PUB, max(job.buffers, 2 * job.flows)), job.url)
         acks = bound(make(context, zmq.PULL), job.back)
 
         def hear() -> bool:
@@ -64,8 +64,10 @@ def pubsub(job: Job, context: Any) -> None:
         return
     ends = []
     for _ in range(SUBSCRIBERS):
-        sub = make(context, zmq.SUB, job.buffers)
-        sub.subscribe(b"")
+        # A subscription counts as a message.
+        sub = make(context, zmq.SUB, max(job.buffers, 2 * job.flows))
+        for topic in job.topics:
+            sub.subscribe(topic)
         connected(sub, job.url)
         ends.append((sub.recv, connected(make(context, zmq.PUSH), job.back).send))
     work.subscribe(job, ends)

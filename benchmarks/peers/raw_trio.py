@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
 import trio
 
-from benchmarks import loop_trio as loop, loops_async as work
+from benchmarks import certificates, loop_trio as loop, loops_async as work
 from benchmarks.job import Job, now, serve
 
 _PREFIX = 4
@@ -44,11 +45,15 @@ class Connection:
             self._buffer += await self._stream.receive_some(max(_CHUNK, size))
 
     async def aclose(self) -> None:
-        await self._stream.aclose()
+        await trio.aclose_forcefully(self._stream)
 
 
-async def _listen(url: str) -> trio.SocketListener:
+async def _listen(url: str) -> trio.abc.Listener[Any]:
     parts = urlsplit(url)
+    if parts.scheme == "tls+tcp":
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificates.path("server.pem"))
+        return (await trio.open_ssl_over_tcp_listeners(parts.port, context, host="127.0.0.1"))[0]
     if parts.scheme == "tcp":
         return (await trio.open_tcp_listeners(parts.port, host="127.0.0.1"))[0]
     if os.path.exists(parts.path):
@@ -59,12 +64,16 @@ async def _listen(url: str) -> trio.SocketListener:
     return trio.SocketListener(listening)
 
 
-async def _accept(listener: trio.SocketListener) -> Connection:
+async def _accept(listener: trio.abc.Listener[Any]) -> Connection:
     return Connection(await listener.accept())
 
 
 async def _connect(url: str) -> Connection:
     parts = urlsplit(url)
+    if parts.scheme == "tls+tcp":
+        plain = await trio.open_tcp_stream("127.0.0.1", parts.port)
+        context = ssl.create_default_context(cafile=certificates.path("ca.pem"))
+        return Connection(trio.SSLStream(plain, context, server_hostname=certificates.NAME))
     if parts.scheme == "tcp":
         return Connection(await trio.open_tcp_stream("127.0.0.1", parts.port))
     return Connection(await trio.open_unix_socket(parts.path))
@@ -87,7 +96,7 @@ async def rtt(job: Job) -> None:
         await _serve(job, lambda job, peer: work.answer(job, peer.receive, peer.send))
     else:
         peer = await _connect(job.url)
-        await work.ask(job, peer.send, peer.receive)
+        await work.ask(job, loop, peer.send, peer.receive)
         await peer.aclose()
 
 

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import trionng
-from benchmarks import loops_sync as work
+from benchmarks import certificates, loops_sync as work
 from benchmarks.job import SUBSCRIBERS, Job, now, serve
 
 try:
@@ -17,18 +17,27 @@ except ImportError:
     sys.exit()
 
 
-def _limit(job: Job) -> dict[str, int]:
+def _options(job: Job) -> dict[str, Any]:
     """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
-    return {"recv_max_size": 0} if job.large else {}
+    options: dict[str, Any] = {"recv_max_size": 0} if job.large else {}
+    if job.tls:
+        options["tls_config"] = (
+            trionng.TLSConfig.server(cert_key_file=certificates.path("server.pem"))
+            if job.role == "server"
+            else trionng.TLSConfig.client(
+                ca_files=certificates.path("ca.pem"), server_name=certificates.NAME
+            )
+        )
+    return options
 
 
 def rtt(job: Job) -> None:
     with ExitStack() as stack:
         rep = req = None
         if job.role != "client":
-            rep = stack.enter_context(blocking.Rep0(listen=job.url, **_limit(job)))
+            rep = stack.enter_context(blocking.Rep0(listen=job.url, **_options(job)))
         if job.role != "server":
-            req = stack.enter_context(blocking.Req0(**_limit(job)))
+            req = stack.enter_context(blocking.Req0(**_options(job)))
             req.dial(job.url)
         if req is None:
             work.answer(job, rep.recv, rep.send)
@@ -54,7 +63,9 @@ def pushpull(job: Job) -> None:
 
 
 def pair(job: Job) -> None:
-    with blocking.Pair0(recv_buffer_size=job.buffers, send_buffer_size=job.buffers) as pair:
+    with blocking.Pair0(
+        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **_options(job)
+    ) as pair:
         if job.role == "server":
             pair.listen(job.url)
             work.receive_stream(job, pair.recv)
@@ -81,7 +92,7 @@ def pubsub(job: Job) -> None:
             return
         ends = []
         for _ in range(SUBSCRIBERS):
-            sub = enter(blocking.Sub0(topics="", recv_buffer_size=job.buffers))
+            sub = enter(blocking.Sub0(topics=job.topics, recv_buffer_size=job.buffers))
             push = enter(blocking.Push0())
             sub.dial(job.url)
             push.dial(job.back)

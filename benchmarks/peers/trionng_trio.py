@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 import trionng
-from benchmarks import loop_trio as loop, loops_async as work
-from benchmarks.job import BURST, HELLO, SUBSCRIBERS, Credit, Job, Tally, now, serve
+from benchmarks import certificates, loop_trio as loop, loops_async as work
+from benchmarks.job import BURST, CONCURRENT, HELLO, SUBSCRIBERS, Credit, Job, Tally, now, serve
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,30 +17,39 @@ if TYPE_CHECKING:
 BATCH = 128
 
 
-def _limit(job: Job) -> dict[str, int]:
+def _options(job: Job) -> dict[str, Any]:
     """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
-    return {"recv_max_size": 0} if job.large else {}
+    options: dict[str, Any] = {"recv_max_size": 0} if job.large else {}
+    if job.tls:
+        options["tls_config"] = (
+            trionng.TLSConfig.server(cert_key_file=certificates.path("server.pem"))
+            if job.role == "server"
+            else trionng.TLSConfig.client(
+                ca_files=certificates.path("ca.pem"), server_name=certificates.NAME
+            )
+        )
+    return options
 
 
 async def rtt(job: Job) -> None:
     if job.role == "alone":
-        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep, await _connect(job) as req:
+        async with trionng.Rep0(listen=job.url, **_options(job)) as rep, await _connect(job) as req:
             await loop.beside([lambda: _serve_for_ever(rep)], lambda: _ask(job, req))
     elif job.role == "client":
         async with await _connect(job) as req:
             await _ask(job, req)
     elif job.mode == "view":
-        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
+        async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
             await work.answer(job, rep.recv_msg, rep.send_msg)
     elif job.mode == "separate":
-        async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
+        async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
             await work.answer(job, rep.recv, rep.send)
     elif job.large:
-        async with trionng.Rep0(**_limit(job)) as rep:
+        async with trionng.Rep0(**_options(job)) as rep:
             rep.listen(job.url)
             await _serve(job, {"socket": rep})
     else:
-        await _serve(job, {"listen": job.url})
+        await _serve(job, {"listen": job.url, **_options(job)})
 
 
 async def _serve_for_ever(rep: trionng.Rep0) -> None:
@@ -78,16 +87,19 @@ async def _serve(job: Job, options: dict[str, Any]) -> None:
 
 
 async def _connect(job: Job) -> trionng.Req0:
-    req = trionng.Req0(**_limit(job))
+    req = trionng.Req0(**_options(job))
     await req.dial(job.url)
     return req
 
 
 async def _ask(job: Job, req: trionng.Req0) -> None:
     if job.mode == "separate":
-        await work.ask(job, req.send, req.recv)
+        await work.ask(job, loop, req.send, req.recv)
     elif job.mode == "view":
-        await work.ask(job, req.send, req.recv_msg, lambda msg: msg.body)
+        await work.ask(job, loop, req.send, req.recv_msg, lambda msg: msg.body)
+    elif job.mode == "busy":
+        job.ready()
+        await work.ask_beside(job, loop, req.request)
     else:
         job.ready()
         await work.ask_with(job, req.request)
@@ -104,7 +116,9 @@ async def pushpull(job: Job) -> None:
 
 
 async def pair(job: Job) -> None:
-    async with trionng.Pair0(recv_buffer_size=job.buffers, send_buffer_size=job.buffers) as pair:
+    async with trionng.Pair0(
+        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **_options(job)
+    ) as pair:
         if job.role == "server":
             pair.listen(job.url)
             await _receive(job, pair)
@@ -165,7 +179,7 @@ async def pubsub(job: Job) -> None:
             return
         subs = []
         for _ in range(SUBSCRIBERS):
-            sub = trionng.Sub0(topics="", recv_buffer_size=job.buffers)
+            sub = trionng.Sub0(topics=job.topics, recv_buffer_size=job.buffers)
             push = trionng.Push0()
             await stack.enter_async_context(sub)
             await stack.enter_async_context(push)
@@ -223,16 +237,21 @@ async def _subscribe_many(job: Job, subs: list[tuple[trionng.Sub0, trionng.Push0
 
 
 async def concurrent(job: Job) -> None:
-    if job.role == "client":
+    if job.role == "server":
+        await _serve(job, {"listen": job.url, "workers": CONCURRENT})
+    elif job.mode == "connections":
+        async with AsyncExitStack() as stack:
+            reqs = [await stack.enter_async_context(await _connect(job)) for _ in range(job.flows)]
+            job.ready()
+            await work.concurrent_client(job, loop, [req.request for req in reqs])
+    else:
         async with await _connect(job) as req:
             job.ready()
             await work.concurrent_client(job, loop, [req.request] * job.flows)
-    else:
-        await _serve(job, {"listen": job.url, "workers": job.flows})
 
 
 async def idle(job: Job) -> None:
-    async with trionng.Rep0(listen=job.url, **_limit(job)) as rep:
+    async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
         await work.idle(job, loop, lambda: rep.new_context().recv)
 
 
