@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import re
-import shutil
-import subprocess
 from dataclasses import dataclass, field
 
 from markdown_it import MarkdownIt
@@ -83,15 +80,7 @@ class Command:
     @property
     def is_run(self) -> bool:
         words = re.sub(r"^(?:\w+=\S* )*", "", self.text).replace("python -m pip", "pip").split()
-        return words[0] not in NOT_RUN_COMMANDS and (words[0] != "node" or node_can_connect())
-
-
-@functools.cache
-def node_can_connect() -> bool:
-    """Say whether there is a Node with a WebSocket client: 20.10 or later."""
-    node = shutil.which("node")
-    command = [node or "", "--experimental-websocket", "-e", "0"]
-    return node is not None and subprocess.run(command, capture_output=True).returncode == 0
+        return words[0] not in NOT_RUN_COMMANDS
 
 
 def blocks(page: str) -> list[Block]:

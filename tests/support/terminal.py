@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from tests.support.fixes import LINK
+from tests.support.javascript import find_node
 from tests.support.pages import Block, Command, blocks, difference, pattern
 from tests.support.processes import IGNORE_SHARED, PYTHON, STRICT, environment
 
@@ -43,8 +43,9 @@ async def ports_of(page: str) -> AsyncIterator[None]:
 
 
 def page_environment() -> dict[str, str]:
-    """Return what a command of a page sees: the tested Python first, and nothing of pytest."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    """Return what a command of a page sees: our Python and Node first, and nothing of pytest."""
+    ours = (Path(sys.executable).parent, Path(find_node()).parent)
+    path = os.pathsep.join([*map(str, ours), os.environ["PATH"]])
     strict = f"error,{IGNORE_SHARED}"
     changed = environment(PATH=path, PYTHONWARNINGS=strict, PYTHONUNBUFFERED="1", NO_COLOR="1")
     return {name: value for name, value in changed.items() if not name.startswith("PYTEST")}
@@ -171,11 +172,9 @@ def parse_toml(text: str) -> None:
 
 
 def parse_js(text: str) -> None:
-    node = shutil.which("node")
-    if node is not None:
-        command = [node, "--input-type=module", "--check"]
-        quiet = subprocess.DEVNULL
-        subprocess.run(command, input=text, text=True, check=True, timeout=WITHIN, stderr=quiet)
+    command = [find_node(), "--input-type=module", "--check"]
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, input=text, text=True, check=True, timeout=WITHIN, stderr=quiet)
 
 
 def parse_sh(text: str) -> None:
