@@ -18,7 +18,8 @@
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
-# WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty).
+# WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty),
+# WITHOUT=chromium (leave out the tests in a browser).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -35,7 +36,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
 .PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
-	wheel-test matrix docs pictures sanitize bench bench-quick clean machine runtime tools packaging peers
+	wheel-test matrix docs pictures sanitize bench bench-quick clean \
+	machine test-machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -131,10 +133,13 @@ bench-quick: peers
 machine:
 	@sh tools/bootstrap.sh
 
+test-machine:
+	@sh tools/bootstrap.sh tests
+
 runtime: machine $(VENV)/runtime
 	@$(BIN)/python build_ffi.py
 
-tools: machine $(VENV)/tools
+tools: test-machine $(VENV)/tools
 	@$(BIN)/python build_ffi.py --testing
 
 $(VENV)/runtime: pyproject.toml setup.py | machine

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs what the Makefile needs and this machine lacks: a Python with venv and headers, a C compiler,
-# libnng's headers, and what the tests use: nngcat, nanocat, valgrind, tmux, zsh. Does nothing when all of
-# them are installed. Arguments are further commands to install, each of the package of its name.
+# libnng's headers. With the argument "tests" also what the tests use: nngcat, nanocat, valgrind, tmux, zsh,
+# Chromium (WITHOUT=chromium leaves it out, 113 MB; its tests are skipped then). Other arguments are further
+# commands to install, each of the package of its name. Does nothing when all of them are installed.
 set -eu
 PYTHON=${PYTHON:-python3}
 
@@ -25,13 +26,19 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
     missing="$missing python3-dev"
 command -v "${CC:-cc}" >/dev/null 2>&1 || missing="$missing gcc libc6-dev"
 has_header || missing="$missing libnng-dev"
-command -v nngcat >/dev/null 2>&1 || missing="$missing nng-utils"
-command -v nanocat >/dev/null 2>&1 || missing="$missing nanomsg-utils"
-command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
-command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
-command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
 for each in "$@"; do
-    command -v "$each" >/dev/null 2>&1 || missing="$missing $each"
+    if [ "$each" != tests ]; then
+        command -v "$each" >/dev/null 2>&1 || missing="$missing $each"
+        continue
+    fi
+    command -v nngcat >/dev/null 2>&1 || missing="$missing nng-utils"
+    command -v nanocat >/dev/null 2>&1 || missing="$missing nanomsg-utils"
+    command -v valgrind >/dev/null 2>&1 || missing="$missing valgrind"
+    command -v tmux >/dev/null 2>&1 || missing="$missing tmux"
+    command -v zsh >/dev/null 2>&1 || missing="$missing zsh"
+    # The names that tests/support/chromium.py tries.
+    [ "${WITHOUT:-}" = chromium ] || command -v chromium >/dev/null 2>&1 ||
+        command -v google-chrome >/dev/null 2>&1 || missing="$missing chromium"
 done
 [ -n "$missing" ] || exit 0
 
