@@ -23,12 +23,14 @@ SHIPPED = "sid"
 
 
 def check_contents(wheel: Path) -> None:
-    """Fail if the wheel contains parts of the tests, or lacks the native module."""
+    """Fail if the wheel contains parts of the tests, or lacks the native module or JavaScript."""
     names = zipfile.ZipFile(wheel).namelist()
     unwanted = [name for name in names if "testing" in name and "/_ffi/" in name]
     libraries = [name for name in names if ".libs/" in name]
-    if unwanted or libraries or not any("_ffi/_native" in name for name in names):
-        sys.exit(f"{wheel.name} is wrong: {unwanted or libraries or 'no native module'}")
+    needed = ["trionng/_ffi/_native", "trionng/browser/sp.js", "trionng/browser/sp.d.ts"]
+    missing = [start for start in needed if not any(name.startswith(start) for name in names)]
+    if unwanted or libraries or missing:
+        sys.exit(f"{wheel.name} is wrong: {unwanted or libraries or f'lacks {missing}'}")
 
 
 def main(arguments: list[str]) -> None:

@@ -1,8 +1,10 @@
-"""A WebSocket client that knows nothing of nng: wsproto on a plain Trio stream."""
+"""A WebSocket client and server that know nothing of nng: wsproto on plain Trio streams."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -128,3 +130,47 @@ async def browser(
             )
         )
         yield peer
+
+
+Say = Callable[[bytes | str], Awaitable[None]]
+
+
+@contextlib.asynccontextmanager
+async def serve_websocket(
+    talk: Callable[[bytes, Say], Awaitable[None]], *, protocol: str | None = None
+) -> AsyncIterator[str]:
+    """Serve WebSocket for the time of a block; the value is the URL.
+
+    `talk(message, say)` runs for each message, and with b"" when a client has connected. If it
+    raises StopAsyncIteration, the connection ends. The server speaks what the client wants, or the
+    protocol given, "" for none.
+    """
+
+    async def serve(stream: trio.SocketStream) -> None:
+        connection = WSConnection(ConnectionType.SERVER)
+
+        async def say(message: bytes | str) -> None:
+            frame = TextMessage(message) if isinstance(message, str) else BytesMessage(message)
+            await stream.send_all(connection.send(frame))
+
+        with contextlib.suppress(trio.BrokenResourceError, StopAsyncIteration):
+            async for data in stream:
+                connection.receive_data(bytes(data))
+                for event in connection.events():
+                    if isinstance(event, Request):
+                        chosen = event.subprotocols[0] if protocol is None else protocol
+                        accepted = AcceptConnection(subprotocol=chosen or None)
+                        await stream.send_all(connection.send(accepted))
+                        await talk(b"", say)
+                    elif isinstance(event, BytesMessage):
+                        await talk(bytes(event.data), say)
+                    elif isinstance(event, CloseConnection):
+                        await stream.send_all(connection.send(event.response()))
+                        return
+
+    async with trio.open_nursery() as nursery:
+        [listener] = await nursery.start(
+            functools.partial(trio.serve_tcp, serve, 0, host="127.0.0.1")
+        )
+        yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/"
+        nursery.cancel_scope.cancel()

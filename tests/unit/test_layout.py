@@ -44,6 +44,7 @@ LAYERS = (
     {"blocking"},
     {"testing"},
     {"guest"},
+    {"browser"},
     {"_cli"},
     {"__main__"},
 )
@@ -160,7 +161,7 @@ def folders_that_the_page_misnames(root: Path) -> list[str]:
     named = set(re.findall(r"`(_\w+)[/`]", packages)) - {"__init__"}
     named |= {f"nng/{name}" for name in re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)}
     existing = {package_of(path, root) for path in modules(root)}
-    existing -= {"", "blocking", "exceptions", "testing", "guest", "__main__"}
+    existing -= {"", "blocking", "exceptions", "testing", "guest", "browser", "__main__"}
     existing |= {f"nng/{path.relative_to(root / 'nng').parts[0]}" for path in c_files(root)}
     return [f"{file}: names {name}, or ought to" for name in sorted(named ^ existing)]
 

@@ -11,7 +11,7 @@ import pytest
 
 import trionng
 from tests.support.processes import ROOT
-from trionng import blocking, guest, testing
+from trionng import blocking, browser, guest, testing
 
 REFERENCE = ROOT / "docs" / "reference"
 DESCRIBED = re.compile(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", re.MULTILINE)
@@ -33,6 +33,7 @@ PUBLIC = [
     *(f"trionng.blocking.{name}" for name in names_of(blocking) if name not in SAME),
     *(f"trionng.testing.{name}" for name in names_of(testing)),
     *(f"trionng.guest.{name}" for name in names_of(guest)),
+    *(f"trionng.browser.{name}" for name in names_of(browser)),
 ]
 
 
@@ -44,10 +45,11 @@ def test_public_name_stands_on_one_page_of_the_reference(name):
 
 def test_reference_describes_only_what_is_public():
     """A name that was removed leaves the reference."""
-    faces = ("trionng.", "trionng.blocking.", "trionng.testing.", "trionng.guest.")
+    modules = ("blocking", "testing", "guest", "browser")
+    faces = ("trionng.", *(f"trionng.{name}." for name in modules))
     ours = {name for name in PLACES if name.rpartition(".")[0] + "." in faces}
 
-    assert ours - {*PUBLIC, "trionng.blocking", "trionng.testing", "trionng.guest"} == set()
+    assert ours - {*PUBLIC, *(f"trionng.{name}" for name in modules)} == set()
 
 
 TABLES = runpy.run_path(str(REFERENCE / "tables.py"))["pages"]()
