@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Chromium]:
-    """One browser for the tests of a file, since its start takes seconds."""
+    """One browser for the tests of this folder, since its start takes seconds."""
     if find_chromium() is None:
         pytest.skip("Chromium is not installed")
     certificate = x509.load_pem_x509_certificate(identity()[0])

@@ -83,18 +83,24 @@ class Chromium:
                     return result
 
     @contextlib.asynccontextmanager
-    async def open_page(self, url: str) -> AsyncIterator[Page]:
+    async def open_page(
+        self, url: str, *, width: int = 800, height: int = 600
+    ) -> AsyncIterator[Page]:
         """Open a page for the time of a block, with storage of its own."""
         context = (await self.call("Target.createBrowserContext"))["browserContextId"]
         try:
-            opened = await self.call("Target.createTarget", url=url, browserContextId=context)
+            opened = await self.call(
+                "Target.createTarget", url="about:blank", browserContextId=context
+            )
             target = opened["targetId"]
             session = await self.call("Target.attachToTarget", targetId=target, flatten=True)
             page = Page(self, session["sessionId"])
-            await page.run(
-                "if (document.readyState !== 'complete') await new Promise((done) => "
-                "addEventListener('load', done));"
-            )
+            await page.call(
+                "Emulation.setDeviceMetricsOverride",
+                width=width, height=height, deviceScaleFactor=1, mobile=False,
+            )  # fmt: skip
+            await page.call("Page.navigate", url=url)
+            await page.wait_for("document.readyState === 'complete'")
             yield page
         finally:
             with trio.CancelScope(shield=True), trio.move_on_after(10):
@@ -108,24 +114,31 @@ class Page:
         self._browser = browser
         self._session = session
 
+    async def call(self, method: str, **arguments: object) -> Reply:
+        """Call a method of the DevTools protocol."""
+        return await self._browser.call(method, self._session, **arguments)
+
     async def run(self, body: str) -> Any:
         """Run the body of an async function in the page; return what it returns."""
-        done = await self._browser.call(
-            "Runtime.evaluate", self._session,
-            expression=f"(async () => {{ {body} }})()", awaitPromise=True, returnByValue=True,
-        )  # fmt: skip
+        code = f"(async () => {{ {body} }})()"
+        done = await self.call(
+            "Runtime.evaluate", expression=code, awaitPromise=True, returnByValue=True
+        )
         if "exceptionDetails" in done:
             thrown = done["exceptionDetails"]
             raise ScriptError(thrown.get("exception", {}).get("description", thrown["text"]))
         return done["result"].get("value")
 
-    async def screenshot(self, width: int, height: int) -> bytes:
+    async def wait_for(self, condition: str) -> Any:
+        """Wait until an expression is true; return its value."""
+        return await self.run(
+            f"for (;;) {{ const value = {condition}; if (value) return value;"
+            " await new Promise((done) => setTimeout(done, 10)); }"
+        )
+
+    async def screenshot(self) -> bytes:
         """Return what the page looks like, a PNG."""
-        await self._browser.call(
-            "Emulation.setDeviceMetricsOverride", self._session,
-            width=width, height=height, deviceScaleFactor=1, mobile=False,
-        )  # fmt: skip
-        taken = await self._browser.call("Page.captureScreenshot", self._session, format="png")
+        taken = await self.call("Page.captureScreenshot", format="png")
         return base64.b64decode(taken["data"])
 
 
