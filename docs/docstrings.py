@@ -58,7 +58,8 @@ def show_values() -> None:
             for kind in thing.__mro__ if isinstance(thing, type) else ():
                 if kind.__module__.startswith("trionng"):
                     for name, annotation in vars(kind).get("__annotations__", {}).items():
-                        kind.__annotations__[name] = VALUES.get(annotation, annotation)
+                        known = getattr(annotation, "__name__", annotation)
+                        kind.__annotations__[name] = VALUES.get(known, annotation)
 
 
 def sections(

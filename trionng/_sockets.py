@@ -33,7 +33,7 @@ from trionng._trio.socket import Context, Dialer, Listener, Socket
 from trionng._trio.wait import enable_ki_protection, wait_for
 
 
-class _Channel(BatchReceive):
+class ChannelReceive(BatchReceive):
     """Receives as Trio's channels do."""
 
     async def receive(self) -> bytes:
@@ -42,12 +42,12 @@ class _Channel(BatchReceive):
 
 
 @final
-class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
+class Pair0(ChannelReceive, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """One peer, both directions, in any order."""
 
 
 @final
-class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
+class Pair1(ChannelReceive, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """One peer, both directions; polyamorous: any number of peers.
 
     Args:
@@ -62,7 +62,7 @@ class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket, Channe
 
 
 @final
-class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
+class Bus0(ChannelReceive, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket, Channel[bytes]):
     """Sends to every peer it is connected to, and receives from every one; nothing is forwarded.
 
     Sending never waits for a slow peer: that one misses messages.
@@ -83,7 +83,7 @@ class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener, Pipe], Socket, SendCh
 
 @final
 class Pull0(
-    ReceiveOnly, _Channel, Pull0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]
+    ReceiveOnly, ChannelReceive, Pull0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]
 ):
     """Takes the messages of the connected Push0 sockets, fairly.
 
@@ -101,7 +101,9 @@ class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket, SendChan
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]):
+class Sub0(
+    ReceiveOnly, ChannelReceive, Sub0Base[Dialer, Listener, Pipe], Socket, ReceiveChannel[bytes]
+):
     """Receives those messages of the connected Pub0 sockets that start with one of its topics.
 
     Args:
@@ -120,7 +122,7 @@ class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket, Rece
 
 
 @final
-class SubContext(ReceiveOnly, _Channel, SubContextBase, Context, ReceiveChannel[bytes]):
+class SubContext(ReceiveOnly, ChannelReceive, SubContextBase, Context, ReceiveChannel[bytes]):
     """A subscriber of its own on the connections of a Sub0 socket."""
 
 

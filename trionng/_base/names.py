@@ -25,10 +25,7 @@ def publish(module: str, names: dict[str, object]) -> None:
     public = {name: thing for name, thing in names.items() if name[0].isalpha()}
     names["__all__"] = sorted(public)
     for thing in public.values():
-        if getattr(thing, "__module__", "").startswith("trionng._"):
-            if isinstance(thing, type):  # `typing.get_type_hints` reads names in that module
-                thing.__annotations__ = inspect.get_annotations(thing, eval_str=True)
-            thing.__module__ = module
+        _move(thing, module)
     classes = {name: each for name, each in public.items() if isinstance(each, type)}
     ours = dict.fromkeys(
         each
@@ -39,6 +36,15 @@ def publish(module: str, names: dict[str, object]) -> None:
     for each in ours:
         if each not in classes.values():
             _rename_methods(each, classes)
+            _move(each, module)  # `help` lists it among the bases of a public class
+
+
+def _move(thing: object, module: str) -> None:
+    if getattr(thing, "__module__", "").startswith("trionng._"):
+        if isinstance(thing, type):  # `typing.get_type_hints` reads names in that module
+            found = inspect.get_annotations(thing, eval_str=True)
+            thing.__annotations__ = {name: found[name] for name in found if name[0] != "_"}
+        thing.__module__ = module
 
 
 def _functions_of(kind: type) -> Iterator[types.FunctionType]:

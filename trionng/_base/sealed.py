@@ -12,7 +12,7 @@ class Uncopied:
 
     __slots__ = ()
 
-    def __reduce_ex__(self, _protocol: SupportsIndex) -> NoReturn:
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
         raise TypeError(
             f"a {type(self).__name__} cannot be copied or pickled: it stands for something of nng "
             "in this process; make a new one"

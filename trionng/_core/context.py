@@ -6,6 +6,7 @@ from trionng import _ffi
 from trionng._base.errors import Closed
 from trionng._core.abc import AnySocket
 from trionng._core.io import BaseIO
+from trionng._ffi import Context as NativeContext
 
 
 class ContextBase(BaseIO):
@@ -13,7 +14,7 @@ class ContextBase(BaseIO):
 
     _socket: AnySocket
 
-    def __init__(self, socket: AnySocket, ctx: _ffi.Context) -> None:
+    def __init__(self, socket: AnySocket, ctx: NativeContext) -> None:
         self._socket = socket
         self._ctx = ctx
         self._closed = False

@@ -16,6 +16,7 @@ from trionng._base.sealed import Sealed
 from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr, from_native
 from trionng._core.endpoints import DialerBase, ListenerBase
+from trionng._ffi import NativePipe
 
 S = TypeVar("S", bound=AnySocket)
 
@@ -27,7 +28,7 @@ class PipeBase(Sealed):
 
     __slots__ = ("__weakref__", "_endpoint", "_native", "_protocol_ids", "_socket")
 
-    def __init__(self, socket: AnySocket, native: _ffi.NativePipe) -> None:
+    def __init__(self, socket: AnySocket, native: NativePipe) -> None:
         self._socket = weakref.ref(socket)
         self._native = native
         self._protocol_ids = socket._protocol_ids

@@ -33,6 +33,7 @@ from trionng._core.options import (
 from trionng._core.pipes import PipeBase
 from trionng._core.socket import SocketBase, SocketOptions
 from trionng._core.topics import Topics
+from trionng._ffi import Context as NativeContext
 
 D = TypeVar("D", bound=DialerBase, covariant=True)
 L = TypeVar("L", bound=ListenerBase, covariant=True)
@@ -204,7 +205,7 @@ class SubContextBase(Subscriber, ContextBase):
 
     recv_buffer_size: BufferSize = BufferSize("recv-buffer", "int", 1, _MAX_BUFFER)
 
-    def __init__(self, socket: AnySocket, ctx: _ffi.Context) -> None:
+    def __init__(self, socket: AnySocket, ctx: NativeContext) -> None:
         super().__init__(socket, ctx)
         self._topics = Topics(_ffi.ON_CONTEXT, ctx.id)
 

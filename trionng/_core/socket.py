@@ -224,17 +224,20 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     def _choose_protocol(self) -> int:
         return self._protocol
 
-    def __del__(
+    def __del__(self) -> None:
+        self._warn_if_open()
+
+    def _warn_if_open(
         self,
-        _finalizing: Callable[[], bool] = sys.is_finalizing,
-        _warn: Callable[[str, type[Warning], int, object], None] = warnings.warn,
-        _warning: type[Warning] = ResourceWarning,
-        _forked: Callable[[], bool] = _ffi.is_forked,
+        finalizing: Callable[[], bool] = sys.is_finalizing,
+        warn: Callable[[str, type[Warning], int, object], None] = warnings.warn,
+        warning: type[Warning] = ResourceWarning,
+        forked: Callable[[], bool] = _ffi.is_forked,
     ) -> None:
         # Bound as defaults: at interpreter exit module globals may be None. The native socket
         # closes itself.
-        if not getattr(self, "_closed", True) and not _finalizing() and not _forked():
-            _warn(f"{self!r} was never closed", _warning, 2, self)
+        if not getattr(self, "_closed", True) and not finalizing() and not forked():
+            warn(f"{self!r} was never closed", warning, 3, self)
 
     def _urls(self) -> str | None:
         """Return the URLs this socket uses, for error messages."""

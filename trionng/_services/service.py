@@ -188,7 +188,7 @@ class Service(Sealed):
     async def __aenter__(self) -> Service:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
     def __repr__(self) -> str:

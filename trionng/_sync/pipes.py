@@ -94,5 +94,5 @@ class PipeEvents(PipeEventsBase[Pipe]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()

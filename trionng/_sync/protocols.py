@@ -26,7 +26,7 @@ from trionng._sync.socket import Context, Dialer, Listener, Socket
 from trionng._sync.wait import acquire_waiter, deadline, rollback, run, thread
 
 
-class _Channel(BatchReceive):
+class ChannelReceive(BatchReceive):
     """Receives as a channel does."""
 
     def receive(self, *, timeout: float | None = None) -> bytes:
@@ -39,17 +39,17 @@ class _Channel(BatchReceive):
 
 
 @final
-class Pair0(_Channel, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket):
+class Pair0(ChannelReceive, TrySend, Pair0Base[Dialer, Listener, Pipe], Socket):
     """One peer, both directions, in any order: sync counterpart of `trionng.Pair0`."""
 
 
 @final
-class Pair1(_Channel, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket):
+class Pair1(ChannelReceive, TrySend, Pair1Base[Dialer, Listener, Pipe], Socket):
     """One peer; polyamorous: any number of peers. Sync counterpart of `trionng.Pair1`."""
 
 
 @final
-class Bus0(_Channel, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket):
+class Bus0(ChannelReceive, TrySend, Bus0Base[Dialer, Listener, Pipe], Socket):
     """Sends to every peer, and receives from every one: sync counterpart of `trionng.Bus0`."""
 
 
@@ -59,7 +59,7 @@ class Push0(SendOnly, TrySend, Push0Base[Dialer, Listener, Pipe], Socket):
 
 
 @final
-class Pull0(ReceiveOnly, _Channel, Pull0Base[Dialer, Listener, Pipe], Socket):
+class Pull0(ReceiveOnly, ChannelReceive, Pull0Base[Dialer, Listener, Pipe], Socket):
     """Takes the messages of the Push0 sockets, fairly: sync counterpart of `trionng.Pull0`."""
 
 
@@ -69,7 +69,7 @@ class Pub0(SendOnly, TrySend, Pub0Base[Dialer, Listener, Pipe], Socket):
 
 
 @final
-class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket):
+class Sub0(ReceiveOnly, ChannelReceive, Sub0Base[Dialer, Listener, Pipe], Socket):
     """Receives what starts with one of its topics: sync counterpart of `trionng.Sub0`."""
 
     def new_context(self) -> SubContext:
@@ -78,7 +78,7 @@ class Sub0(ReceiveOnly, _Channel, Sub0Base[Dialer, Listener, Pipe], Socket):
 
 
 @final
-class SubContext(ReceiveOnly, _Channel, SubContextBase, Context):
+class SubContext(ReceiveOnly, ChannelReceive, SubContextBase, Context):
     """A subscriber of its own: sync counterpart of `trionng.SubContext`."""
 
 

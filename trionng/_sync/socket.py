@@ -25,7 +25,7 @@ from trionng._sync.wait import deadline, wait_for
 _FOR_EVER = -1
 
 
-class _Endpoint(Endpoint):
+class SyncEndpoint(Endpoint):
     """How dialers and listeners are closed."""
 
     if TYPE_CHECKING:
@@ -56,17 +56,17 @@ class _Endpoint(Endpoint):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
 
 @final
-class Dialer(_Endpoint, DialerBase):
+class Dialer(SyncEndpoint, DialerBase):
     """Makes a connection, and makes it again: sync counterpart of `trionng.Dialer`."""
 
 
 @final
-class Listener(_Endpoint, ListenerBase):
+class Listener(SyncEndpoint, ListenerBase):
     """Accepts connections: sync counterpart of `trionng.Listener`."""
 
 
@@ -217,7 +217,7 @@ class Socket(SyncIO, SocketBase[Dialer, Listener, Pipe]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None, *_exc: object) -> None:
+    def __exit__(self, exc_type: type[BaseException] | None, *exc: object) -> None:
         if exc_type is not None and in_trio_task():
             self._abort()  # the block has raised that the sync API blocks the Trio loop
         else:
@@ -245,5 +245,5 @@ class Context(SyncIO, ContextBase):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()

@@ -20,6 +20,7 @@ from trionng._core.protocols import (
     Surveyor0Base,
     SurveyorContextBase,
 )
+from trionng._ffi import Context as NativeContext
 from trionng._sync.io import BatchReceive
 from trionng._sync.pipes import Pipe
 from trionng._sync.socket import Context, Dialer, Listener, Socket
@@ -112,7 +113,7 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own: sync counterpart of `trionng.SurveyorContext`."""
 
-    def __init__(self, socket: Surveyor0, ctx: _ffi.Context) -> None:
+    def __init__(self, socket: Surveyor0, ctx: NativeContext) -> None:
         super().__init__(socket, ctx)
         self.survey_time = socket.survey_time
 

@@ -130,5 +130,5 @@ class PipeEvents(PipeEventsBase[Pipe]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()

@@ -40,7 +40,7 @@ from trionng._trio.wait import (
 _CONNECT_TAKES = 1.0
 
 
-class _Endpoint(Endpoint):
+class AsyncEndpoint(Endpoint):
     """How dialers and listeners are closed."""
 
     if TYPE_CHECKING:
@@ -76,17 +76,17 @@ class _Endpoint(Endpoint):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()
 
 
 @final
-class Dialer(_Endpoint, DialerBase):
+class Dialer(AsyncEndpoint, DialerBase):
     """Makes a connection, and makes it again when it is lost (`nng_dialer`)."""
 
 
 @final
-class Listener(_Endpoint, ListenerBase):
+class Listener(AsyncEndpoint, ListenerBase):
     """Accepts connections (`nng_listener`). Closing it closes the connections it accepted."""
 
 
@@ -306,7 +306,7 @@ class Socket(AsyncIO, SocketBase[Dialer, Listener, Pipe]):
     def __enter__(self) -> NoReturn:
         raise RuntimeError(f"closing a {type(self).__name__} waits: use `async with`, not `with`")
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Do nothing; without this method `with` would not call `__enter__`, which explains."""
 
     def new_context(self) -> Context:
@@ -346,5 +346,5 @@ class Context(AsyncIO, ContextBase):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_exc: object) -> None:
+    async def __aexit__(self, *exc: object) -> None:
         await self.aclose()

@@ -27,6 +27,7 @@ from trionng._core.protocols import (
     Surveyor0Base,
     SurveyorContextBase,
 )
+from trionng._ffi import Context as NativeContext
 from trionng._trio.io import BatchReceive
 from trionng._trio.pipes import Pipe
 from trionng._trio.socket import Context, Dialer, Listener, Socket
@@ -172,7 +173,7 @@ class Surveyor0(SurveyIO, Surveyor0Base[Dialer, Listener, Pipe], Socket):
 class SurveyorContext(SurveyIO, SurveyorContextBase, Context):
     """A survey of its own on the connections of a Surveyor0 socket."""
 
-    def __init__(self, socket: Surveyor0, ctx: _ffi.Context) -> None:
+    def __init__(self, socket: Surveyor0, ctx: NativeContext) -> None:
         super().__init__(socket, ctx)
         self.survey_time = socket.survey_time
         self._turn = socket._turn
