@@ -13,12 +13,11 @@ Example:
 """
 
 from pathlib import Path
-from typing import Final
 
 __all__ = ["SP_D_TS", "SP_JS"]
 
-SP_JS: Final = Path(__file__).with_name("sp.js")
-"""The path of the module: classes Sub, Req, Push, Pair, Respondent and Message."""
+SP_JS: Path = Path(__file__).with_name("sp.js")
+"""The path of the module, which has the classes Sub, Req, Push, Pair, Respondent and Message."""
 
-SP_D_TS: Final = Path(__file__).with_name("sp.d.ts")
-"""The path of its types; a copy beside sp.js is found by TypeScript."""
+SP_D_TS: Path = Path(__file__).with_name("sp.d.ts")
+"""The path of its types. TypeScript finds a copy beside sp.js."""
