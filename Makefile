@@ -14,12 +14,13 @@
 #   make matrix         the tests on other versions of Debian, Python, libnng, Trio (chroots; needs root)
 #   make docs           the documentation as a site, in build/docs
 #   make pictures       draw the pictures of docs/ again
+#   make soak           everything at once for MINUTES, and nothing may be lost or left
 #   make sanitize       a part of the tests with the C files under ASan and UBSan
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
 # WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty),
-# WITHOUT=chromium (leave out the tests in a browser).
+# WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -27,6 +28,8 @@ BENCH ?= .venv-bench
 PYTEST_ARGS ?=
 WHEEL_NNG ?=
 ROWS ?=
+MINUTES ?= 1
+SEED ?=
 # Tests wait for one another's processes: one worker more than processors keeps these busy.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
@@ -36,7 +39,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
 .PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
-	wheel-test matrix docs pictures sanitize bench bench-quick clean \
+	wheel-test matrix docs pictures soak sanitize bench bench-quick clean \
 	machine test-machine runtime tools packaging peers
 
 demo: runtime
@@ -59,7 +62,7 @@ SHARED_TESTS ?= $(patsubst %,tests/*/test_%.py,contract build sockets hazards st
 	ws_closes push_peers wakeups hostile_peers lifetimes)
 test-shared: tools
 	rm -rf $(SHARED) && mkdir -p $(SHARED)
-	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks $(SHARED)/
+	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks stress $(SHARED)/
 	rm -f $(SHARED)/trionng/_ffi/*.so
 	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=. $(abspath $(BIN))/python build_ffi.py --testing
 	cd $(SHARED) && TRIONNG_LINK=shared PYTHONPATH=$(abspath $(SHARED)) \
@@ -118,6 +121,11 @@ docs: runtime $(VENV)/docs
 # They are committed; a test compares them with what this draws. The charts need docs/pictures/bench.json.
 pictures:
 	$(PYTHON) docs/pictures
+
+# One line of figures; fails on the first thing lost, and says the seed.
+STRESS = --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+soak: tools
+	$(BIN)/python -m stress.soak $(STRESS)
 
 sanitize: tools
 	PYTHON=$(PYTHON) sh tools/sanitize.sh

@@ -14,7 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-FOLDERS = ("trionng", "nng", "tests", "docs", "benchmarks", "examples", "tools", ".github")
+FOLDERS = (
+    "trionng",
+    "nng",
+    "tests",
+    "docs",
+    "benchmarks",
+    "examples",
+    "tools",
+    "stress",
+    ".github",
+)
 TYPES = {".py", ".pyi", ".c", ".h", ".md", ".sh", ".yml"}
 COLUMNS = 100
 TEST_COLUMNS = 60
