@@ -27,9 +27,9 @@ SEVERAL = re.compile(r"^    ((?:\w+, )+\w+): ")
 # Objects that calls return: a program does not make them, so their arguments are not shown.
 RETURNED = {
     "BuildInfo", "Context", "Dialer", "Direction", "FaultyProxy", "Fix", "Forwarder",
-    "ForwardStatistics", "Listener", "Pipe",
-    "PipeChannel", "Portal", "PipeEvent", "PipeEvents", "Replies", "ReqContext", "Service",
-    "ServiceStatistics", "SocketStatistics", "SubContext", "SurveyorContext",
+    "ForwardStatistics", "HandlerInfo", "Listener", "Pipe",
+    "PipeChannel", "PipeEvent", "PipeEvents", "Portal", "Replies", "ReqContext", "RequestInfo",
+    "Service", "ServiceStatistics", "SocketStatistics", "SubContext", "SurveyorContext",
 }  # fmt: skip
 # Names in annotations, and what a reader has to know of them.
 ANNOTATIONS = {

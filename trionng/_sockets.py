@@ -13,6 +13,7 @@ from trio.abc import Channel, ReceiveChannel, SendChannel
 from trionng import _ffi
 from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
+from trionng._core import hooks
 from trionng._core.operations import RequestOp
 from trionng._core.protocols import (
     Bus0Base,
@@ -165,13 +166,21 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
         """
         check_buffer(data)
         op = RequestOp(self, data)
+        finish = None if hooks.request is None else hooks.request(self, data)
         try:
             code, msg = await wait_for(op.submit, _ffi.drop)
+            if code != 0:
+                raise self._failed(code, "request")
+            reply = _ffi.take_bytes(msg, op.ctx)
+        except BaseException as error:
+            if finish is not None:
+                finish(error)
+            raise
         finally:
             op.end()
-        if code != 0:
-            raise self._failed(code, "request")
-        return _ffi.take_bytes(msg, op.ctx)
+        if finish is not None:
+            finish(None)
+        return reply
 
 
 @final

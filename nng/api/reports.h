@@ -1,4 +1,4 @@
-/* Reports: failures that no call waits for. */
+/* Reports: failures that no call waits for, and what instruments are told of. */
 
 /* Why a connection ended, or was never made. */
 enum {
@@ -19,6 +19,7 @@ typedef struct {
     uint32_t endpoint; /* where it happened */
     int32_t code;      /* dialers: why an attempt failed; an nng error number, or TNNG_* below */
     int32_t reason;    /* TNNG_REASON_*: why a connection was refused, or ended */
+    int32_t event;     /* TNNG_CONNECTED and its like, or TNNG_DROPPED; 0: a failure, for the log */
     tnng_pipe *pipe;
 } tnng_report;
 
@@ -30,8 +31,14 @@ enum {
     TNNG_UNKNOWN_CAUSE = -43,  /* an attempt failed, and nng does not say why */
 };
 
+enum { TNNG_DROPPED = 4 }; /* messages were; at most once in 0.1 s a socket */
+
 /* False when there is no report. */
 bool tnng_report_take(tnng_report *);
+/* Whether events are reported, too; the first answer is no. */
+void tnng_report_events(bool on);
+/* How many events there was no room for, since the last call. */
+uint32_t tnng_reports_lost(void);
 /* The function that a thread calls when there are reports. */
 void tnng_set_report_hook(void (*hook)(void));
 /* The interpreter ends: when this returns, no call of the hook runs or starts. */

@@ -186,6 +186,8 @@ void tnng_admission_rules_free(tnng_socket *);
 void tnng_report_enqueue(tnng_report);
 /* With pipes->lock held: a peer of a listener was refused, or sent too much. */
 void tnng_report_peer(tnng_socket *, tnng_pipe *, int code);
-void tnng_report_drops(tnng_socket *);
+void tnng_report_event(tnng_pipe *, int kind);
+/* Without that lock. */
+void tnng_report_drops(tnng_socket *, bool first_time);
 
 #endif

@@ -59,6 +59,7 @@ void tnng_events_publish(tnng_socket *socket, int kind, tnng_pipe *pipe)
         events_append(each, kind, kind == TNNG_CONNECTED ? TNNG_REASON_NONE : pipe->reason, pipe);
         tnng_op_list_finish(&each->waiting, 0);
     }
+    tnng_report_event(pipe, kind);
 }
 
 /* [caller] The socket closes: what is unread can still be read. */

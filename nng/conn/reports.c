@@ -2,19 +2,27 @@
  * Python's logging. nng's threads never run Python, so a report is queued here and a thread is
  * made for it, which calls Python and ends when the queue is empty. There is no thread, and nothing
  * runs, while nothing fails. The queue is short: a flood of failures costs nothing more, and the
- * counters have all of them. */
+ * counters have all of them. While a program has an instrument, the same thread tells it of
+ * connections and drops, and the queue is longer. */
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "conn/conn.h"
 
-enum { REPORTS_KEPT = 64, LAST_WORDS = 500 /* milliseconds for the last one at the end */ };
+enum {
+    FAILURES_KEPT = 64,
+    EVENTS_KEPT = 4096,
+    DROPS_EVERY = 100000000, /* nanoseconds between events of drops, a socket */
+    LAST_WORDS = 500         /* milliseconds for the last one at the end */
+};
 
 static pthread_mutex_t reports_lock = PTHREAD_MUTEX_INITIALIZER; /* a leaf; all of the below */
-static tnng_report queue[REPORTS_KEPT];
+static tnng_report queue[EVENTS_KEPT];
 static unsigned first, count;
+static uint32_t events_lost;
 static bool running, closed;
+static atomic_bool events_wanted;
 static void (*report_hook)(void);
 
 static void *reports_thread(void *arg)
@@ -34,12 +42,16 @@ static void *reports_thread(void *arg)
 /* [any] Under any lock of ours. Takes a reference to the pipe, if there is one. */
 void tnng_report_enqueue(tnng_report report)
 {
+    unsigned kept = atomic_load(&events_wanted) ? EVENTS_KEPT : FAILURES_KEPT;
+
     pthread_mutex_lock(&reports_lock);
-    if (!closed && report_hook != NULL && count < REPORTS_KEPT) {
+    if (!closed && report_hook != NULL && count < kept) {
         if (report.pipe != NULL) {
             tnng_pipe_ref(report.pipe);
         }
-        queue[(first + count++) % REPORTS_KEPT] = report;
+        queue[(first + count++) % EVENTS_KEPT] = report;
+    } else if (report.event != 0) {
+        events_lost++;
     }
     if (!closed && count > 0 && !running) {
         running = tnng_thread_start(reports_thread, NULL);
@@ -54,11 +66,23 @@ bool tnng_report_take(tnng_report *report)
     bool found = count > 0;
     if (found) {
         *report = queue[first];
-        first = (first + 1) % REPORTS_KEPT;
+        first = (first + 1) % EVENTS_KEPT;
         count--;
     }
     pthread_mutex_unlock(&reports_lock);
     return found;
+}
+
+void tnng_report_events(bool on) { atomic_store(&events_wanted, on); }
+
+uint32_t tnng_reports_lost(void)
+{
+    TNNG_GUARD_FORK(0);
+    pthread_mutex_lock(&reports_lock);
+    uint32_t lost = events_lost;
+    events_lost = 0;
+    pthread_mutex_unlock(&reports_lock);
+    return lost;
 }
 
 void tnng_set_report_hook(void (*hook)(void))
@@ -125,15 +149,42 @@ void tnng_report_peer(tnng_socket *socket, tnng_pipe *pipe, int code)
         .pipe = code == 0 ? pipe : NULL});
 }
 
-/* [any] Once a socket: a subscriber is slow. Any endpoint will do, it only names the socket. */
-void tnng_report_drops(tnng_socket *socket)
+/* [any] What happens to a connection, for instruments. */
+void tnng_report_event(tnng_pipe *pipe, int kind)
 {
+    if (atomic_load(&events_wanted)) {
+        bool listener = pipe->info.listener != 0;
+        tnng_report_enqueue((tnng_report){.listener = listener,
+            .endpoint = listener ? pipe->info.listener : pipe->info.dialer,
+            .reason = kind == TNNG_CONNECTED ? TNNG_REASON_NONE : pipe->reason,
+            .event = kind,
+            .pipe = pipe});
+    }
+}
+
+/* [any] Whether it is time for an event of drops. */
+static bool drops_are_due(tnng_socket *socket)
+{
+    int_fast64_t due = atomic_load(&socket->traffic.drops_due);
+    int64_t now;
+
+    return atomic_load(&events_wanted) && (now = tnng_now()) >= due &&
+           atomic_compare_exchange_strong(&socket->traffic.drops_due, &due, now + DROPS_EVERY);
+}
+
+/* [any] A receiver is slow. Any endpoint will do, it only names the socket. */
+void tnng_report_drops(tnng_socket *socket, bool first_time)
+{
+    if (!drops_are_due(socket) && !first_time) {
+        return;
+    }
     pthread_mutex_lock(&socket->pipes->lock);
     tnng_endpoint *endpoint = socket->endpoints->first;
     if (endpoint != NULL && !socket->pipes->closed) {
         tnng_report_enqueue((tnng_report){.listener = !endpoint->is_dialer,
             .endpoint = endpoint->id,
-            .reason = TNNG_REASON_DROPS});
+            .reason = TNNG_REASON_DROPS,
+            .event = first_time ? 0 : TNNG_DROPPED});
     }
     pthread_mutex_unlock(&socket->pipes->lock);
 }

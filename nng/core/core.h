@@ -210,7 +210,8 @@ struct tnng_socket_hooks {
      */
     void (*set_persistent)(tnng_socket *, bool lost);
     void (*wait_for_sends)(tnng_socket *); /* [nng] those that a call is in the middle of (C9) */
-    void (*messages_dropped)(tnng_socket *); /* [any] for the first time; no lock of nng is held */
+    /* [any] `first_time`: so it is to be logged. No lock of nng is held. */
+    void (*messages_dropped)(tnng_socket *, bool first_time);
 };
 
 /* What has passed through a socket; stats.c of sock/. */
@@ -221,6 +222,7 @@ typedef struct {
     atomic_uint_fast64_t received; /* messages handed to a call */
     atomic_uint_fast64_t received_bytes;
     atomic_uint_fast64_t dropped; /* C3: surveys not asked for in time; F2: of slow subscribers */
+    atomic_int_fast64_t drops_due; /* when drops may be told of again, in monotonic nanoseconds */
 } tnng_traffic;
 
 /* A socket. Its parts belong to the files that define them, and live as long as it does. */

@@ -41,9 +41,10 @@ static void drops_add(void)
     dropping = NULL;
     asked_once = NULL;
     dropped = 0;
-    if (number > 0 &&
-        atomic_fetch_add_explicit(&socket->traffic.dropped, number, memory_order_relaxed) == 0) {
-        socket->hooks->messages_dropped(socket);
+    if (number > 0) {
+        uint64_t before =
+            atomic_fetch_add_explicit(&socket->traffic.dropped, number, memory_order_relaxed);
+        socket->hooks->messages_dropped(socket, before == 0);
     }
 }
 

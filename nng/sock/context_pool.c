@@ -25,6 +25,7 @@ static void pool_drop_surplus(tnng_ctx *pool_ctx, pool_queue *queue)
     while (queue->count > max || (queue->count > LARGE_FROM && queue->bytes > LARGE)) {
         tnng_pool_slot *slot = tnng_pool_pop(queue);
         atomic_fetch_add(&pool_ctx->socket->traffic.dropped, 1);
+        pool_ctx->socket->hooks->messages_dropped(pool_ctx->socket, false);
         if (queue != &pool->requests.ready) {
             pool->service->counts.abandoned++;
             tnng_backlog_answered(pool, slot);

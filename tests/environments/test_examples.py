@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import runpy
 import signal
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+import trionng
 from tests.support.processes import PYTHON, STRICT, OtherProcess, other_process
+from trionng.instrument import add_instrument, remove_instrument
 from trionng.testing import new_url
 
 if TYPE_CHECKING:
@@ -143,3 +150,38 @@ async def test_example_guest_mode_answers_in_asyncio(urls: list[str]) -> None:
                 assert await client.end() == (0, "asyncio says hello\nasyncio says nng\n", "")
             server.signal(signal.SIGINT)
             assert await server.end() == (0, "", "")
+
+
+async def test_example_tracing_has_one_trace_for_both_sides() -> None:
+    """The span of the handler is a child of the client's, and is current in the handler."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("test")
+    example = runpy.run_path(str(EXAMPLES / "observability" / "tracing.py"))
+    instrument = example["Tracing"](tracer)
+
+    async def handler(request: bytes) -> bytes:
+        if request.endswith(b"milk"):
+            raise ValueError("not sold")
+        await trio.lowlevel.checkpoint()
+        with tracer.start_as_current_span("look up"):
+            return bytes(await example["handler"](request))
+
+    add_instrument(instrument)
+    async with trio.open_nursery() as nursery:
+        serve = partial(trionng.serve_rep, nursery, on_error=trionng.reply_error)
+        service = await serve(handler, listen=new_url())
+        async with trionng.Req0(dial=service.url) as req:
+            for word, reply in (b"tea", b"ordered: tea"), (b"milk", b"ValueError: not sold"):
+                assert await example["ask"](tracer, req, word) == reply
+        nursery.cancel_scope.cancel()
+    remove_instrument(instrument)
+
+    spans = exporter.get_finished_spans()
+    assert [each.name for each in spans] == ["look up", "serve_rep", "order", "serve_rep", "order"]
+    assert [each.status.is_ok for each in spans] == [True, True, True, False, True]
+    ids = [each.context.span_id for each in spans if each.context]
+    parents = [each.parent and each.parent.span_id for each in spans]
+    assert parents == [ids[1], ids[2], None, ids[4], None]
+    assert len({each.context.trace_id for each in spans if each.context}) == 2

@@ -38,6 +38,7 @@ LAYERS = (
     {"_nursery"},
     {"_testing"},
     {"_guest"},
+    {"_instrument"},
     {"exceptions"},
     {"_exports"},
     {""},
@@ -45,6 +46,7 @@ LAYERS = (
     {"testing"},
     {"guest"},
     {"browser"},
+    {"instrument"},
     {"_cli"},
     {"__main__"},
 )
@@ -161,7 +163,8 @@ def folders_that_the_page_misnames(root: Path) -> list[str]:
     named = set(re.findall(r"`(_\w+)[/`]", packages)) - {"__init__"}
     named |= {f"nng/{name}" for name in re.findall(r"^\| `(\w+)/`", folders, re.MULTILINE)}
     existing = {package_of(path, root) for path in modules(root)}
-    existing -= {"", "blocking", "exceptions", "testing", "guest", "browser", "__main__"}
+    existing -= {"", "blocking", "exceptions", "testing", "guest", "browser", "instrument"}
+    existing -= {"__main__"}
     existing |= {f"nng/{path.relative_to(root / 'nng').parts[0]}" for path in c_files(root)}
     return [f"{file}: names {name}, or ought to" for name in sorted(named ^ existing)]
 

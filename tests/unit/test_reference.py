@@ -11,7 +11,7 @@ import pytest
 
 import trionng
 from tests.support.processes import ROOT
-from trionng import blocking, browser, guest, testing
+from trionng import blocking, browser, guest, instrument, testing
 
 REFERENCE = ROOT / "docs" / "reference"
 DESCRIBED = re.compile(r"^\.\. (?:auto\w+|py:\w+):: ([\w.]+)", re.MULTILINE)
@@ -34,6 +34,7 @@ PUBLIC = [
     *(f"trionng.testing.{name}" for name in names_of(testing)),
     *(f"trionng.guest.{name}" for name in names_of(guest)),
     *(f"trionng.browser.{name}" for name in names_of(browser)),
+    *(f"trionng.instrument.{name}" for name in names_of(instrument)),
 ]
 
 
@@ -45,7 +46,7 @@ def test_public_name_stands_on_one_page_of_the_reference(name):
 
 def test_reference_describes_only_what_is_public():
     """A name that was removed leaves the reference."""
-    modules = ("blocking", "testing", "guest", "browser")
+    modules = ("blocking", "testing", "guest", "browser", "instrument")
     faces = ("trionng.", *(f"trionng.{name}." for name in modules))
     ours = {name for name in PLACES if name.rpartition(".")[0] + "." in faces}
 

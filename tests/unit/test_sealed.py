@@ -19,7 +19,7 @@ import trio
 import trionng
 from tests.support.processes import environment
 from tests.support.subprocesses import run_in_subprocess
-from trionng import blocking, guest
+from trionng import blocking, guest, instrument
 from trionng.testing import connected, new_url
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def test_subclass_of_a_user_may_have_attributes_of_its_own():
             copy.copy(client)
 
 
-@pytest.mark.parametrize("module", [trionng, blocking, guest, trionng.exceptions])
+@pytest.mark.parametrize("module", [trionng, blocking, guest, instrument, trionng.exceptions])
 def test_public_names_are_shown_where_their_users_find_them(module):
     """`__all__` is what the module has, and each says the public module it is of."""
     public = {
@@ -119,9 +119,12 @@ def test_public_names_are_shown_where_their_users_find_them(module):
         ), name
 
 
+OPTIONAL = ("testing", "guest", "_guest", "browser", "instrument", "_instrument")
+
+
 def test_import_of_trionng_brings_nothing_that_is_optional():
     """What only some programs use is imported by name."""
-    names = {"asyncio", "trionng.guest", "trionng._guest", "trionng.testing"}
+    names = {"asyncio", *(f"trionng.{name}" for name in OPTIONAL)}
     code = f"import sys, trionng, trionng.blocking; print({names} & {{*sys.modules}})"
     command = [sys.executable, "-W", "ignore", "-c", code]
 

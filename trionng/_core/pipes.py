@@ -212,7 +212,7 @@ _KINDS: Final[dict[int, PipeEventKind]] = {
 PipeEventReason = Literal[
     "admission", "protocol", "taken", "oversize", "handshake", "slow", "refused"
 ]
-_REASONS: Final[dict[int, PipeEventReason]] = {
+REASONS: Final[dict[int, PipeEventReason]] = {
     _ffi.REASON_ADMISSION: "admission",
     _ffi.REASON_PROTOCOL: "protocol",
     _ffi.REASON_ALREADY_PAIRED: "taken",
@@ -266,7 +266,7 @@ class PipeEventsBase(Sealed, Generic[P]):
         if code == 0 and native is not None:
             pipe = self._socket._known_pipe(native)
             assert isinstance(pipe, self._pipe_type)
-            return True, PipeEvent(_KINDS[kind], pipe, _REASONS.get(reason))
+            return True, PipeEvent(_KINDS[kind], pipe, REASONS.get(reason))
         if code in (EAGAIN, ECLOSED):
             return code == EAGAIN, None
         raise self._failed(code)

@@ -13,6 +13,7 @@ from typing import Final
 
 from trionng import _ffi
 from trionng._base.errors import NNGException
+from trionng._core import hooks
 from trionng._core.addresses import from_native
 from trionng._core.endpoints import Endpoint, endpoint_of
 
@@ -47,10 +48,27 @@ def _limit_of(endpoint: Endpoint) -> str:
         return "its recv_max_size"
 
 
-def _write(report: _ffi.Report) -> None:
+def _tell_instruments(endpoint: Endpoint | None, report: _ffi.Report) -> None:
+    socket = None if endpoint is None else endpoint.socket
+    if report.reason == _ffi.REASON_DROPS:
+        if hooks.drop is not None and socket is not None:
+            hooks.drop(socket)
+    elif report.event != 0:
+        if hooks.connection is not None and report.pipe is not None:
+            hooks.connection(socket, report.event, report.reason, report.pipe)
+    elif report.code != 0 and not report.listener:
+        if hooks.failure is not None and endpoint is not None:
+            hooks.failure(endpoint, endpoint._start_error(report.code, "dial"))
+
+
+def _take(report: _ffi.Report) -> None:
     endpoint = endpoint_of(listener=report.listener, number=report.endpoint)
-    if endpoint is None:
-        return
+    if endpoint is not None and report.event == 0:
+        _log(endpoint, report)
+    _tell_instruments(endpoint, report)
+
+
+def _log(endpoint: Endpoint, report: _ffi.Report) -> None:
     peer = "a peer" if report.pipe is None else str(from_native(report.pipe.remote))
     if report.code != 0 and not report.listener:
         log.warning("%s; trying on in the background", endpoint._start_error(report.code, "dial"))
@@ -72,4 +90,4 @@ def _write(report: _ffi.Report) -> None:
         log.warning("%s: %s was refused: %s; logged once a peer", endpoint.url, peer, why)
 
 
-_ffi.set_report_handler(_write)
+_ffi.set_report_handler(_take)

@@ -40,6 +40,7 @@ from trionng._ffi.options import (
 from trionng._ffi.pipe import CONNECTED, DISCONNECTED, REJECTED, Address, NativeEvents, NativePipe
 from trionng._ffi.reports import (
     ALREADY_PAIRED,
+    DROPPED,
     FLAPPING,
     REASON_ADMISSION,
     REASON_ALREADY_PAIRED,
@@ -55,6 +56,8 @@ from trionng._ffi.reports import (
     causes_are_known,
     dialer_state,
     drops_are_known,
+    report_events,
+    reports_lost,
     set_report_handler,
 )
 from trionng._ffi.service import DRAINED, SLOW, NativeService, Worker, open_service

@@ -1,4 +1,4 @@
-"""Reports: failures that no call of the program waits for."""
+"""Reports: failures that no call of the program waits for, and events for instruments."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ REASON_SLOW = lib.TNNG_REASON_SLOW
 REASON_REFUSED = lib.TNNG_REASON_REFUSED
 REASON_DROPS = lib.TNNG_REASON_DROPS
 
+DROPPED = lib.TNNG_DROPPED
+
 REFUSED = lib.TNNG_REFUSED
 ALREADY_PAIRED = lib.TNNG_ALREADY_PAIRED
 FLAPPING = lib.TNNG_FLAPPING
@@ -26,12 +28,13 @@ UNKNOWN_CAUSE = lib.TNNG_UNKNOWN_CAUSE
 
 
 class Report(NamedTuple):
-    """A failure, and where it happened."""
+    """A failure or, with an `event`, what happened to a connection; and where."""
 
     listener: bool
     endpoint: int
     code: int
     reason: int
+    event: int
     pipe: NativePipe | None
 
 
@@ -54,9 +57,8 @@ def _report_all() -> None:
         pipe = NativePipe()
         pipe._cell[0] = out.pipe
         has_pipe = out.pipe and pipe.made()
-        _handler(
-            Report(out.listener, out.endpoint, out.code, out.reason, pipe if has_pipe else None)
-        )
+        where = out.listener, out.endpoint
+        _handler(Report(*where, out.code, out.reason, out.event, pipe if has_pipe else None))
 
 
 @ffi.def_extern(name="tnng_reports_python")
@@ -75,6 +77,10 @@ lib.tnng_set_report_hook(lib.tnng_reports_python)
 atexit.register(lib.tnng_reports_close)
 
 
+# Whether events are reported, beside failures.
+report_events = lib.tnng_report_events
+# Counts the events that there was no room for, since the last call.
+reports_lost = lib.tnng_reports_lost
 # The state of a dialer: `connected`, which a closed one is not, and `code`, which says why its last
 # attempt failed, or is 0.
 dialer_state = lib.tnng_dialer_state_read

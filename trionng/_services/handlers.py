@@ -8,7 +8,8 @@ that is answered at once costs one copy of a context.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
 from contextvars import Context
 from inspect import isawaitable
 from types import CoroutineType, FrameType
@@ -18,10 +19,26 @@ from trionng import _ffi
 from trionng._base.callables import not_awaitable
 from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
+from trionng._core import hooks
 from trionng._core.message import AnyMessage, Message
 from trionng._trio.wait import current_task
 
 T = TypeVar("T")
+
+# Tells instruments that a handler begins.
+Begin = Callable[[], hooks.Finish]
+
+
+@contextmanager
+def observed(begin: Begin) -> Iterator[None]:
+    """Tell instruments that a handler begins, and how it ends."""
+    finish = begin()
+    try:
+        yield
+    except BaseException as error:
+        finish(error)
+        raise
+    finish(None)
 
 
 class HandlerCall(Generic[T]):
@@ -133,14 +150,17 @@ class Handler(Generic[T]):
         self._may_reply = may_reply
 
     def call(
-        self, message: T, waits: Callable[[], None]
+        self, message: T, waits: Callable[[], None], begin: Begin | None = None
     ) -> HandlerCall[Buffer | AnyMessage | None]:
-        """Return what runs the handler, and answers with the reply, if there is to be one."""
-        return HandlerCall(self._run(message), self.context.copy(), waits)
+        """Return what runs the handler, and answers with the reply, if there is to be one.
 
-    async def _run(self, message: T) -> Buffer | AnyMessage | None:
+        `begin` tells instruments, in the context of the handler.
+        """
+        return HandlerCall(self._run(message, begin), self.context.copy(), waits)
+
+    async def _run(self, message: T, begin: Begin | None) -> Buffer | AnyMessage | None:
         try:
-            awaitable = self._function(message)
+            awaitable = self._function(message) if begin is None else self._observed(message, begin)
             is_async = type(awaitable) is CoroutineType or isawaitable(awaitable)
             if is_async:
                 return self._check(await awaitable)
@@ -154,6 +174,13 @@ class Handler(Generic[T]):
                 raise
             return self._check(reply)
         raise not_awaitable(self._name, self._function, awaitable)
+
+    async def _observed(self, message: T, begin: Begin) -> object:
+        with observed(begin):
+            awaitable = self._function(message)
+            if not isawaitable(awaitable):
+                raise not_awaitable(self._name, self._function, awaitable)
+            return await awaitable
 
     def _check(self, reply: object) -> Buffer | AnyMessage | None:
         if not self._may_reply or (reply is None and not self._must_reply):

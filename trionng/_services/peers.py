@@ -8,6 +8,8 @@ grows without limit.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from inspect import isawaitable
 from typing import Final, final
 
@@ -18,6 +20,8 @@ from trionng._base.callables import check_async, check_nursery, not_awaitable
 from trionng._base.errors import Closed, ConnectionReset, InvalidOperation
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer
+from trionng._core import hooks
+from trionng._services.handlers import observed
 from trionng._services.service import add_note
 from trionng._sockets import Pair1
 from trionng._trio.pipes import Pipe
@@ -126,10 +130,11 @@ class _Peers:
     async def _serve(self, channel: PipeChannel, scope: trio.CancelScope) -> None:
         with scope:
             try:
-                awaitable = self._handler(channel)
-                if not isawaitable(awaitable):
-                    raise not_awaitable("serve_pipes", self._handler, awaitable)
-                await awaitable
+                with self._observed(channel.pipe):
+                    awaitable = self._handler(channel)
+                    if not isawaitable(awaitable):
+                        raise not_awaitable("serve_pipes", self._handler, awaitable)
+                    await awaitable
             except (ConnectionReset, trio.EndOfChannel):
                 if not channel.pipe.closed:
                     raise
@@ -140,6 +145,11 @@ class _Peers:
             with real_time_limit(_WRITTEN_WITHIN):
                 await self._socket.flush()
             await channel.aclose()
+
+    def _observed(self, pipe: Pipe) -> AbstractContextManager[None]:
+        if hooks.handler is None:
+            return nullcontext()
+        return observed(partial(hooks.handler, "serve_pipes", self._socket, pipe.id, None))
 
     async def _receive(self, scope: trio.CancelScope, handlers: trio.Nursery) -> None:
         with scope:

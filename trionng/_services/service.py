@@ -19,6 +19,7 @@ from trionng import _ffi
 from trionng._base.errors import Closed, shown
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer
+from trionng._core import hooks
 from trionng._core.flush import FlushWatch
 from trionng._core.message import AnyMessage
 from trionng._core.statistics import ServiceStatistics
@@ -291,14 +292,16 @@ class Service(Sealed):
         except BaseException:  # no memory
             requests.reclaim(msg)
             raise
-        reply = None
+        reply = begin = None
+        if hooks.handler is not None:
+            begin = partial(hooks.handler, self._name, self._socket, pipe, message)
         try:
             if self._disconnects is None:
-                reply = await handler.call(message, waits)
+                reply = await handler.call(message, waits, begin)
             else:
                 with self._disconnects.scope_for(pipe) as scope:
                     if not scope.cancel_called:
-                        reply = await handler.call(message, waits)
+                        reply = await handler.call(message, waits, begin)
                 if scope.cancel_called and reply is None:
                     requests.end(answered=False)
                     return None

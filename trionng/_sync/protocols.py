@@ -6,6 +6,7 @@ from typing import final
 
 from trionng._base.types import Buffer
 from trionng._base.util import check_buffer
+from trionng._core import hooks
 from trionng._core.operations import RequestOp
 from trionng._core.protocols import (
     Bus0Base,
@@ -101,18 +102,25 @@ class Req0(Req0Base[Dialer, Listener, Pipe], Socket):
         check_buffer(data)
         self._check("request")
         op = RequestOp(self, data)
+        finish: hooks.Finish | None = None
         waiter = acquire_waiter()
         try:
+            if hooks.request is not None:
+                finish = hooks.request(self, data)
             code = run(waiter, op.submit, deadline(timeout, -1))
             if code != 0:
                 raise self._failed(code, "request", self._over(code, timeout, -1))
             answer = waiter.copy()
             op.end()
             waiter.commit(thread)
-        except BaseException:
+        except BaseException as error:
             rollback(waiter)
             op.end()
+            if finish is not None:
+                finish(error)
             raise
+        if finish is not None:
+            finish(None)
         return answer
 
 

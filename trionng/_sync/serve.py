@@ -15,6 +15,7 @@ from trionng._base.errors import Closed, OutOfThreads, Timeout, error_for
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer, Self, Unpack
 from trionng._base.util import check_buffer
+from trionng._core import hooks
 from trionng._core.service_options import OptionSet, ServeOptions
 from trionng._core.statistics import ServiceStatistics, rep_statistics, warn_of_slow
 from trionng._sync.protocols import Rep0
@@ -119,7 +120,17 @@ class Service(Sealed):
         return data
 
     def _answer(self, request: bytes) -> Buffer:
-        reply = self._handler(request)
+        finish = None
+        if hooks.handler is not None:
+            finish = hooks.handler("serve_rep", self._socket, 0, request)
+        try:
+            reply = self._handler(request)
+        except BaseException as error:
+            if finish is not None:
+                finish(error)
+            raise
+        if finish is not None:
+            finish(None)
         check_result_is_sync(_NAME, self._handler, reply, _ASYNC_NAME)
         check_buffer(reply)
         return reply

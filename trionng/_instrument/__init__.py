@@ -1,0 +1,1 @@
+"""Behind `trionng.instrument`: what instruments are told, and who tells them."""
