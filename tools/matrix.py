@@ -6,6 +6,7 @@
 Each row is a clean copy of what is committed: in a chroot of a Debian suite, or beside this
 checkout. A row's output is in build/matrix/ROW.log, while it runs in row.log of its copy. Takes
 some minutes a row; those that end in "-slow" are `make test-slow`, half an hour of processor time.
+The environment's WORKERS and PYTEST_ARGS are passed to make.
 """
 
 from __future__ import annotations
@@ -167,6 +168,7 @@ def run_row(name: str) -> Result:
     commit = subprocess.run(head, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     run, env = ROWS[name](name)
     target = "test-slow" if name.endswith("-slow") else "test"
+    env |= {key: os.environ[key] for key in ("WORKERS", "PYTEST_ARGS") if key in os.environ}
     # Into a file too, so that a row that runs can be followed.
     watched = f"make {target} 2>&1 | tee row.log"
     done = run(["bash", "-o", "pipefail", "-c", watched], env)
