@@ -3,7 +3,7 @@
 #   make test           the tests, at most five minutes
 #   make test-coverage  the tests, and the lines of Python that none of them runs
 #   make test-slow      stress tests and order runs of full size
-#   make test-shared    a part of the tests, with libnng as a shared library
+#   make test-shared    what every socket promises, and errors of libnng, with libnng as a shared library
 #   make test-hazards   errors of libnng that show themselves by chance, with the fixes left out
 #   make check          format, lint, spelling, types, warnings of the C compiler
 #   make hooks          install the checks that run before each commit (pre-commit)
@@ -58,8 +58,7 @@ test-slow: tools
 
 # A copy of the sources, because the native module is built beside them.
 SHARED := build/shared
-SHARED_TESTS ?= $(patsubst %,tests/*/test_%.py,contract build sockets hazards stopped \
-	ws_closes push_peers wakeups hostile_peers lifetimes)
+SHARED_TESTS ?= tests/contract tests/hazards tests/environments/test_build.py
 test-shared: tools
 	rm -rf $(SHARED) && mkdir -p $(SHARED)
 	cp -r *.py pyproject.toml *.md Makefile nng trionng tests docs examples benchmarks stress $(SHARED)/

@@ -38,7 +38,7 @@ async def test_constructor_that_fails_closes_what_it_opened(recwarn):
             except exceptions.AddressInUse:
                 await trio.sleep(0.001)
     await again.aclose()
-    assert not recwarn.list
+    assert [each.message for each in recwarn if each.category is ResourceWarning] == []
 
 
 async def test_plain_with_raises_and_names_async_with():

@@ -60,6 +60,7 @@ async def lose_peers(kind: str, transport: str, directory: str, rounds: str) -> 
     await sender.aclose()
 
 
+@needs_fix("H1")  # each cut can come in the middle of a message
 @pytest.mark.parametrize("transport", ["ipc", "tcp"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_pair_whose_peers_leave_while_they_send_goes_on(
