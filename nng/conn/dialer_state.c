@@ -293,9 +293,12 @@ static int dials_judge(tnng_dialer *dialer, const tnng_pipe *pipe, bool heard)
     if (!heard && !ours && lived < AT_ONCE) {
         return TNNG_REFUSED;
     }
-    dialer->last_code = dialer->short_lived > BRIEF_ENDS ? dialer->last_code : 0;
-    dialer->reported =
-        dialer->reported && dialer->short_lived > BRIEF_ENDS && dialer->last_code == TNNG_FLAPPING;
+    /* A busy machine hears late of a refusal: such an end begins no new outage. */
+    bool refused =
+        dialer->last_code == TNNG_REFUSED && dialer->short_lived > 1 && !heard && !ours;
+    bool flapping = dialer->last_code == TNNG_FLAPPING && dialer->short_lived > BRIEF_ENDS;
+    dialer->last_code = refused || dialer->short_lived > BRIEF_ENDS ? dialer->last_code : 0;
+    dialer->reported = dialer->reported && (refused || flapping);
     return dialer->short_lived >= BRIEF_ENDS && !ours ? TNNG_FLAPPING : 0;
 }
 

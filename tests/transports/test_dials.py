@@ -17,7 +17,7 @@ import trionng
 from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
 from tests.support.sockets import dial_refused
-from tests.support.sp import raw_peer
+from tests.support.sp import PULL0, greeting, raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import Admission, blocking
 from trionng._ffi import testing
@@ -194,6 +194,32 @@ async def test_dial_in_the_background_that_is_refused_is_logged_once(way, tmp_pa
             assert await log.is_quiet()
             assert isinstance(push.dialers[0].last_error, trionng.ConnectionRefused)
             assert not push.dialers[0].connected
+
+
+async def test_refusal_that_comes_late_is_not_logged_again():
+    """A peer that refuses is refusing still when a busy machine takes longer for it."""
+    connections = 0
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal connections
+        connections += 1
+        async with stream:
+            await stream.send_all(greeting(PULL0))
+            await stream.receive_some(8)
+            await trio.sleep(0 if connections < 3 else 0.05)
+
+    with trio.fail_after(SECONDS), logged() as log:
+        async with trio.open_nursery() as nursery:
+            (listener,) = await nursery.start(
+                trio.serve_listeners, refuse, await trio.open_tcp_listeners(0, host="127.0.0.1")
+            )
+            url = f"tcp://127.0.0.1:{listener.socket.getsockname()[1]}"
+            async with trionng.Push0(dial=url, reconnect_time_min=5):
+                assert url in await log.next()
+                while connections < 7:
+                    await trio.sleep(0.01)
+                assert await log.is_quiet()
+            nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("way", ["constructor", "False", "None"])
