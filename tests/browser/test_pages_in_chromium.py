@@ -17,7 +17,7 @@ from trionng.browser import SP_JS
 if TYPE_CHECKING:
     from tests.support.chromium import Chromium
 
-SECONDS = 60
+SECONDS = 120
 # An old libnng warns of its WebSocket server.
 WARNINGS = (*STRICT, "-W", "ignore:listen ws:RuntimeWarning")
 EXAMPLE = (*PYTHON, *WARNINGS, ROOT / "examples" / "browser" / "app.py")

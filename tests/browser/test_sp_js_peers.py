@@ -8,7 +8,7 @@ import trio
 from tests.support.javascript import Node
 from tests.support.websocket import Say, serve_websocket
 
-SECONDS = 30
+SECONDS = 60
 
 # Ends when the connection has ended for the first time, and says with which code.
 FIRST_END = """
@@ -102,12 +102,18 @@ async def test_connection_that_ends_rejects_its_requests_only():
     assert found == [f"{url}: the connection ended (1006)"] * 2 + ["hello"]
 
 
-# A WebSocket without a network; `answer` decides what becomes of a connection. Timers run at once.
+# A WebSocket without a network; `answer` decides what becomes of a connection. Timers run at once,
+# but for the ten seconds of an attempt, which run when `tooLate()` says so.
 FAKE = """
-    let now = 0, answer, waits = [];
+    let now = 0, answer, tooLate;
+    const waits = [];
     const sent = [];
     performance.now = () => now;
-    globalThis.setTimeout = (call, wait) => { waits.push(wait); queueMicrotask(call); };
+    globalThis.setTimeout = (call, wait) => {
+        if (wait === 10000) return void (tooLate = call);
+        waits.push(wait);
+        queueMicrotask(call);
+    };
     globalThis.WebSocket = class {
         static OPEN = 1;
         static CLOSED = 3;
@@ -187,3 +193,26 @@ async def test_send_that_is_aborted_unsent_never_goes_out():
 
     assert found["found"] == ["sent", "AbortError", *["TypeError"] * 5]
     assert found["sent"] == ["b", "", "xabcx", "ab", "abc"]
+
+
+async def test_server_that_does_not_answer_is_given_up():
+    """An attempt ends after 10 s, a close after 5 s."""
+    script = """
+        const codes = [];
+        const push = new sp.Push("ws://fake/", { onstate: ({ code }) => codes.push(code) });
+        const first = await new Promise((done) => (answer = done));
+        tooLate();
+        const second = await new Promise((done) => (answer = done));
+        second.open();
+        second.close = () => {};
+        await push.close();
+        const wait = waits.at(-1);
+        const other = new sp.Push("ws://fake/");
+        (await new Promise((done) => (answer = done))).open();
+        await other.close();
+        return { codes, ended: first.readyState, waits: [wait, waits.at(-1)] };
+    """
+    with trio.fail_after(SECONDS):
+        found = await Node().run(FAKE + script)
+
+    assert found == {"codes": [4001, None], "ended": 3, "waits": [5000, 0]}

@@ -17,7 +17,10 @@ export class Message extends Uint8Array {
 /** What has become of the connection. */
 export interface State {
   connected: boolean;
-  /** WebSocket's code of the end. 1006 has many causes: no server, a refused origin, a lost network. */
+  /**
+   * WebSocket's code of the end. 1006 has many causes: no server, a refused origin, a lost network.
+   * 4000: the server said what is not nng; 4001: it did not answer an attempt within 10 seconds.
+   */
   code?: number;
   /** What the server said about the end, if anything. */
   reason?: string;
@@ -50,7 +53,8 @@ export interface Until {
 declare class Socket {
   /**
    * Close for good. What was sent before still goes out. Calls that wait reject with a DOMException
-   * named `InvalidStateError`. The promise resolves when the connection has ended.
+   * named `InvalidStateError`. The promise resolves when the connection has ended, or after 5
+   * seconds if the server does not answer.
    */
   close(): Promise<void>;
 }

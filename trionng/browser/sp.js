@@ -20,7 +20,7 @@ function join(header, data) {
 class Socket {
   #queue = new Map(); // frames that wait for a connection, in order, by the call that waits
   #pause = 0; // before the next attempt, in milliseconds
-  #timer; // of the next attempt, or of the next look at a slow connection
+  #timer; // of an attempt, of the next one, or of the next look at a slow connection
   #closed; // a promise, from close() on
   #ws;
   _asked = new Map(); // calls that wait for a reply, by the header of their request
@@ -31,9 +31,11 @@ class Socket {
     const dial = () => {
       const ws = (this.#ws = new WebSocket(url, `${this._protocol}.sp.nanomsg.org`));
       let opened = Infinity;
+      this.#later(10000, () => ws.onclose({ code: 4001, reason: "no answer" }));
       ws.binaryType = "arraybuffer";
       ws.onerror = () => {}; // `onclose` is called too
       ws.onopen = () => {
+        clearTimeout(this.#timer);
         opened = performance.now();
         this.#flush();
         options.onstate?.({ connected: true });
@@ -50,7 +52,7 @@ class Socket {
         this.#pause = Math.min((!lasted && 2 * this.#pause) || min, max);
         const retryAfter = this.#pause * (0.5 + Math.random() / 2);
         this.#later(retryAfter, dial);
-        this.#fail(this._asked.values(), "NetworkError", `the connection ended (${code})`);
+        this.#fail(this._asked.values(), "NetworkError", `${url}: the connection ended (${code})`);
         options.onstate?.({ connected: false, code, reason, retryAfter });
       };
     };
@@ -60,10 +62,10 @@ class Socket {
   /** End for good: what was sent goes out, and calls that still wait reject. */
   close() {
     return (this.#closed ??= new Promise((resolve) => {
-      clearTimeout(this.#timer);
       this.#fail([...this.#queue.keys(), ...this._asked.values()], "InvalidStateError", "closed");
-      Object.assign(this.#ws, { onopen: null, onmessage: null, onclose: () => resolve() });
-      this.#ws.readyState === WebSocket.CLOSED ? resolve() : this.#ws.close();
+      this.#later(this.#ws.readyState === WebSocket.CLOSED ? 0 : 5000, resolve);
+      const onclose = () => this.#later(0, resolve);
+      Object.assign(this.#ws, { onopen: null, onmessage: null, onclose }).close();
     }));
   }
   /** Send when there is a connection; with an id, wait for the reply. */
@@ -91,9 +93,7 @@ class Socket {
     }
   }
   #later(ms, call) { clearTimeout(this.#timer); this.#timer = setTimeout(call, ms); }
-  #fail(calls, name, why) {
-    for (const call of calls) call.reject(new DOMException(`${this.#ws.url}: ${why}`, name));
-  }
+  #fail(calls, name, why) { for (const call of calls) call.reject(new DOMException(why, name)); }
   _headerSize() { return 0; } // of what nng puts before each message
   _take(message) { this._options.onmessage?.(message); }
 }
