@@ -3,10 +3,11 @@
  * An outage begins when a dialer starts, or when its connection ends. The first attempt that fails
  * in an outage is reported, no other. A connection that the peer closes as soon as it is made ends
  * no outage: such a peer refuses (it has a peer already, or a rule), and nng connects to it again
- * and again. What tells the two apart is time: a refusal arrives about when the transport's
- * handshake ends, because the peer decides as soon as it has our half of it. So a dial that
- * a call waits for lasts twice as long again as its handshake did, and connections made in the
- * background are judged when they end.
+ * and again. It is reported the third time, as a peer may also close for good soon after a
+ * connection was made. What tells a refusal apart is time: it arrives about when the transport's
+ * handshake ends, because the peer decides as soon as it has our half of it. So a dial that a call
+ * waits for lasts twice as long again as its handshake did, and connections made in the background
+ * are judged when they end.
  *
  * nng begins anew with its shortest pause whenever a transport connects, also to a peer that
  * refuses. Here the pause grows while connections end at once. */
@@ -73,11 +74,12 @@ static void dials_set_undecided(tnng_dialer *dialer, bool is_undecided)
     }
 }
 
-static void dials_failed(tnng_dialer *dialer, int code)
+/* What is not certain is remembered, and not reported. */
+static void dials_failed(tnng_dialer *dialer, int code, bool certain)
 {
     dialer->code = dialer->last_code = code;
-    dials_set_undecided(dialer, false);
-    if (!dialer->reported && !dialer->waited_for) {
+    dials_set_undecided(dialer, !certain && !dialer->waited_for);
+    if (certain && !dialer->reported && !dialer->waited_for) {
         dialer->reported = true;
         tnng_report_enqueue((tnng_report){.endpoint = dialer->id, .code = code});
     }
@@ -242,7 +244,7 @@ static void dials_update_counts(uint32_t id, const tnng_dial_counts *counts)
         dialer->has_baseline = true;
         for (int i = 0; i < TNNG_DIAL_COUNTERS && dialer->undecided; i++) {
             if (counts->of[i] != before.of[i]) {
-                dials_failed(dialer, codes[i]);
+                dials_failed(dialer, codes[i], true);
             }
         }
     }
@@ -255,7 +257,7 @@ void tnng_dial_failed(uint32_t id, int code)
     pthread_mutex_lock(&dials_lock);
     tnng_dialer *dialer = *dials_find(id);
     if (dialer != NULL) {
-        dials_failed(dialer, code);
+        dials_failed(dialer, code, true);
     }
     pthread_mutex_unlock(&dials_lock);
 }
@@ -293,12 +295,10 @@ static int dials_judge(tnng_dialer *dialer, const tnng_pipe *pipe, bool heard)
     if (!heard && !ours && lived < AT_ONCE) {
         return TNNG_REFUSED;
     }
-    /* A busy machine hears late of a refusal: such an end begins no new outage. */
-    bool refused =
-        dialer->last_code == TNNG_REFUSED && dialer->short_lived > 1 && !heard && !ours;
-    bool flapping = dialer->last_code == TNNG_FLAPPING && dialer->short_lived > BRIEF_ENDS;
-    dialer->last_code = refused || dialer->short_lived > BRIEF_ENDS ? dialer->last_code : 0;
-    dialer->reported = dialer->reported && (refused || flapping);
+    /* What was said of such a peer is not said again in other words. */
+    dialer->last_code = dialer->short_lived > 1 ? dialer->last_code : 0;
+    dialer->reported = dialer->reported && (dialer->last_code == TNNG_REFUSED ||
+                                               dialer->last_code == TNNG_FLAPPING);
     return dialer->short_lived >= BRIEF_ENDS && !ours ? TNNG_FLAPPING : 0;
 }
 
@@ -318,7 +318,9 @@ int tnng_dial_disconnected(tnng_pipe *pipe, bool heard)
         int code = dials_judge(dialer, pipe, heard);
         dials_set_undecided(dialer, code == 0 && !dialer->waited_for);
         if (code != 0) {
-            dials_failed(dialer, code);
+            /* A peer that closes for good may do so soon after a connection was made, or two. */
+            dials_failed(
+                dialer, code, code != TNNG_REFUSED || dialer->short_lived >= BRIEF_ENDS);
             if (pipe->reason == TNNG_REASON_NONE && code == TNNG_REFUSED) {
                 pipe->reason = TNNG_REASON_REFUSED;
             }

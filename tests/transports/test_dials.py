@@ -6,6 +6,7 @@ import contextlib
 import logging
 import math
 import os
+import re
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -329,6 +330,26 @@ async def test_connection_that_is_made_logs_nothing():
                 assert await pull.recv() == b"x"
             await trio.lowlevel.checkpoint()
         assert await log.is_quiet()
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+async def test_peer_that_receives_and_closes_is_not_called_refusing(transport, tmp_path):
+    """Of a script that takes one message and ends, nothing is logged but that it has gone."""
+    with trio.fail_after(SECONDS), logged() as log:
+        async with contextlib.AsyncExitStack() as stack:
+            for _ in range(20):
+                async with trionng.Pull0(listen=new_url(transport, tmp_path)) as pull:
+                    url = pull.listeners[0].url
+                    push = trionng.Push0(dial=url)
+                    await stack.enter_async_context(push)
+                    await push.send(b"x")
+                    await pull.recv()
+                while push.pipes:
+                    await trio.sleep(0.001)
+            with trio.move_on_after(QUIET):
+                while True:
+                    text = await log.next()
+                    assert re.search("nothing listens|connection refused", text), text
 
 
 @linked_in

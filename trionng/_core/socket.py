@@ -58,6 +58,8 @@ _NEVER_HEALS: Final = (EINVAL, ENOTSUP)
 _PEER_REFUSED: Final = (_ffi.REFUSED, _ffi.ALREADY_PAIRED)
 # How many closed endpoints a socket remembers, as it does connections (PIPES_REMEMBERED).
 _REMEMBERED = 64
+# Protocol, its name, the peer's, its name: by the protocol, as reading them takes a while.
+_protocol_ids: dict[int, tuple[int, str, int, str]] = {}
 
 D = TypeVar("D", bound=DialerBase, covariant=True)
 L = TypeVar("L", bound=ListenerBase, covariant=True)
@@ -192,7 +194,10 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         if ctx is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._ctx = ctx
-        self._protocol_ids = (self.protocol, self.protocol_name, self.peer, self.peer_name)
+        number = self._choose_protocol()
+        if number not in _protocol_ids:
+            _protocol_ids[number] = (self.protocol, self.protocol_name, self.peer, self.peer_name)
+        self._protocol_ids = _protocol_ids[number]
 
     def _protocol_options(self) -> Mapping[str, object]:
         """Return what a protocol's own constructor arguments set."""
