@@ -15,12 +15,13 @@
 #   make docs           the documentation as a site, in build/docs
 #   make pictures       draw the pictures of docs/ again
 #   make soak           everything at once for MINUTES, and nothing may be lost or left
+#   make fuzz           strangers attack every protocol, and calls come in any order, for MINUTES
 #   make sanitize       a part of the tests with the C files under ASan and UBSan
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
 # WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty),
-# WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak).
+# WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak and fuzz).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -39,7 +40,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
 .PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
-	wheel-test matrix docs pictures soak sanitize bench bench-quick clean \
+	wheel-test matrix docs pictures soak fuzz sanitize bench bench-quick clean \
 	machine test-machine runtime tools packaging peers
 
 demo: runtime
@@ -125,6 +126,9 @@ pictures:
 STRESS = --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 soak: tools
 	$(BIN)/python -m stress.soak $(STRESS)
+
+fuzz: tools
+	$(BIN)/python -m stress.fuzz $(STRESS)
 
 sanitize: tools
 	PYTHON=$(PYTHON) sh tools/sanitize.sh
