@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.ratios import table
+from benchmarks.ratios import COLUMNS, ROWS, table
 
 
 def test_table_divides_medians_and_leaves_out_what_is_missing() -> None:
@@ -12,7 +12,7 @@ def test_table_divides_medians_and_leaves_out_what_is_missing() -> None:
         "pair_tcp": {"c": {"median": 20.0}},
     }
 
-    lines = table(run).splitlines()
+    lines = table(run, COLUMNS, ROWS).splitlines()
 
     assert lines[2:] == ["| round trip, ipc (time; less is better) | 1.50 |  |  |  |"]
     assert lines[0].count("|") == lines[1].count("|") == lines[2].count("|")
