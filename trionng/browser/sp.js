@@ -75,8 +75,8 @@ class Socket {
     const result = new Promise((resolve, reject) => Object.assign(call, { resolve, reject }));
     const abort = () => { this.#queue.delete(call); call.reject(signal.reason); };
     signal?.addEventListener("abort", abort);
-    this.#queue.set(call, frame);
     if (this.#closed) this.#fail([call], "InvalidStateError", "closed");
+    else this.#queue.set(call, frame);
     this.#flush();
     return result.finally(() => {
       signal?.removeEventListener("abort", abort);
