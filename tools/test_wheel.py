@@ -61,6 +61,8 @@ async def main():
     await round_trip("wss://127.0.0.1:0/a", tls=True)
 
 trio.run(main)
+from trionng.browser import SP_D_TS, SP_JS
+print(SP_JS.name, len(SP_JS.read_text("utf-8").splitlines()), "lines;", SP_D_TS.stat().st_size > 0)
 print(trionng.build_info())
 """
 
