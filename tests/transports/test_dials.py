@@ -189,7 +189,10 @@ async def test_dial_in_the_background_that_is_refused_is_logged_once(way, tmp_pa
             (listener,) = [each for each in said if each.startswith(f"{url}: 127.0.0.1:")]
             (dialer,) = said - {listener}
             assert "does not admit" in listener
-            assert dialer.startswith(f"dial {url}: the peer closes the connection")
+            # Where libnng is shared its counters may say so before the connection is there.
+            assert dialer.startswith(f"dial {url}: the peer closes the connection") or (
+                LINK == "shared" and dialer.startswith(f"dial {url}: the peer refused")
+            )
             while pull.statistics().rejected < 5:
                 await trio.sleep(0.01)
             assert await log.is_quiet()
