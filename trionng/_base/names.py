@@ -44,12 +44,19 @@ def _move(thing: object, module: str) -> None:
         if isinstance(thing, type):  # `typing.get_type_hints` reads names in that module
             found = inspect.get_annotations(thing, eval_str=True)
             thing.__annotations__ = {name: found[name] for name in found if name[0] != "_"}
+            for function in _functions_of(
+                thing
+            ):  # from Python 3.13 on `help` says where it is from
+                function.__module__ = module
+                if "<locals>" in function.__qualname__:  # attrs made it
+                    function.__qualname__ = f"{thing.__qualname__}.{function.__name__}"
         thing.__module__ = module
 
 
 def _functions_of(kind: type) -> Iterator[types.FunctionType]:
     for each in vars(kind).values():
-        for function in (each.fget, each.fset) if isinstance(each, property) else (each,):
+        inside = getattr(each, "__func__", each)  # of a class method or a static one
+        for function in (each.fget, each.fset) if isinstance(each, property) else (inside,):
             if isinstance(function, types.FunctionType):
                 yield function
 

@@ -60,7 +60,7 @@ def refuse_arguments(
 ) -> None:
     """Raise a TypeError that says how to make a socket, unless the class has its own `__init__`."""
     init = getattr(kind, "__init__", None)
-    if not getattr(init, "__module__", "").startswith("trionng."):
+    if getattr(init, "__module__", "").partition(".")[0] != "trionng":
         return
     name = kind.__name__
     if misplaced:
