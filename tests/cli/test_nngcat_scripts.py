@@ -101,7 +101,7 @@ async def test_pubsub_gets_the_topics_in_order(commands: Commands, tmp_path: Pat
 
 
 async def test_recvmaxsz_drops_larger_messages(commands: Commands, tmp_path: Path) -> None:
-    """Script recvmaxsz: its checksum; and a word for each that is dropped, as far as it is known."""
+    """Script recvmaxsz: its checksum; and a word for each that is dropped, if that is known."""
     url = f"ipc://{tmp_path}/s"
     words = ["--listen", url, "--count=3", "--recv-maxsz=5", "--pull0", "--quoted", "-v"]
     with trio.fail_after(SECONDS):
