@@ -21,7 +21,8 @@ static uint64_t survey_queued(tnng_socket *socket, tnng_pipe *pipe)
 {
     uint64_t due =
         atomic_load(&socket->traffic.accepted) - pipe->accepted_before - pipe->surveys_missed;
-    uint64_t gone = pipe->tx.written; /* nng counts one as written before the next leaves its queue */
+    /* Not one more, which is being written: nng counts it before the next one leaves its queue. */
+    uint64_t gone = pipe->tx.written;
 
     if (pipe->counts_given) {
         tnng_tx_read(pipe->info.id, &pipe->tx);
