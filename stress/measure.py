@@ -39,6 +39,12 @@ _libc = ctypes.CDLL(None)
 _libc.mallinfo2.restype = _Mallinfo
 
 
+def heap() -> float:
+    """Return what malloc has handed out, in KiB."""
+    information = _libc.mallinfo2()
+    return float(information.uordblks + information.hblkhd) / 1024
+
+
 class Counts(NamedTuple):
     """What must be the same whenever the process is at rest."""
 
@@ -104,9 +110,7 @@ async def sample(since: float, expected: Counts | None, *, freed: bool) -> Sampl
         now = counts()
     _libc.malloc_trim(0)
     rss = resident() / 1024
-    heap = _libc.mallinfo2()
-    used = (heap.uordblks + heap.hblkhd) / 1024
-    return Sample((time.monotonic() - since) / 60, rss, used, now)
+    return Sample((time.monotonic() - since) / 60, rss, heap(), now)
 
 
 def slope(points: list[tuple[float, float]]) -> float:
