@@ -32,6 +32,7 @@ html_title = f"trionng {release}"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_copy_source = False
+html_domain_indices = False  # the general index has every name
 html_show_sphinx = False
 html_theme_options = {"navigation_with_keys": True}
 pygments_style = "friendly"
@@ -42,7 +43,7 @@ myst_enable_extensions = ["attrs_block", "colon_fence", "deflist"]
 
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "inherited-members": True}
+autodoc_default_options = {"members": True, "inherited-members": "object"}
 python_maximum_signature_line_length = 88
 python_display_short_literal_types = True
 napoleon_use_ivar = True  # an attribute that a class documents and annotates stands there once

@@ -106,7 +106,14 @@ def repeated(entry: list[str]) -> list[str]:
 def leave_out(
     app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object
 ) -> bool | None:
-    """Leave out the calls that a protocol does not have, and what only Python calls."""
+    """Leave out the calls that a protocol does not have, and what only Python calls.
+
+    And with `:inherited-members: Socket`, what is as in `trionng.blocking.Socket`.
+    """
+    for base in getattr(options, "inherited_members", None) or ():
+        there = vars(blocking).get(base)
+        if any(obj is each(there, name, None) for each in (getattr, inspect.getattr_static)):
+            return True
     text = inspect.getdoc(obj) or ""
     return True if text.startswith("Raise NotSupported") or name.startswith("_") else None
 
