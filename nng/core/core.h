@@ -221,7 +221,7 @@ typedef struct {
     atomic_uint_fast64_t accepted_bytes;
     atomic_uint_fast64_t received; /* messages handed to a call */
     atomic_uint_fast64_t received_bytes;
-    atomic_uint_fast64_t dropped; /* C3: surveys not asked for in time; F2: of slow subscribers */
+    atomic_uint_fast64_t dropped; /* C3: surveys not asked for in time; F2: of slow peers */
     atomic_int_fast64_t drops_due; /* when drops may be told of again, in monotonic nanoseconds */
 } tnng_traffic;
 
@@ -231,6 +231,7 @@ struct tnng_socket {
     const tnng_socket_hooks *hooks;
     nng_socket nng;
     unsigned traits;     /* sock/sock.h */
+    bool raw;            /* nng opened it in raw mode */
     int protocol_number; /* TNNG_PAIR0 ... */
     int peer_number;     /* nng's number of the protocol its peers speak */
     tnng_owner owner;

@@ -27,7 +27,7 @@
     TNNG_FIX(F1, "nni_pipe_send nni_pipe_bump_tx nni_aio_finish_sync nng_stream_send", 0, 0,       \
         "flush cannot know what ws connections have written, nor what waits on inproc")            \
     TNNG_FIX(F2, "nni_lmq_full nni_msg_set_pipe nni_pipe_recv", 0, 0,                              \
-        "what a slow subscriber loses is counted nowhere")                                         \
+        "what a slow subscriber, respondent or surveyor loses is counted nowhere")                 \
     TNNG_FIX(H1, "nng_stream_recv nng_stream_send", 0, 0,                                          \
         "a connection closed in the middle of a message can hang every later close")               \
     TNNG_FIX(H2, "nng_stream_dialer_dial nng_stream_dialer_close nng_stream_dialer_free", 0, 0,    \

@@ -82,6 +82,7 @@ static tnng_socket *socket_new(int protocol, bool raw)
     socket->hooks = &hooks;
     socket->protocol_number = protocol;
     socket->traits = tnng_protocol_traits(protocol, raw);
+    socket->raw = raw;
     socket->contexts = &memory->contexts;
     socket->contexts->kind = &ctx_kind;
     socket->sends = &memory->sends;

@@ -428,7 +428,7 @@ def test_waiting_threads_are_counted_while_they_wait():
 async def test_dropped_is_a_number_only_where_it_is_known(module):
     """`dropped` is 0 where nothing was lost yet, and None where nng drops and nothing counts it."""
     known = {"Pair0", "Pair1", "Push0", "Pull0", "Req0", "Rep0", "Respondent0"}
-    published = {"Pub0", "Sub0"} if fix_state("F2").active else set()
+    published = {"Pub0", "Sub0", "Surveyor0"} if fix_state("F2").active else set()
     names = {name for pair in (*ONE_WAY, *ASKING) for name in pair}
 
     def dropped(name, **options):
@@ -440,7 +440,7 @@ async def test_dropped_is_a_number_only_where_it_is_known(module):
 
     assert {name for name in names if dropped(name) is not None} == known | published
     raw = {name for name in names if dropped(name, raw=True) is not None}
-    assert raw == {"Pair0", "Pair1", "Push0", "Pull0"} | (published - {"Sub0"})
+    assert raw == {"Pair0", "Pair1", "Push0", "Pull0"} | (published - {"Sub0", "Surveyor0"})
     assert dropped("Pair1", polyamorous=True) is None
     assert dropped("Sub0", prefer_new=False) is None
 

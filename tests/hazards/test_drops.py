@@ -16,8 +16,9 @@ from tests.support.waiting import wait_until
 from trionng import blocking
 from trionng.testing import connected, new_url
 
-SUB0 = 0x21
+SUB0, RESPONDENT0 = 0x21, 0x63
 SENT = 500
+KEPT_REPLIES = 128 + 16  # in the queue of the survey, and in the receives that wait in nng
 
 pytestmark = needs_fix("F2")
 
@@ -131,6 +132,55 @@ async def test_pub_counts_what_a_subscriber_did_not_read_in_time(raw, caplog):
     [warning] = warnings_of(caplog)
     assert warning.startswith("tcp://127.0.0.1:")
     assert "a subscriber is too slow, messages for it are dropped" in warning
+
+
+async def test_surveyor_counts_surveys_that_a_respondent_had_no_room_for(caplog):
+    """What a respondent that stopped to read gets and what is dropped make what was sent."""
+    sent = 0
+    with caplog.at_level(logging.WARNING, "trionng"):
+        async with trionng.Surveyor0(listen="tcp://127.0.0.1:0") as surveyor:
+            async with raw_peer(surveyor.listeners[0].url) as peer:
+                await peer.greet(RESPONDENT0)
+                await surveyor.wait_connected()
+                with trio.fail_after(30):
+                    while dropped_by(surveyor) < 3:
+                        await surveyor.send(bytes(200_000))
+                        sent += 1
+                    counted = dropped_by(surveyor)
+                    for _ in range(sent - counted):
+                        assert len(await peer.receive()) == 4 + 200_000
+                    await surveyor.send(b"end")
+                    assert (await peer.receive())[4:] == b"end"
+                wait_until(lambda: warnings_of(caplog))
+                assert dropped_by(surveyor) == counted
+    [warning] = warnings_of(caplog)
+    assert "a respondent, or the task that reads replies, is too slow" in warning
+
+
+async def test_surveyor_counts_replies_that_no_task_reads():
+    """What is read and what is dropped make the replies that came; late ones are not counted."""
+    async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=60_000) as surveyor:
+        async with raw_peer(surveyor.listeners[0].url) as peer:
+            await peer.greet(RESPONDENT0)
+            await surveyor.wait_connected()
+            await surveyor.send(b"?")
+            survey = (await peer.receive())[:4]
+            for _ in range(SENT):
+                await peer.send(survey + b"reply")
+            await settle(lambda: dropped_by(surveyor), SENT - KEPT_REPLIES)
+
+            got = [await surveyor.recv() for _ in range(KEPT_REPLIES)]
+
+            assert got == [b"reply"] * KEPT_REPLIES
+            await peer.send(b"\0\0\0\1of no survey")
+            await peer.send(survey + b"there is room again")
+            assert await surveyor.recv() == b"there is room again"
+            assert dropped_by(surveyor) == SENT - KEPT_REPLIES
+            await peer.send(b"bad")
+            with trio.fail_after(20):
+                while surveyor.pipes:
+                    await trio.sleep(0.001)
+        assert dropped_by(surveyor) == SENT - KEPT_REPLIES
 
 
 async def test_pub_without_subscribers_has_dropped_nothing():

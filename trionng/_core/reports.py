@@ -27,18 +27,22 @@ _REASONS: Final = {
 }
 
 
+# What is dropped; by the number of the protocol.
+_DROPS: Final = {
+    _ffi.protocol("sub0"): "this Sub0 is too slow, messages are",
+    _ffi.protocol("pub0"): "a subscriber is too slow, messages for it are",
+    _ffi.protocol(
+        "surveyor0"
+    ): "a respondent, or the task that reads replies, is too slow: some are",
+}
+
+
 def _warn_of_drops(endpoint: Endpoint) -> None:
     socket = endpoint.socket
     if socket is None:
         return
-    subscriber = socket._choose_protocol() == _ffi.protocol("sub0")
-    log.warning(
-        "%s: %s dropped; statistics().dropped counts them",
-        endpoint.url,
-        "this Sub0 is too slow, messages are"
-        if subscriber
-        else "a subscriber is too slow, messages for it are",
-    )
+    what = _DROPS[socket._choose_protocol()]
+    log.warning("%s: %s dropped; statistics().dropped counts them", endpoint.url, what)
 
 
 def _limit_of(endpoint: Endpoint) -> str:

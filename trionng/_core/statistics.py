@@ -23,6 +23,7 @@ _PUSH_BACK: Final = {*map(_ffi.protocol, ("pair0", "pair1", "push0", "pull0"))}
 _PUSH_BACK_UNLESS_RAW: Final = {*map(_ffi.protocol, ("req0", "rep0"))}
 _PUB0: Final = _ffi.protocol("pub0")
 _SUB0: Final = _ffi.protocol("sub0")
+_SURVEYOR0: Final = _ffi.protocol("surveyor0")
 
 
 @attrs.frozen
@@ -54,10 +55,12 @@ class SocketStatistics:
             receive before `recv_buffer_size` newer ones came. Of a Pub0, messages that a subscriber
             did not read before `send_buffer_size` newer ones were sent, counted for each such
             subscriber.
-            None where nng drops and does not count: Bus0, Surveyor0, polyamorous Pair1, the raw
-            sockets of Sub0, Req0, Rep0 and Respondent0, a Sub0 that had `prefer_new=False`; and
-            Pub0 and Sub0 where libnng is not linked in. What goes down with a connection is not in
-            it, nor what a Pub0 sends while no subscriber is connected.
+            Of a Surveyor0, surveys that a respondent had no room for, counted for each such
+            respondent, and replies that found 128 unread ones of their survey.
+            None where nng drops and does not count: Bus0, polyamorous Pair1, the raw sockets of
+            Sub0, Req0, Rep0, Surveyor0 and Respondent0, a Sub0 that had `prefer_new=False`; and
+            Pub0, Sub0 and Surveyor0 where libnng is not linked in. What goes down with a
+            connection is not in it, nor what is sent while no peer is connected.
     """
 
     messages_sent: int
@@ -91,7 +94,7 @@ def statistics_of(socket: AnySocket) -> SocketStatistics:
 
 def _knows_drops(socket: AnySocket) -> bool:
     protocol = socket._choose_protocol()
-    if protocol == _PUB0 or (protocol == _SUB0 and not socket._is_raw):
+    if protocol == _PUB0 or (protocol in (_SUB0, _SURVEYOR0) and not socket._is_raw):
         return _ffi.drops_are_known() and not socket._drops_unknown
     if socket._is_raw:
         return protocol in _PUSH_BACK

@@ -86,5 +86,5 @@ reports_lost = lib.tnng_reports_lost
 dialer_state = lib.tnng_dialer_state_read
 # Says whether every failure has its cause, and messages that are too large are counted.
 causes_are_known = lib.tnng_causes_are_known
-# Says whether the messages that a Pub0 or Sub0 drops are counted.
+# Says whether the messages that a Pub0, Sub0 or Surveyor0 drops are counted.
 drops_are_known = lib.tnng_drops_are_known
