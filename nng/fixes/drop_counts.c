@@ -14,8 +14,9 @@
  *     for a reply that belongs to a survey. A full queue is a drop. A reply of less than four bytes
  *     ends its connection without nni_pipe_recv, so nothing is asked for it; nor on a raw socket.
  *
- * F1 knows the socket of a connection; without F1 nothing is known of what is received. With prefer_new=False a
- * Sub0 drops the message that has arrived before it compares topics, so what it drops is not known.
+ * F1 knows the socket of a connection; without F1 nothing is known of what is received. With
+ * prefer_new=False a Sub0 drops the message that has arrived before it compares topics, so what it
+ * drops is not known.
  *
  * This may go when nng has counters of all three. */
 #include "fixes/fixes.h"
