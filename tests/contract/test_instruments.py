@@ -246,9 +246,16 @@ def test_instrument_hears_of_connections(module):
             own = {*pair.pipes, *peer.pipes}
         pair._abort()
         late.dial(url, block=False)
-        wait_until(lambda: ("failed", trionng.ConnectionRefused) in instrument.told)
+        wait_until(lambda: "failed" in [each[0] for each in instrument.told])
         wait_until(lambda: own <= instrument.those("opened") == instrument.those("closed"))
 
+    (error,) = [each[1] for each in instrument.told if each[0] == "failed"]
+    # The listener may just have been there still.
+    assert error in (
+        trionng.ConnectionRefused,
+        trionng.ConnectionReset,
+        trionng.ConnectionShutdown,
+    )
     assert len(own) == 2
     assert ("rejected", "taken") in [(each[0], each[-1]) for each in instrument.told]
     assert instrument.threads == {"trionng reports"}

@@ -185,7 +185,7 @@ class OutsideFinalisers(Interrupter):
         self._names = self.known
 
     def _step(self, frame: Any) -> None:
-        if frame.f_code.co_name not in ("__del__", "_disown"):
+        if frame.f_code.co_name not in ("__del__", "_warn_if_open", "_disown"):
             super()._step(frame)
 
 
