@@ -6,8 +6,8 @@ bool tnng_testing(void);
 int tnng_pause_arm(const char *point);
 int tnng_pause_reached(const char *point, int milliseconds);
 void tnng_pause_open(const char *point);
-/* The shim's allocation, thread, wake-up descriptor or socket with this number, counted from now on,
- * fails; 0: none. Then the place where it failed, or NULL. */
+/* The shim's allocation, thread, wake-up descriptor or socket with this number, from now on, fails;
+ * 0: none. Then the place where it failed, or NULL. */
 void tnng_fail_allocation(int number);
 const char *tnng_allocation_failed(int *line);
 /* True when a stop of an aio waits for its operation. */
