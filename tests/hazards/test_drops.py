@@ -134,7 +134,7 @@ async def test_pub_counts_what_a_subscriber_did_not_read_in_time(raw, caplog):
     assert "a subscriber is too slow, messages for it are dropped" in warning
 
 
-async def test_surveyor_counts_surveys_that_a_respondent_had_no_room_for(caplog):
+async def test_surveyor_counts_surveys_that_found_no_room(caplog):
     """What a respondent that stopped to read gets and what is dropped make what was sent."""
     sent = 0
     with caplog.at_level(logging.WARNING, "trionng"):
