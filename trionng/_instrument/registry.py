@@ -30,7 +30,7 @@ _lock: Final = threading.RLock()
 _all: list[Instrument] = []
 _having: dict[str, tuple[Instrument, ...]] = {}
 # The connections that were told of and are open, by serial number: their sockets may be gone by
-# the time they close. Only the thread of reports uses it.
+# the time they close. Only the thread of reports adds to it.
 _open: dict[int, protocol.AnyPipe] = {}
 
 
@@ -98,6 +98,8 @@ def _install() -> None:
     hooks.failure = _failure if is_wanted("connection_failed") else None
     kinds = ("connection_opened", "connection_closed", "connection_rejected")
     hooks.connection = _connection if is_wanted(*kinds) else None
+    if not is_wanted("connection_closed"):
+        _open.clear()
     _ffi.report_events(hooks.connection is not None or hooks.drop is not None)
 
 
@@ -140,11 +142,14 @@ def _failure(endpoint: AnyEndpoint, error: Exception) -> None:
 
 
 def _connection(socket: AnySocket | None, event: int, reason: int, native: _ffi.NativePipe) -> None:
+    serial = native.info.serial
+    pipe = _open.pop(serial, None)
     lost = _ffi.reports_lost()
     if lost:
         _log.warning("instruments have missed %d events of connections: there were too many", lost)
-    serial = native.info.serial
-    pipe = _open.pop(serial, None)
+        for number, other in list(_open.items()):
+            if other.closed:  # its end may be among them
+                _open.pop(number, None)
     if pipe is None and socket is not None:
         pipe = cast("protocol.AnyPipe", socket._known_pipe(native))
     if pipe is None:
