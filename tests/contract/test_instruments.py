@@ -138,8 +138,10 @@ async def test_instrument_hears_of_handlers():
                 assert await req.request(b"one") == b"ONE"
                 assert await req.request(b"fail") == b"ValueError: no"
                 pipes = service.socket.pipes
-                with trio.move_on_after(0.01):
-                    await req.request(b"hang")
+                nursery.start_soon(req.request, b"hang")
+                while len(instrument.handlers) < 5:
+                    await trio.sleep(0.001)
+                nursery.cancel_scope.cancel()
             nursery.cancel_scope.cancel()
 
     started, finished = instrument.handlers[::2], instrument.handlers[1::2]
@@ -226,10 +228,10 @@ def serve_in_threads() -> None:
     service = blocking.serve_rep(handler, listen=new_url(), workers=1)
     with blocking.Req0(dial=service.url) as req:
         assert req.request(b"word") == b"ww"
-        with pytest.raises(trionng.Timeout):
-            req.request(b"", timeout=0.01)
-    with pytest.raises(IndexError):
-        service.close()
+        req.send(b"")
+        with pytest.raises(IndexError):
+            service.wait(timeout=30)
+    service.close()
 
 
 @pytest.mark.parametrize("module", [trionng, blocking], ids=["trio", "blocking"])
@@ -245,17 +247,10 @@ def test_instrument_hears_of_connections(module):
                 third.dial(url, block=True)
             own = {*pair.pipes, *peer.pipes}
         pair._abort()
-        late.dial(url, block=False)
-        wait_until(lambda: "failed" in [each[0] for each in instrument.told])
         wait_until(lambda: own <= instrument.those("opened") == instrument.those("closed"))
+        late.dial(url, block=False)  # nothing listens there any more
+        wait_until(lambda: ("failed", trionng.ConnectionRefused) in instrument.told)
 
-    (error,) = [each[1] for each in instrument.told if each[0] == "failed"]
-    # The listener may just have been there still.
-    assert error in (
-        trionng.ConnectionRefused,
-        trionng.ConnectionReset,
-        trionng.ConnectionShutdown,
-    )
     assert len(own) == 2
     assert ("rejected", "taken") in [(each[0], each[-1]) for each in instrument.told]
     assert instrument.threads == {"trionng reports"}
@@ -284,7 +279,7 @@ async def test_instrument_hears_of_drops_again_and_again(protocol: str):
         with added(Drops()), trio.fail_after(30):
             while len(counts.get(dropping, [])) < 2:
                 await sender.send(b"x")
-    assert counts[dropping] == sorted({*counts[dropping]})
+    assert counts[dropping] == sorted(counts[dropping])
 
 
 async def test_instrument_that_raises_is_removed_and_logged(caplog):
