@@ -7,8 +7,9 @@ from contextlib import ExitStack
 from typing import Any
 
 import trionng
-from benchmarks import certificates, loops_sync as work
+from benchmarks import loops_sync as work
 from benchmarks.job import SUBSCRIBERS, Job, now, serve
+from benchmarks.peers.trionng_open import options
 
 try:
     from trionng import blocking
@@ -17,27 +18,13 @@ except ImportError:
     sys.exit()
 
 
-def _options(job: Job) -> dict[str, Any]:
-    """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
-    options: dict[str, Any] = {"recv_max_size": 0} if job.large else {}
-    if job.tls:
-        options["tls_config"] = (
-            trionng.TLSConfig.server(cert_key_file=certificates.path("server.pem"))
-            if job.role == "server"
-            else trionng.TLSConfig.client(
-                ca_files=certificates.path("ca.pem"), server_name=certificates.NAME
-            )
-        )
-    return options
-
-
 def rtt(job: Job) -> None:
     with ExitStack() as stack:
         rep = req = None
         if job.role != "client":
-            rep = stack.enter_context(blocking.Rep0(listen=job.url, **_options(job)))
+            rep = stack.enter_context(blocking.Rep0(listen=job.url, **options(job)))
         if job.role != "server":
-            req = stack.enter_context(blocking.Req0(**_options(job)))
+            req = stack.enter_context(blocking.Req0(**options(job)))
             req.dial(job.url)
         if req is None:
             work.answer(job, rep.recv, rep.send)
@@ -64,7 +51,7 @@ def pushpull(job: Job) -> None:
 
 def pair(job: Job) -> None:
     with blocking.Pair0(
-        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **_options(job)
+        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **options(job)
     ) as pair:
         if job.role == "server":
             pair.listen(job.url)

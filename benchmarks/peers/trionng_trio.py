@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 import trionng
-from benchmarks import certificates, loop_trio as loop, loops_async as work
+from benchmarks import loop_trio as loop, loops_async as work
 from benchmarks.job import BURST, CONCURRENT, HELLO, SUBSCRIBERS, Credit, Job, Tally, now, serve
+from benchmarks.peers.trionng_open import options
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -17,39 +18,25 @@ if TYPE_CHECKING:
 BATCH = 128
 
 
-def _options(job: Job) -> dict[str, Any]:
-    """Lift the limit for large messages: 1 MiB and the protocol's header are more than 1 MiB."""
-    options: dict[str, Any] = {"recv_max_size": 0} if job.large else {}
-    if job.tls:
-        options["tls_config"] = (
-            trionng.TLSConfig.server(cert_key_file=certificates.path("server.pem"))
-            if job.role == "server"
-            else trionng.TLSConfig.client(
-                ca_files=certificates.path("ca.pem"), server_name=certificates.NAME
-            )
-        )
-    return options
-
-
 async def rtt(job: Job) -> None:
     if job.role == "alone":
-        async with trionng.Rep0(listen=job.url, **_options(job)) as rep, await _connect(job) as req:
+        async with trionng.Rep0(listen=job.url, **options(job)) as rep, await _connect(job) as req:
             await loop.beside([lambda: _serve_for_ever(rep)], lambda: _ask(job, req))
     elif job.role == "client":
         async with await _connect(job) as req:
             await _ask(job, req)
     elif job.mode == "view":
-        async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
+        async with trionng.Rep0(listen=job.url, **options(job)) as rep:
             await work.answer(job, rep.recv_msg, rep.send_msg)
     elif job.mode == "separate":
-        async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
+        async with trionng.Rep0(listen=job.url, **options(job)) as rep:
             await work.answer(job, rep.recv, rep.send)
     elif job.large:
-        async with trionng.Rep0(**_options(job)) as rep:
+        async with trionng.Rep0(**options(job)) as rep:
             rep.listen(job.url)
             await _serve(job, {"socket": rep})
     else:
-        await _serve(job, {"listen": job.url, **_options(job)})
+        await _serve(job, {"listen": job.url, **options(job)})
 
 
 async def _serve_for_ever(rep: trionng.Rep0) -> None:
@@ -87,7 +74,7 @@ async def _serve(job: Job, options: dict[str, Any]) -> None:
 
 
 async def _connect(job: Job) -> trionng.Req0:
-    req = trionng.Req0(**_options(job))
+    req = trionng.Req0(**options(job))
     await req.dial(job.url)
     return req
 
@@ -117,7 +104,7 @@ async def pushpull(job: Job) -> None:
 
 async def pair(job: Job) -> None:
     async with trionng.Pair0(
-        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **_options(job)
+        recv_buffer_size=job.buffers, send_buffer_size=job.buffers, **options(job)
     ) as pair:
         if job.role == "server":
             pair.listen(job.url)
@@ -251,7 +238,7 @@ async def concurrent(job: Job) -> None:
 
 
 async def idle(job: Job) -> None:
-    async with trionng.Rep0(listen=job.url, **_options(job)) as rep:
+    async with trionng.Rep0(listen=job.url, **options(job)) as rep:
         await work.idle(job, loop, lambda: rep.new_context().recv)
 
 
