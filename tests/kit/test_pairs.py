@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import trio
 import trio.testing
@@ -70,6 +72,15 @@ def test_unknown_kind_names_the_one_that_was_meant():
     """The refusal has the list, and the nearest word."""
     with pytest.raises(trionng.InvalidOperation, match=r"pubsub.*did you mean 'pushpull'"):
         open_pair("pushpul")
+
+
+@pytest.mark.parametrize(
+    ("transport", "instead"), [("tls+tcp", "tls+tcp://localhost:0"), ("wss", "wss://localhost:0/")]
+)
+def test_url_of_a_transport_with_tls_is_named_instead(transport, instead):
+    """A certificate is for a name, so there is no new URL; the error says what to listen on."""
+    with pytest.raises(trionng.InvalidOperation, match=f"listen on {re.escape(instead)}$"):
+        new_url(transport)
 
 
 async def test_pair_that_is_never_entered_leaves_nothing():

@@ -30,6 +30,7 @@ _URLS: Final[dict[str, str]] = {
     "tcp6": "tcp6://[::1]:0",
     "ws": "ws://127.0.0.1:0/{name}",
 }
+_TLS_URLS: Final = {"tls+tcp": "tls+tcp://localhost:0", "wss": "wss://localhost:0/"}
 # What the two sockets of a pair are; the first one listens.
 _PAIRS: Final[dict[str, tuple[Callable[[], Socket], Callable[[], Socket]]]] = {
     "pair0": (Pair0, Pair0),
@@ -58,9 +59,10 @@ def new_url(transport: str = "inproc", directory: str | os.PathLike[str] | None 
         InvalidOperation: there is no such transport here.
     """
     if transport not in _URLS:
-        raise InvalidOperation(
-            f"new_url: no transport {transport!r}: {', '.join(_URLS)}{meant(transport, _URLS)}"
-        )
+        instead = meant(transport, _URLS)
+        if transport in _TLS_URLS:
+            instead = f"; certificates are for a name: listen on {_TLS_URLS[transport]}"
+        raise InvalidOperation(f"new_url: no transport {transport!r}: {', '.join(_URLS)}{instead}")
     return _URLS[transport].format(
         name=f"trionng-{uuid.uuid4().hex[:12]}", directory=directory or tempfile.gettempdir()
     )
