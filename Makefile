@@ -17,6 +17,7 @@
 #   make soak           everything at once for MINUTES, and nothing may be lost or left
 #   make fuzz           strangers attack every protocol, and calls come in any order, for MINUTES
 #   make faults         each allocation, thread, descriptor of the C files fails once
+#   make scale          thousands of connections, contexts, topics, sockets, clients: cost and stall
 #   make sanitize       a part of the tests with the C files under ASan and UBSan
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
@@ -41,7 +42,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 export PYTHON
 
 .PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
-	wheel-test matrix docs pictures soak fuzz faults sanitize bench bench-quick clean \
+	wheel-test matrix docs pictures soak fuzz faults scale sanitize bench bench-quick clean \
 	machine test-machine runtime tools packaging peers
 
 demo: runtime
@@ -133,6 +134,9 @@ fuzz: tools
 
 faults: tools
 	TRIONNG_NATIVE=testing $(BIN)/python -m stress.faults
+
+scale: tools
+	$(BIN)/python -m stress.scale
 
 sanitize: tools
 	PYTHON=$(PYTHON) sh tools/sanitize.sh
