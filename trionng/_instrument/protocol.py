@@ -77,7 +77,7 @@ class Instrument(Protocol):
         return
 
     def message_dropped(self, socket: Socket | sync_socket.Socket, count: int) -> None:
-        """A Pub0, Sub0 or Respondent0 has dropped messages, because a receiver is slow.
+        """A Pub0, Sub0, Surveyor0 or Respondent0 has dropped messages: a receiver is slow.
 
         Called at most ten times a second for a socket; `count` is the number of all that it has
         dropped. `statistics().dropped` says where that is known.
