@@ -18,7 +18,7 @@
 #   make fuzz           strangers attack every protocol, and calls come in any order, for MINUTES
 #   make faults         each allocation, thread, descriptor of the C files fails once
 #   make scale          thousands of connections, contexts, topics, sockets, clients: cost and stall
-#   make sanitize       a part of the tests with the C files under ASan and UBSan
+#   make sanitize       a part of the tests with the C files under ASan and UBSan, or SANITIZER=thread
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
 #   make clean          remove everything that the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
@@ -33,6 +33,7 @@ WHEEL_NNG ?=
 ROWS ?=
 MINUTES ?= 1
 SEED ?=
+SANITIZER ?= address
 # Tests wait for one another's processes: one worker more than processors keeps these busy.
 WORKERS ?= $(shell expr $$(nproc) + 1)
 BIN := $(VENV)/bin
@@ -139,7 +140,7 @@ scale: tools
 	$(BIN)/python -m stress.scale
 
 sanitize: tools
-	PYTHON=$(PYTHON) sh tools/sanitize.sh
+	PYTHON=$(PYTHON) SANITIZER=$(SANITIZER) sh tools/sanitize.sh
 
 bench: peers
 	$(BENCH)/bin/python -m benchmarks.run
