@@ -60,6 +60,8 @@
         "strangers that say nothing are never dropped on tls+tcp, ws and wss")                     \
     TNNG_FIX(S5, "nng_stream_listener_accept", 0, 0,                                               \
         "a ws listener spins when there are no descriptors")                                       \
+    TNNG_FIX(S6, "epoll_ctl", 0, 0,                                                                \
+        "some 700 ipc dialers whose listener has gone take all descriptors, and closes hang")      \
     TNNG_FIX(T1, "mbedtls_ssl_set_hostname", 0, 0,                                                 \
         "a TLS client that checks no name sends none, and with Mbed TLS 3.6.3 never connects")
 
