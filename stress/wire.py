@@ -96,12 +96,16 @@ def make_case(target: str, chances: Chances) -> Case:
 def _greeting(protocol: str, chances: Chances) -> list[Step]:
     own, peer = PROTOCOLS[protocol]
     number = chances.choice((peer,) * 12 + (own, 0, 0xFFFF, chances.randrange(65536)))
-    data = struct.pack(">4sHH", b"\0SP\0", number, 0)
+    return _opening(struct.pack(">4sHH", b"\0SP\0", number, 0), bytes(8), chances)
+
+
+def _opening(data: bytes, answer: bytes, chances: Chances) -> list[Step]:
+    """Return what begins a connection, perhaps mangled, and perhaps a wait for the answer."""
     if chances.random() < 0.15:
         data = _mangle(data, chances)
     steps = _in_pieces(data, chances)
     if chances.random() < 0.8:
-        steps.append(Step(READ, bytes(8)))
+        steps.append(Step(READ, answer))
     return steps
 
 
@@ -201,13 +205,7 @@ def _http_lines(lines: list[bytes], chances: Chances) -> list[Step]:
     if chances.random() < 0.1:
         lines.pop(chances.randrange(len(lines)))
     ending = chances.choice((b"\r\n",) * 20 + (b"\n", b"\r"))
-    data = ending.join([*lines, b"", b""])
-    if chances.random() < 0.15:
-        data = _mangle(data, chances)
-    steps = _in_pieces(data, chances)
-    if chances.random() < 0.8:
-        steps.append(Step(READ, bytes(100)))
-    return steps
+    return _opening(ending.join([*lines, b"", b""]), bytes(100), chances)
 
 
 def _http_answer(chances: Chances) -> list[Step]:

@@ -291,9 +291,9 @@ async def test_close_delivers_what_was_sent_and_rejects_the_rest(engine: Engine)
         const closing = push.close();
         const found = [push.close() === closing, await name(push.send("more"))];
         await closing;
-        const nobody = new sp.Req(url.replace("sp", "nobody"));
-        const waiting = [name(nobody.request("hello")), name(nobody.request("hello"))];
-        await nobody.close();
+        const absent = new sp.Req(url.replace("sp", "absent"));
+        const waiting = [name(absent.request("hello")), name(absent.request("hello"))];
+        await absent.close();
         return [...found, ...(await Promise.all(waiting))];
     """
     with trio.fail_after(SECONDS):

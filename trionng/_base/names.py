@@ -44,9 +44,8 @@ def _move(thing: object, module: str) -> None:
         if isinstance(thing, type):  # `typing.get_type_hints` reads names in that module
             found = inspect.get_annotations(thing, eval_str=True)
             thing.__annotations__ = {name: found[name] for name in found if name[0] != "_"}
-            for function in _functions_of(
-                thing
-            ):  # from Python 3.13 on `help` says where it is from
+            for function in _functions_of(thing):
+                # From Python 3.13 on `help` says where it is from.
                 function.__module__ = module
                 if "<locals>" in function.__qualname__:  # attrs made it
                     function.__qualname__ = f"{thing.__qualname__}.{function.__name__}"

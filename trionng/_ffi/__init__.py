@@ -40,7 +40,6 @@ from trionng._ffi.options import (
 from trionng._ffi.pipe import CONNECTED, DISCONNECTED, REJECTED, Address, NativeEvents, NativePipe
 from trionng._ffi.reports import (
     ALREADY_PAIRED,
-    DROPPED,
     FLAPPING,
     REASON_ADMISSION,
     REASON_ALREADY_PAIRED,
