@@ -16,6 +16,8 @@ typedef struct {
     int uid_count;
     const char *const *origins;
     int origin_count;
+    const char *const *tls_names; /* one of the alternative names; the common name if it has none */
+    int tls_name_count;
     bool missing_origin; /* a request without an Origin is admitted too */
     bool tls_verified;
 } tnng_admission;

@@ -14,6 +14,9 @@ typedef struct {
     int32_t tcp_nodelay; /* -1: its transport has no such option; as the next two */
     int32_t tcp_keepalive;
     int32_t tls_verified;
+    /* Of a certificate that was verified, in UTF-8; NULL: none, or nng is older than 1.6. */
+    char *tls_cn;
+    char **tls_names; /* its alternative names; ends with NULL */
     bool has_peer_ids; /* the three below: of the process at the other end (ipc) */
     uint64_t uid;
     uint64_t gid;

@@ -18,6 +18,8 @@ const void *tnng_tls_get(int on, uint32_t id);
 
 /* True when the HTTP server of this libnng is safe against untrusted clients (S3). */
 bool tnng_ws_is_hardened(void);
+/* True when this libnng tells whom the certificate of a peer names. */
+bool tnng_tells_tls_names(void);
 /* True when a client's server name "\1example.org" is sent and not checked, and "\1" is neither
  * sent nor checked (T1). */
 bool tnng_tls_sends_unchecked_names(void);

@@ -13,17 +13,24 @@ struct tnng_admission_rule {
     tnng_network *networks;
     uint64_t *uids;
     char **origins;
+    char **tls_names;
 };
+
+static void admission_strings_free(char **strings)
+{
+    for (char **each = strings; each != NULL && *each != NULL; each++) {
+        free(*each);
+    }
+    free(strings);
+}
 
 static void admission_rule_free(tnng_admission_rule *rule)
 {
     if (rule == NULL) {
         return;
     }
-    for (int i = 0; rule->origins != NULL && i < rule->demands.origin_count; i++) {
-        free(rule->origins[i]);
-    }
-    free(rule->origins);
+    admission_strings_free(rule->origins);
+    admission_strings_free(rule->tls_names);
     free(rule->networks);
     free(rule->uids);
     free(rule);
@@ -34,6 +41,19 @@ static void *admission_copy(const void *list, size_t size)
     void *copied = malloc(size > 0 ? size : 1);
 
     return copied == NULL ? NULL : memcpy(copied, list, size);
+}
+
+static char **admission_strings_copy(const char *const *strings, int count)
+{
+    char **copied = calloc((size_t) count + 1, sizeof(*copied));
+
+    for (int i = 0; copied != NULL && i < count; i++) {
+        if ((copied[i] = strdup(strings[i])) == NULL) {
+            admission_strings_free(copied);
+            return NULL;
+        }
+    }
+    return copied;
 }
 
 /* NULL when there is no memory. */
@@ -56,11 +76,12 @@ static tnng_admission_rule *admission_rule_new(uint32_t listener, const tnng_adm
         complete &= (rule->uids = admission_copy(demands->uids, size)) != NULL;
     }
     if (demands->origins != NULL) {
-        rule->origins = calloc((size_t) demands->origin_count + 1, sizeof(char *));
+        rule->origins = admission_strings_copy(demands->origins, demands->origin_count);
         complete &= rule->origins != NULL;
-        for (int i = 0; complete && i < demands->origin_count; i++) {
-            complete &= (rule->origins[i] = strdup(demands->origins[i])) != NULL;
-        }
+    }
+    if (demands->tls_names != NULL) {
+        rule->tls_names = admission_strings_copy(demands->tls_names, demands->tls_name_count);
+        complete &= rule->tls_names != NULL;
     }
     if (!complete) {
         admission_rule_free(rule);
@@ -168,6 +189,17 @@ static bool admission_origin_listed(const tnng_admission_rule *rule, uint32_t id
     return listed;
 }
 
+static bool admission_certificate_listed(
+    const tnng_admission_rule *rule, const tnng_pipe_info *info)
+{
+    for (int i = 0; i < rule->demands.tls_name_count; i++) {
+        if (tnng_tls_is_named(info, rule->tls_names[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* [nng] In ADD_PRE, with pipes->lock held. */
 bool tnng_pipe_is_admitted(tnng_socket *socket, const tnng_pipe_info *info)
 {
@@ -177,6 +209,7 @@ bool tnng_pipe_is_admitted(tnng_socket *socket, const tnng_pipe_info *info)
             return (rule->networks == NULL || admission_addr_listed(rule, &info->remote)) &&
                    (rule->uids == NULL || admission_uid_listed(rule, info)) &&
                    (rule->origins == NULL || admission_origin_listed(rule, info->id)) &&
+                   (rule->tls_names == NULL || admission_certificate_listed(rule, info)) &&
                    (!rule->demands.tls_verified || info->tls_verified == 1);
         }
     }

@@ -177,6 +177,11 @@ void tnng_pipes_free(tnng_socket *);
 void tnng_pipe_expect_reply(tnng_socket *, uint32_t id);
 bool tnng_has_peer(tnng_socket *);
 
+/* tls_names.c */
+void tnng_tls_names_read(nng_pipe, tnng_pipe_info *);
+void tnng_tls_names_free(tnng_pipe_info *);
+bool tnng_tls_is_named(const tnng_pipe_info *, const char *wanted);
+
 /* admission.c */
 bool tnng_pipe_is_admitted(tnng_socket *, const tnng_pipe_info *);
 void tnng_admission_rules_remove(tnng_socket *, uint32_t listener);

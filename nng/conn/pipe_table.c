@@ -117,6 +117,7 @@ tnng_pipe *tnng_pipe_new(nng_pipe id)
     info->tcp_nodelay = is_tcp ? pipe_table_flag(id, NNG_OPT_TCP_NODELAY) : -1;
     info->tcp_keepalive = is_tcp ? pipe_table_flag(id, NNG_OPT_TCP_KEEPALIVE) : -1;
     info->tls_verified = pipe_table_flag(id, NNG_OPT_TLS_VERIFIED);
+    tnng_tls_names_read(id, info);
     pipe_table_read_transport(pipe);
     info->has_peer_ids = nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_UID, &info->uid) == 0 &&
                          nng_pipe_get_uint64(id, NNG_OPT_IPC_PEER_GID, &info->gid) == 0 &&
@@ -142,6 +143,7 @@ void tnng_pipe_ref(tnng_pipe *pipe) { atomic_fetch_add(&pipe->refs, 1); }
 void tnng_pipe_unref(tnng_pipe *pipe)
 {
     if (atomic_fetch_sub(&pipe->refs, 1) == 1) {
+        tnng_tls_names_free(&pipe->info);
         free(pipe);
     }
 }

@@ -192,7 +192,7 @@ async def test_tls_config_without_auth_under_the_rule_is_refused():
             pull.listen("tls+tcp://127.0.0.1:0", tls_config=server(), accept=rule)
         asks = server(trust=TRUSTED)
         listener = pull.listen("tls+tcp://127.0.0.1:0", tls_config=asks, accept=rule)
-        with pytest.raises(trionng.InvalidOperation, match="tls_verified"):
+        with pytest.raises(trionng.InvalidOperation, match="demands a certificate"):
             listener.tls_config = server()
 
 
@@ -257,6 +257,7 @@ async def test_demands_of_one_rule_must_all_hold():
         ("ipc:///tmp/rule", {"addresses": EVERYBODY}, "addresses"),
         ("ipc:///tmp/rule", {"origins": "https://example.org"}, "origins"),
         ("ipc:///tmp/rule", {"tls_verified": True}, "tls_verified"),
+        ("ws://127.0.0.1:0/x", {"tls_names": "client"}, "tls_names"),
         ("tcp://127.0.0.1:0", {"uids": 0}, "uids"),
         ("tcp://127.0.0.1:0", {"tls_verified": True}, "tls_verified"),
         ("tcp://127.0.0.1:0", {"origins": "https://example.org"}, "origins"),
@@ -296,6 +297,10 @@ def test_listen_with_a_rule_no_peer_can_meet_raises(api, url, demands, word):
         ({"origins": [b"https://example.org"]}, TypeError, "str"),
         ({"origins": []}, ValueError, "empty"),
         ({"tls_verified": 1}, TypeError, "bool"),
+        ({"tls_names": [b"client"]}, TypeError, "str"),
+        ({"tls_names": ["client", ""]}, ValueError, "no name"),
+        ({"tls_names": "client\0.example"}, ValueError, "no name"),
+        ({"tls_names": ()}, ValueError, "empty"),
         ({"allow_missing_origin": True}, ValueError, "without origins"),
     ],
 )

@@ -24,11 +24,17 @@ def identity(
     name: str = "localhost",
     *,
     of: trustme.CA = CA,
+    common_name: str | None = None,
     not_before: datetime.datetime | None = None,
     not_after: datetime.datetime | None = None,
 ) -> Identity:
-    """Return a certificate with its chain, and its key, PEM."""
-    issued = of.issue_cert(name, not_before=not_before, not_after=not_after)
+    """Return a certificate with its chain, and its key, PEM; with `name` "" no alternative name."""
+    issued = of.issue_cert(
+        *((name,) if name else ()),
+        common_name=common_name,
+        not_before=not_before,
+        not_after=not_after,
+    )
     chain = b"".join(each.bytes() for each in issued.cert_chain_pems)
     return chain, issued.private_key_pem.bytes()
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import Attribute, field, frozen
 
 from trionng import _ffi
-from trionng._base.errors import InvalidOperation, error_for
+from trionng._base.errors import InvalidOperation, NotSupported, error_for
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = str | ipaddress.IPv4Address | ipaddress.IPv6Address | Network
@@ -73,6 +73,14 @@ def _origin(value: object) -> str:
     return f"{parts.scheme}://{host}" + ("" if port in (None, usual) else f":{port}")
 
 
+def _tls_name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"tls_names: {value!r} is not a str")
+    if not value or "\0" in value:
+        raise InvalidOperation(f"tls_names: {value!r} is no name")
+    return value
+
+
 def _all_of(name: str, values: Iterable[object], convert: Callable[[object], T]) -> tuple[T, ...]:
     """Convert each value; refuse an empty rule, which no peer can meet."""
     converted = tuple(convert(value) for value in values)
@@ -107,6 +115,14 @@ def _origins(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
     return _all_of("origins", value, _origin)
 
 
+def _tls_names(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not isinstance(value, Iterable):
+        return (_tls_name(value),)
+    return _all_of("tls_names", value, _tls_name)
+
+
 def _is_bool(_self: object, attribute: Attribute[bool], value: object) -> None:
     if not isinstance(value, bool):
         raise TypeError(f"{attribute.name} is a bool, not {type(value).__name__}")
@@ -127,6 +143,9 @@ class Admission:
         uids: users that the peer's process may run as; for ipc and abstract.
         tls_verified: the peer must have shown a certificate that was verified; for tls+tcp and wss
             listeners that ask for one (`auth_mode` OPTIONAL or REQUIRED).
+        tls_names: the peer must have shown a certificate that was verified and has one of these
+            among its alternative names, or as its common name if it has no alternative names;
+            letter for letter. For the same listeners; libnng 1.6 or later.
         origins: web pages that a browser may connect from, such as "https://example.org"; for ws
             and wss. Programs that are no browsers can claim any origin.
         allow_missing_origin: with `origins`, admit also peers that send no origin, as programs that
@@ -135,6 +154,7 @@ class Admission:
     Raises:
         InvalidOperation: something cannot be parsed, or is empty. `listen` raises it for a rule
             that no peer of its URL can ever meet.
+        NotSupported: `listen` raises it for `tls_names` with libnng before 1.6.
 
     Example:
         rep = trionng.Rep0(accept=trionng.Admission(addresses=["10.0.0.0/8", "127.0.0.1"]))
@@ -143,6 +163,7 @@ class Admission:
     addresses: tuple[Network, ...] | None = field(default=None, converter=_networks)
     uids: tuple[int, ...] | None = field(default=None, converter=_uids)
     tls_verified: bool = field(default=False, validator=_is_bool)
+    tls_names: tuple[str, ...] | None = field(default=None, converter=_tls_names)
     origins: tuple[str, ...] | None = field(default=None, converter=_origins)
     allow_missing_origin: bool = field(default=False, validator=_is_bool)
 
@@ -158,12 +179,14 @@ class Admission:
             (self.addresses, "addresses", _ADDRESSED),
             (self.uids, "uids", _LOCAL),
             (self.tls_verified, "tls_verified", _SECURE),
+            (self.tls_names, "tls_names", _SECURE),
             (self.origins, "origins", _WEB),
         ):
             if given and kind not in kinds:
                 return f"{name} can be asked of {', '.join(kinds)} only"
-        if self.tls_verified and not certificates_asked:
-            return "tls_verified needs a tls_config that asks peers for a certificate (auth_mode)"
+        if self._asks_certificates and not certificates_asked:
+            name = "tls_names" if self.tls_names else "tls_verified"
+            return f"{name} needs a tls_config that asks peers for a certificate (auth_mode)"
         if self.addresses is not None:
             versions = {network.version for network in self.addresses}
             served = _served_version(scheme, url)
@@ -171,8 +194,18 @@ class Admission:
                 return f"addresses has no IPv{served} network, and no other peer can come"
         return None
 
+    @property
+    def _asks_certificates(self) -> bool:
+        return self.tls_verified or self.tls_names is not None
+
     def _put(self, socket: _ffi.NativeSocket, listener: int, url: str) -> None:
         """Give the rule to a listener that has not started."""
+        if self.tls_names is not None and not _ffi.tells_tls_names:
+            raise NotSupported(
+                f"listen {url}: accept: tls_names needs libnng 1.6 or later, and here is "
+                f"{_ffi.nng_version}",
+                url=url,
+            )
         networks = None
         if self.addresses is not None:
             networks = [(each.network_address.packed, each.prefixlen) for each in self.addresses]
@@ -181,6 +214,7 @@ class Admission:
             networks,
             self.uids,
             self.origins,
+            self.tls_names,
             missing_origin=self.allow_missing_origin,
             tls_verified=self.tls_verified,
         )

@@ -296,13 +296,13 @@ class ListenerBase(Endpoint):
         if never is not None:
             raise InvalidOperation(f"listen {self._url}: accept: {never}", url=self._url)
         rule._put(socket._native, self._number, self._url)
-        self._asks_certificates = rule.tls_verified
+        self._asks_certificates = rule._asks_certificates
 
     def _take_tls_config(self, config: TLSConfig) -> None:
         if self._asks_certificates and config._settings.auth_mode == NO_AUTH:
             raise InvalidOperation(
-                f"set tls_config {self._url}: its `accept` demands tls_verified, and this asks "
-                "peers for no certificate",
+                f"set tls_config {self._url}: its `accept` demands a certificate, and this asks "
+                "peers for none",
                 url=self._url,
             )
         super()._take_tls_config(config)

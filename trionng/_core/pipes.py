@@ -137,6 +137,40 @@ class PipeBase(Sealed):
         verified = self._native.info.tls_verified > 0
         return verified and endpoint is not None and endpoint._verifies
 
+    def _tells_names(self, what: str) -> bool:
+        if not _ffi.tells_tls_names:
+            raise NotSupported(
+                f"get {what} {self.url or self.remote_address}: this needs libnng 1.6 or later, "
+                f"and here is {_ffi.nng_version}",
+                url=self.url,
+            )
+        return self.tls_verified
+
+    @property
+    def tls_peer_cn(self) -> str | None:
+        """The common name in the certificate that the peer has shown (`NNG_OPT_TLS_PEER_CN`).
+
+        None if there is none, or no verified certificate.
+
+        Raises:
+            NotSupported: libnng is older than 1.6.
+        """
+        name = self._native.tls_cn if self._tells_names("tls_peer_cn") else None
+        return None if name is None else name.decode(errors="replace")
+
+    @property
+    def tls_peer_alt_names(self) -> tuple[str, ...]:
+        """The alternative names in the peer's certificate (`NNG_OPT_TLS_PEER_ALT_NAMES`).
+
+        Empty if it has none, or was not verified. nng does not say which kind a name is (DNS,
+        email, URI); IP addresses are in it as raw bytes and left out as far as they are no text.
+
+        Raises:
+            NotSupported: libnng is older than 1.6.
+        """
+        names = self._native.tls_names if self._tells_names("tls_peer_alt_names") else ()
+        return tuple(name.decode(errors="replace") for name in names)
+
     def _peer_id(self, name: str) -> int:
         number: int = getattr(self._native.info, name)
         return number if self._native.info.has_peer_ids else self._lacks(name)

@@ -61,6 +61,6 @@ from trionng._ffi.reports import (
 )
 from trionng._ffi.service import DRAINED, SLOW, NativeService, Worker, open_service
 from trionng._ffi.socket import NativeSocket, open_socket, protocol, why_not_opened
-from trionng._ffi.tls import NativeTLS, can_send_unchecked_name, ws_is_hardened
+from trionng._ffi.tls import NativeTLS, can_send_unchecked_name, tells_tls_names, ws_is_hardened
 from trionng._ffi.types import Completion, Msg, Op, Reclaim, SubmitResult
 from trionng._ffi.waiter import Waiter

@@ -61,6 +61,20 @@ class NativePipe(Owned):
     def remote(self) -> Address:
         return address(self.info.remote)
 
+    @property
+    def tls_cn(self) -> bytes | None:
+        """The common name of a verified certificate."""
+        return ffi.string(self.info.tls_cn) if self.info.tls_cn else None
+
+    @property
+    def tls_names(self) -> list[bytes]:
+        """The alternative names of a verified certificate."""
+        names: Any = self.info.tls_names
+        found: list[bytes] = []
+        while names and names[len(found)]:
+            found.append(ffi.string(names[len(found)]))
+        return found
+
     def is_gone(self) -> bool:
         return lib.tnng_pipe_is_gone(self._native)
 

@@ -100,6 +100,7 @@ class NativeSocket(Owned):
         networks: list[tuple[bytes, int]] | None,
         uids: tuple[int, ...] | None,
         origins: tuple[str, ...] | None,
+        tls_names: tuple[str, ...] | None,
         *,
         missing_origin: bool,
         tls_verified: bool,
@@ -122,6 +123,11 @@ class NativeSocket(Owned):
             texts = [ffi.new("char[]", origin.encode()) for origin in origins]
             rule.origins = array = ffi.new("char *[]", texts)
             rule.origin_count = len(origins)
+            keep += [texts, array]
+        if tls_names is not None:
+            texts = [ffi.new("char[]", name.encode()) for name in tls_names]
+            rule.tls_names = array = ffi.new("char *[]", texts)
+            rule.tls_name_count = len(tls_names)
             keep += [texts, array]
         rule.missing_origin, rule.tls_verified = missing_origin, tls_verified
         return lib.tnng_listener_admit(self._native, listener, rule)

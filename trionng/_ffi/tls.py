@@ -5,6 +5,7 @@ from __future__ import annotations
 from trionng._ffi.load import ffi, lib
 
 ws_is_hardened: bool = lib.tnng_ws_is_hardened()
+tells_tls_names: bool = lib.tnng_tells_tls_names()
 
 
 # Says whether a server name that begins with \\1 is sent to the server and not checked.
