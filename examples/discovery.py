@@ -26,13 +26,17 @@ async def node(url: str, name: str) -> None:
 
 
 async def ask(url: str, expected: str) -> None:
-    """Send a survey, and print the nodes that answered in time."""
+    """Send a survey, and print the nodes: when all have answered, or after five seconds."""
     async with trionng.Surveyor0(listen=url) as surveyor:
         print("asking", flush=True)
         await surveyor.wait_connected(int(expected))
-        async with surveyor.survey(b"who is there?", timeout=0.5) as replies:
-            names = sorted([reply.decode() async for reply in replies])
-        for name in names:
+        names: list[str] = []
+        async with surveyor.survey(b"who is there?", timeout=5) as replies:
+            async for reply in replies:
+                names.append(reply.decode())
+                if len(names) == int(expected):
+                    break
+        for name in sorted(names):
             print("found", name, flush=True)
 
 

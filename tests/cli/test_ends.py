@@ -169,7 +169,7 @@ async def test_stream_that_is_closed_or_full_is_told(commands: Commands, tmp_pat
     file = f"{tmp_path}/data"
     url = f"ipc://{tmp_path}/s"
     for closed in ((0,), (1,), (2,), (0, 1, 2)):
-        pair = ["--pair", "-C", "1", "--linger", "1s"]
+        pair = ["--pair", "-C", "1", "--linger", "60"]
         async with commands.start(*pair, "--listen", url, "--file", file, "-v") as run:
             await run.url()
             code, _, errors = await commands.run(*pair, "--dial", url, "-D", "y", closed=closed)

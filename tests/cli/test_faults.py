@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 
 import trio
 
+import trionng
 from tests.support.fork_server import SECONDS
 from tests.support.processes import other_process
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from tests.support.command_line import Commands
 
 Ended = tuple[int, str, str]
@@ -153,8 +156,8 @@ async def test_fault_9_timeout_is_success(commands: Commands, tmp_path: Path) ->
 
     async def pull(number: int, code: int, *words: str) -> None:
         at = f"{url}{number}"
-        async with commands.start("--push", "-D", "one", "--listen", at, "-v") as push:
-            await push.url()
+        async with trionng.Push0(listen=at, send_buffer_size=1) as push:
+            await push.send(b"one")  # nng sends it as soon as the command has connected
             words = ("--pull", "--dial", at, "--recv-timeout", "2", *words)
             assert (await commands.run(*words))[:2] == (code, "one\n")
 
@@ -175,22 +178,29 @@ async def test_fault_10_what_a_slow_peer_has_not_taken_is_lost(
             listener.bind(str(path))
             listener.listen()
             results: list[Ended | None] = []
+            has_ended = trio.Event()
 
-            async def push(program=run, url=f"ipc://{path}", results=results):
+            async def push(program=run, url=f"ipc://{path}", results=results, ended=has_ended):
                 words = ("--push", "--dial", url, "--file", f"{tmp_path}/large")
                 results.append(await program(*words))
+                ended.set()
+
+            # nngcat does not wait for its peer. What waits for it gets longer than nngcat's 200 ms.
+            async def be_late(complete=complete, ended=has_ended):
+                with trio.move_on_after(0.6 if complete else SECONDS):
+                    await ended.wait()
 
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(push)
                 received = await trio.to_thread.run_sync(
-                    read_late, listener, abandon_on_cancel=True
+                    read_late, listener, be_late, abandon_on_cancel=True
                 )
         if results[0] is not None:
             assert results[0] == (0, "", "")
             assert (received >= 1 << 20) is complete
 
 
-def read_late(listener: socket.socket) -> int:
+def read_late(listener: socket.socket, be_late: Callable[[], Awaitable[None]]) -> int:
     """Shake hands as a Pull0 of SP, wait, and count the bytes that come."""
     listener.settimeout(SECONDS)
     try:
@@ -201,8 +211,7 @@ def read_late(listener: socket.socket) -> int:
         peer.settimeout(SECONDS)
         peer.sendall(b"\0SP\0\0\x51\0\0")
         peer.recv(8, socket.MSG_WAITALL)
-        # Longer than nngcat waits; there is no event to wait for.
-        trio.from_thread.run(trio.sleep, 0.6)
+        trio.from_thread.run(be_late)
         return sum(iter(lambda: len(peer.recv(1 << 16)), 0))
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from tests.support.command_line import Commands
 
-SECONDS = 30
+SECONDS = 60
 AT_ONCE = 6
 OURS = b'ours: "\\ \t\n\r\x00\x01\x7f and the end'
 THEIRS = b'theirs: "\\ \t\n\r\x01\x7f and the end'

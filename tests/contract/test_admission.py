@@ -21,7 +21,7 @@ from tests.support.websocket import Ended, browser
 from trionng import Admission, blocking
 from trionng.testing import new_url
 
-SECONDS = 30
+SECONDS = 60
 PULL = "pull.sp.nanomsg.org"
 EVERYBODY, NOBODY = "127.0.0.0/8", "10.0.0.0/8"
 

@@ -11,7 +11,7 @@ import trionng
 from trionng import blocking
 from trionng.testing import connected
 
-SECONDS = 20
+SECONDS = 60
 SENDS = {
     "send": (b"x",),
     "send_msg": (trionng.Message(b"x"),),

@@ -276,7 +276,7 @@ async def test_instrument_hears_of_drops_again_and_again(protocol: str):
         receiver = trionng.Sub0(topics="", recv_buffer_size=1)
     async with connected(sender, receiver, "inproc"):
         dropping = sender if protocol == "Pub0" else receiver
-        with added(Drops()), trio.fail_after(30):
+        with added(Drops()), trio.fail_after(60):
             while len(counts.get(dropping, [])) < 2:
                 await sender.send(b"x")
     assert counts[dropping] == sorted(counts[dropping])

@@ -41,7 +41,7 @@ async def ready_to_send(receiver: trionng.Socket, sender: trionng.Socket) -> Non
 async def test_recv_max_size_exactly_reached_passes(protocol: str, transport: str) -> None:
     """A message of exactly `recv_max_size` bytes is received, the header comes on top."""
     receiving, sending = PROTOCOLS[protocol]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         sockets = connected(receiving(recv_max_size=LIMIT), sending(), transport)
         async with sockets as (receiver, sender):
             await ready_to_send(receiver, sender)
@@ -56,7 +56,7 @@ async def test_recv_max_size_exactly_reached_passes(protocol: str, transport: st
 async def test_recv_max_size_exceeded_by_one_drops_it(protocol: str, transport: str) -> None:
     """A message that is one byte longer is never received, and its connection is dropped."""
     receiving, sending = PROTOCOLS[protocol]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         sockets = connected(receiving(recv_max_size=LIMIT), sending(), transport)
         async with sockets as (receiver, sender):
             await ready_to_send(receiver, sender)
@@ -73,7 +73,7 @@ async def test_recv_max_size_exceeded_by_one_drops_it(protocol: str, transport: 
 async def test_recv_max_size_default_lets_one_mebibyte_pass(protocol: str) -> None:
     """The default is the size of the message too: REQ would send a longer one for ever."""
     receiving, sending = PROTOCOLS[protocol]
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with connected(receiving(), sending(), "tcp") as (receiver, sender):
             await ready_to_send(receiver, sender)
             await sender.send(bytes(1024 * 1024))

@@ -14,7 +14,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SECONDS = 10
+SECONDS = 60
 
 
 async def echo(request):

@@ -92,7 +92,7 @@ async def polled(receive: Callable[[], object]) -> object:
 @pytest.mark.parametrize("recv_timeout", [-1, 20_000])
 async def test_receive_without_memory_keeps_its_message(receive, ahead, recv_timeout, no_memory):
     """A receive that ends in MemoryError leaves messages and order as they were."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with connected(trionng.Push0(), trionng.Pull0(), "inproc") as (push, pull):
             pull.recv_buffer_size, pull.recv_timeout = ahead, recv_timeout
             async with trio.open_nursery() as nursery:
@@ -114,7 +114,7 @@ async def test_receive_without_memory_keeps_its_message(receive, ahead, recv_tim
 
 async def test_survey_reply_without_memory_is_kept(no_memory):
     """A reply that could not be copied is the next one, also when the survey is over."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with connected(trionng.Surveyor0(), trionng.Respondent0(), "inproc") as (ask, answer):
             async with ask.survey(b"?", timeout=10) as replies:
                 await answer.recv()
@@ -128,7 +128,7 @@ async def test_survey_reply_without_memory_is_kept(no_memory):
 
 async def test_request_without_memory_can_be_repeated(no_memory):
     """A request whose answer could not be copied leaves the socket as it was."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with connected(trionng.Rep0(), trionng.Req0(), "inproc") as (rep, req):
 
             async def serve() -> None:
@@ -242,7 +242,7 @@ def interrupt_what_owns_descriptors() -> None:
 
 def test_owner_of_a_descriptor_interrupted_anywhere_closes_it():
     """Ctrl-C while a queue, a waiter, its pipe or a `recv_fd` is made leaves no descriptor open."""
-    done = run_in_subprocess(interrupt_what_owns_descriptors, seconds=60)
+    done = run_in_subprocess(interrupt_what_owns_descriptors, seconds=120)
 
     assert done.clean, str(done)
 
@@ -268,7 +268,7 @@ def count_after_interrupted_queues() -> None:
 
 def test_making_the_queue_of_a_run_can_be_interrupted():
     """Ctrl-C while the queue of a Trio run is made leaves nothing behind when the run has ended."""
-    done = run_in_subprocess(count_after_interrupted_queues, seconds=60)
+    done = run_in_subprocess(count_after_interrupted_queues, seconds=120)
 
     assert done.clean, str(done)
 
@@ -294,6 +294,6 @@ def interrupt_first_calls() -> None:
 
 def test_ctrl_c_at_first_call_of_a_run_leaves_no_descriptor():
     """Interrupted at any moment, a run closes the descriptor its calls waited with."""
-    done = run_in_subprocess(interrupt_first_calls, seconds=60)
+    done = run_in_subprocess(interrupt_first_calls, seconds=120)
 
     assert done.clean, str(done)

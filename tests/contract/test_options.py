@@ -410,7 +410,7 @@ async def test_option_given_to_a_transport_that_has_none_is_refused(api, name, t
 async def test_option_of_tcp_on_another_transport_raises(name, tmp_path):
     """Attributes of endpoints say the same as arguments; a dialer's as a listener's."""
     url = new_url("ipc", tmp_path)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(url)
             with pytest.raises(trionng.InvalidOperation, match=f"set Dialer.{name} {url}: ipc"):

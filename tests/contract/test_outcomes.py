@@ -19,7 +19,7 @@ from tests.protocols.test_replies import busy_connection
 from trionng import blocking, exceptions
 from trionng.testing import connected, new_url
 
-PATIENCE = 30
+PATIENCE = 60
 A_MOMENT = 0.05
 
 

@@ -83,7 +83,7 @@ class Feed:
 @contextlib.asynccontextmanager
 async def feeding(protocol):
     """Connect a socket that receives, and yield what feeds it."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         pair = getattr(trionng, protocol)(), getattr(trionng, RECEIVING[protocol])()
         if protocol == "Sub0":
             pair[0].subscribe(b"")
@@ -267,7 +267,7 @@ def test_recv_fd_of_threads_works_with_select():
 async def test_send_fd_tells_whether_a_send_would_wait(protocol, room):
     """It is readable exactly while send_nowait works: no peer, a peer, full, drained."""
     peer = {"Push0": "Pull0"}.get(protocol, protocol)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with getattr(trionng, protocol)(send_buffer_size=room) as sender:
             assert is_readable(sender.send_fd) == (room > 0)
             if not room:
@@ -298,7 +298,7 @@ async def test_send_fd_of_protocol_that_never_waits_is_readable(protocol):
 @pytest.mark.parametrize("protocol", ["Push0", "Pair1", "Pub0", "Bus0"])
 async def test_send_fd_of_a_closed_socket_is_readable(protocol):
     """Closing makes it readable, and the send says Closed."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         sender = getattr(trionng, protocol)()
         descriptor = sender.send_fd
         async with trio.open_nursery() as nursery:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-WITHIN = 30
+WITHIN = 60
 
 
 def example(name: str, *arguments: str) -> AbstractAsyncContextManager[OtherProcess]:

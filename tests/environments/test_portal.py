@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import math
 import os
 import re
 import signal
@@ -229,8 +230,8 @@ def test_leaving_waits_for_calls_or_cancels_them(run, how: str):
             nonlocal portal
             async with open_portal() as portal:
                 calls.append(asyncio.create_task(portal.run(stubborn)))
-                calls.append(asyncio.create_task(portal.run(trio.sleep, 0.02)))
-                calls.append(asyncio.create_task(portal.run(trio.sleep, 0 if how == "well" else 9)))
+                for seconds in (0.02, 0) if how == "well" else (math.inf, math.inf):
+                    calls.append(asyncio.create_task(portal.run(trio.sleep, seconds)))
                 await stubborn.has_begun.wait()
                 if how == "with an error":
                     raise KeyError("of the program")

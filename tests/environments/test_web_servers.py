@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.support.ports import wait_until_path_listens
 from tests.support.processes import PYTHON, STRICT, other_process
 from tests.support.web import get
 
@@ -26,8 +27,7 @@ async def test_fastapi_under_uvicorn_shares_one_portal(loop: str, tmp_path: Path
             trio.open_nursery() as nursery,
         ):
             assert await server.line() == "up"
-            while not socket.exists():  # when it exists, uvicorn listens
-                await trio.sleep(0.01)
+            await wait_until_path_listens(socket)
             answers: dict[str, tuple[int, str]] = {}
 
             async def ask(route: str) -> None:

@@ -69,7 +69,7 @@ def test_pair_whose_peers_leave_while_they_send_goes_on(
     """Whenever a peer goes, the next receive waits for the next peer."""
     finished = run_in_subprocess(
         lose_peers, kind, transport, str(tmp_path), "300",
-        seconds=60, TRIONNG_NATIVE="testing",
+        seconds=120, TRIONNG_NATIVE="testing",
     )  # fmt: skip
 
     assert (finished.clean, finished.output) == (True, "300\n"), finished

@@ -56,9 +56,9 @@ async def push_to_peers_who_leave(transport, directory, rounds):
                         await peer.receive()
                 forgotten += lib.tnng_push_deferred_frees() > 0
             nursery.cancel_scope.cancel()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await flush_to_another_peer(push, url)
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while lib.tnng_push_deferred_frees():
             await trio.sleep(0.001)
     print(forgotten)

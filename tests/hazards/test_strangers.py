@@ -211,6 +211,6 @@ async def send_and_go(transport: str, protocol: str) -> None:
 )
 def test_ws_connections_end_when_their_peer_has_gone(transport: str, protocol: str) -> None:
     """Once what it sent has been received, a peer that has gone holds no place."""
-    finished = run_in_subprocess(send_and_go, transport, protocol, seconds=60)
+    finished = run_in_subprocess(send_and_go, transport, protocol, seconds=120)
 
     assert (finished.clean, finished.output) == (True, "0\n"), finished

@@ -63,7 +63,7 @@ async def test_stream_without_room_goes_on_at_once():
             for _ in range(1000):
                 received.append(int(await pull.recv()))
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(receive)
                 for number in range(1000):

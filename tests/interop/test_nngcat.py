@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 OURS = b"ours: " + bytes(range(256))
 THEIRS = b"theirs: " + bytes(range(255, -1, -1))
-SECONDS = 20
+SECONDS = 60
 
 
 @pytest.fixture(params=["trionng listens", "nngcat listens"])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 PEER = Path(__file__).with_name("pynng_peer.py")
 EVERY_BYTE = bytes(range(256))
-SECONDS = 20
+SECONDS = 60
 COUNT = 10
 
 # The whole file stands and falls with it; where it is not to be had, the report says so.

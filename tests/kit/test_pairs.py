@@ -40,7 +40,7 @@ def test_kinds_are_all_protocols():
 @pytest.mark.parametrize("kind", KINDS)
 async def test_pair_is_connected_and_passes_a_message(kind):
     """Both ends know their peer when the block begins; afterwards both are closed."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with open_pair(kind) as (first, second):
             assert (type(first), type(second)) == KINDS[kind]
             assert (len(first.pipes), len(second.pipes)) == (1, 1)
@@ -54,7 +54,7 @@ async def test_pair_is_connected_and_passes_a_message(kind):
 @pytest.mark.parametrize("transport", ["inproc", "ipc", "abstract", "tcp", "tcp4", "tcp6", "ws"])
 async def test_pair_on_another_transport(transport):
     """A pair is to be had on each transport that needs no certificate."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with open_pair("pair0", transport=transport) as (a, b):
             assert a.listeners[0].url.startswith(f"{transport}://")
             await b.send(b"hello")

@@ -26,7 +26,7 @@ async def dialog(api, protocol, transport="inproc", directory="", **options):
     """Connect a socket that asks to one that answers."""
     requester = getattr(api.module, protocol)(**options)
     responder = getattr(api.module, ASKING[protocol])()
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         try:
             url = responder.listen(new_url(transport, directory)).url
             await api.call(requester.dial, url, block=True)

@@ -30,7 +30,7 @@ async def test_raw_one_way_protocols_pass_the_body_alone(
     sending, receiving, transport, raw_sender, raw_receiver
 ):
     """Without a header of their own, they carry the body; a raw Sub0 receives every topic."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         sockets = sending(raw=raw_sender), receiving(raw=raw_receiver)
         async with connected(*sockets, transport) as (sender, receiver):
             if isinstance(receiver, trionng.Sub0) and not raw_receiver:
@@ -51,7 +51,7 @@ async def test_raw_questions_come_back_with_their_number(
     asking, answering, transport, raw_answerer
 ):
     """A raw question has its number in the header, and its answer has the same."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         sockets = asking(raw=True), answering(raw=raw_answerer)
         async with connected(*sockets, transport) as (requester, responder):
             await requester.send_msg(trionng.Message(b"question", header=A_NUMBER))
@@ -68,7 +68,7 @@ async def test_raw_questions_come_back_with_their_number(
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_raw_pair1_counts_hops_in_the_header(transport):
     """The header of a raw Pair1 is the number of hops; a cooked one sends and receives without."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         sockets = trionng.Pair1(raw=True), trionng.Pair1()
         async with connected(*sockets, transport) as (raw, cooked):
             await cooked.send(b"there")
@@ -81,7 +81,7 @@ async def test_raw_pair1_counts_hops_in_the_header(transport):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_raw_bus_excludes_the_connection_in_the_header(transport, tmp_path):
     """A raw Bus0 says which connection a message came from, and sends it to all the others."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with (
             trionng.Bus0(raw=True, listen=new_url(transport, tmp_path)) as hub,
             trionng.Bus0(dial=hub.listeners[0].url) as one,

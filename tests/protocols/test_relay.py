@@ -21,7 +21,7 @@ from trionng.testing import connected
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-SECONDS = 20
+SECONDS = 60
 # From 1024 on, powers of two have no spare room for a header in nng: it copies them.
 BODIES = (b"", b"x", b"\x80\0\0\1", bytes(range(256)), bytes(1024), bytes(4096), bytes(100_001))
 RECEIVING = {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 MUCH = 8 << 20  # more than the buffers of a connection hold
-PATIENCE = 30
+PATIENCE = 60
 
 
 @contextlib.asynccontextmanager

@@ -14,7 +14,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from pathlib import Path
 
-WITHIN = 30
+WITHIN = 60
 MANY = 10_000
 
 

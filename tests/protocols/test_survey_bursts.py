@@ -49,7 +49,7 @@ async def answered(api, surveyor, url):
 async def test_burst_of_surveys_is_answered_whole(api, transport, count, tmp_path):
     """Each of many surveys that go at once reaches the peer, and is answered."""
     surveyor = api.module.Surveyor0(listen=new_url(transport, tmp_path), survey_time=20_000)
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with answered(api, surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(count)]
             for number, context in enumerate(contexts):
@@ -71,7 +71,7 @@ async def test_surveys_of_many_tasks_are_answered(transport, tmp_path):
                 assert int(reply) == number
                 break
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with trionng.Surveyor0(listen=new_url(transport, tmp_path)) as surveyor:
             async with answered(TrioApi(), surveyor, surveyor.listeners[0].url):
                 async with trio.open_nursery() as nursery:
@@ -90,7 +90,7 @@ async def test_surveys_of_many_threads_are_answered():
         with surveyor.survey(b"%d" % number, timeout=20) as replies:
             got.append(next(replies))
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with answered(api, surveyor, surveyor.listeners[0].url):
             limit = trio.CapacityLimiter(50)
             async with trio.open_nursery() as nursery:
@@ -106,7 +106,7 @@ async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
     """A stopped peer costs a burst a moment, once; the others have every survey."""
     surveyor = api.module.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=20_000)
     url = surveyor.listeners[0].url
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with raw_peer(url) as stopped:
             await stopped.greet(RESPONDENT0)
             async with answered(api, surveyor, url):
@@ -124,7 +124,7 @@ async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
 
 async def test_survey_without_room_obeys_timeout_and_cancellation():
     """A survey that waits for room can be left, and its message is the caller's again."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", send_timeout=20) as surveyor:
             async with raw_peer(surveyor.listeners[0].url) as stopped:
                 await stopped.greet(RESPONDENT0)

@@ -24,7 +24,7 @@ async def answer(respondent, suffix):
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_survey_yields_all_answers_and_ends_without_an_exception(transport, tmp_path):
     """A survey yields what every respondent answers, and ends when its time is up."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen=new_url(transport, tmp_path)) as surveyor,
             trionng.Respondent0(dial=surveyor.listeners[0].url) as one,
@@ -43,7 +43,7 @@ async def test_survey_yields_all_answers_and_ends_without_an_exception(transport
 
 async def test_surveyor_reads_the_answers_in_time_then_times_out():
     """After `survey_time` what had arrived is still read; then Timeout, now and later."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=100) as surveyor,
             trionng.Respondent0() as respondent,
@@ -65,7 +65,7 @@ async def test_surveyor_reads_the_answers_in_time_then_times_out():
 
 async def test_surveyor_late_answer_does_not_reach_the_next_survey():
     """An answer to an old survey is dropped, and never taken for one to the new."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="inproc://late-answer", survey_time=10) as surveyor,
             trionng.Respondent0(dial="inproc://late-answer") as respondent,
@@ -85,7 +85,7 @@ async def test_surveyor_late_answer_does_not_reach_the_next_survey():
 
 async def test_surveyor_receive_after_a_new_survey_raises_superseded():
     """A receive that waits for the old survey is told that a new one has begun."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trionng.Surveyor0(survey_time=-1) as surveyor, trio.open_nursery() as nursery:
             await surveyor.send(b"old")
 
@@ -100,7 +100,7 @@ async def test_surveyor_receive_after_a_new_survey_raises_superseded():
 
 async def test_surveyor_cancelled_receive_leaves_the_survey_alive():
     """A cancelled receive ends neither the survey nor loses an answer."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="inproc://alive", survey_time=5000) as surveyor,
             trionng.Respondent0(dial="inproc://alive") as respondent,
@@ -117,7 +117,7 @@ async def test_surveyor_cancelled_receive_leaves_the_survey_alive():
 
 async def test_surveyor_without_survey_raises_bad_state():
     """Without a survey there is nothing to receive."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trionng.Surveyor0() as surveyor:
             with pytest.raises(exceptions.BadState):
                 await surveyor.recv()
@@ -125,7 +125,7 @@ async def test_surveyor_without_survey_raises_bad_state():
 
 async def test_respondent_second_receiver_is_busy_contexts_are_not():
     """One task at a time per Respondent0; contexts each take and answer their own survey."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="inproc://contexts", survey_time=5000) as surveyor,
             trionng.Respondent0(dial="inproc://contexts") as respondent,
@@ -150,7 +150,7 @@ async def test_respondent_second_receiver_is_busy_contexts_are_not():
 
 async def test_respondent_cancelled_receive_loses_no_survey():
     """A survey that arrives after the receiver left is what the next receive returns."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="inproc://cancelled", survey_time=5000) as surveyor,
             trionng.Respondent0(dial="inproc://cancelled") as respondent,
@@ -167,7 +167,7 @@ async def test_respondent_cancelled_receive_loses_no_survey():
 
 async def test_respondent_closed_wakes_its_receivers():
     """A close of a context or its socket ends a receive with Closed."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with trionng.Respondent0() as respondent, trio.open_nursery() as nursery:
             context = respondent.new_context()
             other = respondent.new_context()
@@ -187,7 +187,7 @@ async def test_respondent_closed_wakes_its_receivers():
 
 async def test_two_contexts_surveying_at_once_never_deadlock():
     """Two contexts with short surveys on one socket go on (C7)."""
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with (
             trionng.Surveyor0(listen="inproc://two-contexts") as surveyor,
             trionng.Respondent0(dial="inproc://two-contexts") as respondent,
@@ -210,7 +210,7 @@ async def test_two_contexts_surveying_at_once_never_deadlock():
 
 async def test_flush_of_a_survey_watches_every_peer():
     """A survey one peer has not read is unsent, also when the other peer has it."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trionng.Surveyor0(listen="tcp://127.0.0.1:0") as surveyor:
             url = surveyor.listeners[0].url
             async with raw_peer(url) as reader, raw_peer(url) as sleeper:

@@ -15,7 +15,7 @@ from trionng.testing import new_url
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-WITHIN = 20
+WITHIN = 60
 
 
 async def test_handler_that_does_not_receive_keeps_its_queue_only() -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-WITHIN = 20
+WITHIN = 60
 
 
 PAIRS = [

@@ -19,7 +19,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 
-WITHIN = 20
+WITHIN = 60
 application = contextvars.ContextVar("application", default="none")
 user = contextvars.ContextVar("user", default="nobody")
 

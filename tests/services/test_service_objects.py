@@ -15,7 +15,7 @@ from trionng import blocking
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-SECONDS = 20
+SECONDS = 60
 
 
 async def echo(request: bytes) -> bytes:

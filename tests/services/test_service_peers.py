@@ -19,7 +19,7 @@ from trionng.testing import new_url
 if sys.version_info < (3, 11):
     from exceptiongroup import ExceptionGroup
 
-WITHIN = 20
+WITHIN = 60
 
 
 async def test_cancel_on_disconnect_ends_the_handler_with_its_peer() -> None:

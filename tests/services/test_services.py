@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-WITHIN = 20
+WITHIN = 60
 
 
 async def echo(request: bytes) -> bytes:

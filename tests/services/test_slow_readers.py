@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-WITHIN = 30
+WITHIN = 60
 REPLY = bytes(100_000)
 LARGER_THAN_BUFFERS = bytes(1_000_000)  # eight of them, of a connection that is not read
 

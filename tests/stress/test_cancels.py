@@ -55,7 +55,7 @@ def check_stress(
 )
 def test_every_call_under_many_cancels_is_accounted_for(name: str, transport: str) -> None:
     """Calls cancelled at awkward moments either happened, once and in order, or never did."""
-    check_stress(name, transport, QUICK, 60)
+    check_stress(name, transport, QUICK, 120)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_every_call_under_many_cancels_is_accounted_for(name: str, transport: st
 )
 def test_calls_woken_by_a_token_under_cancels_are_accounted_for(name: str, transport: str) -> None:
     """Where no descriptor can be had, Trio's token wakes the tasks, and nothing is lost either."""
-    check_stress(name, transport, QUICK, 60, wakeup="token")
+    check_stress(name, transport, QUICK, 120, wakeup="token")
 
 
 @pytest.mark.slow

@@ -575,7 +575,7 @@ def every_allocation_fails_once(transport: str, first: str, step: str) -> None:
 @pytest.mark.parametrize("transport", ["inproc", "tcp"])
 def test_allocation_that_fails_raises_no_memory_and_is_undone(transport):
     """Whatever the shim is refused, a call says so, and nothing hangs, leaks, crashes."""
-    finished = run_test_build(every_allocation_fails_once, transport, "1", "11", seconds=60)
+    finished = run_test_build(every_allocation_fails_once, transport, "1", "11", seconds=120)
 
     assert finished.code == 0, finished
 

@@ -22,7 +22,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from pathlib import Path
 
-WITHIN = 30
+WITHIN = 60
 
 CLIENT = """
 import sys, trio, trionng

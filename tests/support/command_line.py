@@ -160,10 +160,11 @@ class Run:
             pass
 
     async def kill(self) -> None:
-        """End it, if it has not ended."""
+        """End it, if it has not ended, and wait until it has gone with all that it held."""
         if self.pid and not self._unread["status"]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
+            await self._read_all("status")
         for stream in (self._stdin, *self._streams.values()):
             await stream.aclose()
 

@@ -108,7 +108,7 @@ async def check_program(source: str, expected: str, directory: Path) -> None:
     program = directory / "example.py"
     program.write_text(source, "utf-8")
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with other_process(*PYTHON, *STRICT, program) as run:
             result = await run.end()
 

@@ -60,7 +60,7 @@ class Finished:
 def run_in_subprocess(
     function: Callable[..., object],
     *arguments: str,
-    seconds: float = 30,
+    seconds: float = 60,
     under: tuple[str, ...] = (),
     covered: bool = True,
     **environ: str,
@@ -122,7 +122,7 @@ def run_test_build(
     *arguments: str,
     without: str = "",
     simulate: str = "",
-    seconds: float = 30,
+    seconds: float = 60,
     **more: Any,
 ) -> Finished:
     """Run a function in a process of its own on the test build, with fixes left out.

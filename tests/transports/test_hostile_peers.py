@@ -37,12 +37,12 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-SECONDS = 30
+SECONDS = 60
 BURST = 100
 GARBAGE = bytes((7 * number + 3) % 256 for number in range(4096))
 # The most a newcomer may have to wait after the attack. nng pauses for 0.1 s after a
 # handshake that failed.
-SERVED_WITHIN = 10
+SERVED_WITHIN = 40
 
 
 # What strangers do, on a plain connection of the system.
@@ -306,7 +306,7 @@ async def attack_everything(transport: str) -> None:
 @pytest.mark.parametrize("transport", ATTACKS)
 def test_strangers_that_misbehave_disturb_no_peer(transport: str) -> None:
     """Whatever a stranger does: a newcomer is served, and a connection made before stays."""
-    done = run_in_subprocess(attack_everything, transport, seconds=60)
+    done = run_in_subprocess(attack_everything, transport, seconds=120)
 
     assert done.output.split() == [attack.__name__ for attack in ATTACKS[transport]], str(done)
     assert done.clean, str(done)
@@ -320,7 +320,7 @@ async def leave_after_encrypting(rounds: str) -> None:
         for number in range(int(rounds)):
             await trio.to_thread.run_sync(encrypted_then_gone, url, [])
             assert await is_served(url), number
-        with trio.fail_after(20):  # none of them has left its descriptor behind
+        with trio.fail_after(60):  # none of them has left its descriptor behind
             while resources()[0] > before + 2:
                 await trio.sleep(0.1)
     print("served")
@@ -329,7 +329,7 @@ async def leave_after_encrypting(rounds: str) -> None:
 @needs_fix("H1")
 def test_listener_left_by_its_tls_peers_serves_newcomers() -> None:
     """H1: a step of a handshake that nng stops does not tell the listener that it was closed."""
-    done = run_in_subprocess(leave_after_encrypting, "3", seconds=60)
+    done = run_in_subprocess(leave_after_encrypting, "3", seconds=120)
 
     assert (done.clean, done.output) == (True, "served\n"), str(done)
 

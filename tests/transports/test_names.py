@@ -230,7 +230,7 @@ async def dial_by_name(transport: str, block: str) -> None:
         except trionng.ConnectionRefused:
             print("refused")
             return
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await req.wait_connected()
             await rep.listeners[0].aclose()
             rep.listen(url, tls_config=with_tls)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-SECONDS = 20
+SECONDS = 60
 SCHEMES = ("tls+tcp4", "wss4")
 ALL_SCHEMES = (*SCHEMES, "tls+tcp", "tls+tcp6", "wss", "wss6")
 LONG_AGO = datetime.datetime(2001, 1, 1, tzinfo=datetime.timezone.utc)

@@ -26,7 +26,7 @@ STREAMS = ("ipc", "abstract", "tcp4", "tcp6")
 KIB = 1024
 SIZES = (0, 1, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 64 * KIB * KIB)
 HUGE_LENGTHS = (0xFFFFFFFFFFFFFFD8, 0xFFFFFFFFFFFFFFFF, 0x8000000000000000)
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture(params=TRANSPORTS)

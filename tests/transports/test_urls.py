@@ -17,7 +17,7 @@ import trionng
 from trionng import _ffi, blocking
 from trionng.testing import new_url
 
-SECONDS = 30
+SECONDS = 60
 NAME = uuid.uuid4().hex[:12]
 
 MEETING = {

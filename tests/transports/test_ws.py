@@ -15,7 +15,7 @@ from tests.support.processes import PYTHON, other_process
 from tests.support.websocket import Ended, Rejected, browser
 from trionng import _ffi
 
-SECONDS = 30
+SECONDS = 60
 KIB = 1024
 SCHEMES = ("ws", "ws4", "ws6")
 

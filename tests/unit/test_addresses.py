@@ -15,7 +15,7 @@ from trionng._core.addresses import from_native
 from trionng._ffi import Address
 from trionng.testing import connected, new_url
 
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.mark.parametrize(

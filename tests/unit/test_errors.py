@@ -244,7 +244,7 @@ async def test_bad_state_says_which_call_is_missing(name, of, with_message):
             used = socket if of == "socket" else socket.new_context()
             getattr(used, full)(*arguments())
 
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         async with getattr(trionng, name)() as socket:
             used = socket if of == "socket" else socket.new_context()
             with pytest.raises(trionng.BadState, match=f"{full}: .*{words}"):

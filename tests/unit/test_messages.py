@@ -80,7 +80,7 @@ async def test_message_sent_by_two_tasks_goes_once(viewed: bool):
         else:
             outcomes.append("sent")
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trionng.Push0() as push, trionng.Pull0() as pull:
             message = trionng.Message(CONTENT)
             view = message.body if viewed else None

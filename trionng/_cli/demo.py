@@ -8,6 +8,7 @@ Rules of the file:
 
 from __future__ import annotations
 
+import argparse
 import os
 import signal
 import subprocess
@@ -23,10 +24,9 @@ import trio
 import trionng
 from trionng._cli.console import Console
 from trionng._cli.process import OK, Failure, run as run_process
+from trionng._cli.values import duration
 
 if TYPE_CHECKING:
-    import argparse
-
     from trionng._cli.parser import Parser
 
 EXAMPLES = """
@@ -34,29 +34,37 @@ trionng demo     # two processes talk to each other
 """
 
 _QUESTIONS: Final = range(1, 6)
-_LIMIT_SECONDS: Final = 9.0
 _TOPICS: Final = (("weather.", 4), ("sport.", 2))
 
 
+class Arguments(argparse.Namespace):
+    """The options of the command."""
+
+    limit: float
+
+
 def add_arguments(parser: Parser) -> None:
-    """Declare no arguments: the demo has none."""
+    """Declare the options."""
+    parser.add_argument(
+        "--limit", type=duration, default=9, metavar="TIME", help="give up after so long (9s)"
+    )
 
 
-def run(_arguments: argparse.Namespace, parser: Parser) -> int:
+def run(arguments: Arguments, parser: Parser) -> int:
     """Run the demo; return the exit code of the command."""
     # Quiet: the other process may be killed, and the last line says so.
     console = Console(parser.command, quiet=True)
-    return run_process(partial(_play, console), console)
+    return run_process(partial(_play, arguments.limit, console), console)
 
 
-async def _play(console: Console) -> int:
+async def _play(limit: float, console: Console) -> int:
     """Start the other process, show everything, and leave nothing behind."""
     with tempfile.TemporaryDirectory(prefix="trionng-", ignore_cleanup_errors=True) as directory:
         requests, news = (f"ipc://{Path(directory, name)}" for name in ("requests", "news"))
         command = [sys.executable, "-m", "trionng", "demo-peer"]
         command += ["--requests", requests, "--news", news]
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_watch_clock)
+            nursery.start_soon(_watch_clock, limit)
             start = partial(
                 trio.run_process,
                 command,
@@ -88,9 +96,9 @@ async def _kill(process: trio.Process) -> None:
     process.kill()
 
 
-async def _watch_clock() -> None:
-    await trio.sleep(_LIMIT_SECONDS)
-    raise Failure(f"not finished after {_LIMIT_SECONDS:.0f} seconds, giving up")
+async def _watch_clock(limit: float) -> None:
+    await trio.sleep(limit)
+    raise Failure(f"not finished after {limit:g} seconds, giving up")
 
 
 async def _watch_process(
@@ -180,15 +188,21 @@ class _Show:
                     raise Failure(f"news that was not asked for: {item!r}")
 
     async def _survey(self, rooms: list[str]) -> None:
-        """Send a survey, and receive the replies that come in time."""
-        await self.console.line(f"\nSURVEY: {os.getpid()} asks all peers, for half a second")
+        """Send a survey, and receive a reply of each peer."""
+        await self.console.line(f"\nSURVEY: {os.getpid()} asks all peers, for 5 seconds at most")
         async with trionng.Surveyor0() as surveyor:
             for url in rooms:
                 await surveyor.dial(url, block=True)
-            async with surveyor.survey(b"who is there?", timeout=0.5) as replies:
-                found = sorted([reply.decode() async for reply in replies])
-        for reply in found:
-            await self.console.line(f"  found: {reply}")
+            found: list[str] = []
+            async with surveyor.survey(b"who is there?", timeout=5) as replies:
+                async for reply in replies:
+                    found.append(reply.decode())
+                    if len(found) == len(rooms):
+                        break
+        for each in sorted(found):
+            await self.console.line(f"  found: {each}")
         peer = self.process.pid
-        if found != sorted(f"the {room}, in process {peer}" for room in ("kitchen", "cellar")):
+        if sorted(found) != sorted(
+            f"the {room}, in process {peer}" for room in ("kitchen", "cellar")
+        ):
             raise Failure(f"a peer did not answer the survey: {found}")

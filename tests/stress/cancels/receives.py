@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Asking: TypeAlias = trionng.Req0 | trionng.Surveyor0 | trionng.Context
     Answerer: TypeAlias = trionng.Rep0 | trionng.Respondent0 | trionng.Context
 
-PATIENCE = 20
+PATIENCE = 30
 GROUP = 5
 TICKS_TO_ARRIVE = 40
 
