@@ -153,7 +153,7 @@ async def test_subscriber_receives_only_its_topics(api):
 async def test_survey_ends_by_its_time(api):
     """Replies come until survey_time is over; then recv raises Timeout that says so."""
     url = new_url()
-    boss = api.module.Surveyor0(listen=url, survey_time=300)
+    boss = api.module.Surveyor0(listen=url, survey_time=60_000)
     crew = api.module.Respondent0()
     await api.call(crew.dial, url, block=True)
     await api.call(boss.wait_connected)
@@ -163,6 +163,8 @@ async def test_survey_ends_by_its_time(api):
     await api.call(crew.send, b"I")
 
     assert await api.call(boss.recv) == b"I"
+    boss.survey_time = 30
+    await api.call(boss.send, b"who else?")
     with pytest.raises(trionng.Timeout, match="the survey is over"):
         await api.call(boss.recv)
     for each in (boss, crew):

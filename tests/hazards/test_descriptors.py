@@ -17,6 +17,7 @@ import trio
 import trionng
 from tests.support.certificates import TRUSTED, tls_of
 from tests.support.fixes import has_error, needs_fix
+from tests.support.pauses import WITHIN
 from tests.support.resources import descriptors
 from tests.support.sp import REQ0, greeting
 from tests.support.subprocesses import run_in_subprocess, run_test_build
@@ -36,9 +37,11 @@ pytestmark = needs_fix("C11")
 
 # What nng and Python may open on first use, whenever that is.
 SLACK = 3
+# A pause in a test is no event: on a busy machine nng may not have got so far in the first try.
+TRIES = 5
 
 
-async def print_what_is_left(before: int, seconds: float = 8) -> None:
+async def print_what_is_left(before: int, seconds: float = 40) -> None:
     """Print how many descriptors there are more than before, once they are back, or do not come."""
     with trio.move_on_after(seconds):
         while descriptors() > before + SLACK:
@@ -84,7 +87,7 @@ def close_blocking_dialers(rounds: str) -> None:
         before = descriptors()
         for _ in range(int(rounds)):
             once()
-        until = time.monotonic() + 8
+        until = time.monotonic() + 40
         while descriptors() > before + SLACK and time.monotonic() < until:
             time.sleep(0.05)
         print(max(0, descriptors() - before - SLACK))
@@ -126,7 +129,7 @@ def shake_hands(url: str, transport: str) -> socket.socket:
     return peer
 
 
-async def close_with_connections_that_wait(transport: str, seconds: str = "8") -> None:
+async def close_with_connections_that_wait(transport: str, seconds: str = "40") -> None:
     """Close a listener while connections that have shaken hands wait behind another one."""
     with_tls, _ = tls_of(transport)
     with tempfile.TemporaryDirectory(prefix="tng-") as directory:
@@ -136,7 +139,7 @@ async def close_with_connections_that_wait(transport: str, seconds: str = "8") -
                 listener = rep.listen(listening_url(transport, directory), tls_config=with_tls)
                 testing.arm_pause("pipe.added")
                 peers = [shake_hands(listener.url, transport)]
-                assert await trio.to_thread.run_sync(testing.pause_reached, "pipe.added", 10_000)
+                assert await trio.to_thread.run_sync(testing.pause_reached, "pipe.added", WITHIN)
                 peers += [shake_hands(listener.url, transport) for _ in range(CLIENTS)]
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(listener.aclose)
@@ -187,7 +190,9 @@ def test_descriptors_of_connections_that_wait_return(transport: str) -> None:
 @has_error("C11")
 def test_descriptors_of_waiting_connections_without_fix_are_lost() -> None:
     """C11: nng forgets connections that have shaken hands when their endpoint closes."""
-    finished = run_test_build(close_with_connections_that_wait, "tcp", "1", without="C11")
+    tries = (
+        run_test_build(close_with_connections_that_wait, "tcp", "1", without="C11")
+        for _ in range(TRIES)
+    )
 
-    assert finished.clean, finished
-    assert int(finished.output) > 0
+    assert any(finished.clean and int(finished.output) > 0 for finished in tries)

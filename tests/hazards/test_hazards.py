@@ -229,9 +229,10 @@ def test_receive_on_a_queue_socket_that_closes_is_refused():
     safe = run_test_build(receive_while_the_socket_closes)
     assert (safe.clean, safe.output) == (True, f"{ECLOSED}\n"), str(safe)
 
-    broken = run_test_build(receive_while_the_socket_closes, without="C5")
-    assert broken.output == "orphaned\n", str(broken)
-    assert broken.code in (-signal.SIGABRT, -signal.SIGSEGV), str(broken)
+    # On a busy machine nng may not have got to its queues in the first try.
+    tries = (run_test_build(receive_while_the_socket_closes, without="C5") for _ in range(5))
+    crashes = (-signal.SIGABRT, -signal.SIGSEGV)
+    assert any(each.output == "orphaned\n" and each.code in crashes for each in tries)
 
 
 # C7

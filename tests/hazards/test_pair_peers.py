@@ -16,8 +16,9 @@ import trio.testing
 
 import trionng
 from tests.support.fixes import needs_fix
+from tests.support.pauses import WITHIN
 from tests.support.sp import PAIR0, PAIR1, raw_peer
-from tests.support.subprocesses import run_in_subprocess
+from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng._ffi import testing
 from trionng.testing import new_url
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 KINDS = {"pair0": trionng.Pair0, "pair1": trionng.Pair1}
 SP_NUMBERS = {"pair0": PAIR0, "pair1": PAIR1}
+# A pause in a test is no event: on a busy machine nng may not have got so far in the first try.
+TRIES = 5
 HEADERS = {"pair0": b"", "pair1": b"\0\0\0\1"}  # of Pair1: how many hops the message has made
 
 
@@ -92,7 +95,7 @@ async def end_late(kind: str, url: str) -> None:
         for point, body in (("receive.callback", b"first"), ("nng.finish_sync", b"second")):
             testing.arm_pause(point)
             await peer.send(HEADERS[kind] + body)
-            assert await trio.to_thread.run_sync(testing.pause_reached, point, 10_000)
+            assert await trio.to_thread.run_sync(testing.pause_reached, point, WITHIN)
         pair.pipes[0].close()
         while pair.pipes:
             await trio.sleep(0.001)
@@ -100,7 +103,7 @@ async def end_late(kind: str, url: str) -> None:
         testing.open_pause("nng.finish_sync")
         await trio.sleep(0.05)
         testing.open_pause("receive.callback")
-        with trio.move_on_after(5):
+        with trio.move_on_after(40):
             while len(received) < 2:
                 await trio.sleep(0.001)
         print(*(body.decode() for body in received), flush=True)
@@ -114,13 +117,9 @@ def test_message_that_comes_after_its_peer_has_gone_is_received(
     kind: str, transport: str, tmp_path: Path
 ) -> None:
     """C10: a receive waits for it, also when all that were posted have their message already."""
-    broken, finished = (
-        run_in_subprocess(
-            end_late, kind, new_url(transport, tmp_path),
-            TRIONNG_NATIVE="testing", TNNG_WITHOUT=without,
-        )
-        for without in ("C10", "")
-    )  # fmt: skip
+    url = new_url(transport, tmp_path)
+    finished = run_test_build(end_late, kind, url)
+    tries = (run_test_build(end_late, kind, url, without="C10") for _ in range(TRIES))
 
     assert (finished.clean, finished.output) == (True, "first second\n"), finished
-    assert broken.code == -signal.SIGSEGV, broken
+    assert any(broken.code == -signal.SIGSEGV for broken in tries)

@@ -41,8 +41,8 @@ with sp.Rep0(listen=URL) as server, sp.Req0(dial=URL) as client:
 """
 
 PUB_SUB = """
-with sp.Pub0(listen=URL) as news, sp.Sub0(dial=URL, recv_timeout=5000) as sport:
-    with sp.Sub0(dial=URL, recv_timeout=5000) as all_of_it, sp.Sub0(dial=URL) as nothing:
+with sp.Pub0(listen=URL) as news, sp.Sub0(dial=URL, recv_timeout=60_000) as sport:
+    with sp.Sub0(dial=URL, recv_timeout=60_000) as all_of_it, sp.Sub0(dial=URL) as nothing:
         sport.subscribe(b"sport")
         all_of_it.subscribe(b"")
         all_of_it.recv_buffer_size = 2
@@ -61,8 +61,8 @@ with sp.Pub0(listen=URL) as news, sp.Sub0(dial=URL, recv_timeout=5000) as sport:
 
 PUSH_PULL = """
 with sp.Push0(listen=URL) as work:
-    with sp.Pull0(dial=URL, recv_timeout=5000) as one, sp.Pull0(dial=URL) as two:
-        two.recv_timeout = 5000
+    with sp.Pull0(dial=URL, recv_timeout=60_000) as one, sp.Pull0(dial=URL) as two:
+        two.recv_timeout = 60_000
         while len(work.pipes) < 2:
             time.sleep(0.01)
         work.send(b"a job")
@@ -81,22 +81,24 @@ with sp.Surveyor0(listen=URL) as boss:
         while len(boss.pipes) < 2:
             time.sleep(0.01)
         boss.survey_time = 400
-        boss.send(b"who comes?")
-        for who, answer in ((one, b"I"), (two, b"not I")):
-            print(who.recv())
-            who.send(answer)
         answers = []
-        while True:
-            try:
-                answers.append(boss.recv())
-            except sp.Timeout:
-                break
+        while len(answers) < 2:  # on a busy machine one can be too late
+            answers.clear()
+            boss.send(b"who comes?")
+            for who, answer in ((one, b"I"), (two, b"not I")):
+                assert who.recv() == b"who comes?"
+                who.send(answer)
+            while True:
+                try:
+                    answers.append(boss.recv())
+                except sp.Timeout:
+                    break
         print(sorted(answers))
 """
 
 BUS = """
-with sp.Bus0(listen=URL, recv_timeout=5000) as hub:
-    with sp.Bus0(dial=URL, recv_timeout=5000) as a, sp.Bus0(dial=URL, recv_timeout=5000) as b:
+with sp.Bus0(listen=URL, recv_timeout=60_000) as hub:
+    with sp.Bus0(dial=URL, recv_timeout=60_000) as a, sp.Bus0(dial=URL, recv_timeout=60_000) as b:
         while len(hub.pipes) < 2:
             time.sleep(0.01)
         hub.send(b"everybody")
@@ -163,7 +165,7 @@ OUTPUTS = {
     "req_rep": "b'6 * 7'\nb'42'\n",
     "pub_sub": "b'sport: 6:4'\nb'weather: rain' b'sport: 6:4'\nnot subscribed\n",
     "push_pull": "b'a job' b'a job'\none each\n",
-    "survey": "b'who comes?'\nb'who comes?'\n[b'I', b'not I']\n",
+    "survey": "[b'I', b'not I']\n",
     "bus": "b'everybody' b'everybody'\nb'only the hub'\nnot connected to a\n",
     "calls": "nothing yet\nnor a message\nb'a message'\nclosed\nb'1!' b'2!'\n",
     "address": "abstract True\ninproc\n",
@@ -184,7 +186,7 @@ def test_script_in_the_shape_of_pynng_runs_on_both_libraries(name, library, tmp_
         [sys.executable, *(STRICT if library != "pynng" else ()), str(program)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=90,
         env=environment(),
     )
 
@@ -196,11 +198,11 @@ def test_topic_with_wide_letters_matches_to_its_end():
     """A str topic counts in its encoded bytes, all of them."""
     url = new_url()
     with blocking.Pub0(listen=url) as pub, blocking.Sub0(dial=url, topics="größe") as sub:
-        pub.wait_connected(timeout=10)
+        pub.wait_connected(timeout=60)
         pub.send("größer: nein".encode())
         pub.send("größ".encode())
         pub.send("größte".encode())
         pub.send("größe: 5".encode())
 
-        assert sub.recv(timeout=10) == "größer: nein".encode()
-        assert sub.recv(timeout=10) == "größe: 5".encode()
+        assert sub.recv(timeout=60) == "größer: nein".encode()
+        assert sub.recv(timeout=60) == "größe: 5".encode()

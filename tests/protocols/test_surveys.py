@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import trio
 
@@ -34,10 +36,15 @@ async def test_survey_yields_all_answers_and_ends_without_an_exception(transport
             await surveyor.wait_connected(2)
             nursery.start_soon(answer, one, b"1")
             nursery.start_soon(answer, two, b"2")
-            for number in range(5):
+            complete = 0
+            for number in itertools.count():
                 async with surveyor.survey(b"%d:" % number, timeout=0.2) as replies:
-                    answers = {reply async for reply in replies}
-                assert answers == {b"%d:1" % number, b"%d:2" % number}
+                    answers = [reply async for reply in replies]
+                every = [b"%d:1" % number, b"%d:2" % number]
+                assert sorted(answers) == [each for each in every if each in answers]
+                complete += len(answers) == 2  # on a busy machine one can be too late
+                if complete == 3:
+                    break
             nursery.cancel_scope.cancel()
 
 
@@ -50,11 +57,10 @@ async def test_surveyor_reads_the_answers_in_time_then_times_out():
         ):
             await respondent.dial(surveyor.listeners[0].url, block=True)
             await surveyor.wait_connected()
-            await surveyor.send(b"in time?")
-            await respondent.send(await respondent.recv() + b" yes")
-            while not surveyor._ctx.prefetched():
-                await trio.sleep(0.001)
-            await trio.sleep(0.15)
+            while not surveyor._ctx.prefetched():  # on a busy machine the first can be too late
+                await surveyor.send(b"in time?")
+                await respondent.send(await respondent.recv() + b" yes")
+                await trio.sleep(0.15)
             assert await surveyor.recv() == b"in time? yes"
             for _ in range(2):
                 with pytest.raises(exceptions.Timeout, match="survey is over"):
@@ -75,7 +81,7 @@ async def test_surveyor_late_answer_does_not_reach_the_next_survey():
             assert await respondent.recv() == b"old"
             with pytest.raises(exceptions.Timeout):
                 await surveyor.recv()
-            surveyor.survey_time = 5000
+            surveyor.survey_time = 60_000
             await surveyor.send(b"new")
             await respondent.send(b"to old")
             assert await respondent.recv() == b"new"
@@ -102,7 +108,7 @@ async def test_surveyor_cancelled_receive_leaves_the_survey_alive():
     """A cancelled receive ends neither the survey nor loses an answer."""
     with trio.fail_after(60):
         async with (
-            trionng.Surveyor0(listen="inproc://alive", survey_time=5000) as surveyor,
+            trionng.Surveyor0(listen="inproc://alive", survey_time=60_000) as surveyor,
             trionng.Respondent0(dial="inproc://alive") as respondent,
         ):
             await surveyor.wait_connected()
@@ -127,7 +133,7 @@ async def test_respondent_second_receiver_is_busy_contexts_are_not():
     """One task at a time per Respondent0; contexts each take and answer their own survey."""
     with trio.fail_after(60):
         async with (
-            trionng.Surveyor0(listen="inproc://contexts", survey_time=5000) as surveyor,
+            trionng.Surveyor0(listen="inproc://contexts", survey_time=60_000) as surveyor,
             trionng.Respondent0(dial="inproc://contexts") as respondent,
             trio.open_nursery() as nursery,
         ):
@@ -152,7 +158,7 @@ async def test_respondent_cancelled_receive_loses_no_survey():
     """A survey that arrives after the receiver left is what the next receive returns."""
     with trio.fail_after(60):
         async with (
-            trionng.Surveyor0(listen="inproc://cancelled", survey_time=5000) as surveyor,
+            trionng.Surveyor0(listen="inproc://cancelled", survey_time=60_000) as surveyor,
             trionng.Respondent0(dial="inproc://cancelled") as respondent,
         ):
             await surveyor.wait_connected()

@@ -222,7 +222,7 @@ def test_silent_client_is_closed_and_the_others_do_not_notice(
             slowest = max(slowest, time.monotonic() - began)
         assert req.request(b"x", timeout=20) == b"x"
 
-    assert slowest < 5
+    assert slowest < 20
     assert [each.getMessage() for each in caplog.records if "slow" in each.getMessage()][1:] == []
     with pytest.raises(trionng.InvalidOperation):
         blocking.serve_rep(bytes.upper, listen=new_url(), max_unread=0)

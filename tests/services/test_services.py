@@ -419,6 +419,8 @@ async def test_serve_respondent_answers_surveys() -> None:
                             break
                 async with surveyor.survey(b"quiet", timeout=0.05) as answers:
                     replies += [answer async for answer in answers]
+                while any(service.statistics().received < 2 for service in services):
+                    await trio.sleep(0.001)  # they may get it when it is over
                 for service in services:
                     await service.drain()
                     await service.aclose()
