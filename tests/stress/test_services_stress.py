@@ -144,7 +144,7 @@ async def churn(directory: str, times: str) -> None:
             async with trio.open_nursery() as clients:
                 for _ in range(4):
                     clients.start_soon(connect, int(times) // 16)
-        with trio.move_on_after(5):
+        with trio.move_on_after(40):
             while state()[2] > before[2]:
                 await trio.sleep(0.05)
         after = state()
@@ -165,11 +165,11 @@ def check_churn(directory: Path, times: int, seconds: float) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_service_after_many_connections_is_as_it_was(tmp_path: Path) -> None:
     """Memory, tasks and descriptors stay where they were."""
-    check_churn(tmp_path, 320, 30)
+    check_churn(tmp_path, 320, 90)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_service_after_10_000_connections_is_as_it_was(tmp_path: Path) -> None:
     """The same after 10 000."""
-    check_churn(tmp_path, 10_000, 120)
+    check_churn(tmp_path, 10_000, 300)
