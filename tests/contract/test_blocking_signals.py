@@ -31,8 +31,20 @@ def interrupt_after(seconds: float, number: int = signal.SIGINT) -> threading.Ti
 
 
 def assert_interrupts(call) -> None:
-    """Check that Ctrl-C ends a wait within 100 ms, several times."""
-    late = []
+    """Check that Ctrl-C ends a wait within 100 ms, several times.
+
+    A loaded machine may be slow now and then; a wait that looks at signals in turns always is.
+    """
+    for _ in range(10):
+        late = lateness_of_interrupts(call)
+        if sorted(late)[2] < SOON:
+            return
+    raise AssertionError(late)
+
+
+def lateness_of_interrupts(call) -> list[float]:
+    """Interrupt a call at several moments; return how much later each ended."""
+    late: list[float] = []
     for delay in (0.0005, 0.02, 0.04, 0.06, 0.08):
         go = threading.Lock()
         sent: list[float] = []
@@ -54,8 +66,7 @@ def assert_interrupts(call) -> None:
         else:
             raise AssertionError("the call ended by itself")
         thread.join()
-    # A loaded machine may be slow now and then; a wait that looks at signals in turns always is.
-    assert sorted(late)[2] < SOON, late
+    return late
 
 
 def interrupt_recv() -> None:
@@ -67,7 +78,7 @@ def interrupt_recv() -> None:
         assert_interrupts(lambda: next(iter(ours)))
         assert_interrupts(lambda: ours.wait_connected(2))
         theirs.send(b"still there")
-        assert ours.recv(timeout=10) == b"still there"
+        assert ours.recv(timeout=60) == b"still there"
 
 
 def interrupt_send() -> None:
@@ -78,8 +89,8 @@ def interrupt_send() -> None:
         assert_interrupts(lambda: push.send_msg(message))
         assert message.bytes == b"mine again"
         pull.dial(url)
-        push.send_msg(message, timeout=10)
-        assert pull.recv(timeout=10) == b"mine again"
+        push.send_msg(message, timeout=60)
+        assert pull.recv(timeout=60) == b"mine again"
 
 
 def interrupt_request() -> None:
@@ -90,7 +101,7 @@ def interrupt_request() -> None:
         assert_interrupts(lambda: req.request(b"nobody answers this"))
         with rep.new_context() as context, blocking.serve_rep(bytes.upper, socket=rep):
             context.close()
-            assert req.request(b"at last", timeout=20) == b"AT LAST"
+            assert req.request(b"at last", timeout=60) == b"AT LAST"
 
 
 def interrupt_dial() -> None:
@@ -135,9 +146,11 @@ def handle_other_signals() -> None:
     def handler(number: int, _frame: object) -> None:
         # A blocking call inside a handler, inside a blocking call.
         theirs.send(b"from the handler")
-        calls.append(inner.recv(timeout=10))
+        calls.append(inner.recv(timeout=60))
         if len(calls) == 3:
             theirs2.send(b"for the wait")
+        else:  # not earlier: of two signals that wait the system keeps one
+            interrupt_after(0.05, signal.SIGUSR1)
 
     signal.signal(signal.SIGUSR1, handler)
     with (
@@ -146,9 +159,8 @@ def handle_other_signals() -> None:
         blocking.Pair0(listen=url + "2") as outer,
         blocking.Pair0(dial=url + "2") as theirs2,
     ):
-        for delay in (0.0005, 0.05, 0.1):
-            interrupt_after(delay, signal.SIGUSR1)
-        assert outer.recv(timeout=20) == b"for the wait"
+        interrupt_after(0.0005, signal.SIGUSR1)
+        assert outer.recv(timeout=60) == b"for the wait"
         assert calls == [b"from the handler"] * 3
 
 
@@ -161,7 +173,7 @@ def test_other_signals_run_their_handlers_and_the_wait_goes_on() -> None:
 
 def interrupt_receive(ours: blocking.Pair0) -> None:
     interrupt_after(0.03)
-    ours.recv(timeout=20)
+    ours.recv(timeout=60)
 
 
 def keep_the_wakeup_descriptor() -> None:
@@ -175,7 +187,7 @@ def keep_the_wakeup_descriptor() -> None:
             interrupt_after(0.03, signal.SIGUSR1)
             with pytest.raises(trionng.Timeout):
                 ours.recv(timeout=0.06)
-            select.select([read_fd], [], [], 10)  # the timer may be late
+            select.select([read_fd], [], [], 60)  # the timer may be late
             assert os.read(read_fd, 100).strip(bytes([signal.SIGUSR1])) == b""
             with pytest.raises(KeyboardInterrupt):
                 interrupt_receive(ours)
@@ -228,7 +240,7 @@ def rain_signals(seconds: str) -> None:
             thread.start()
         until = time.monotonic() + float(seconds)
         for turn in itertools.cycle(range(3)):
-            if time.monotonic() > until:
+            if time.monotonic() > until and min(hits.values()) > 10:
                 over.set()
             if got and got[-1] == b"end":
                 break
@@ -253,13 +265,12 @@ def rain_signals(seconds: str) -> None:
         for thread in threads:
             thread.join()
         assert got[:-1] == [b"%d" % i for i in range(sent)], (len(got), sent)
-        assert all(count > 10 for count in hits.values()), hits
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="3.10 looks for signals at every return")
 @pytest.mark.parametrize("seconds", ["1", pytest.param("20", marks=pytest.mark.slow)])
 def test_rain_of_interrupts_ends_every_wait_and_loses_no_message(seconds) -> None:
     """SIGINT at random moments: every wait ends, and the numbered messages stay complete."""
-    done = run_in_subprocess(rain_signals, seconds, seconds=float(seconds) + 40)
+    done = run_in_subprocess(rain_signals, seconds, seconds=float(seconds) + 120)
 
     assert done.clean, done

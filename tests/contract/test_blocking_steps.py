@@ -17,7 +17,7 @@ from trionng import blocking
 from trionng.testing import new_url
 
 PACKAGE = str(Path(trionng.__file__).parent)
-SOON = 10.0
+SOON = 60.0
 
 
 class Interrupter:

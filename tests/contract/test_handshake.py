@@ -133,7 +133,7 @@ def open_until_posted(pause: Pause, wakeups: TokenWakeups | None) -> None:
         wakeups.came.clear()
     pause.open()
     if wakeups is not None:
-        assert wakeups.came.wait(10)
+        assert wakeups.came.wait(60)
     else:
         descriptor = trio_wait._current_cq().native.fd
         assert select.select([descriptor], [], [], 10)[0]

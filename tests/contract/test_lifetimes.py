@@ -146,9 +146,9 @@ def test_two_runs_in_two_threads_lose_nothing():
 
     receiver = threading.Thread(target=trio.run, args=(receive,))
     receiver.start()
-    assert ready.wait(10)
+    assert ready.wait(60)
     trio.run(send)
-    receiver.join(20)
+    receiver.join(60)
     assert got == [b"%d" % number for number in range(count)]
 
 
@@ -171,12 +171,12 @@ def test_two_live_runs_on_one_socket_raise_busy():
 
     holder = threading.Thread(target=trio.run, args=(hold,))
     holder.start()
-    assert waiting.wait(10)
+    assert waiting.wait(60)
     try:
         trio.run(intrude)
     finally:
         done.set()
-        holder.join(10)
+        holder.join(60)
 
     async def after():
         with trio.move_on_after(0.01):

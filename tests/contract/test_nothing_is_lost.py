@@ -116,7 +116,7 @@ async def test_survey_reply_without_memory_is_kept(no_memory):
     """A reply that could not be copied is the next one, also when the survey is over."""
     with trio.fail_after(60):
         async with connected(trionng.Surveyor0(), trionng.Respondent0(), "inproc") as (ask, answer):
-            async with ask.survey(b"?", timeout=10) as replies:
+            async with ask.survey(b"?", timeout=60) as replies:
                 await answer.recv()
                 await answer.send(b"kept")
                 for receive in (replies.__anext__, lambda: replies.recv_many(4)):
@@ -164,9 +164,9 @@ def test_blocking_receive_without_memory_keeps_its_message(kind, no_memory):
         for data in CONTENT:
             peer.send(data)
         calls = {
-            "recv": lambda: ours.recv(timeout=10),
-            "recv_msg": lambda: ours.recv_msg(timeout=10).bytes,
-            "recv_many": lambda: ours.recv_many(1, timeout=10)[0],
+            "recv": lambda: ours.recv(timeout=60),
+            "recv_msg": lambda: ours.recv_msg(timeout=60).bytes,
+            "recv_many": lambda: ours.recv_many(1, timeout=60)[0],
         }
         for _ in range(2):
             no_memory.failures = 1

@@ -34,7 +34,7 @@ def cut_short():
 async def test_send_out_of_time_was_not_sent(api):
     """A send that ended in Timeout never arrives, and the same bytes can be sent again."""
     with trio.fail_after(PATIENCE):
-        push = api.module.Push0(send_timeout=20)
+        push = api.module.Push0(send_timeout=60)
         async with trionng.Pull0(listen=new_url()) as pull:
             with pytest.raises(exceptions.Timeout):
                 await api.call(push.send, b"too late")
@@ -128,12 +128,12 @@ async def test_survey_cancelled_is_over_and_the_next_one_works():
             respondent,
         ):
             with cut_short():
-                async with surveyor.survey(b"first", timeout=10) as replies:
+                async with surveyor.survey(b"first", timeout=60) as replies:
                     async for _ in replies:
                         pass
             assert await respondent.recv() == b"first"
             await respondent.send(b"late")
-            async with surveyor.survey(b"second", timeout=10) as replies:
+            async with surveyor.survey(b"second", timeout=60) as replies:
                 assert await respondent.recv() == b"second"
                 await respondent.send(b"in time")
                 assert await anext(replies) == b"in time"
@@ -161,7 +161,7 @@ async def test_survey_whose_socket_closes_raises_closed():
         async with trio.open_nursery() as nursery:
 
             async def ask():
-                async with surveyor.survey(b"survey", timeout=20) as replies:
+                async with surveyor.survey(b"survey", timeout=60) as replies:
                     with pytest.raises(exceptions.Closed):
                         await anext(replies)
 

@@ -57,7 +57,7 @@ def received(socket) -> tuple[int, int]:
 def open_blocking(listening, dialing):
     """Connect two sync sockets; the caller closes them."""
     dialing.dial(listening.listen(new_url("tcp", "")).url, block=True)
-    listening.wait_connected(timeout=10)
+    listening.wait_connected(timeout=60)
     return listening, dialing
 
 
@@ -87,8 +87,8 @@ def test_message_one_way_is_counted_in_threads(sender, receiver):
     with make(blocking, receiver) as there, make(blocking, sender) as here:
         open_blocking(there, here)
         for size in SIZES:
-            here.send(b"x" * size, timeout=10)
-            assert len(there.recv(timeout=10)) == size
+            here.send(b"x" * size, timeout=60)
+            assert len(there.recv(timeout=60)) == size
 
         assert (sent(here), received(here)) == (TOTAL, (0, 0))
         assert (sent(there), received(there)) == ((0, 0), TOTAL)
@@ -116,9 +116,9 @@ def test_question_and_answer_are_counted_in_threads(asking, answering):
         open_blocking(b, a)
         for size in SIZES:
             a.send(b"q" * size)
-            assert len(b.recv(timeout=10)) == size
+            assert len(b.recv(timeout=60)) == size
             b.send(b"a" * (size + 1))
-            assert len(a.recv(timeout=10)) == size + 1
+            assert len(a.recv(timeout=60)) == size + 1
 
         answers = TOTAL[0], TOTAL[1] + len(SIZES)
         assert (sent(a), received(a)) == (TOTAL, answers)
@@ -140,7 +140,7 @@ async def test_contexts_requests_and_services_count_for_their_socket():
             async with trio.open_nursery() as requests:
                 for _ in range(20):
                     requests.start_soon(req.request, b"12345")
-            async with surveyor.survey(b"123", timeout=10) as replies:
+            async with surveyor.survey(b"123", timeout=60) as replies:
                 async for _ in replies:
                     break
 
@@ -215,14 +215,14 @@ def test_batch_in_a_thread_counts_what_it_returns():
     with blocking.Pull0() as pull, blocking.Push0(send_buffer_size=8) as push:
         pull.recv_buffer_size = 8
         open_blocking(pull, push)
-        assert push.send_many([b"x" * 20_000, b"x" * 60_000], timeout=10) == 2
+        assert push.send_many([b"x" * 20_000, b"x" * 60_000], timeout=60) == 2
         wait_until_held(pull, 2)
-        assert [len(each) for each in pull.recv_many(10, timeout=10)] == [20_000]
+        assert [len(each) for each in pull.recv_many(10, timeout=60)] == [20_000]
         assert received(pull) == (1, 20_000)
-        assert [len(each) for each in pull.recv_many(10, timeout=10)] == [60_000]
+        assert [len(each) for each in pull.recv_many(10, timeout=60)] == [60_000]
         assert received(pull) == (2, 80_000)
-        push.send(b"x" * 100_000, timeout=10)
-        assert [len(each) for each in pull.recv_many(10, timeout=10)] == [100_000]
+        push.send(b"x" * 100_000, timeout=60)
+        assert [len(each) for each in pull.recv_many(10, timeout=60)] == [100_000]
         assert received(pull) == (3, 180_000)
 
 
@@ -300,7 +300,7 @@ def test_batch_a_thread_gives_back_is_counted_once():
     with blocking.Pull0() as pull, blocking.Push0(send_buffer_size=8) as push:
         pull.recv_buffer_size = 8
         open_blocking(pull, push)
-        push.send_many([b"1", b"22", b"333"], timeout=10)
+        push.send_many([b"1", b"22", b"333"], timeout=60)
         waiter = acquire_waiter()
         assert run(waiter, pull._ctx.recv, time.monotonic() + 10) == 0
         until = time.monotonic() + 10
@@ -311,7 +311,7 @@ def test_batch_a_thread_gives_back_is_counted_once():
         rollback(waiter)
 
         assert received(pull) == (3, 6)
-        assert [pull.recv(timeout=10) for _ in range(3)] == [b"1", b"22", b"333"]
+        assert [pull.recv(timeout=60) for _ in range(3)] == [b"1", b"22", b"333"]
         assert received(pull) == (3, 6)
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 def surveyed(request: pytest.FixtureRequest) -> Iterator[blocking.Surveyor0]:
     """A surveyor with one respondent, which replies to every survey with what it received."""
     url = f"inproc://{request.node.name}"
-    with blocking.Surveyor0(listen=url) as surveyor, blocking.Respondent0(dial=url) as respondent:
+    with (
+        blocking.Surveyor0(listen=url, survey_time=60_000) as surveyor,
+        blocking.Respondent0(dial=url) as respondent,
+    ):
 
         def reply() -> None:
             try:
@@ -30,7 +33,7 @@ def surveyed(request: pytest.FixtureRequest) -> Iterator[blocking.Surveyor0]:
 
         thread = threading.Thread(target=reply)
         thread.start()
-        surveyor.wait_connected(timeout=10)
+        surveyor.wait_connected(timeout=60)
         yield surveyor
         respondent.close()
         thread.join()
@@ -47,15 +50,15 @@ def test_survey_iterates_over_its_replies_and_ends(surveyed: blocking.Surveyor0)
 
 def test_survey_replies_can_be_received_in_batches(surveyed: blocking.Surveyor0) -> None:
     """`recv_many` of the replies returns those that are ready."""
-    with surveyed.survey(b"ready?", timeout=10) as replies:
+    with surveyed.survey(b"ready?", timeout=60) as replies:
         assert replies.recv_many(5) == [b"ready?"]
 
 
 def test_survey_sent_as_a_message_starts_a_survey(surveyed: blocking.Surveyor0) -> None:
     """`send_msg` of a surveyor and of its contexts starts a survey, as `send` does."""
     for surveyor in (surveyed, surveyed.new_context()):
-        surveyor.send_msg(trionng.blocking.Message(b"ready?"), timeout=10)
-        assert surveyor.recv(timeout=10) == b"ready?"
+        surveyor.send_msg(trionng.blocking.Message(b"ready?"), timeout=60)
+        assert surveyor.recv(timeout=60) == b"ready?"
 
 
 def test_endpoint_is_closed_at_the_end_of_its_block() -> None:
@@ -106,11 +109,11 @@ def test_batch_that_is_all_unsubscribed_is_waited_for_anew() -> None:
     ):
         pub.wait_connected()
         pub.send(b"a1")
-        assert sub.recv(timeout=10) == b"a1"
+        assert sub.recv(timeout=60) == b"a1"
         pub.send(b"a2")
         pub.send(b"b1")
         sub.unsubscribe("a")
-        assert sub.recv_many(5, timeout=10) == [b"b1"]
+        assert sub.recv_many(5, timeout=60) == [b"b1"]
 
 
 def test_close_waits_for_linger_at_most() -> None:

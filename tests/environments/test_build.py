@@ -112,8 +112,8 @@ def exchange() -> None:
         with trionng.blocking.Rep0() as rep, trionng.blocking.Req0() as req:
             req.dial(rep.listen(new_url(scheme, "")).url)
             req.send(b"ping")
-            rep.send(rep.recv(timeout=10))
-            assert req.recv(timeout=10) == b"ping"
+            rep.send(rep.recv(timeout=60))
+            assert req.recv(timeout=60) == b"ping"
 
 
 def use_beside_libnng() -> None:
@@ -158,13 +158,13 @@ def talk_to_pynng() -> None:
     pynng = importlib.import_module("pynng")
     for _ in range(20):
         with (
-            pynng.Pair0(recv_timeout=10_000, send_timeout=10_000) as theirs,
+            pynng.Pair0(recv_timeout=60_000, send_timeout=60_000) as theirs,
             trionng.blocking.Pair0() as ours,
         ):
             theirs.dial(ours.listen(new_url("tcp", "")).url, block=True)
             theirs.send(b"there")
-            assert ours.recv(timeout=10) == b"there"
-            ours.send(b"and back", timeout=10)
+            assert ours.recv(timeout=60) == b"there"
+            ours.send(b"and back", timeout=60)
             assert theirs.recv() == b"and back"
 
 

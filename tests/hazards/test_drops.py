@@ -198,11 +198,11 @@ def test_sub_in_a_script_counts_and_logs_once(caplog):
         blocking.Pub0(send_buffer_size=SENT, listen=new_url("tcp", "")) as pub,
         blocking.Sub0(topics="", recv_buffer_size=10, dial=pub.listeners[0].url) as sub,
     ):
-        pub.wait_connected(timeout=10)
-        pub.send_many([b"news"] * 100, timeout=10)
+        pub.wait_connected(timeout=60)
+        pub.send_many([b"news"] * 100, timeout=60)
         wait_until(lambda: dropped_by(sub) == 90)
         wait_until(lambda: warnings_of(caplog))
-        pub.send_many([b"news"] * 100, timeout=10)
+        pub.send_many([b"news"] * 100, timeout=60)
         wait_until(lambda: dropped_by(sub) == 190)
         url = pub.listeners[0].url
     [warning] = warnings_of(caplog)

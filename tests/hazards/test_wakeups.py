@@ -97,8 +97,8 @@ def answer_questions(count: int) -> int:
         req.dial(rep.listen(new_url("tcp", "")).url)
         for number in range(count):
             req.send(b"%d" % number)
-            rep.send(rep.recv(timeout=10), timeout=10)
-            assert req.recv(timeout=10) == b"%d" % number
+            rep.send(rep.recv(timeout=60), timeout=60)
+            assert req.recv(timeout=60) == b"%d" % number
     return testing.wakeups_suppressed() - before
 
 
@@ -130,19 +130,19 @@ def hold_up_a_thread() -> None:
             questions.read(8)
 
             def ask(context: trionng.blocking.ReqContext) -> bytes:
-                context.send(b"", timeout=10)
+                context.send(b"", timeout=60)
                 return questions.read(12)  # an answer without content looks the same
 
             for _ in range(20):  # until every thread has been there once
                 peer.sendall(ask(other))
-                assert other.recv(timeout=10) == b""
+                assert other.recv(timeout=60) == b""
             answers = ask(held_up) + ask(other)
 
             with ThreadPoolExecutor() as threads:
-                received = threads.submit(other.recv, timeout=20)
+                received = threads.submit(other.recv, timeout=60)
                 time.sleep(0.2)  # so that it waits
                 testing.arm_pause("receive.after_submit")
-                threads.submit(held_up.recv, timeout=20)
+                threads.submit(held_up.recv, timeout=60)
                 assert testing.pause_reached("receive.after_submit", 10_000)
                 peer.sendall(answers)
                 try:

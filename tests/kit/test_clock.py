@@ -241,7 +241,7 @@ def test_clock_in_a_guest_run(takes_no_time):
         done_callback=lambda outcome: todo.put(outcome),
         clock=NngClock(),
     )
-    while callable(step := todo.get(timeout=20)):
+    while callable(step := todo.get(timeout=60)):
         step()
     assert step.unwrap() == 3600
 
@@ -314,7 +314,7 @@ async def test_held_clock_waits_for_another_process(nng_clock):
     program = (
         "import sys, time; from trionng import blocking\n"
         "with blocking.Rep0(listen=sys.argv[1]) as rep:\n"
-        "    rep.send(rep.recv(timeout=20).upper()); sys.stdin.read()"
+        "    rep.send(rep.recv(timeout=60).upper()); sys.stdin.read()"
     )
     url = new_url("ipc")
     async with other_process(*PYTHON, "-c", program, url) as run, trionng.Req0() as req:

@@ -65,6 +65,8 @@ async def test_forward_each_pair_of_protocols_passes_messages(
             await a.wait_connected()
             await b.wait_connected()
             forwarding = await nursery.start(trionng.forward, a, b)
+            if isinstance(client, trionng.Surveyor0):
+                client.survey_time = 60_000
             if front is trionng.Push0:
                 await server.send(b"there")
                 assert await client.recv() == b"there"
@@ -131,7 +133,7 @@ async def test_forward_more_hops_than_ttl_max_drops_the_message(
                 url = front.listeners[0].url
             await client.dial(url, block=True)
             await client.send(b"far")
-            with trio.move_on_after(10 if hops == 2 else 0.1) as scope:
+            with trio.move_on_after(WITHIN if hops == 2 else 0.1) as scope:
                 assert await server.recv() == b"far"
             nursery.cancel_scope.cancel()
 

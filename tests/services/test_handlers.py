@@ -51,7 +51,7 @@ class Kind:
         if self.name == "rep":
             return await peer.request(data)  # type: ignore[attr-defined]
         if self.name == "respondent":
-            async with peer.survey(data, timeout=1) as replies:  # type: ignore[attr-defined]
+            async with peer.survey(data, timeout=60) as replies:  # type: ignore[attr-defined]
                 async for reply in replies:
                     return reply
             return None

@@ -412,7 +412,7 @@ async def test_serve_respondent_answers_surveys() -> None:
                 ]
                 await surveyor.wait_connected(2)
                 replies = []
-                async with surveyor.survey(b"who", timeout=10) as answers:
+                async with surveyor.survey(b"who", timeout=60) as answers:
                     async for answer in answers:
                         replies.append(answer)
                         if len(replies) == 2:

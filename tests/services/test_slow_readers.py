@@ -415,7 +415,7 @@ async def test_silent_surveyor_is_closed_and_the_others_do_not_notice(
                 nursery, handler, listen="tcp://127.0.0.1:0", workers=2
             )
             async with (
-                trionng.Surveyor0(dial=service.url) as surveyor,
+                trionng.Surveyor0(dial=service.url, survey_time=60_000) as surveyor,
                 raw_peer(service.url) as peer,
             ):
                 await surveyor.wait_connected()
@@ -483,7 +483,9 @@ async def test_socket_of_serve_respondent_has_one_service_at_a_time() -> None:
             service = await trionng.serve_respondent(nursery, handler, socket=respondent)
             with pytest.raises(trionng.Busy):
                 await trionng.serve_respondent(nursery, handler, socket=respondent)
-            async with trionng.Surveyor0(dial=respondent.listeners[0].url) as surveyor:
+            async with trionng.Surveyor0(
+                dial=respondent.listeners[0].url, survey_time=60_000
+            ) as surveyor:
                 await surveyor.wait_connected()
                 await surveyor.send(b"served")
                 assert await surveyor.recv() == b"served"
@@ -510,7 +512,7 @@ async def test_surveyors_that_reset_connections_disturb_no_service() -> None:
             service = await trionng.serve_respondent(
                 nursery, slow, listen="tcp://127.0.0.1:0", workers=2
             )
-            async with trionng.Surveyor0(dial=service.url) as surveyor:
+            async with trionng.Surveyor0(dial=service.url, survey_time=60_000) as surveyor:
                 await surveyor.wait_connected()
                 for i in range(50):
                     async with raw_peer(service.url) as peer:

@@ -325,7 +325,7 @@ def service_without_threads() -> None:
             blocking.serve_rep(bytes.upper, socket=rep),
             blocking.Req0(dial=rep.listeners[0].url) as req,
         ):
-            assert req.request(b"a", timeout=10) == b"A"
+            assert req.request(b"a", timeout=60) == b"A"
 
 
 @linux
@@ -358,7 +358,7 @@ def first_socket_without_descriptors() -> None:
     with blocking.Pair0() as one, blocking.Pair0() as two:
         two.dial(one.listen("tcp://127.0.0.1:0").url, block=True)
         two.send(b"later")
-        assert one.recv(timeout=10) == b"later"
+        assert one.recv(timeout=60) == b"later"
 
 
 def listens(directory: str) -> list[str]:
@@ -406,7 +406,7 @@ def threads_without_descriptors() -> None:
         pull.listen("tcp://127.0.0.1:0")
         with blocking.Push0(dial=pull.listeners[0].url) as push:
             push.send(b"later")
-            assert pull.recv(timeout=10) == b"later"
+            assert pull.recv(timeout=60) == b"later"
 
 
 async def tasks_without_descriptors() -> None:

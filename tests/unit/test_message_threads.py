@@ -94,7 +94,7 @@ def send_and_read(way: str, with_pipe: str) -> None:
         rounds = 0
         message = trionng.Message(CONTENT, pipe)  # type: ignore[arg-type]
         while turn():
-            assert theirs.recv(timeout=10) == CONTENT
+            assert theirs.recv(timeout=60) == CONTENT
             rounds += 1
             message = trionng.Message(CONTENT, pipe)  # type: ignore[arg-type]
     assert rounds > 20
@@ -133,7 +133,7 @@ def read_a_message_that_leaves() -> None:
                 attempt()
         testing.open_pause("message.taken")
         sender.join()
-        assert theirs.recv(timeout=10) == CONTENT
+        assert theirs.recv(timeout=60) == CONTENT
 
 
 def test_message_that_a_send_has_taken_is_gone_for_all_calls():
