@@ -205,7 +205,7 @@ async def test_pipe_events_tell_of_connections_and_end_with_the_socket(api):
 async def test_linger_writes_what_was_accepted(api, tmp_path):
     """With linger, closing hands every accepted message to the system first."""
     url = new_url("ipc", tmp_path)
-    push = api.module.Push0(listen=url, send_buffer_size=128, linger=10)
+    push = api.module.Push0(listen=url, send_buffer_size=128, linger=60)
     pull = api.module.Pull0()
     await api.call(pull.dial, url, block=True)
     await api.call(push.wait_connected)

@@ -129,7 +129,7 @@ async def test_message_of_a_connection_that_went_names_a_closed_pipe():
         async with trionng.Pull0() as pull, pull.pipe_events() as events:
             url = pull.listen("tcp://127.0.0.1:0").url
             pull.recv_buffer_size = 4
-            async with trionng.Push0(linger=5) as push:
+            async with trionng.Push0(linger=60) as push:
                 await push.dial(url, block=True)
                 connect = await anext(events)
                 address = str(push.pipes[0].local_address)

@@ -87,6 +87,8 @@ async def feeding(protocol):
         pair = getattr(trionng, protocol)(), getattr(trionng, RECEIVING[protocol])()
         if protocol == "Sub0":
             pair[0].subscribe(b"")
+        if protocol == "Surveyor0":
+            pair[0].survey_time = 60_000
         async with connected(*pair, "inproc") as (receiver, sender):
             feed = Feed(receiver, sender)
             async with feed._contexts:

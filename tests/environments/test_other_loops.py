@@ -115,7 +115,7 @@ def test_linger_and_flush_under_an_autojump_clock_write_all():
 
     async def main() -> None:
         async with trionng.Pull0(listen=new_url("tcp", "")) as pull:
-            async with trionng.Push0(dial=pull.listeners[0].url, linger=20) as push:
+            async with trionng.Push0(dial=pull.listeners[0].url, linger=60) as push:
                 push.send_buffer_size = 100
                 await push.wait_connected()
                 for number in range(100):
