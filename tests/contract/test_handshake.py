@@ -136,7 +136,7 @@ def open_until_posted(pause: Pause, wakeups: TokenWakeups | None) -> None:
         assert wakeups.came.wait(60)
     else:
         descriptor = trio_wait._current_cq().native.fd
-        assert select.select([descriptor], [], [], 10)[0]
+        assert select.select([descriptor], [], [], 60)[0]
 
 
 @dataclasses.dataclass
@@ -255,7 +255,7 @@ def check(scenario: Callable[..., Awaitable[None]], *kinds: str) -> None:
         run_scenario,
         scenario.__name__,
         *kinds,
-        seconds=60,
+        seconds=180,
         without="",
         simulate="",
     )

@@ -230,7 +230,7 @@ def serve_in_threads() -> None:
         assert req.request(b"word") == b"ww"
         req.send(b"")
         with pytest.raises(IndexError):
-            service.wait(timeout=30)
+            service.wait(timeout=60)
     service.close()
 
 
@@ -243,8 +243,9 @@ def test_instrument_hears_of_connections(module):
     with added(instrument), blocking.Pair0() as late:
         with blocking.Pair0() as peer, blocking.Pair0() as third:
             peer.dial(url, block=True)
-            with pytest.raises(trionng.NNGException):
-                third.dial(url, block=True)
+            with pytest.raises(trionng.NNGException):  # noqa: PT012
+                while True:  # on a busy machine a refusal comes late, and the dial misses it
+                    third.dial(url, block=True).close()
             own = {*pair.pipes, *peer.pipes}
         pair._abort()
         wait_until(lambda: own <= instrument.those("opened") == instrument.those("closed"))
@@ -330,7 +331,7 @@ async def test_events_of_connections_that_were_missed_are_logged(caplog):
 
     class Slow(Instrument):
         def connection_opened(self, pipe):
-            may_go_on.wait(30)
+            may_go_on.wait(60)
 
     async with trionng.Bus0(listen=new_url()) as bus:
         with added(Slow()):

@@ -12,6 +12,7 @@ import trio
 
 import trionng
 import trionng.blocking
+from tests.support.pauses import WITHIN
 from tests.support.sp import REP0, greeting
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from trionng import _ffi
@@ -45,7 +46,7 @@ def test_stream_arrives_while_its_sender_does_nothing_more(transport, tmp_path):
         kept_back = 0
         for _ in range(20):  # a loaded machine makes pauses, and then it is no stream
             kept_back += hurry(push)
-            until = time.monotonic() + 10
+            until = time.monotonic() + 60
             while pull._ctx.prefetched() < A_STREAM:
                 assert time.monotonic() < until, f"{pull._ctx.prefetched()} of {A_STREAM} arrived"
                 time.sleep(0.001)
@@ -143,10 +144,10 @@ def hold_up_a_thread() -> None:
                 time.sleep(0.2)  # so that it waits
                 testing.arm_pause("receive.after_submit")
                 threads.submit(held_up.recv, timeout=60)
-                assert testing.pause_reached("receive.after_submit", 10_000)
+                assert testing.pause_reached("receive.after_submit", WITHIN)
                 peer.sendall(answers)
                 try:
-                    assert received.result(5) == b""
+                    assert received.result(WITHIN / 1000) == b""
                 finally:
                     testing.open_pause("receive.after_submit")
 
