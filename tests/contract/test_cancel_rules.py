@@ -150,6 +150,7 @@ async def test_second_caller_on_a_conversation_gets_busy(context):
                 nursery.start_soon(receive, asking)
                 while got != [b"ask"]:
                     await trio.sleep(0.001)
+                await trio.testing.wait_all_tasks_blocked()
                 with pytest.raises(exceptions.Busy):
                     await asking.recv()
                 await answering.send(b"answer")
