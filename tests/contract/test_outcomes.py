@@ -34,7 +34,7 @@ def cut_short():
 async def test_send_out_of_time_was_not_sent(api):
     """A send that ended in Timeout never arrives, and the same bytes can be sent again."""
     with trio.fail_after(PATIENCE):
-        push = api.module.Push0(send_timeout=60)
+        push = api.module.Push0(send_timeout=20)
         async with trionng.Pull0(listen=new_url()) as pull:
             with pytest.raises(exceptions.Timeout):
                 await api.call(push.send, b"too late")

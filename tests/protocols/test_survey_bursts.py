@@ -125,7 +125,7 @@ async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
 async def test_survey_without_room_obeys_timeout_and_cancellation():
     """A survey that waits for room can be left, and its message is the caller's again."""
     with trio.fail_after(60):
-        async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", send_timeout=60) as surveyor:
+        async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", send_timeout=20) as surveyor:
             async with raw_peer(surveyor.listeners[0].url) as stopped:
                 await stopped.greet(RESPONDENT0)
                 await surveyor.wait_connected()
