@@ -182,6 +182,9 @@ class Answers(Scenario[bytes]):
         answering: Sequence[trionng.Context],
         rng: random.Random,
     ) -> None:
+        # A context holds each answer back until it is told to give it, for callers that rest too:
+        # with fewer contexts than callers, a call may wait for one that none will release.
+        assert len(answering) >= len(asking)
         self.group = range(1, len(asking))
         self._asking = asking
         self._current: list[int | None] = [None] * len(asking)

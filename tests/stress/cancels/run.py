@@ -115,13 +115,13 @@ class Scenarios:
         rep, req = await self._dialog()
         asking: list[Asking] = [req]
         asking += await self._contexts(req, GROUP)
-        return Answers(asking, await self._contexts(rep, GROUP), self._rng)
+        return Answers(asking, await self._contexts(rep, len(asking)), self._rng)
 
     async def receive_surveyor0(self) -> Scenario[bytes]:
         respondent, surveyor = await self._inquiry()
         asking: list[Asking] = [surveyor]
         asking += await self._contexts(surveyor, GROUP)
-        return Answers(asking, await self._contexts(respondent, GROUP), self._rng)
+        return Answers(asking, await self._contexts(respondent, len(asking)), self._rng)
 
     async def request(self) -> Scenario[tuple[int, bytes]]:
         rep, req = await self._dialog()
