@@ -36,7 +36,7 @@ def in_portal(request):
     def run(function: Callable[[Portal], Awaitable[None]]) -> None:
         async def main() -> None:
             async with open_portal() as portal:
-                await asyncio.wait_for(function(portal), 30)
+                await asyncio.wait_for(function(portal), 60)
 
         request.param(main())
 

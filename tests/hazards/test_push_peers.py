@@ -68,7 +68,7 @@ def run(transport, directory, rounds, without="", **environ):
     # Where every send wakes nng's threads at once, it happens far more often.
     return run_test_build(
         push_to_peers_who_leave, transport, str(directory), str(rounds),
-        seconds=60, without=f"WAKEUPS,{without}", **environ,
+        seconds=120, without=f"WAKEUPS,{without}", **environ,
     )  # fmt: skip
 
 

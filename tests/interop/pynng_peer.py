@@ -43,7 +43,7 @@ def receive(socket: "pynng.Sub0 | pynng.Pull0", _: int) -> None:
 
 def survey(socket: pynng.Surveyor0, count: int) -> None:
     """Send surveys, and print the first reply to each."""
-    socket.survey_time = 20_000
+    socket.survey_time = 60_000
     for number in range(count):
         socket.send(message("survey", number))
         say(socket.recv().hex())

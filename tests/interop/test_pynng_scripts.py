@@ -113,7 +113,7 @@ with sp.Bus0(listen=URL, recv_timeout=60_000) as hub:
 """
 
 CALLS = """
-with sp.Pair0(recv_timeout=50, send_timeout=50) as ours, sp.Pair0() as theirs:
+with sp.Pair0(recv_timeout=60_000, send_timeout=60_000) as ours, sp.Pair0() as theirs:
     ours.listen(URL)
     theirs.dial(URL, block=True)
     try:
