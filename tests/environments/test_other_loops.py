@@ -140,7 +140,7 @@ def test_bound_on_nng_is_real_time_and_holds(clock: trio.testing.MockClock | Non
             await trio.sleep_forever()
         assert scope.cancelled_caught
         await trio_wait.sleep_in_real_time(0.05)
-        assert 0.1 <= time.monotonic() - begin < 5
+        assert 0.1 <= time.monotonic() - begin < 60
         with trio.CancelScope() as outer, trio_wait.real_time_limit(60):
             outer.cancel()
             await trio_wait.sleep_in_real_time(60)
@@ -158,7 +158,7 @@ def test_close_that_hangs_under_a_mock_clock_ends_in_real_time(monkeypatch):
         begin = time.monotonic()
         with pytest.warns(UserWarning, match="has not closed it"):
             await _close_that_hangs(pair)
-        assert 0.05 <= time.monotonic() - begin < 5
+        assert 0.05 <= time.monotonic() - begin < 60
         pair._native.close(None, 0)
 
     async def _close_that_hangs(pair: trionng.Pair0) -> None:

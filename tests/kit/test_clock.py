@@ -25,10 +25,10 @@ TRANSPORTS = ("inproc", "ipc", "tcp")
 
 @pytest.fixture
 def takes_no_time():
-    """The test takes less than 20 s of real time, though hours pass on its clock."""
+    """The test takes less than a minute of real time, though hours pass on its clock."""
     begin = time.monotonic()
     yield
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 async def test_fixture_is_the_clock_of_the_run(nng_clock, takes_no_time):
@@ -180,7 +180,7 @@ def test_jump_by_hand_and_rate():
         clock.rate = 100
         begin = time.monotonic()
         await trio.sleep(2)
-        assert 0.02 <= time.monotonic() - begin < 10
+        assert 0.02 <= time.monotonic() - begin < 60
 
     trio.run(main, clock=clock)
     assert repr(clock).startswith("<NngClock, time=1")
@@ -301,7 +301,7 @@ def test_held_clock_goes_as_a_real_one(kind):
             with hold_clock():
                 await trio.sleep(0.05)
             await trio.sleep(0.05)
-            assert 0.1 <= time.monotonic() - begin < 10
+            assert 0.1 <= time.monotonic() - begin < 60
         assert (clock.rate, clock.autojump_threshold) == (0, 0.25)
         await trio.sleep(1000)
 
@@ -318,7 +318,7 @@ async def test_held_clock_waits_for_another_process(nng_clock):
     )
     url = new_url("ipc")
     async with other_process(*PYTHON, "-c", program, url) as run, trionng.Req0() as req:
-        with hold_clock(), trio.fail_after(30):
+        with hold_clock(), trio.fail_after(60):
             await req.dial(url, block=False)
             assert await req.request(b"hello") == b"HELLO"
             await run.close_input()

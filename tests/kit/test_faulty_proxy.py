@@ -247,7 +247,7 @@ def test_delay_is_on_the_clock_of_the_run():
 
     begin = time.monotonic()
     trio.run(main, clock=NngClock())
-    assert time.monotonic() - begin < 20
+    assert time.monotonic() - begin < 60
 
 
 async def test_delayed_message_arrives_later(link):

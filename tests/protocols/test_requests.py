@@ -14,7 +14,7 @@ from trionng.testing import new_url
 if TYPE_CHECKING:
     from pathlib import Path
 
-WITHIN = 60
+WITHIN = 180
 MANY = 10_000
 
 

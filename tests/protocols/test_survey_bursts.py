@@ -48,7 +48,7 @@ async def answered(api, surveyor, url):
 )
 async def test_burst_of_surveys_is_answered_whole(api, transport, count, tmp_path):
     """Each of many surveys that go at once reaches the peer, and is answered."""
-    surveyor = api.module.Surveyor0(listen=new_url(transport, tmp_path), survey_time=20_000)
+    surveyor = api.module.Surveyor0(listen=new_url(transport, tmp_path), survey_time=60_000)
     with trio.fail_after(60):
         async with answered(api, surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(count)]
@@ -104,7 +104,7 @@ async def test_surveys_of_many_threads_are_answered():
 
 async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
     """A stopped peer costs a burst a moment, once; the others have every survey."""
-    surveyor = api.module.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=20_000)
+    surveyor = api.module.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=60_000)
     url = surveyor.listeners[0].url
     with trio.fail_after(60):
         async with raw_peer(url) as stopped:
@@ -116,7 +116,7 @@ async def test_burst_is_not_held_up_by_a_peer_that_does_not_read(api):
                 began = time.monotonic()
                 for context in contexts:
                     await api.call(context.send, data)
-                assert time.monotonic() - began < 10
+                assert time.monotonic() - began < 30
                 for context in contexts:
                     assert await api.call(context.recv) == data
         await api.close(surveyor)
@@ -146,7 +146,7 @@ async def test_survey_without_room_obeys_timeout_and_cancellation():
 
 async def burst_without_counts() -> None:
     """Send 100 surveys over tcp, and print how many were answered."""
-    async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=10_000) as surveyor:
+    async with trionng.Surveyor0(listen="tcp://127.0.0.1:0", survey_time=60_000) as surveyor:
         async with answered(TrioApi(), surveyor, surveyor.listeners[0].url):
             contexts = [surveyor.new_context() for _ in range(100)]
             for context in contexts:
