@@ -17,6 +17,7 @@ import trio
 import trionng
 from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
+from tests.support.pauses import WITHIN
 from tests.support.sockets import dial_refused
 from tests.support.sp import PULL0, greeting, raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
@@ -530,7 +531,7 @@ def open_while_the_socket_closes(what: str) -> None:
 
     thread = threading.Thread(target=run)
     thread.start()
-    assert testing.pause_reached("endpoint.made", 10_000)
+    assert testing.pause_reached("endpoint.made", WITHIN)
     socket.close()
     testing.open_pause("endpoint.made")
     thread.join()
