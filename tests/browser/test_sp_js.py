@@ -14,7 +14,7 @@ from tests.support.javascript import Node
 if TYPE_CHECKING:
     from tests.support.javascript import Engine
 
-SECONDS = 60
+SECONDS = 120
 URL = "ws://127.0.0.1:0/sp"
 COUNT = 10_000
 

@@ -8,7 +8,7 @@ import trio
 from tests.support.javascript import Node
 from tests.support.websocket import Say, serve_websocket
 
-SECONDS = 60
+SECONDS = 120
 
 # Ends when the connection has ended for the first time, and says with which code.
 FIRST_END = """
