@@ -5,6 +5,7 @@
 #   make test-slow      stress tests and order runs of full size
 #   make test-shared    what every socket promises, and errors of libnng, with libnng as a shared library
 #   make test-hazards   errors of libnng that show themselves by chance, with the fixes left out
+#   make hazards        what each libnng does without each fix, as a table (chroots; needs root)
 #   make check          format, lint, spelling, types, warnings of the C compiler
 #   make hooks          install the checks that run before each commit (pre-commit)
 #   make cross          compile the C files with the compilers of CROSS (musl, aarch64)
@@ -23,6 +24,7 @@
 #   make clean          remove everything that the others made
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
 # WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty),
+# HAZARDS (suites and codes; all when empty),
 # WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak and fuzz).
 
 PYTHON ?= python3
@@ -31,6 +33,7 @@ BENCH ?= .venv-bench
 PYTEST_ARGS ?=
 WHEEL_NNG ?=
 ROWS ?=
+HAZARDS ?=
 MINUTES ?= 1
 SEED ?=
 SANITIZER ?= address
@@ -42,7 +45,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-coverage test-slow test-shared test-hazards check hooks cross sdist wheel \
+.PHONY: demo test test-coverage test-slow test-shared test-hazards hazards check hooks cross sdist wheel \
 	wheel-test matrix docs pictures soak fuzz faults scale sanitize bench bench-quick clean \
 	machine test-machine runtime tools packaging peers
 
@@ -74,6 +77,9 @@ test-shared: tools
 
 test-hazards: tools
 	$(PYTEST) -m probabilistic -o faulthandler_timeout=900 $(PYTEST_ARGS)
+
+hazards: tools
+	$(BIN)/python tools/hazards.py $(HAZARDS)
 
 check: tools
 	$(BIN)/ruff format --check .

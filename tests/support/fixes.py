@@ -21,7 +21,7 @@ def fix_state(code: str) -> _ffi.FixState:
 def needs_fix(*codes: str) -> pytest.MarkDecorator:
     """Skip a test whose promise does not hold without fixes that only linking libnng in gives.
 
-    A fix that TNNG_WITHOUT leaves out skips nothing: tools/needed.py asks what fails without it.
+    A fix that TNNG_WITHOUT leaves out skips nothing: tools/hazards.py asks what fails without it.
     """
     states = [fix_state(code) for code in codes if not is_off(code)]
     missing = [state for state in states if state.needed and not state.active]

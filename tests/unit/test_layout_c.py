@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 FOLDERS = ({"api"}, {"testing"}, {"core"}, {"fixes"}, {"perf"}, {"conn"}, {"sock"})
 FOLDER_OF = {name: number for number, names in enumerate(FOLDERS) for name in names}
 TABLE = "nng/fixes/README.md"
+TOOL = "tools/hazards.py"
+HAZARDS = "<!-- table: made by `make hazards` -->"  # the table after the first one
 CODE = re.compile(r"\b([CFHLMNST]\d{1,2})\b(?!-)")
 # Files that call each other, with the reason. The list only shrinks.
 STATED_CIRCLES: dict[frozenset[str], str] = {}
@@ -40,7 +42,8 @@ def uses_of_python(root: Path) -> list[str]:
 
 
 def codes_without_one_row(root: Path) -> list[str]:
-    rows = re.findall(r"^\| ([A-Z]\d+) \|", read(root / TABLE), re.MULTILINE)
+    table = read(root / TABLE).partition(HAZARDS)[0]
+    rows = re.findall(r"^\| ([A-Z]\d+) \|", table, re.MULTILINE)
     files = [*c_files(root), *modules(root), *root.glob("*.py"), *root.glob("*.md")]
     for folder in ("tests", "docs", "benchmarks", "tools"):
         files += [*(root / folder).rglob("*.py"), *(root / folder).rglob("*.md")]
@@ -58,11 +61,22 @@ def names_without_a_file(root: Path) -> list[str]:
     return [f"{root / TABLE}: {name}: a file, and named" for name in sorted(wrong)]
 
 
+def switched_codes(root: Path) -> set[str]:
+    code = "".join(read(path) for path in c_files(root))
+    return set(re.findall(r'(?:IS_ON\(|WITHOUT\(")([A-Z]\d+)', code))
+
+
+def switches_without_a_hazard(root: Path) -> list[str]:
+    asked = re.findall(r'^    "([A-Z]\d+)": \(', read(root / TOOL), re.MULTILINE)
+    rows = re.findall(r"^\| ([A-Z]\d+) \|", read(root / TABLE).partition(HAZARDS)[2], re.MULTILINE)
+    wrong = switched_codes(root) ^ set(asked) | switched_codes(root) ^ set(rows)
+    return [f"{root / TOOL}: {code}: a switch, its test, and a row" for code in sorted(wrong)]
+
+
 def rows_without_a_switch_or_a_test(root: Path) -> list[str]:
     rows, _, reasons = read(root / TABLE).partition("\nRows without a switch")
-    code = "".join(read(path) for path in c_files(root))
-    switched = set(re.findall(r'(?:IS_ON\(|WITHOUT\(")([A-Z]\d+)', code))
-    explained = set(CODE.findall(reasons.partition("\nRules")[0]))
+    switched = switched_codes(root)
+    explained = set(CODE.findall(reasons.partition("\n## ")[0].partition("\nRules")[0]))
     tests = dict(re.findall(r"^\| ([A-Z]\d+) \|.*\| ([^|]+) \|$", rows, re.MULTILINE))
     wrong = set(tests) ^ (switched | explained) | switched & explained
     wrong |= {row for row, cell in tests.items() if "test_" not in cell and "none" not in cell}
@@ -99,6 +113,11 @@ def test_files_and_tests_in_the_table_of_fixes_exist() -> None:
 def test_row_in_the_table_of_fixes_has_a_switch_and_a_test() -> None:
     """A test switches each fix off to see that it is needed, or the table says why none can."""
     assert rows_without_a_switch_or_a_test(ROOT) == []
+
+
+def test_fix_with_a_switch_is_left_out_by_make_hazards() -> None:
+    """What each libnng does without a fix is tried for all of them, and stands in the table."""
+    assert switches_without_a_hazard(ROOT) == []
 
 
 @pytest.mark.parametrize(
@@ -146,6 +165,9 @@ def test_include_that_points_up_is_found(tmp_path: Path, header: str, allowed: b
         (rows_without_a_switch_or_a_test, TABLE, "| C1 | all | `a.c` | one day |\n"),
         (rows_without_a_switch_or_a_test, "nng/fixes/a.c", ""),
         (rows_without_a_switch_or_a_test, "nng/fixes/b.c", "TNNG_FIX_IS_ON(C2)"),
+        (switches_without_a_hazard, "nng/fixes/b.c", "TNNG_FIX_IS_ON(C2)"),
+        (switches_without_a_hazard, TOOL, '    "C1": (\n    "C2": (\n'),
+        (switches_without_a_hazard, TABLE, f"{HAZARDS}\n| C2 | off |\n"),
     ],
 )
 def test_rule_of_c_or_fixes_that_is_broken_names_the_file(
@@ -153,7 +175,9 @@ def test_rule_of_c_or_fixes_that_is_broken_names_the_file(
 ) -> None:
     """Each rule holds for a small tree, and finds the one thing that is then wrong in it."""
     tree = {
-        TABLE: "| C1 | all | `a.c` | `test_a.py` |\n",
+        TABLE: "| C1 | all | `a.c` | `test_a.py` |\n\nRows without a switch\n\n## B\n"
+        f"{HAZARDS}\n| C1 | crash |\n",
+        TOOL: '    "C1": (\n',
         "nng/fixes/a.c": "TNNG_FIX_IS_ON(C1)\n",
         "tests/test_a.py": "",
         "trionng/a.py": "",
