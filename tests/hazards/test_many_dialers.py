@@ -19,8 +19,8 @@ pytestmark = needs_fix("S6")
 DIALERS = 700
 
 
-async def lose_the_listener_of_many_dialers() -> None:
-    """Print whether the dials that are refused take ever more descriptors; close what closes."""
+async def lose_the_listener_of_many_dialers(seconds: str) -> None:
+    """Print whether refused dials take ever more descriptors in this time; close what closes."""
     logging.getLogger("trionng").setLevel(logging.CRITICAL)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -31,7 +31,7 @@ async def lose_the_listener_of_many_dialers() -> None:
         await req.dial(url, block=True)
     before = descriptors()
     await rep.aclose()
-    with trio.move_on_after(1) as waiting:
+    with trio.move_on_after(float(seconds)) as waiting:
         while descriptors() < before + DIALERS:
             await trio.sleep(0.02)
     print("few" if waiting.cancelled_caught else "ever more", flush=True)
@@ -43,7 +43,7 @@ async def lose_the_listener_of_many_dialers() -> None:
 
 def test_many_dialers_without_a_listener_take_few_descriptors():
     """Dials that are refused give their descriptors back, and sockets close."""
-    finished = run_test_build(lose_the_listener_of_many_dialers, covered=False)
+    finished = run_test_build(lose_the_listener_of_many_dialers, "1", seconds=120, covered=False)
 
     assert (finished.clean, finished.output) == (True, "few\n"), finished
 
@@ -51,6 +51,8 @@ def test_many_dialers_without_a_listener_take_few_descriptors():
 @pytest.mark.probabilistic
 def test_many_dialers_without_the_fix_take_ever_more():
     """As nng has it, dials are refused faster than their descriptors are closed."""
-    finished = run_test_build(lose_the_listener_of_many_dialers, without="S6", covered=False)
+    finished = run_test_build(
+        lose_the_listener_of_many_dialers, "15", without="S6", seconds=120, covered=False
+    )
 
     assert (finished.clean, finished.output) == (True, "ever more\n"), finished
