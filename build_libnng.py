@@ -33,7 +33,8 @@ OLDEST = (1, 5)
 RENAMED = {"stdout": "tnng_stdout", "stderr": "tnng_stderr"}
 
 # Functions that an older libc lacks and a libnng built on a newer one calls. The object of libnng
-# calls those of nng/fixes/compat_libc.c instead.
+# calls those of nng/fixes/compat_libc.c instead, whatever libc the build has: a wheel then runs on
+# older systems than the one that it was built on.
 COMPAT = {
     "__isoc23_strtol": "tnng_strtol",
     "__isoc23_strtoull": "tnng_strtoull",
@@ -229,9 +230,7 @@ def link_archive(nng: Nng, wraps: list[str], scratch: Path) -> Linked:
     flags = [f"--wrap={name}" for name in wraps]
     must_work(tool("ld"), "-r", *flags, "--whole-archive", str(nng.archive), "-o", str(output))
     undefined = symbols(output, "--undefined-only")
-    renames = {name: ours for name, ours in RENAMED.items() if name in undefined}
-    lacking = {name for name in COMPAT if name in undefined and not libc_has(name, scratch)}
-    renames.update({name: COMPAT[name] for name in lacking})
+    renames = {name: ours for name, ours in {**RENAMED, **COMPAT}.items() if name in undefined}
     if renames:
         arguments = [f"--redefine-sym={name}={ours}" for name, ours in renames.items()]
         must_work(tool("objcopy"), *arguments, str(output))
@@ -247,12 +246,6 @@ def link_archive(nng: Nng, wraps: list[str], scratch: Path) -> Linked:
     defined = symbols(output, "--defined-only")
     wrapped = [name for name in wraps if f"__wrap_{name}" in undefined]
     return Linked(objects, wrapped, [name for name in wraps if name not in {*wrapped, *defined}])
-
-
-def libc_has(name: str, scratch: Path) -> bool:
-    text = f"char {name}(void);\nint main(void) {{ return {name}(); }}\n"
-    flags = ["-fno-builtin", "-w", "-x", "c", "-", "-o", str(scratch / "probe")]
-    return run_compiler(*flags, text=text).returncode == 0
 
 
 def must_work(*command: str) -> None:

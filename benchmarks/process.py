@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from benchmarks.scenarios import MODULES, PROGRAMS
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
+# Peers with a trionng that is not the one of this repository, and where it is (benchmarks.wheels).
+FOLDERS: dict[str, Path] = {}
 
 
 class PeerError(Exception):
@@ -42,7 +45,9 @@ class Process:
             command = [sys.executable, "-m", f"benchmarks.peers.{module}", *args]
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            # The folder in which Python starts comes first on its path.
+            cwd=FOLDERS.get(peer, ROOT),
+            env={**os.environ, "PYTHONPATH": str(ROOT)} if peer in FOLDERS else None,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -31,6 +31,20 @@ def check_contents(wheel: Path) -> None:
     missing = [start for start in needed if not any(name.startswith(start) for name in names)]
     if unwanted or libraries or missing:
         sys.exit(f"{wheel.name} is wrong: {unwanted or libraries or f'lacks {missing}'}")
+    exported = exports(wheel, next(name for name in names if name.startswith(needed[0])))
+    if not exported or any(not name.startswith("PyInit_") for name in exported):
+        sys.exit(f"{wheel.name} is wrong: its module exports {', '.join(exported) or 'nothing'}")
+
+
+def exports(wheel: Path, module: str) -> list[str]:
+    """List what the module in the wheel offers to the loader; fail if it is not stripped."""
+    with tempfile.TemporaryDirectory() as scratch:
+        path = zipfile.ZipFile(wheel).extract(module, scratch)
+        nm = ["nm", "--defined-only", path]
+        if subprocess.run(nm, check=True, capture_output=True, text=True).stdout:
+            sys.exit(f"{wheel.name} is wrong: its module is not stripped")
+        dynamic = subprocess.run([*nm, "--dynamic"], check=True, capture_output=True, text=True)
+    return [line.split()[-1] for line in dynamic.stdout.splitlines()]
 
 
 def main(arguments: list[str]) -> None:

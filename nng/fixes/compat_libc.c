@@ -1,6 +1,7 @@
 /* Functions of libc that a newer libnng calls and an older libc lacks. The build renames these
- * calls in the object of libnng, where the C library at hand has no such function. The conversions
- * differ from the older functions in "0b" prefixes only, which nng never uses. */
+ * calls in the object of libnng, so that a wheel runs where the C library is older than the one it
+ * was built with. The conversions differ from the older functions in "0b" prefixes only, which nng
+ * never uses. */
 #define _GNU_SOURCE
 #include <stddef.h>
 #include <stdint.h>
