@@ -69,6 +69,8 @@ def test_module_asks_the_loader_for_libc_and_python_alone(path):
 
     assert {name.split(".so")[0] for name in needed} <= {"libc", "ld-linux-x86-64", "libpthread"}
     assert re.findall(r"\b(?:nng|nni|tnng|mbedtls|__wrap)_\w+", undefined) == []
+    # Of a libc newer than a wheel asks for; the shim has these for libnng.
+    assert re.findall(r"\b(?:arc4random|strlcpy)\b", undefined) == []
 
 
 @pytest.mark.parametrize("path", native_files(), ids=lambda path: path.name)
