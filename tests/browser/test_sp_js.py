@@ -10,6 +10,7 @@ import trio
 import trionng
 from tests.support.certificates import identity, server
 from tests.support.javascript import Node
+from tests.support.ports import reserved_port
 
 if TYPE_CHECKING:
     from tests.support.javascript import Engine
@@ -248,9 +249,8 @@ async def test_page_connects_again_when_the_server_restarts(engine: Engine):
         for number in (1, 2):
             await run(number, url)
 
-    with trio.fail_after(SECONDS):
-        async with trionng.Pub0() as probe:
-            url = probe.listen("ws://127.0.0.1:0").url.rstrip("/")
+    with trio.fail_after(SECONDS), reserved_port() as port:
+        url = f"ws://127.0.0.1:{port}"
         async with trio.open_nursery() as nursery:
             nursery.start_soon(restart, url)
             found = await engine.run(script, url=url)

@@ -11,6 +11,7 @@ import trio.abc
 
 import trionng
 from tests.support.fixes import fix_state
+from tests.support.ports import reserved_port
 from trionng import exceptions
 
 
@@ -362,11 +363,9 @@ async def test_cancelled_recv_on_closed_socket_prefers_closed(kind):
 
 async def test_dial_that_is_refused_raises_logs_or_retries_by_block(caplog):
     """`block` says whether a failed first attempt raises, is logged, or is only retried."""
-    with trio.fail_after(60):
+    with trio.fail_after(60), reserved_port() as port:
+        url = f"tcp://127.0.0.1:{port}"
         async with trionng.Pair0(reconnect_time_min=10, reconnect_time_max=20) as pair:
-            probe = trionng.Pair0(listen="tcp://127.0.0.1:0")
-            url = probe.listeners[0].url
-            await probe.aclose()
             with pytest.raises(ConnectionRefusedError, match=url):
                 await pair.dial(url, block=True)
             assert pair.dialers == ()

@@ -18,6 +18,7 @@ import trionng
 from tests.support.certificates import client, identity, server
 from tests.support.fixes import LINK
 from tests.support.pauses import WITHIN
+from tests.support.ports import reserved_port
 from tests.support.sockets import dial_refused
 from tests.support.sp import PULL0, greeting, raw_peer
 from tests.support.subprocesses import run_in_subprocess, run_test_build
@@ -233,11 +234,8 @@ async def test_refusal_that_comes_late_is_not_logged_again():
 @pytest.mark.parametrize("transport", ["tcp", "ipc", "inproc"])
 async def test_background_dial_without_a_listener_is_logged_once(way, transport, tmp_path):
     """A wrong port, path or name."""
-    url = new_url(transport, tmp_path)
-    if transport == "tcp":
-        async with trionng.Pull0(listen=url) as pull:
-            url = pull.listeners[0].url
-    with trio.fail_after(SECONDS), logged() as log:
+    with trio.fail_after(SECONDS), logged() as log, reserved_port() as port:
+        url = f"tcp://127.0.0.1:{port}" if transport == "tcp" else new_url(transport, tmp_path)
         async with await dial_in_a_way(way, url) as push:
             assert (await log.next()).startswith(f"dial {url}: ")
             assert await log.is_quiet()
@@ -302,9 +300,8 @@ async def test_background_dial_with_a_bad_certificate_is_logged_once(way):
 
 async def test_each_outage_is_logged_once():
     """After a connection that lasted, the first failure is news again."""
-    with trio.fail_after(SECONDS), logged() as log:
-        async with trionng.Pull0(listen="tcp://127.0.0.1:0") as pull:
-            url = pull.listeners[0].url
+    with trio.fail_after(SECONDS), logged() as log, reserved_port() as port:
+        url = f"tcp://127.0.0.1:{port}"
         async with trionng.Push0(dial=url, reconnect_time_min=10) as push:
             (dialer,) = push.dialers
             for _ in range(3):

@@ -21,6 +21,7 @@ import trio.testing
 import trionng
 from tests.support.certificates import client, server
 from tests.support.fixes import has_error, needs_fix
+from tests.support.ports import reserved_port
 from tests.support.subprocesses import Finished, run_in_subprocess, run_test_build
 from trionng import blocking
 from trionng.testing import new_url
@@ -279,7 +280,6 @@ def test_only_the_first_address_is_dialled_without_the_fix() -> None:
 
 def test_dial_of_a_name_without_a_listener_fails() -> None:
     """When no address answers, the dial that is waited for says so."""
-    with socket.create_server(("127.0.0.1", 0)) as gone:
-        port = gone.getsockname()[1]
-    with blocking.Req0() as req, pytest.raises(trionng.ConnectionRefused):
-        req.dial(f"tcp://localhost:{port}", block=True)
+    with reserved_port() as port, blocking.Req0() as req:
+        with pytest.raises(trionng.ConnectionRefused):
+            req.dial(f"tcp://localhost:{port}", block=True)
