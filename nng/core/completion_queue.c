@@ -49,7 +49,8 @@ static void *cq_notify_thread(void *arg)
     return NULL;
 }
 
-/* [any] With cq->lock held. */
+/* [any] With cq->lock held; the caller then signals `notified`, best without the lock, which the
+ * thread that wakes takes first. */
 static void cq_notify(tnng_cq *cq)
 {
     cq->notify_pending = true;
@@ -58,7 +59,6 @@ static void cq_notify(tnng_cq *cq)
         }
     }
     tnng_wakeup_fd_notify(&cq->wakeup_fd);
-    pthread_cond_broadcast(&cq->notified);
 }
 
 /* [caller] A queue without a descriptor: a thread waits for `notified`, in monotonic time. */
@@ -115,6 +115,9 @@ void tnng_cq_post(tnng_cq *cq, tnng_op *op)
         cq_notify(cq);
     }
     pthread_mutex_unlock(&cq->lock);
+    if (was_empty) {
+        pthread_cond_broadcast(&cq->notified);
+    }
     tnng_cq_unref(cq);
 }
 
@@ -152,6 +155,7 @@ int tnng_cq_collect(tnng_cq *cq, int max, tnng_op **first)
     } else {
         next->previous = NULL;
         cq_notify(cq);
+        pthread_cond_broadcast(&cq->notified);
     }
     pthread_mutex_unlock(&cq->lock);
     return count;

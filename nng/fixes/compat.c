@@ -2,6 +2,7 @@
 #include "fixes/compat.h"
 
 #include <dlfcn.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -86,10 +87,17 @@ bool tnng_abort_rewrites(void)
  * the resolver's. */
 int tnng_threads_needed(void)
 {
+    static atomic_int known; /* the system opens a file to tell, and every socket asks */
+    int needed = atomic_load(&known);
+
+    if (needed != 0) {
+        return needed;
+    }
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     int count = processors < 1 ? 1 : (int) processors;
     int tasks = count < 8 ? 2 * count : 16;
     int expiry = count < 8 || !tnng_nng_is(7) ? count : 8;
 
-    return tasks + expiry + 7;
+    atomic_store(&known, needed = tasks + expiry + 7);
+    return needed;
 }
