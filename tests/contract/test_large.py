@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import struct
+from urllib.parse import urlsplit
 
 import pytest
 import trio
@@ -10,6 +12,7 @@ import trio.lowlevel
 
 import trionng
 from tests.support.sockets import TRANSPORTS
+from tests.support.sp import PUSH0, greeting
 from trionng.testing import connected
 
 KIB = 1024
@@ -54,3 +57,18 @@ async def test_large_message_never_goes_back_where_the_last_came_from():
             message = trionng.Message(os.urandom(80 * KIB))
             assert message.pipe is None
             assert message.header == b""
+
+
+async def test_part_of_a_large_message_is_never_received():
+    """A peer that leaves in the middle of a message leaves nothing of it behind."""
+    with trio.fail_after(60):
+        async with trionng.Pull0() as pull, trionng.Push0() as push:
+            url = pull.listen("tcp://127.0.0.1:0").url
+            stream = await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port or 0)
+            async with stream:
+                await stream.send_all(greeting(PUSH0))
+                await stream.send_all(struct.pack(">Q", 100 * KIB) + bytes(60 * KIB))
+            await push.dial(url, block=True)
+            await push.send(b"whole")
+
+            assert await pull.recv() == b"whole"
