@@ -17,8 +17,10 @@ import pytest
 import trio
 
 import trionng
+import trionng.blocking
 from tests.support.subprocesses import run_in_subprocess
 from trionng import exceptions
+from trionng._core.endpoints import endpoint_of
 from trionng.testing import connected, new_url
 
 # --- generators ---------------------------------------------------------------------------------
@@ -508,3 +510,14 @@ async def test_endpoint_closed_twice_or_as_context_manager_is_closed(tmp_path):
             await listener.aclose()
             assert a.listeners == ()
             a.listen(url).close()
+
+
+def test_endpoints_are_forgotten_with_their_socket():
+    """What reports use to find an endpoint by its number does not keep it."""
+    with trionng.blocking.Pair0() as pair:
+        number = pair.listen("inproc://forgotten-with-its-socket").id
+        assert endpoint_of(listener=True, number=number) is pair.listeners[0]
+    del pair
+    gc.collect()
+
+    assert endpoint_of(listener=True, number=number) is None

@@ -38,4 +38,5 @@ class Sealed(Uncopied):
             kind = type(self)
             near = meant(name, [each for each in dir(kind) if each[0] != "_"])
             raise AttributeError(f"{kind.__name__} has no attribute {name!r}{near}")
-        super().__setattr__(name, value)
+        # Not through super(), which takes as long as all the rest.
+        object.__setattr__(self, name, value)

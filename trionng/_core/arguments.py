@@ -90,9 +90,10 @@ class TakesNames:
         def __init_subclass__(cls, **options: object) -> None:
             super().__init_subclass__(**options)
             cls.__signature__ = signature_of(cls)
+            cls._argument_names = frozenset(cls.__signature__.parameters)
 
         def __new__(cls, *misplaced: object, **options: object) -> TakesNames:
-            if misplaced or not options.keys() <= cls.__signature__.parameters.keys():
+            if misplaced or not cls._argument_names.issuperset(options):
                 refuse_arguments(cls, misplaced, options)
             return super().__new__(cls)
 
@@ -115,12 +116,14 @@ else:
 
         @functools.wraps(method)
         def call(self: object, *arguments: object, **options: object) -> object:
-            check(self, options)
+            if options:
+                check(self, options)
             return method(self, *arguments, **options)
 
         @functools.wraps(method)
         async def call_async(self: object, *arguments: object, **options: object) -> object:
-            check(self, options)
+            if options:
+                check(self, options)
             return await method(self, *arguments, **options)
 
         return call_async if inspect.iscoroutinefunction(method) else call

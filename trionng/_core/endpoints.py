@@ -6,6 +6,7 @@ import ipaddress
 import os
 import weakref
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar, Final
 
 from trionng import _ffi
@@ -82,12 +83,17 @@ class _StreamLimit(SizeLimit):
 
 
 # Every endpoint in use, by side and number: reports of the shim name an endpoint by its number.
-_all: weakref.WeakValueDictionary[tuple[int, int], Endpoint] = weakref.WeakValueDictionary()
+# Each reference removes itself, without code in Python.
+_all: dict[tuple[int, int], weakref.ref[Endpoint]] = {}
+
+# The types of options of which none is given.
+NONE_GIVEN: Final = {type(None)}
 
 
 def endpoint_of(*, listener: bool, number: int) -> Endpoint | None:
     """Return the dialer or listener with this number of nng's, if it is still in use."""
-    return _all.get((_ffi.ON_LISTENER if listener else _ffi.ON_DIALER, number))
+    found = _all.get((_ffi.ON_LISTENER if listener else _ffi.ON_DIALER, number))
+    return None if found is None else found()
 
 
 class Endpoint(Sealed):
@@ -101,16 +107,18 @@ class Endpoint(Sealed):
     tcp_keepalive: BoolOption = _TCPFlag("tcp-keepalive")
     tls_config: TLSOption = TLSOption()
 
+    _closed = False
+    # All settings it has had: nng's accept and dial read the pointer without a lock.
+    _tls: tuple[EndpointTLS, ...] = ()
+
     def __init__(self, socket: AnySocket, number: int, where: Url) -> None:
         self._socket = weakref.ref(socket)
         self._number = number
         self._parsed_url = where
         self._url = where.text
-        self._closed = False
         self._header_room = socket._header_room
-        # All settings it has had: nng's accept and dial read the pointer without a lock.
-        self._tls: list[EndpointTLS] = []
-        _all[self._on, number] = self
+        key = self._on, number
+        _all[key] = weakref.ref(self, partial(_all.pop, key))
 
     @property
     def id(self) -> int:
@@ -135,6 +143,8 @@ class Endpoint(Sealed):
 
     def _set_options(self, options: Mapping[str, object]) -> None:
         """Set the options that are given; None leaves the value of the socket."""
+        if set(map(type, options.values())) == NONE_GIVEN:
+            return
         for name, value in options.items():
             if value is not None:
                 setattr(self, name, value)
@@ -149,7 +159,7 @@ class Endpoint(Sealed):
             )
         if has_tls(self._url):
             config = of_socket if tls_config is None else tls_config
-            self._tls.append(configure_endpoint(config, on, number, self._url))
+            self._tls += (configure_endpoint(config, on, number, self._url),)
         elif tls_config is not None:
             raise InvalidOperation(
                 f"{self._verb} {self._url}: tls_config is given, and "
@@ -177,7 +187,7 @@ class Endpoint(Sealed):
                 "listen again",
                 url=self._url,
             )
-        self._tls.append(configure_endpoint(config, on, number, self._url))
+        self._tls += (configure_endpoint(config, on, number, self._url),)
 
     @property
     def _verifies(self) -> bool:

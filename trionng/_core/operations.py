@@ -69,14 +69,17 @@ class SendMessageOp:
 class RequestOp:
     """One request: takes an idle context when it is submitted, and returns it at the end."""
 
+    __slots__ = ("_data", "_socket", "ctx")
+
     def __init__(self, socket: AnyReq0, data: Buffer) -> None:
         self._socket = socket
         self._data = data
         self.ctx: _ffi.Context | None = None
 
     def submit(self, cq: _ffi.CompletionQueue, tag: int) -> _ffi.SubmitResult:
-        idle = self._socket._idle_contexts
-        number = self._socket._next_request()
+        socket = self._socket
+        idle = socket._idle_contexts
+        number = socket._next_request()
         ctx = None
         if len(idle) > 1:
             # Before nng 1.7 every request sets a resend timer, and wakes nng's timer thread if that
@@ -87,7 +90,7 @@ class RequestOp:
             except IndexError:
                 pass  # other threads took them
         if ctx is None:
-            code, ctx = self._socket._native.open_context(context=True)
+            code, ctx = socket._native.open_context(context=True)
             if ctx is None:
                 return code, _ffi.NULL
         self.ctx = ctx
@@ -95,9 +98,11 @@ class RequestOp:
 
     def end(self) -> None:
         # A reply that is still to come is dropped by the next request on this context.
-        if self.ctx is None or self._socket._closed:
+        ctx, socket = self.ctx, self._socket
+        if ctx is None or socket._closed:
             return
-        if len(self._socket._idle_contexts) < _IDLE_CONTEXTS:
-            self._socket._idle_contexts.append(self.ctx)
+        idle = socket._idle_contexts
+        if len(idle) < _IDLE_CONTEXTS:
+            idle.append(ctx)
         else:
-            self.ctx.close()
+            ctx.close()

@@ -348,12 +348,14 @@ class LingerOption(Attribute[HasLinger, float]):
         return obj._linger
 
     def __set__(self, obj: HasLinger, value: float) -> None:
-        attempted = f"set {type(obj).__name__}.linger"
         if isinstance(value, bool) or not isinstance(value, (int, float)):
+            attempted = f"set {type(obj).__name__}.linger"
             raise TypeError(f"{attempted}: seconds are needed, not {type(value).__name__}")
         if not value >= 0:
+            attempted = f"set {type(obj).__name__}.linger"
             raise InvalidOperation(f"{attempted}: {value} s is not 0 or more")
-        obj._linger = value
+        if value != obj._linger:
+            obj._linger = value
 
 
 def seconds(milliseconds: int) -> float:

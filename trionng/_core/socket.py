@@ -33,7 +33,13 @@ from trionng._core.abc import AnyEndpoint, AnySocket
 from trionng._core.addresses import SockAddr
 from trionng._core.admission import Admission
 from trionng._core.arguments import TakesNames, suggests
-from trionng._core.endpoints import DialerBase, ListenerBase, endpoint_error
+from trionng._core.endpoints import (
+    NONE_GIVEN,
+    DialerBase,
+    ListenerBase,
+    endpoint_error,
+    endpoint_of,
+)
 from trionng._core.io import BaseIO
 from trionng._core.options import (
     BoolOption,
@@ -99,6 +105,15 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     _listener_type: type[L]
     _pipe_type: type[P]
     _linger: float = 0
+    # What most sockets keep for their whole life costs nothing when they are made.
+    _closed = _close_done = True
+    _accept: Admission | None = None
+    _tls_config: TLSConfig | None = None
+    _had_endpoint = _is_raw = _drops_unknown = False
+    # Late messages and events still ask which endpoint made their pipe.
+    _closed_endpoints: deque[AnyEndpoint] | None = None
+    # One object a pipe of any socket, by its serial number, while the program has a reference.
+    _pipes: WeakValueDictionary[int, P] = WeakValueDictionary()  # noqa: RUF012
     # What BadState means on this protocol, for sending and receiving.
     _wrong_order: ClassVar[dict[str, str]] = {}
 
@@ -136,13 +151,14 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         accept: Admission | None = None,
         raw: bool = False,
     ) -> None:
-        self._closed = self._close_done = True
         if not hasattr(type(self), "_protocol"):
             raise TypeError(
                 "Socket is not a protocol: use Req0, Rep0, Pub0, Sub0, Push0, Pull0, Pair0 ..."
             )
-        self.linger = linger
-        self._accept = accept
+        if linger is not SocketBase._linger:
+            self.linger = linger
+        if accept is not None:
+            self._accept = accept
         try:
             self._open(raw=check_bool(f"{type(self).__name__}: raw", raw))
             self._set_options(
@@ -172,19 +188,12 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
 
     def _open(self, *, raw: bool) -> None:
         warn_once("fixes", old_libnng.missing_fixes)
-        self._had_endpoint = False
-        self._is_raw = raw
-        self._drops_unknown = False
-        self._has_queues = self._has_queues or raw
-        self._tls_config: TLSConfig | None = None
+        if raw:
+            self._is_raw = self._has_queues = True
         self._dialers: dict[int, D] = {}
         self._listeners: dict[int, L] = {}
-        # One object a pipe, for as long as the program has a reference to it.
-        self._pipes: WeakValueDictionary[int, P] = WeakValueDictionary()
-        self._endpoints: WeakValueDictionary[tuple[int, int], D | L] = WeakValueDictionary()
-        # Late messages and events still ask which endpoint made their pipe.
-        self._closed_endpoints: deque[AnyEndpoint] = deque(maxlen=_REMEMBERED)
-        code, native = _ffi.open_socket(self._choose_protocol(), raw=raw)
+        number = self._choose_protocol()
+        code, native = _ffi.open_socket(number, raw=raw)
         if native is None:
             attempted = f"open {type(self).__name__}{' raw' if raw else ''}"
             raise error_for(code, attempted, None, _ffi.why_not_opened(code))
@@ -194,7 +203,6 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         if ctx is None:
             raise error_for(code, f"open {type(self).__name__}")
         self._ctx = ctx
-        number = self._choose_protocol()
         if number not in _protocol_ids:
             _protocol_ids[number] = (self.protocol, self.protocol_name, self.peer, self.peer_name)
         self._protocol_ids = _protocol_ids[number]
@@ -276,6 +284,8 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
 
     def _set_options(self, options: Mapping[str, object]) -> None:
         """Set the options that are given; None leaves the default."""
+        if set(map(type, options.values())) == NONE_GIVEN:
+            return
         for option, value in options.items():
             if value is not None:
                 if not hasattr(type(self), option):
@@ -336,7 +346,6 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         if code != 0:
             raise endpoint_error(code, "listen", where)
         listener = self._listener_type(self, number, where)
-        self._endpoints[_ffi.ON_LISTENER, number] = listener
         try:
             # Before the start: nng would not apply them to connections made at once.
             listener._set_options(
@@ -374,7 +383,7 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
         if code != 0:
             raise endpoint_error(code, "dial", where)
         dialer = self._dialer_type(self, number, where)
-        self._dialers[number] = self._endpoints[_ffi.ON_DIALER, number] = dialer
+        self._dialers[number] = dialer
         try:
             dialer._set_options(options)
             dialer._prepare(tls_config, self._tls_config)
@@ -383,8 +392,8 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
             raise
         return dialer
 
-    def _find_endpoint(self, side: int, number: int) -> D | L | None:
-        return self._endpoints.get((side, number))
+    def _find_endpoint(self, side: int, number: int) -> AnyEndpoint | None:
+        return endpoint_of(listener=side == _ffi.ON_LISTENER, number=number)
 
     def _only_url(self) -> str:
         """Return the URL of the only listener: that of a service."""
@@ -401,6 +410,8 @@ class SocketBase(BaseIO, TakesNames, Generic[D, L, P]):
     def _remove_endpoint(self, endpoint: AnyEndpoint) -> None:
         active = self._dialers if isinstance(endpoint, DialerBase) else self._listeners
         active.pop(endpoint.id, None)
+        if self._closed_endpoints is None:
+            self._closed_endpoints = deque(maxlen=_REMEMBERED)
         self._closed_endpoints.append(endpoint)
 
     def _drop_dialer(self, dialer: DialerBase) -> None:

@@ -11,6 +11,7 @@ has them; whatever is refused is refused with the URL, the reason and a way out.
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import sys
@@ -123,8 +124,12 @@ def read_url(operation: str, url: str | bytes, *, listens: bool) -> Url:
         AddressInvalid: it has not the form its transport needs.
         TypeError: it is neither str nor bytes.
     """
-    text = as_text(operation, url)
+    return _read(operation, as_text(operation, url), listens)
 
+
+@functools.lru_cache(maxsize=256)
+def _read(operation: str, text: str, listens: bool) -> Url:
+    # Cached: it takes as long as to open a socket, and programs use few URLs, again and again.
     def refuse(why: str) -> NoReturn:
         raise AddressInvalid(f"{operation} {shown(text) or repr('')}: {why}", url=text)
 

@@ -114,9 +114,15 @@ class Context(Owned):
         code = lib.tnng_send(self._native, message.ref, pipe, native, tag, scratch)
         return submit_result(code, scratch)
 
-    def send_recv(self, data: Any, cq: CompletionQueue | None, tag: int) -> SubmitResult:
+    def send_recv(
+        self, data: Any, cq: CompletionQueue, tag: int, *, _send: Any = lib.tnng_send_recv_bytes
+    ) -> SubmitResult:
         """Send, then receive, as one call."""
-        return self.send(data, cq, tag, _send=lib.tnng_send_recv_bytes)
+        if type(data) is not bytes:
+            return self.send(data, cq, tag, _send=_send)
+        scratch = cq.scratch
+        code = _send(self._native, data, len(data), cq.native, tag, scratch)
+        return code, scratch.op if code == PARKED else scratch.msg
 
     def recv_many(self, max_messages: int) -> list[bytes]:
         """Return the messages that are ready now, up to a number."""

@@ -275,7 +275,8 @@ class Service(Sealed):
                     return
                 msg = await requests.next()
             else:
-                self._has_receiver = True
+                if not self._has_receiver:
+                    self._has_receiver = True
                 msg = await requests.next(reply)
         self._has_receiver = False
         self._exhausted = True

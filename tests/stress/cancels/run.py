@@ -206,7 +206,7 @@ async def run(
         wakeup: "descriptor", or "token" as where no descriptor can be had.
     """
     trio_wait.use_token_wakeup = wakeup == "token"
-    trio_wait.count_taken = True
+    trio_wait.count_cancels = True
     rng = random.Random(int(seed))
     async with _opened(name, transport, rng) as scenario:
         report = await stress(scenario, int(cancels), rng)
