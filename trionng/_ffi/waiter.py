@@ -49,6 +49,16 @@ class Waiter(CompletionQueue):
         if native is not None and not _finalizing():
             _free(native)
 
+    def recv(self, ctx: Context, *, _recv: Any = lib.tnng_recv) -> int:
+        """Submit a receive, and wait for it a moment; PARKED when it takes longer."""
+        code: int = _recv(ctx._native, self.native, 0, self.scratch)
+        return code
+
+    def send(self, ctx: Context, data: bytes, *, _send: Any = lib.tnng_send_bytes) -> int:
+        """Submit a send of bytes, and wait for it a moment; PARKED when it takes longer."""
+        code: int = _send(ctx._native, data, len(data), self.native, 0, self.scratch)
+        return code
+
     def spin_for(self, seconds: float) -> None:
         """Set how long the next call may wait inside the submit; 0: it never waits."""
         self._native.spin_ns = int(min(seconds, SPIN_LIMIT) * 1e9)

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from sniffio import thread_local as _sniffio
+
 from trionng import _ffi
 from trionng._base.errors import EAGAIN, ETIMEDOUT, Timeout
 from trionng._base.types import Buffer, Never, Self
@@ -20,7 +22,16 @@ from trionng._core.message import AnyMessage
 from trionng._core.operations import SendMessageOp, as_batch, next_chunk
 from trionng._core.options import INT_MAX, check_int
 from trionng._sync.pipes import Message, Pipe
-from trionng._sync.wait import Submit, acquire_waiter, deadline, rollback, run, thread
+from trionng._sync.wait import (
+    Submit,
+    acquire_waiter,
+    deadline,
+    finish,
+    limit_spin,
+    rollback,
+    run,
+    thread,
+)
 
 _ONE = "this protocol has one request, or one answer, at a time"
 
@@ -44,10 +55,14 @@ class SyncIO(BaseIO):
         self, waiter: _ffi.Waiter, operation: str, *, block: bool, timeout: float | None
     ) -> None:
         """Receive into the waiter; drop messages whose topic was unsubscribed meanwhile."""
-        self._check(operation)
-        if block is not True and block is not False:
+        if _sniffio.name is not None:  # as check_may_block, which takes a call
+            self._check(operation)
+        if block is True and timeout is None and self._recv_timeout_ms < 0:
+            until = None
+        elif block is not True and block is not False:
             raise TypeError(f"{operation}: block is True or False; for seconds write timeout=")
-        until = deadline(timeout if block else 0.0, self._recv_timeout_ms)
+        else:
+            until = deadline(timeout if block else 0.0, self._recv_timeout_ms)
         while True:
             code = self._receive_one(waiter, until)
             if code != 0:
@@ -60,7 +75,10 @@ class SyncIO(BaseIO):
         raise self._failed(code, operation, self._over(code, timeout, self._recv_timeout_ms))
 
     def _receive_one(self, waiter: _ffi.Waiter, until: float | None) -> int:
-        return run(waiter, self._ctx.recv, until)
+        if until is not None:
+            limit_spin(waiter, until)
+        code = waiter.recv(self._ctx)
+        return finish(waiter, until) if code == _ffi.PARKED else code
 
     def _send(
         self,
@@ -74,13 +92,14 @@ class SyncIO(BaseIO):
         try:
             code = run(waiter, submit, deadline(timeout, self._send_timeout_ms))
             if code != 0:
-                raise self._failed(
-                    code, operation, self._over(code, timeout, self._send_timeout_ms)
-                )
+                raise self._not_sent(code, operation, timeout)
             waiter.commit(thread)
         except BaseException:
             rollback(waiter, reclaim)
             raise
+
+    def _not_sent(self, code: int, operation: str, timeout: float | None) -> Exception:
+        return self._failed(code, operation, self._over(code, timeout, self._send_timeout_ms))
 
     def send(self, data: Buffer, *, timeout: float | None = None) -> None:
         """Send one message: sync counterpart of `trionng.Socket.send`.
@@ -89,8 +108,29 @@ class SyncIO(BaseIO):
             data: any contiguous buffer; it is copied.
             timeout: seconds; None is `send_timeout`; when they are over, `Timeout` is raised.
         """
-        check_buffer(data)
-        self._send("send", partial(self._ctx.send, data), timeout)
+        if type(data) is not bytes:
+            check_buffer(data)
+            self._send("send", partial(self._ctx.send, data), timeout)
+            return
+        # `_send` and `run` written out: every message of a stream passes through here.
+        if _sniffio.name is not None:
+            self._check("send")
+        waiter = acquire_waiter()
+        try:
+            until = None
+            if timeout is not None or self._send_timeout_ms >= 0:
+                until = deadline(timeout, self._send_timeout_ms)
+                if until is not None:
+                    limit_spin(waiter, until)
+            code = waiter.send(self._ctx, data)
+            if code == _ffi.PARKED:
+                code = finish(waiter, until)
+            if code != 0:
+                raise self._not_sent(code, "send", timeout)
+            waiter.commit(thread)
+        except BaseException:
+            rollback(waiter)
+            raise
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
         """Send a `Message`; nng owns it afterwards: sync counterpart of `trionng.Socket.send_msg`.

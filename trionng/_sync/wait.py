@@ -162,8 +162,19 @@ def run(
     the wait. With `must_end` it also waits when no descriptor can be had.
     """
     if until is not None:
-        waiter.spin_for(max(0.0, until - time.monotonic()))
+        limit_spin(waiter, until)
     code, _ = submit(waiter, 0)
+    return finish(waiter, until, must_end=must_end) if code == _ffi.PARKED else code
+
+
+def limit_spin(waiter: _ffi.Waiter, until: float) -> None:
+    """Keep the submit that follows from waiting beyond a deadline."""
+    waiter.spin_for(max(0.0, until - time.monotonic()))
+
+
+def finish(waiter: _ffi.Waiter, until: float | None, *, must_end: bool = False) -> int:
+    """Wait for the operation that the waiter has submitted; see `run`."""
+    code = _ffi.PARKED
     while code == _ffi.PARKED:
         if until is not None and until <= time.monotonic():
             return waiter.cancel()
