@@ -213,7 +213,8 @@ void tnng_pipes_open(tnng_socket *socket, struct tnng_pipe_table *pipes)
 /* [caller] Before the first endpoint, so that no pipe is missed. */
 int tnng_pipes_subscribe(tnng_socket *socket)
 {
-    static const tnng_causes_hooks causes = {tnng_dial_failed, pipes_on_handshake_failed};
+    static const tnng_causes_hooks causes = {
+        .dial_failed = tnng_dial_failed, .handshake_failed = pipes_on_handshake_failed};
 
     tnng_causes_init(&causes);
     int code = nng_pipe_notify(socket->nng, NNG_PIPE_EV_ADD_PRE, pipes_on_offered, socket);

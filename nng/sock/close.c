@@ -74,7 +74,7 @@ int tnng_socket_close(tnng_socket *socket, tnng_cq *cq, uint64_t tag, tnng_resul
     struct tnng_contexts *contexts = socket->contexts;
 
     TNNG_GUARD_FORK(tnng_result_set(result, TNNG_FORKED, NULL));
-    pthread_mutex_lock(&contexts->lock);
+    tnng_lock(&contexts->lock);
     bool again = contexts->closing;
     contexts->closing = true;
     for (tnng_ctx *ctx = again ? NULL : contexts->first; ctx != NULL; ctx = ctx->next) {

@@ -17,7 +17,7 @@ int tnng_ctx_open(tnng_ctx **out, tnng_socket *socket, bool context)
     if ((ctx = calloc(1, sizeof(*ctx))) == NULL) {
         return NNG_ENOMEM;
     }
-    pthread_mutex_lock(&contexts->lock);
+    tnng_lock(&contexts->lock);
     /* C5: no context, and so no submit, begins once the socket is closing. */
     if (contexts->closing) {
         code = NNG_ECLOSED;
@@ -56,7 +56,7 @@ void tnng_ctx_free(tnng_origin *origin)
     tnng_slot *slot;
     tnng_op *op;
 
-    pthread_mutex_lock(&contexts->lock);
+    tnng_lock(&contexts->lock);
     TNNG_LIST_REMOVE(contexts, ctx);
     pthread_mutex_unlock(&contexts->lock);
     while ((slot = ctx->head) != NULL) {
@@ -141,7 +141,7 @@ int tnng_ctx_prefetched(tnng_ctx *ctx)
 /* [nng] A send that is under way holds the lock of its context. */
 void tnng_contexts_wait_sends(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->contexts->lock);
+    tnng_lock(&socket->contexts->lock);
     for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
         tnng_lock(&ctx->lock);
         pthread_mutex_unlock(&ctx->lock);

@@ -63,7 +63,7 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
         (socket->protocol_number == TNNG_PAIR0 && TNNG_FIX_IS_ON(L1))) { /* issue 1640 */
         return NNG_ENOTSUP;
     }
-    pthread_mutex_lock(&socket->contexts->lock);
+    tnng_lock(&socket->contexts->lock);
     if (socket->contexts->closing) {
         code = NNG_ECLOSED;
     } else if (socket->pollfds->send_fd < 0 &&
@@ -79,7 +79,7 @@ int tnng_send_fd(tnng_socket *socket, int *fd)
 /* [job] nng_close has closed its end. That of a pipe is readable by that; an eventfd is not. */
 void tnng_pollfd_shutdown(tnng_socket *socket)
 {
-    pthread_mutex_lock(&socket->contexts->lock);
+    tnng_lock(&socket->contexts->lock);
     if (socket->pollfds->send_fd >= 0) {
         tnng_wakeup_fd_notify(&(tnng_wakeup_fd){-1, socket->pollfds->send_fd});
     }

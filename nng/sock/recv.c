@@ -406,7 +406,7 @@ void tnng_ctx_push_front(tnng_ctx *ctx, nng_msg *msg, bool accounted)
  * message already. */
 void tnng_contexts_set_persistent(tnng_socket *socket, bool lost)
 {
-    pthread_mutex_lock(&socket->contexts->lock);
+    tnng_lock(&socket->contexts->lock);
     bool persistent = atomic_load(&socket->unfreed_pipes) > 0 || !tnng_has_peer(socket);
     for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
         tnng_lock(&ctx->lock);

@@ -111,7 +111,7 @@ struct tnng_ctx {
 
 /* The contexts of a socket, and its close. */
 struct tnng_contexts {
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* held in calls of nng, so taken with tnng_lock */
     tnng_ctx *first, *last;
     bool closing;
     const tnng_ctx_kind *kind; /* of new ones */

@@ -2,19 +2,15 @@
 
 A thread is a list of steps; a step maps a state to the states that may follow, none if it blocks.
 All orders of all steps are walked. The same walk must find what is wrong with a plain lock, and
-with a flusher that looks before it says that it sleeps.
+with a flusher that looks before it says that it sleeps. test_locks.py reads which locks there are.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import attrs
 import pytest
-
-from tests.support.processes import ROOT
 
 Jobs = tuple[str, ...]
 
@@ -214,35 +210,3 @@ def test_wakeups_in_every_order_leave_no_work_behind():
 def test_wakeups_with_a_mistake_leave_work_behind(programs):
     """The walk finds a plain lock on a task thread, and a flusher that looks too early."""
     assert lost(programs)
-
-
-# The same rule in the sources: who takes a lock that is held in calls of nng sends signals first.
-
-PLAIN = re.compile(r"pthread_mutex_(?:try)?lock\(&([^;]*?->lock|lock)\)")
-RIGHT = re.compile(r"tnng_lock\(&([^;]*?->lock)\)")
-OF_CONTEXT = re.compile(r"(?:^|\W)(?:pool_)?ctx->lock$")
-
-
-def plain_locks_of_contexts(root: Path) -> list[str]:
-    files = {path: path.read_text(encoding="utf-8") for path in (root / "nng").rglob("*.c")}
-    right = {lock for text in files.values() for lock in RIGHT.findall(text)}
-    return [
-        f"{path.name}: {lock}"
-        for path, text in files.items()
-        for lock in PLAIN.findall(text)
-        if lock in right or OF_CONTEXT.search(lock)
-    ]
-
-
-def test_locks_held_in_calls_of_nng_are_taken_by_tnng_lock():
-    """The lock of a context is never taken by pthread_mutex_lock, which sends no signals."""
-    assert plain_locks_of_contexts(ROOT) == []
-
-
-def test_plain_lock_of_a_context_is_found(tmp_path):
-    """A plain lock that is put in is found."""
-    file = tmp_path / "nng" / "sock" / "recv.c"
-    file.parent.mkdir(parents=True)
-    file.write_text("pthread_mutex_lock(&op->ctx->lock);", encoding="utf-8")
-
-    assert plain_locks_of_contexts(tmp_path) == ["recv.c: op->ctx->lock"]
