@@ -224,7 +224,6 @@ async def test_fault_11_relative_path_becomes_absolute(commands: Commands, tmp_p
         assert old is None or old[1] == f"Listening at: ipc:///{name}\n" or old[0] == 1
     finally:
         await trio.Path("/", name).unlink(missing_ok=True)
-    async with commands.start(*words, "50ms", folder=str(tmp_path)) as run:
+    async with commands.start(*words, "1h", folder=str(tmp_path)) as run:
         assert await run.url() == f"ipc://{name}"
         assert await trio.Path(tmp_path, name).is_socket()
-        assert (await run.end())[0] == 3

@@ -15,7 +15,7 @@ from wsproto.utilities import LocalProtocolError
 import trionng
 from tests.support.certificates import TRUSTED, client, identity, server
 from tests.support.fixes import needs_fix
-from tests.support.sockets import dial_refused
+from tests.support.sockets import dial_patiently, dial_refused
 from tests.support.sp import PUSH0, greeting
 from tests.support.websocket import Ended, browser
 from trionng import Admission, blocking
@@ -72,7 +72,7 @@ async def test_peer_with_an_address_that_is_listed_is_admitted(addresses):
     with trio.fail_after(SECONDS):
         rule = Admission(addresses=addresses)
         async with pulling("tcp://127.0.0.1:0", rule) as (pull, url, _), trionng.Push0() as push:
-            await push.dial(url, block=True)
+            await dial_patiently(push, url)
             await push.send(b"welcome")
             assert await pull.recv() == b"welcome"
 
@@ -103,7 +103,7 @@ async def test_peer_that_is_refused_disturbs_no_other():
             pulling("tcp://127.0.0.1:0", rule) as (pull, url, events),
             trionng.Push0() as push,
         ):
-            await push.dial(url, block=True)
+            await dial_patiently(push, url)
             assert (await anext(events)).kind == "connected"
             pipe = pull.pipes[0]
             for number in range(20):
@@ -127,7 +127,7 @@ async def test_rule_of_constructor_holds_for_listens_without_one():
             await talk_at_once(strict.url, None, b"no")
             await check_refused(events, pull)
             kind = pull.listen("tcp://127.0.0.1:0", accept=Admission(addresses=EVERYBODY))
-            await push.dial(kind.url, block=True)
+            await dial_patiently(push, kind.url)
             await push.send(b"yes")
             assert await pull.recv() == b"yes"
 
@@ -154,7 +154,7 @@ async def test_peer_of_a_listed_user_is_admitted_another_refused(transport, tmp_
         mine, other = Admission(uids=[os.getuid()]), Admission(uids=os.getuid() + 1)
         async with pulling(new_url(transport, tmp_path), mine) as (pull, url, _):
             async with trionng.Push0() as push:
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
                 await push.send(b"mine")
                 assert await pull.recv() == b"mine"
         async with pulling(new_url(transport, tmp_path), other) as (pull, url, events):
@@ -178,7 +178,7 @@ async def test_peer_without_certificate_under_verified_rule_is_refused(scheme):
                 await check_refused(events, pull)
             me = client(identity("me"), server_name="localhost")
             async with trionng.Push0(tls_config=me) as push:
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
                 await push.send(b"verified")
                 assert await pull.recv() == b"verified"
                 assert pull.pipes[0].tls_verified

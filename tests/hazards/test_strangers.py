@@ -21,6 +21,7 @@ import trio
 import trionng
 from tests.support.certificates import client, tls_of
 from tests.support.fixes import has_error, needs_fix
+from tests.support.sockets import dial_patiently
 from tests.support.subprocesses import run_in_subprocess, run_test_build
 from tests.transports.test_hostile_peers import plain
 
@@ -191,7 +192,7 @@ async def send_and_go(transport: str, protocol: str) -> None:
         for _ in range(2):
             for _ in range(peers):
                 async with push() as sending:
-                    await sending.dial(url, block=True, tls_config=trusting)
+                    await dial_patiently(sending, url, tls_config=trusting)
                     for number in range(MESSAGES):
                         await sending.send(b"%d" % number)
                     await sending.flush()

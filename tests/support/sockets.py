@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import trio
 
 import trionng
@@ -21,3 +24,13 @@ async def dial_refused(dialing: trionng.Socket, url: str) -> None:
         await dialer.aclose()
         while dialing.pipes:  # libnng removes them a moment later
             await trio.sleep(0.001)
+
+
+async def dial_patiently(dialing: trionng.Socket, url: str, **options: Any) -> trionng.Dialer:
+    """Dial until it is done or fails; nng gives a WebSocket handshake two seconds.
+
+    On a busy machine one with TLS in it takes longer now and then.
+    """
+    while True:
+        with contextlib.suppress(trionng.Timeout):
+            return await dialing.dial(url, block=True, **options)

@@ -21,6 +21,7 @@ import trionng
 from tests.support.certificates import CA, STRANGER, TRUSTED, client, identity, server
 from tests.support.fixes import needs_fix
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import dial_patiently
 from tests.support.sp import REQ0, greeting
 from trionng import TLSConfig, _ffi
 
@@ -76,7 +77,7 @@ class Echo:
         assert await self._old.request(b"old") == b"old"
         assert self._old.pipes == before
         async with trionng.Req0(tls_config=config) as new:
-            await new.dial(self.url, block=True)
+            await dial_patiently(new, self.url)
             assert await new.request(b"new") == b"new"
 
 
@@ -94,7 +95,7 @@ async def echo_server(url: str, config: TLSConfig, old_config: TLSConfig) -> Asy
         trio.open_nursery() as nursery,
     ):
         nursery.start_soon(serve)
-        await old.dial(rep.listeners[0].url, block=True)
+        await dial_patiently(old, rep.listeners[0].url)
         assert await old.request(b"hello") == b"hello"
         yield Echo(rep.listeners[0].url, old)
         nursery.cancel_scope.cancel()
@@ -111,7 +112,7 @@ async def test_message_over_tls_there_and_back_is_unchanged(scheme: str, size: i
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(to_listen(scheme), tls_config=server())
-            await other.dial(listener.url, tls_config=client(server_name="localhost"), block=True)
+            await dial_patiently(other, listener.url, tls_config=client(server_name="localhost"))
             await one.send(data)
             there = await other.recv()
             await other.send(there)
@@ -126,7 +127,7 @@ async def test_dial_with_mutual_tls_verifies_both_sides(scheme: str) -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen(scheme), tls_config=server(trust=TRUSTED)).url
-            await other.dial(url, tls_config=client(identity("me")), block=True)
+            await dial_patiently(other, url, tls_config=client(identity("me")))
             await one.wait_connected()
 
             assert verified(other.pipes[0])
@@ -140,7 +141,7 @@ async def test_dial_without_a_client_certificate_is_not_verified(
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen(scheme), tls_config=server()).url
-            await other.dial(url, tls_config=client(), block=True)
+            await dial_patiently(other, url, tls_config=client())
             await one.wait_connected()
 
             assert verified(other.pipes[0])
@@ -152,7 +153,7 @@ async def test_dial_with_the_right_server_name_by_address_is_accepted() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = with_host(one.listen(to_listen("tls+tcp4"), tls_config=server()).url, "127.0.0.1")
-            await other.dial(url, tls_config=client(server_name="localhost"), block=True)
+            await dial_patiently(other, url, tls_config=client(server_name="localhost"))
 
             assert verified(other.pipes[0])
 
@@ -178,7 +179,7 @@ async def test_dial_with_check_hostname_off_still_refuses_a_stranger() -> None:
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen("tls+tcp4"), tls_config=server(identity(of=STRANGER))).url
             with pytest.raises(trionng.CryptoError):
-                await other.dial(url, tls_config=client(check_hostname=False), block=True)
+                await dial_patiently(other, url, tls_config=client(check_hostname=False))
 
 
 @pytest.mark.parametrize("mode", [TLSConfig.AUTH_MODE_NONE, TLSConfig.AUTH_MODE_OPTIONAL])
@@ -190,7 +191,7 @@ async def test_dial_with_weaker_auth_mode_connects_to_a_stranger(mode: int) -> N
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen("tls+tcp4"), tls_config=server(identity(of=STRANGER))).url
-            dialer = await other.dial(url, tls_config=config, block=True)
+            dialer = await dial_patiently(other, url, tls_config=config)
 
             # nng says "verified" when nothing was checked.
             assert not (dialer._verifies and verified(other.pipes[0]))
@@ -227,7 +228,7 @@ async def test_dial_of_an_untrusted_peer_raises_with_the_causes(case: str, schem
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen(scheme), tls_config=make_server()).url
             with pytest.raises(trionng.NNGException) as caught:
-                await other.dial(url, tls_config=make_client(), block=True)
+                await dial_patiently(other, url, tls_config=make_client())
 
             text = str(caught.value)
             assert isinstance(caught.value, (trionng.CryptoError, trionng.ConnectionShutdown))
@@ -255,7 +256,7 @@ async def test_peer_that_is_refused_disturbs_no_other(case: str, scheme: str) ->
             for _ in range(3):
                 async with trionng.Req0() as bad:
                     with pytest.raises(trionng.NNGException):
-                        await bad.dial(echo.url, tls_config=make_client(), block=True)
+                        await dial_patiently(bad, echo.url, tls_config=make_client())
             await echo.still_serves(good)
 
 
@@ -283,7 +284,7 @@ async def test_peer_announcing_a_huge_length_disturbs_no_other(
         async with other_process(*PYTHON, "-c", SERVER, files["own"], str(limit)) as process:
             url = (await process.line()).strip()
             async with trionng.Req0(tls_config=client()) as old:
-                await old.dial(url, block=True)
+                await dial_patiently(old, url)
                 for length in (0xFFFFFFFFFFFFFFD8, 0xFFFFFFFFFFFFFFFF, 1 << 63):
                     plain = await trio.open_tcp_stream("127.0.0.1", urlsplit(url).port)
                     bad = trio.SSLStream(
@@ -296,7 +297,7 @@ async def test_peer_announcing_a_huge_length_disturbs_no_other(
                                 pass
                 assert await old.request(b"old") == b"old"
                 async with trionng.Req0(tls_config=client()) as new:
-                    await new.dial(url, block=True)
+                    await dial_patiently(new, url)
                     assert await new.request(b"new") == b"new"
 
 
@@ -339,7 +340,7 @@ async def test_plain_client_on_a_tls_port_is_refused(scheme: str) -> None:
         ):
             url = echo.url.replace("tls+", "").replace("wss", "ws")
             with pytest.raises(trionng.NNGException):
-                await plain.dial(url, block=True)
+                await dial_patiently(plain, url)
 
             assert plain.pipes == ()
             await echo.still_serves(client())
@@ -351,7 +352,7 @@ async def test_dial_to_a_port_without_tls_raises(scheme: str) -> None:
         async with trionng.Rep0() as rep, trionng.Req0() as req:
             port = urlsplit(rep.listen("tcp4://localhost:0").url).port
             with pytest.raises(trionng.CryptoError, match="does not speak TLS"):
-                await req.dial(f"{scheme}://localhost:{port}", tls_config=client(), block=True)
+                await dial_patiently(req, f"{scheme}://localhost:{port}", tls_config=client())
 
 
 async def test_background_dial_that_fails_is_logged_with_the_reason(
@@ -389,7 +390,7 @@ async def test_dial_of_an_overlong_host_raises() -> None:
     """A name too long for the TLS library is refused: it would be left unchecked."""
     async with trionng.Pair0() as pair:
         with pytest.raises(trionng.InvalidOperation, match="255"):
-            await pair.dial(f"tls+tcp://{'a' * 256}:1", tls_config=client(), block=True)
+            await dial_patiently(pair, f"tls+tcp://{'a' * 256}:1", tls_config=client())
 
 
 @pytest.mark.parametrize("url", ["tls+tcp4://localhost:1", "wss://localhost:1/"])
@@ -459,8 +460,8 @@ async def test_tls_config_of_the_socket_is_for_endpoints_without_one() -> None:
             async with trionng.Push0() as push:
                 push.tls_config = client(trust=STRANGER.cert_pem.bytes())
                 with pytest.raises(trionng.CryptoError):
-                    await push.dial(url, block=True)
-                await push.dial(url, block=True, tls_config=client())
+                    await dial_patiently(push, url)
+                await dial_patiently(push, url, tls_config=client())
                 await push.send(b"endpoint")
                 assert await pull.recv() == b"endpoint"
 
@@ -470,7 +471,7 @@ async def test_tls_config_is_write_only_everywhere() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             listener = one.listen(to_listen("tls+tcp4"), tls_config=server())
-            dialer = await other.dial(listener.url, tls_config=client(), block=True)
+            dialer = await dial_patiently(other, listener.url, tls_config=client())
             for thing in (one, listener, dialer):
                 with pytest.raises(trionng.WriteOnly):
                     _ = thing.tls_config
@@ -484,14 +485,14 @@ async def test_tls_config_of_a_listener_changed_is_for_new_connections() -> None
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as old, trionng.Push0() as new:
             listener = pull.listen(to_listen("tls+tcp4"), tls_config=server())
-            await old.dial(listener.url, tls_config=client(), block=True)
+            await dial_patiently(old, listener.url, tls_config=client())
             listener.tls_config = server(identity("renewed"))
             # The connection nng waits for already has the certificate of before.
             async with trionng.Push0() as next_one:
                 await next_one.dial(
                     listener.url, tls_config=client(check_hostname=False), block=True
                 )
-            await new.dial(listener.url, tls_config=client(server_name="renewed"), block=True)
+            await dial_patiently(new, listener.url, tls_config=client(server_name="renewed"))
             await old.send(b"old")
             assert await pull.recv() == b"old"
             await new.send(b"new")
@@ -524,12 +525,12 @@ async def test_config_in_use_may_be_changed_for_those_made_later() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen("tls+tcp4"), tls_config=server(identity("else"))).url
-            await other.dial(url, tls_config=config, block=True)
+            await dial_patiently(other, url, tls_config=config)
             config.set_server_name("localhost")
             config.set_ca_chain(STRANGER.cert_pem.bytes())
             async with trionng.Pair0() as third:
                 with pytest.raises(trionng.CryptoError):
-                    await third.dial(url, tls_config=config, block=True)
+                    await dial_patiently(third, url, tls_config=config)
             await other.send(b"still connected")
             assert await one.recv() == b"still connected"
 
@@ -548,8 +549,8 @@ async def test_wss_listeners_on_one_port_share_one_config() -> None:
             with pytest.raises(trionng.BadState, match="share"):
                 two.listeners[0].tls_config = server()
             with pytest.raises(trionng.NNGException):
-                await other.dial(second, tls_config=client(), block=True)
-            await other.dial(second, tls_config=client(identity("me")), block=True)
+                await dial_patiently(other, second, tls_config=client())
+            await dial_patiently(other, second, tls_config=client(identity("me")))
             await other.send(b"hello")
             assert await two.recv() == b"hello"
 
@@ -640,7 +641,7 @@ async def test_config_made_in_any_way_works(
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen("tls+tcp4"), tls_config=listening).url
-            await other.dial(url, tls_config=dialing, block=True)
+            await dial_patiently(other, url, tls_config=dialing)
             await other.send(b"hello")
             assert await one.recv() == b"hello"
 
@@ -934,7 +935,7 @@ async def test_server_name_none_is_the_host_of_the_url_again() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(to_listen("tls+tcp4"), tls_config=server()).url
-            await other.dial(url, tls_config=config, block=True)
+            await dial_patiently(other, url, tls_config=config)
 
 
 @pytest.mark.parametrize("wrong", [ssl.create_default_context(), "own.pem", 0])
@@ -1036,14 +1037,14 @@ async def test_dial_with_check_hostname_off_by_name_accepts_any_name(who: str, s
     with trio.fail_after(SECONDS):
         async with trionng.Pair0() as one, trionng.Pair0() as other, trionng.Pair0() as third:
             url = one.listen(to_listen(scheme), tls_config=server(identity(who))).url
-            await other.dial(url, tls_config=client(check_hostname=False), block=True)
+            await dial_patiently(other, url, tls_config=client(check_hostname=False))
             await other.send(b"hello")
 
             assert await one.recv() == b"hello"
             assert other.pipes[0].tls_verified
             stranger = client(check_hostname=False, trust=STRANGER.cert_pem.bytes())
             with pytest.raises(trionng.CryptoError):
-                await third.dial(url, tls_config=stranger, block=True)
+                await dial_patiently(third, url, tls_config=stranger)
 
 
 def test_config_that_was_refused_a_change_is_as_before(files: dict[str, Path]) -> None:
@@ -1136,9 +1137,9 @@ async def test_pynng_over_tls_both_ways(files: dict[str, Path]) -> None:
         ) as process:
             url = await process.line()
             async with trionng.Req0() as good, trionng.Req0() as bad:
-                await good.dial(url, tls_config=client(identity("me")), block=True)
+                await dial_patiently(good, url, tls_config=client(identity("me")))
                 with pytest.raises(trionng.NNGException, match="certificate of ours"):
-                    await bad.dial(url, tls_config=client(), block=True)
+                    await dial_patiently(bad, url, tls_config=client())
 
                 assert await good.request(b"hello") == b"hello"
 

@@ -13,6 +13,7 @@ import trio
 import trionng
 import trionng.testing
 from tests.support.certificates import STRANGER, TRUSTED, client, identity, server
+from tests.support.sockets import dial_patiently
 from trionng import Admission, _ffi, blocking
 
 SECONDS = 60
@@ -38,7 +39,7 @@ async def accepted(who, mode="REQUIRED", scheme="tls+tcp"):
         async with trionng.Pair0() as one, trionng.Pair0() as other:
             url = one.listen(url_of(scheme), tls_config=asking(mode)).url
             config = client(who, server_name="localhost")
-            await other.dial(url, block=True, tls_config=config)
+            await dial_patiently(other, url, tls_config=config)
             await one.wait_connected()
             yield one.pipes[0], other.pipes[0]
 
@@ -98,7 +99,7 @@ async def test_peer_whose_certificate_is_not_checked_has_no_name():
             url = one.listen(url_of("tls+tcp"), tls_config=server(identity(of=STRANGER))).url
             config = client(server_name="localhost")
             config.set_auth_mode(config.AUTH_MODE_NONE)
-            await other.dial(url, block=True, tls_config=config)
+            await dial_patiently(other, url, tls_config=config)
             check_names(other.pipes[0], None)
 
 

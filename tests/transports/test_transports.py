@@ -12,6 +12,7 @@ import trio
 
 import trionng
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import dial_patiently
 from tests.support.sp import PUSH0, REQ0, greeting, raw_peer
 from trionng.testing import new_url
 
@@ -54,7 +55,7 @@ async def test_message_of_any_size_there_and_back_is_unchanged(any_url: str, siz
             trionng.Pair0(recv_max_size=0) as one,
             trionng.Pair0(recv_max_size=0) as other,
         ):
-            await other.dial(one.listen(any_url).url, block=True)
+            await dial_patiently(other, one.listen(any_url).url)
             await one.send(data)
             there = await other.recv()
             await other.send(there)
@@ -69,7 +70,7 @@ async def test_recv_max_size_at_the_limit_passes(stream_url: str) -> None:
     """A message of exactly `recv_max_size` bytes is received."""
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(recv_max_size=1000) as pull, trionng.Push0() as push:
-            await push.dial(pull.listen(stream_url).url, block=True)
+            await dial_patiently(push, pull.listen(stream_url).url)
             await push.send(bytes(1000))
 
             assert await pull.recv() == bytes(1000)
@@ -80,7 +81,7 @@ async def test_recv_max_size_exceeded_drops_that_connection_only(stream_url: str
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(recv_max_size=1000) as pull, trionng.Push0() as good:
             url = pull.listen(stream_url).url
-            await good.dial(url, block=True)
+            await dial_patiently(good, url)
             before = good.pipes
             async with raw_peer(url) as bad:
                 await bad.greet(PUSH0)
@@ -104,7 +105,7 @@ async def test_recv_max_size_exceeded_by_a_peer_lets_it_come_back(
             trionng.Pull0(recv_max_size=1000) as pull,
             trionng.Push0(reconnect_time_min=10) as push,
         ):
-            await push.dial(pull.listen(stream_url).url, block=True)
+            await dial_patiently(push, pull.listen(stream_url).url)
             await push.send(bytes(1001))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(send_again_and_again, push, b"small")
@@ -169,7 +170,7 @@ async def test_peer_announcing_a_huge_length_disturbs_no_other(limit: str, tmp_p
             trionng.Req0() as old,
         ):
             urls = (await server.line()).split()
-            await old.dial(urls[0], block=True)
+            await dial_patiently(old, urls[0])
             await old.request(b"the other side knows us")
             for url in urls:
                 for length in HUGE_LENGTHS:
@@ -178,7 +179,7 @@ async def test_peer_announcing_a_huge_length_disturbs_no_other(limit: str, tmp_p
                         await evil.send(b"\x80\0\0\1", length=length)
                         await evil.wait_dropped()
                 async with trionng.Req0() as new:
-                    await new.dial(url, block=True)
+                    await dial_patiently(new, url)
 
                     assert await old.request(b"old") == b"old"
                     assert await new.request(b"new") == b"new"
@@ -324,7 +325,7 @@ async def test_peer_being_rude_disturbs_no_other(
             )
             for url in (await server.line()).split():
                 old = await stack.enter_async_context(trionng.Req0())
-                await old.dial(url, block=True)
+                await dial_patiently(old, url)
                 await old.request(b"the other side knows us")
                 for _ in range(5):
                     async with raw_peer(url) as rude:
@@ -332,7 +333,7 @@ async def test_peer_being_rude_disturbs_no_other(
 
                 assert await old.request(b"old") == b"old"
                 async with trionng.Req0() as new:
-                    await new.dial(url, block=True)
+                    await dial_patiently(new, url)
                     assert await new.request(b"new") == b"new"
             await server.close_input()
             code, _, errors = await server.end()
@@ -345,7 +346,7 @@ async def test_ipc_peer_with_a_wrong_message_type_disturbs_no_other(tmp_path: Pa
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as good:
             url = pull.listen(new_url("ipc", tmp_path)).url
-            await good.dial(url, block=True)
+            await dial_patiently(good, url)
             async with raw_peer(url) as bad:
                 await bad.greet(PUSH0)
                 await bad.send_raw(b"\2" + bytes(8))
@@ -365,7 +366,7 @@ async def test_listener_url_of_port_0_has_the_real_port(transport: str, tmp_path
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as push:
             listener = pull.listen(asked)
-            await push.dial(listener.url, block=True)
+            await dial_patiently(push, listener.url)
             await push.send(b"found you")
 
             assert listener.url.startswith(asked.removesuffix("0"))
@@ -381,7 +382,7 @@ async def test_listen_on_several_transports_serves_all(tmp_path: Path) -> None:
         ) as pull:
             for listener in pull.listeners:
                 async with trionng.Push0() as push:
-                    await push.dial(listener.url, block=True)
+                    await dial_patiently(push, listener.url)
                     await push.send(listener.url.encode())
                     assert await pull.recv() == listener.url.encode()
             assert len(pull.listeners) == len(TRANSPORTS)
@@ -450,7 +451,7 @@ async def test_dial_to_a_closed_port_is_refused(closed_port: int) -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:
             with pytest.raises(ConnectionRefusedError) as caught:
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
 
             assert isinstance(caught.value, trionng.ConnectionRefused)
             assert_names(caught.value, "dial", url)
@@ -464,7 +465,7 @@ async def test_dial_to_a_name_without_a_listener_is_refused(transport: str, tmp_
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:
             with pytest.raises(trionng.ConnectionRefused) as caught:
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
 
             assert_names(caught.value, "dial", url)
             assert push.dialers == ()
@@ -476,7 +477,7 @@ async def test_dial_of_a_malformed_url_is_refused(url: str) -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Push0() as push:
             with pytest.raises((trionng.AddressInvalid, trionng.InvalidOperation)) as caught:
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
 
             assert_names(caught.value, "dial", url)
             assert push.dialers == ()
@@ -492,7 +493,7 @@ async def test_listen_twice_on_one_address_raises_address_in_use(
             url = pull.listen(new_url(transport, tmp_path)).url
             with pytest.raises(trionng.AddressInUse) as caught:
                 late.listen(url)
-            await push.dial(url, block=True)
+            await dial_patiently(push, url)
             await push.send(b"to the first")
 
             assert_names(caught.value, "listen", url)

@@ -12,6 +12,7 @@ import trio
 import trionng
 from tests.support.certificates import TRUSTED, identity, server
 from tests.support.processes import PYTHON, other_process
+from tests.support.sockets import dial_patiently
 from tests.support.websocket import Ended, Rejected, browser
 from trionng import _ffi
 
@@ -35,7 +36,7 @@ async def test_listener_url_has_the_real_port_and_the_path(scheme: str) -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as push:
             url = pull.listen(to_listen(scheme)).url
-            await push.dial(url, block=True)
+            await dial_patiently(push, url)
             await push.send(b"found you")
 
             assert urlsplit(url).port not in (0, None)
@@ -55,7 +56,7 @@ async def test_message_of_any_size_there_and_back_is_unchanged(size: int) -> Non
             trionng.Pair0(recv_max_size=0) as one,
             trionng.Pair0(recv_max_size=0) as other,
         ):
-            await other.dial(one.listen(to_listen("ws4")).url, block=True)
+            await dial_patiently(other, one.listen(to_listen("ws4")).url)
             await one.send(data)
             there = await other.recv()
             await other.send(there)
@@ -71,7 +72,7 @@ async def test_message_over_recv_max_size_drops_that_connection_only() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Pull0(recv_max_size=1000) as pull, trionng.Push0() as good:
             url = pull.listen(to_listen("ws4")).url
-            await good.dial(url, block=True)
+            await dial_patiently(good, url)
             before = good.pipes
             async with browser(url, "pull.sp.nanomsg.org") as bad:
                 await bad.send(bytes(1000))
@@ -93,7 +94,7 @@ async def test_two_sockets_on_one_port_have_a_path_each() -> None:
             second = two.listen(first.replace("path", "second")).url
             with pytest.raises(trionng.AddressInUse):
                 two.listen(first)
-            await push.dial(second, block=True)
+            await dial_patiently(push, second)
             await push.send(b"to the second")
 
             assert await two.recv() == b"to the second"
@@ -114,7 +115,7 @@ async def test_cancelled_receive_over_ws_loses_nothing() -> None:
     received = []
     with trio.fail_after(SECONDS):
         async with trionng.Pull0() as pull, trionng.Push0() as push, trio.open_nursery() as nursery:
-            await push.dial(pull.listen(to_listen("ws4")).url, block=True)
+            await dial_patiently(push, pull.listen(to_listen("ws4")).url)
 
             async def send() -> None:
                 for number in range(count):
@@ -169,7 +170,7 @@ async def test_raw_client_without_an_id_disturbs_no_peer() -> None:
     with trio.fail_after(SECONDS):
         async with trionng.Rep0() as rep, trionng.Req0() as good:
             url = rep.listen(to_listen("ws4")).url
-            await good.dial(url, block=True)
+            await dial_patiently(good, url)
             async with browser(url, "rep.sp.nanomsg.org") as page:
                 await page.send(b"no")
                 with pytest.raises(Ended):
@@ -262,7 +263,7 @@ async def test_dial_of_another_path_or_host_says_what_it_can_be() -> None:
             url = pull.listen(to_listen("ws4")).url
             for wrong in (url.replace("path", "else"), url.replace("localhost", "127.0.0.1")):
                 with pytest.raises(trionng.ConnectionRefused, match="path or host name") as caught:
-                    await push.dial(wrong, block=True)
+                    await dial_patiently(push, wrong)
                 assert caught.value.url == wrong
 
 
@@ -272,7 +273,7 @@ async def test_dial_of_another_protocol_raises() -> None:
         async with trionng.Pub0() as pub, trionng.Push0() as push:
             url = pub.listen(to_listen("ws4")).url
             with pytest.raises(trionng.ProtocolError, match="or is no pull"):
-                await push.dial(url, block=True)
+                await dial_patiently(push, url)
 
             assert push.pipes == pub.pipes == ()
 
