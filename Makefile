@@ -18,6 +18,8 @@
 #   make soak           everything at once for MINUTES, and nothing may be lost or left
 #   make fuzz           strangers attack every protocol, and calls come in any order, for MINUTES
 #   make faults         each allocation, thread, descriptor of the C files fails once
+#   make cancels        CANCELS calls are cancelled at awkward moments, and every sum is right
+#   make stress         a short run of soak, fuzz, cancels and scale, all within minutes
 #   make scale          thousands of connections, contexts, topics, sockets, clients: cost and stall
 #   make sanitize       a part of the tests with the C files under ASan and UBSan, or SANITIZER=thread
 #   make bench          measure beside other libraries; make bench-quick: the same, shorter
@@ -25,7 +27,8 @@
 # Variables: PYTHON, VENV, NNG_PREFIX (another libnng), PYTEST_ARGS, WORKERS (test processes; 0: none),
 # WHEEL_NNG (the Debian suite whose libnng a wheel carries), ROWS (of the matrix; all when empty),
 # HAZARDS (suites and codes; all when empty),
-# WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak and fuzz).
+# WITHOUT=chromium (leave out the tests in a browser), MINUTES and SEED (of soak and fuzz),
+# CANCELS (how many).
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -35,6 +38,7 @@ WHEEL_NNG ?=
 ROWS ?=
 HAZARDS ?=
 MINUTES ?= 1
+CANCELS ?= 1000000
 SEED ?=
 SANITIZER ?= address
 # Tests wait for one another's processes: one worker more than processors keeps these busy.
@@ -45,9 +49,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 export PYTHON
 
-.PHONY: demo test test-coverage test-slow test-shared test-hazards hazards check hooks cross sdist wheel \
-	wheel-test matrix docs pictures soak fuzz faults scale sanitize bench bench-quick clean \
-	machine test-machine runtime tools packaging peers
+.PHONY: demo test test-coverage test-slow test-shared test-hazards hazards check hooks cross \
+	sdist wheel wheel-test matrix docs pictures soak fuzz cancels stress faults scale sanitize bench \
+	bench-quick clean machine test-machine runtime tools packaging peers
 
 demo: runtime
 	$(BIN)/python -m trionng demo
@@ -138,6 +142,12 @@ soak: tools
 
 fuzz: tools
 	$(BIN)/python -m stress.fuzz $(STRESS)
+
+cancels: tools
+	$(BIN)/python -m stress.cancels --cancels $(CANCELS) $(if $(SEED),--seed $(SEED))
+
+stress: tools
+	$(BIN)/python -m stress.lane $(if $(SEED),--seed $(SEED))
 
 faults: tools
 	TRIONNG_NATIVE=testing $(BIN)/python -m stress.faults

@@ -10,7 +10,7 @@ import sys
 import trio
 
 import trionng
-from stress.common import Lost
+from stress.common import Lost, dial
 from stress.flows import body
 
 
@@ -19,7 +19,7 @@ async def main(*arguments: str) -> None:
     url, ca, sender = arguments
     tls = trionng.TLSConfig.client(ca_files=[ca], server_name="localhost") if ca else None
     async with trionng.Req0(resend_time=1000) as req, trio.open_nursery() as nursery:
-        await req.dial(url, tls_config=tls, block=True)
+        await dial(req, url, tls)
 
         async def ask(first: int) -> None:
             number = first

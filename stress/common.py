@@ -12,8 +12,9 @@ import secrets
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import trio
 
@@ -25,6 +26,11 @@ T = TypeVar("T")
 TRANSPORTS = ("inproc", "ipc", "tcp", "abstract", "tls+tcp", "ws", "wss")
 # Those whose bytes a proxy can pass on.
 STREAMS = TRANSPORTS[1:]
+
+
+# How many dials in a row may be too slow: with little of a processor those of wss all are.
+MOST_SLOW = 200
+_REFUSED = (trionng.ConnectionRefused, trionng.ConnectionShutdown)
 
 
 class Lost(Exception):
@@ -91,6 +97,47 @@ class Addresses:
 Books = collections.Counter[str]
 
 
+def is_old() -> bool:
+    """Say whether libnng has errors in its ws server that no shim can mend: before 1.6."""
+    return tuple(map(int, trionng.nng_version.split(".")[:2])) < (1, 6)
+
+
+class Dials:
+    """Says which dials may fail, in a process that many others keep waiting.
+
+    libnng gives the HTTP upgrade of ws two seconds, and a handshake ten. A Pair0 may then still
+    have the connection of which the dial has given up, and refuse the next.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._limit = 1.9 if url.startswith("ws") else 9.9
+        self._begin = time.monotonic()
+        self.slow = 0
+
+    def failed(self, error: trionng.NNGException) -> None:
+        """Count a dial that was slow; raise the error of any other."""
+        seconds = time.monotonic() - self._begin
+        if seconds < self._limit and not (self.slow and isinstance(error, _REFUSED)):
+            raise error
+        if self.slow == MOST_SLOW:
+            raise Lost(f"{self.slow} dials, each slow; the last: {error}") from error
+        self.slow += 1
+        self._begin = time.monotonic()
+
+
+async def dial(socket: Any, url: str, tls: trionng.TLSConfig | None) -> int:
+    """Dial until it is connected; return how many dials were too slow."""
+    dials = Dials(url)
+    while True:
+        try:
+            await socket.dial(url, tls_config=tls, block=True)
+        except trionng.NNGException as error:
+            dials.failed(error)
+            await trio.sleep(0.1)
+        else:
+            return dials.slow
+
+
 async def in_thread(function: Callable[[], T]) -> T:
     """Run a function in a thread of its own, which is gone when this returns.
 
@@ -138,7 +185,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 def watchdog(minutes: float) -> Iterator[None]:
     """End a process that hangs, and say where each of its threads stands."""
     faulthandler.enable()
-    faulthandler.dump_traceback_later(minutes * 60 + 180, exit=True)
+    faulthandler.dump_traceback_later(minutes * 60 + 1200, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()
 

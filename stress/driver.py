@@ -11,6 +11,7 @@ from typing import Any
 import trio
 
 import trionng
+from stress.common import first_of
 from stress.targets import CLASSES
 from trionng import blocking
 
@@ -20,6 +21,7 @@ class Pending:
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
+        self.was_cancelled = False
         self._results: queue.Queue[tuple[Any, BaseException | None]] = queue.Queue()
 
     def end(self, result: Any, error: BaseException | None) -> None:
@@ -71,6 +73,7 @@ class Driver:
                 else:
                     pending.end(result, None)
                 return
+            pending.was_cancelled = True
             pending.end(None, None)
 
         self._token.run_sync_soon(self._nursery.start_soon, run)
@@ -115,10 +118,26 @@ class Driver:
             return self.begin(function, *args, is_trio=True, seconds=seconds).result(seconds + 20)
         return function(*args, timeout=seconds)
 
+    def serve(self, start: Callable[..., Any], handler: Any, **options: Any) -> Any:
+        """Start a service of Trio in a nursery of its own; it may end with its socket."""
+
+        async def own(*, task_status: trio.TaskStatus[Any]) -> None:
+            try:
+                async with trio.open_nursery() as nursery:
+                    task_status.started(await start(nursery, handler, **options))
+            except Exception as error:
+                if not isinstance(first_of(error), trionng.Closed):
+                    raise
+
+        async def run() -> Any:
+            return await self._nursery.start(own)
+
+        return self.start(run).result(60)
+
     def close(self, socket: Any) -> None:
-        """Close a socket, context or endpoint."""
+        """Close a socket, context, endpoint or service."""
         with contextlib.suppress(trionng.Closed):
             if hasattr(socket, "aclose"):
-                self.start(socket.aclose).result(20)
+                self.start(socket.aclose).result(60)
             else:
                 socket.close()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -21,8 +22,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import trionng
-from stress.common import finish, parser, watchdog
+from stress.common import finish, is_old, parser, watchdog
 from stress.targets import TRANSPORTS
 from stress.wire import Case, Step, ddmin
 from tests.support.processes import PYTHON, ROOT, environment
@@ -30,17 +30,16 @@ from tests.support.processes import PYTHON, ROOT, environment
 CORPUS = Path(__file__).parent / "corpus"
 # What is tried again to make a failure short: cases, times each, and for how long.
 RECENT, TRIES, SHORTEN_FOR = 300, 2, 90.0
-# S3: an old libnng has errors in its ws server that no shim can mend; `listen` warns of them.
-MENDED_WS = (1, 6)
 
 
 class Result(NamedTuple):
     """How a process of `stress.fuzz_wire` ended."""
 
     failure: str
-    cases: int
+    figures: dict[str, int]
     honest: list[float]
     shared: list[float]
+    loop: list[float]
 
 
 def run_wire(seconds: float, *arguments: str) -> Result:
@@ -54,7 +53,7 @@ def run_wire(seconds: float, *arguments: str) -> Result:
     if done.returncode < 0:
         end = signal.Signals(-done.returncode).name
     lines = [line for line in done.stderr.splitlines() if line.strip()]
-    return Result(f"{end}: {' | '.join(lines[-3:])}", 0, [], [])
+    return Result(f"{end}: {' | '.join(lines[-3:])}", {}, [], [], [])
 
 
 def replay(cases: Sequence[Case]) -> str:
@@ -94,7 +93,7 @@ class Fuzz:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self.failures: list[str] = []
-        self.latencies: dict[str, list[float]] = {"honest": [], "shared": []}
+        self.latencies: dict[str, list[float]] = {"honest": [], "shared": [], "loop": []}
         self.figures: collections.Counter[str] = collections.Counter()
         self._given = given
 
@@ -118,20 +117,23 @@ class Fuzz:
     def wire(self, until: float) -> None:
         """Attack new targets in one process after another."""
         batch = 0
-        while time.monotonic() < until and not self.failures:
-            seconds = max(2.0, min(10.0, until - time.monotonic()))
+        most = self._given.cases or math.inf
+        while time.monotonic() < until and not self.failures and self.figures["cases"] < most:
+            seconds = max(2.0, min(self._given.batch_seconds, until - time.monotonic()))
             with tempfile.NamedTemporaryFile() as journal:
                 arguments = ["--seed", str(self._given.seed), "--batch", str(batch)]
                 arguments += ["--journal", journal.name]
                 arguments += ["--transports", ",".join(self._given.transports)]
                 result = run_wire(seconds, *arguments)
-                self.figures["cases"] += result.cases
-                self.latencies["honest"] += result.honest
-                self.latencies["shared"] += result.shared
+                self.figures.update(result.figures)
+                for kind, latencies in self.latencies.items():
+                    latencies += getattr(result, kind)
                 if result.failure:
                     lines = Path(journal.name).read_text("ascii").splitlines()
                     self._found(batch, result.failure, [Case.load(line) for line in lines])
             batch += 1
+            if self._given.verbose:
+                print(batch, self.shown(), flush=True)
         self.figures["batches"] = batch
 
     def _found(self, batch: int, failure: str, cases: Sequence[Case]) -> None:
@@ -169,10 +171,12 @@ def main() -> None:
     arguments = parser(__doc__)
     arguments.add_argument("--transports", help="with commas; default: all that are mended")
     arguments.add_argument("--replay", help="do the cases of a file again, and nothing else")
+    arguments.add_argument("--cases", type=int, help="end after so many strangers")
+    arguments.add_argument("--batch-seconds", type=float, default=10.0, help="of a process")
+    arguments.add_argument("--verbose", action="store_true")
     arguments.add_argument("--only", choices=("wire", "api"))
     given = arguments.parse_args()
-    mended = tuple(map(int, trionng.nng_version.split(".")[:2])) >= MENDED_WS
-    chosen = TRANSPORTS if mended else [each for each in TRANSPORTS if not each.startswith("ws")]
+    chosen = [each for each in TRANSPORTS if not (each.startswith("ws") and is_old())]
     given.transports = given.transports.split(",") if given.transports else chosen
     if given.replay:
         lines = Path(given.replay).read_text("ascii").splitlines()

@@ -32,7 +32,7 @@ TARGETS, STRANGERS = 10, 8
 # Where no stranger can take a message, or stand in a queue before it, by right: with the others a
 # peer that speaks the protocol shares what passes, and an honest exchange is tried again.
 UNDISTURBED = ("rep0", "respondent0", "pair0", "pair1", "pub0")
-BETWEEN_PROBES = 0.05
+BETWEEN_PROBES, BETWEEN_LOOKS = 0.05, 0.01
 
 
 class Attack:
@@ -52,6 +52,7 @@ class Attack:
         self._seconds = arguments.seconds
         self._numbers = itertools.count()
         self.cases = 0
+        self.lags: list[float] = []
 
     def _note(self, case: Case) -> Case:
         os.write(self._journal, case.dump().encode() + b"\n")
@@ -77,6 +78,7 @@ class Attack:
         """Attack for the time of the run, and look at what is left."""
         async with trio.open_nursery() as nursery, contextlib.AsyncExitStack() as stack:
             self._nursery = nursery
+            nursery.start_soon(self._watch)
             for target in self.targets.values():
                 await stack.enter_async_context(target.opened(self._addresses, self._strangers_of))
             async with trio.open_nursery() as probing:
@@ -88,6 +90,13 @@ class Attack:
                 await target.probe()
                 await self._welcome(target)
             nursery.cancel_scope.cancel()
+
+    async def _watch(self) -> None:
+        """Note how late this process itself is: strangers and honest peers share its loop."""
+        while True:
+            due = trio.current_time() + BETWEEN_LOOKS
+            await trio.sleep_until(due)
+            self.lags.append(trio.current_time() - due)
 
     async def _probe(self, target: Target) -> None:
         while True:
@@ -125,7 +134,7 @@ class Attack:
             return
         async with open_socket(Api("trio"), PEER_OF[target.protocol]) as newcomer:
             try:
-                with trio.fail_after(30):
+                with trio.fail_after(120):
                     await newcomer.dial(target.url, tls_config=target.tls, block=True)
             except Exception as error:
                 raise Lost(f"{target.name}: a newcomer could not connect: {error!r}") from error
@@ -137,11 +146,13 @@ async def main(arguments: argparse.Namespace) -> None:
     with Addresses() as addresses:
         attack_of_all = Attack(arguments, addresses)
         await attack_of_all.run()
-    latencies: dict[str, list[float]] = {"honest": [], "shared": []}
+    latencies: dict[str, list[float]] = {"honest": [], "shared": [], "loop": attack_of_all.lags}
+    again = {"honest_again": 0, "shared_again": 0}
     for target in attack_of_all.targets.values():
         kind = "honest" if target.protocol in UNDISTURBED else "shared"
         latencies[kind] += target.latencies
-    print(json.dumps({"cases": attack_of_all.cases, **latencies}))
+        again[f"{kind}_again"] += target.again
+    print(json.dumps({"figures": {"cases": attack_of_all.cases, **again}, **latencies}))
 
 
 if __name__ == "__main__":
@@ -154,7 +165,7 @@ if __name__ == "__main__":
     parser.add_argument("--transports", type=lambda text: text.split(","), default=TRANSPORTS)
     given = parser.parse_args()
     faulthandler.enable()
-    faulthandler.dump_traceback_later(given.seconds + 150, exit=True)
+    faulthandler.dump_traceback_later(given.seconds + 600, exit=True)
     logging.getLogger("trionng").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", ".*libnng", RuntimeWarning)
     try:

@@ -56,7 +56,7 @@ async def through_proxy(
     async with listening, dialing:
         url, tls = it.listen(listening)
         async with await open_proxy(nursery, url) as proxy:
-            await dialing.dial(proxy.url, tls_config=tls, block=True)
+            await it.dial(dialing, proxy.url, tls)
             yield proxy
 
 
@@ -127,7 +127,7 @@ async def killed_clients(it: Round) -> None:
             ca.write(TRUSTED)
             ca.flush()
             url, tls = it.listen(rep, transport)
-            await req.dial(url, tls_config=tls, block=True)
+            await it.dial(req, url, tls)
             await trionng.serve_rep(nursery, handler, socket=rep, workers=4)
             command = [*PYTHON, "-m", "stress.client", url, ca.name if tls else "", "1"]
             async with other_process(*command) as client:
@@ -147,6 +147,30 @@ async def killed_clients(it: Round) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def killed_servers(it: Round) -> None:
+    """A server is stopped, killed and started again; each question asked meanwhile is answered."""
+    transport = it.chances.choice(("tcp", "ipc", "abstract", "ws"))
+    url = it.addresses.new(transport).url
+    async with trionng.Req0(resend_time=300) as req:
+        req.reconnect_time_min, req.reconnect_time_max = 5, 50
+        for _ in range(2):
+            async with other_process(*PYTHON, "-m", "stress.server", url) as server:
+                url = await server.line()
+                if not req.dialers:
+                    await it.dial(req, url, None)
+                await _ask(req, it)
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(_ask, req, it)
+                    await trio.sleep(it.chances.expovariate(100))
+                    server.signal(signal.SIGSTOP)
+                    it.books["stops"] += 1
+                    await trio.sleep(it.chances.expovariate(20))
+                    server.signal(signal.SIGCONT)
+                server.signal(signal.SIGKILL)
+                it.books["kills"] += 1
+                await server.end()
+
+
 async def _ask(req: trionng.Req0, it: Round) -> None:
     for number in range(10):
         data = body(8, 0, number)
@@ -155,4 +179,4 @@ async def _ask(req: trionng.Req0, it: Round) -> None:
         it.books["requests"] += 1
 
 
-KINDS = {each.__name__: each for each in (cut_requests, cut_stream, killed_clients)}
+KINDS = {each.__name__: each for each in (cut_requests, cut_stream, killed_clients, killed_servers)}

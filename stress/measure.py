@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -45,6 +46,12 @@ def heap() -> float:
     return float(information.uordblks + information.hblkhd) / 1024
 
 
+def anonymous() -> float:
+    """Return the resident memory that is of no file, in KiB."""
+    status = Path("/proc/self/status").read_text("ascii")
+    return float(status.partition("RssAnon:")[2].split()[0])
+
+
 class Counts(NamedTuple):
     """What must be the same whenever the process is at rest."""
 
@@ -57,12 +64,17 @@ class Counts(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """The process at rest; memory in KiB, that which malloc can return was returned."""
+    """The process at rest; memory in KiB, that which malloc can return was returned.
+
+    `blocks` are those of Python's allocator.
+    """
 
     minutes: float
     rss: float
     heap: float
     counts: Counts
+    anonymous: float
+    blocks: int
 
 
 def _sockets() -> list[trionng.Socket]:
@@ -110,7 +122,8 @@ async def sample(since: float, expected: Counts | None, *, freed: bool) -> Sampl
         now = counts()
     _libc.malloc_trim(0)
     rss = resident() / 1024
-    return Sample((time.monotonic() - since) / 60, rss, heap(), now)
+    minutes = (time.monotonic() - since) / 60
+    return Sample(minutes, rss, heap(), now, anonymous(), sys.getallocatedblocks())
 
 
 def slope(points: list[tuple[float, float]]) -> float:

@@ -36,8 +36,9 @@ APIS = ("trio", "blocking")
 TRANSPORTS = ("tcp", "ipc", "abstract", "tls+tcp", "ws", "wss")
 ROLES = ("listener", "dialer")
 # An honest exchange that takes so many seconds did not work; a piece of it is tried again sooner,
-# where strangers that speak the protocol may take a message or fill a queue.
-NOTICED, AGAIN = 30.0, 0.3
+# where strangers that speak the protocol may take a message or fill a queue. Each try has longer
+# than the one before, so that one succeeds on however busy a machine.
+NOTICED, AGAIN, LONGEST = 60.0, 0.3, 10.0
 
 
 def names(transports: tuple[str, ...] = TRANSPORTS) -> list[str]:
@@ -80,6 +81,8 @@ def open_socket(api: Api, protocol: str) -> Any:
         options["topics"] = ""
     if protocol == "req0":
         options["resend_time"] = 200
+    if protocol == "surveyor0":
+        options["survey_time"] = 60_000  # a second is little on a busy machine
     return api.open(protocol, **options)
 
 
@@ -134,6 +137,7 @@ class Target:
         self.url = ""
         self.tls: trionng.TLSConfig | None = None
         self.latencies: list[float] = []
+        self.again = 0
         self._tokens = (b"honest %s %d " % (chances.randbytes(8), n) for n in itertools.count())
         self._socket = open_socket(self.api, self.protocol)
         self._honest = open_socket(Api("trio"), PEERS[self.protocol])
@@ -206,32 +210,35 @@ class Target:
         while True:
             with contextlib.suppress(trionng.Timeout):
                 data = await self.api.call(answering.recv, seconds=AGAIN)
-                await self.api.call(answering.send, data, seconds=AGAIN)
+                await self.api.call(answering.send, data, seconds=NOTICED)
 
     async def probe(self) -> None:
         """Exchange messages between the target and its honest peer, and note how long it took."""
         begin = time.monotonic()
         until = begin + NOTICED
-        while not await self._exchange(next(self._tokens)):
+        again = AGAIN
+        while not await self._exchange(next(self._tokens), again):
+            self.again += 1
+            again = min(LONGEST, 2 * again)
             if time.monotonic() > until:
                 raise Lost(f"{self.name}: its honest peer had no answer in {NOTICED:.0f} s")
         self.latencies.append(time.monotonic() - begin)
         if self._pipe not in self._honest.pipes:
             raise Lost(f"{self.name}: the connection of its honest peer has ended")
 
-    async def _exchange(self, token: bytes) -> bool:
+    async def _exchange(self, token: bytes, again: float) -> bool:
         """Say whether a message passed; where strangers may take it, it may not."""
         target, honest = (self.api, self._socket), (Api("trio"), self._honest)
         both = self.protocol in ("pair0", "pair1", "bus0")
         try:
             if self.protocol in ("sub0", "pull0") or both:
-                await _pass(honest, self._reader, token)
+                await _pass(honest, self._reader, token, again)
             if self.protocol in ("pub0", "push0") or both:
-                await _pass(target, self._honest_reader, token)
+                await _pass(target, self._honest_reader, token, again)
             if self.protocol in ("req0", "surveyor0"):
-                return await _ask(target, token)
+                return await _ask(target, token, again)
             if self.protocol in ("rep0", "respondent0"):
-                return await _ask(honest, token)
+                return await _ask(honest, token, again)
         except trionng.Timeout:
             return False
         return True
@@ -244,22 +251,22 @@ async def _echo(request: bytes) -> bytes:
 End = tuple[Api, Any]
 
 
-async def _pass(source: End, sink: Reader, token: bytes) -> None:
+async def _pass(source: End, sink: Reader, token: bytes, again: float) -> None:
     """Send a message, and wait until it has come."""
     arrived = sink.expect(token)
     await source[0].call(source[1].send, token, seconds=NOTICED)
-    with trio.move_on_after(AGAIN):
+    with trio.move_on_after(again):
         await arrived.wait()
         return
     raise trionng.Timeout("the stress program's own")
 
 
-async def _ask(asking: End, token: bytes) -> bool:
+async def _ask(asking: End, token: bytes, again: float) -> bool:
     """Ask; say whether the answer, or one of those of a survey, was to this question."""
     api, socket = asking
     await api.call(socket.send, token, seconds=NOTICED)
     if isinstance(socket, (trionng.Req0, blocking.Req0)):
         return bool(await api.call(socket.recv, seconds=NOTICED) == token)
     while True:
-        if await api.call(socket.recv, seconds=AGAIN) == token:
+        if await api.call(socket.recv, seconds=again) == token:
             return True

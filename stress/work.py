@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
+import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import trio
 
 import trionng
-from stress.common import Addresses, Books, Chances, Lost, in_thread
+from stress.common import Addresses, Books, Chances, Dials, Lost, dial, in_thread
 from stress.flows import Flow, body, receive_flow, receive_flow_sync, send_flow, send_flow_sync
 from trionng import blocking
 
 COUNT = 40
+# A connection whose handshake took ten seconds is ended, perhaps after it was made. So after a slow
+# dial the program looks again, so many seconds later.
+SLOW, HANDSHAKE = 3.0, 12.0
 # So few that no queue is ever full where a full one drops: see docs/guide/lost-messages.md.
 WINDOW, WINDOW_OF_PIPE = 12, 2
 
@@ -48,15 +52,45 @@ class Round:
 
     @contextlib.asynccontextmanager
     async def connect(self, listening: Any, *dialing: Any) -> AsyncIterator[None]:
-        """Connect sockets to one that listens, for the time of a block."""
+        """Connect sockets to one that listens, for the time of a block.
+
+        The connections must last as long.
+        """
         async with contextlib.AsyncExitStack() as stack:
             for socket in (listening, *dialing):
                 await stack.enter_async_context(socket)
             url, tls = self.listen(listening)
+            begin = time.monotonic()
             for socket in dialing:
-                await socket.dial(url, tls_config=tls, block=True)
+                await self.dial(socket, url, tls)
             await listening.wait_connected(len(dialing))
+            if time.monotonic() - begin > SLOW:
+                await trio.sleep(HANDSHAKE)
+                for socket in (listening, *dialing):
+                    await socket.wait_connected(len(dialing) if socket is listening else 1)
+            before = [socket.pipes for socket in (listening, *dialing)]
             yield
+            if before != [socket.pipes for socket in (listening, *dialing)]:
+                raise Lost("a connection ended by itself")
+
+    async def dial(self, socket: Any, url: str, tls: Any) -> None:
+        """Dial until it is connected."""
+        self.books["redials"] += await dial(socket, url, tls)
+
+    def dial_in_thread(self, socket: Any, url: str, tls: Any) -> None:
+        """Do the same with a blocking socket."""
+        dials, begin = Dials(url), time.monotonic()
+        while True:
+            try:
+                socket.dial(url, tls_config=tls, block=True, timeout=60)
+            except trionng.NNGException as error:
+                dials.failed(error)
+            else:
+                break
+        self.books["redials"] += dials.slow
+        if time.monotonic() - begin > SLOW:
+            time.sleep(HANDSHAKE)
+            socket.wait_connected(timeout=60)
 
     async def run_flow(
         self, senders: Sequence[Any], receivers: Sequence[Any], flows: Sequence[Flow], count: int
@@ -338,7 +372,7 @@ async def in_threads(it: Round) -> None:
             blocking.Push0(send_buffer_size=chances[1].choice((0, 8))) as push,
         ):
             url = pull.listen(pull_at.url, tls_config=pull_at.server).url
-            push.dial(url, tls_config=pull_at.client, block=True, timeout=60)
+            it.dial_in_thread(push, url, pull_at.client)
             sender = threading.Thread(
                 target=send_flow_sync, args=(push, flow, 0, COUNT, chances[1])
             )
@@ -350,7 +384,7 @@ async def in_threads(it: Round) -> None:
         with blocking.Rep0() as rep, blocking.Req0() as req:
             url = rep.listen(rep_at.url, tls_config=rep_at.server).url
             with blocking.serve_rep(bytes, socket=rep, workers=2):
-                req.dial(url, tls_config=rep_at.client, block=True, timeout=60)
+                it.dial_in_thread(req, url, rep_at.client)
                 for number in range(COUNT // 4):
                     data = body(number, 4, number)
                     if req.request(data, timeout=60) != data:
@@ -368,7 +402,7 @@ async def churn(it: Round) -> None:
         for _ in range(4):
             async with trionng.Req0() as req:
                 with trio.move_on_after(it.chances.patience()):
-                    await req.dial(url, tls_config=tls, block=True)
+                    await it.dial(req, url, tls)
                     async with req.new_context() as context:
                         with trio.move_on_after(it.chances.patience() if it.books else 0):
                             await context.send(b"no answer comes")

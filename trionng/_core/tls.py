@@ -471,6 +471,7 @@ def handshake_reason(endpoint_tls: EndpointTLS) -> str:
     else:
         may.append("the peer wants a certificate of ours, and tls_config has none")
     may.append("the peer does not speak TLS, or no version that both sides know")
+    may.append("the handshake took more than ten seconds")
     return f"the TLS handshake failed, which can mean: {'; '.join(may)}"
 
 

@@ -194,7 +194,12 @@ async def _opened(name: str, transport: str, rng: random.Random) -> AsyncIterato
 
 
 async def run(
-    name: str, transport: str, cancels: str, seed: str, wakeup: str = "descriptor"
+    name: str,
+    transport: str,
+    cancels: str,
+    seed: str,
+    wakeup: str = "descriptor",
+    moments: str = "chosen",
 ) -> None:
     """Run one stress and print its report as a line of JSON.
 
@@ -204,11 +209,12 @@ async def run(
         cancels: how many calls to cancel.
         seed: of everything that is chosen; when it happens is up to the machine.
         wakeup: "descriptor", or "token" as where no descriptor can be had.
+        moments: "chosen" for each call, or "many" for as many cancels as there is time for.
     """
     trio_wait.use_token_wakeup = wakeup == "token"
     trio_wait.count_cancels = True
     rng = random.Random(int(seed))
     async with _opened(name, transport, rng) as scenario:
-        report = await stress(scenario, int(cancels), rng)
+        report = await stress(scenario, int(cancels), rng, many=moments == "many")
     counts = report.counts._asdict()
     print(json.dumps(dataclasses.asdict(report) | {"counts": counts}))

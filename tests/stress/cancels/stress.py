@@ -23,7 +23,7 @@ from trionng._ffi.testing import CancelCounts, cancel_counts, reset_cancel_count
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
 T = TypeVar("T")
 
@@ -81,7 +81,7 @@ class Report:
 
 
 class _Stress(Generic[T]):
-    def __init__(self, scenario: Scenario[T], rng: random.Random) -> None:
+    def __init__(self, scenario: Scenario[T], rng: random.Random, *, many: bool) -> None:
         self._scenario = scenario
         self._rng = rng
         self._in_call: dict[int, trio.CancelScope] = {}
@@ -89,7 +89,7 @@ class _Stress(Generic[T]):
         self._over = False
         self.cancels = 0
         self.spin = 100e-6
-        self._rounds = (
+        self._rounds: tuple[tuple[Callable[[], Awaitable[None]], int], ...] = (
             (self._cancel_without_cause, 15),
             (self._cancel_before_cause, 5),
             (self._cancel_in_flight, 15),
@@ -98,6 +98,12 @@ class _Stress(Generic[T]):
             (self._cancel_when_collected, 25),
             (self._let_happen, 5),
         )
+        if many:
+            self._rounds = (
+                (self._cancel_all, 85),
+                (self._cancel_all_in_flight, 10),
+                (self._let_happen, 5),
+            )
 
     async def run(self, until: int, callers: Sequence[int], *, led: bool) -> None:
         """Cancel until so many calls were cancelled.
@@ -215,6 +221,18 @@ class _Stress(Generic[T]):
         await self._ticks(1, 2)
         self._cancel(scopes)
 
+    async def _cancel_all(self) -> None:
+        """The cheapest cancels: of all that wait, a tick or two after they began."""
+        await self._ticks(0, 2)
+        scopes = list(self._exposed.values())
+        self._exposed.clear()
+        self._cancel(scopes)
+        await checkpoint()
+
+    async def _cancel_all_in_flight(self) -> None:
+        await self._scenario.provoke(next(iter(self._exposed), self._scenario.group[0]))
+        await self._cancel_all()
+
     async def _let_happen(self) -> None:
         await self._scenario.provoke(next(iter(self._exposed), 0))
         await self._ticks(1, 5)
@@ -225,13 +243,18 @@ class _Stress(Generic[T]):
             scope.cancel()
 
 
-async def stress(scenario: Scenario[T], cancels: int, rng: random.Random) -> Report:
+async def stress(
+    scenario: Scenario[T], cancels: int, rng: random.Random, *, many: bool = False
+) -> Report:
     """Cancel so many calls, or more to hit every place, and assert that the accounts balance.
+
+    With `many` the moments are not chosen for each call but for all that wait: some ten times as
+    many cancels in the same time, and places that few of them hit.
 
     One caller that is alone with the event loop, one that waits behind another task, and the same
     with a group: these are different ways through the library.
     """
-    stress = _Stress(scenario, rng)
+    stress = _Stress(scenario, rng, many=many)
     begin = time.perf_counter()
     reset_cancel_counts()
     async with trio.open_nursery() as nursery:
@@ -243,7 +266,11 @@ async def stress(scenario: Scenario[T], cancels: int, rng: random.Random) -> Rep
             (scenario.group, True, 1),
         ):
             await stress.run(math.ceil(cancels * share), callers, led=led)
-        while min(cancel_counts()) < cancels // RAREST and stress.cancels < PATIENCE * cancels:
+        while (
+            not many
+            and min(cancel_counts()) < cancels // RAREST
+            and stress.cancels < PATIENCE * cancels
+        ):
             await stress.run(stress.cancels + cancels // 10, [scenario.single], led=True)
         counts = cancel_counts()
         await scenario.settle()
