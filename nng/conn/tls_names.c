@@ -28,7 +28,8 @@ static int tls_names_hex(char digit)
     return found == NULL ? -1 : (int) (found - digits);
 }
 
-/* The first value of a subject, in place: "a\\, b, O=c" is "a, b". */
+/* The first value of a subject, in place: "a\\, b, O=c" is "a, b". One with a NUL in it is empty:
+ * what stands before the NUL may be the name of another peer. */
 static void tls_names_cut(char *subject)
 {
     char *out = subject;
@@ -37,6 +38,10 @@ static void tls_names_cut(char *subject)
         if (*at == '\\' && at[1] != 0) {
             int high = tls_names_hex(at[1]), low = high < 0 ? -1 : tls_names_hex(at[2]);
             at += low < 0 ? 1 : 2;
+            if (low >= 0 && (high << 4 | low) == 0) {
+                out = subject;
+                break;
+            }
             *out++ = low < 0 ? *at : (char) (high << 4 | low);
         } else {
             *out++ = *at;

@@ -117,6 +117,7 @@ NAMES = ("client.example", "worker 7")
         ("CLIENT.example.evil", None, False),
         ("", "worker 77", False),
         ("", "CN=worker 7", False),
+        ("", "worker 7\0.evil", False),
         ("", "worker 7, O=trionng", False),
         (None, None, False),
     ],

@@ -64,7 +64,7 @@ class NativePipe(Owned):
     @property
     def tls_cn(self) -> bytes | None:
         """The common name of a verified certificate."""
-        return ffi.string(self.info.tls_cn) if self.info.tls_cn else None
+        return (ffi.string(self.info.tls_cn) or None) if self.info.tls_cn else None
 
     @property
     def tls_names(self) -> list[bytes]:
