@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import final
 
 from trionng import _ffi
 from trionng._base.errors import ETIMEDOUT, TryAgain
 from trionng._base.sealed import Sealed
 from trionng._base.types import Buffer, Self
+from trionng._base.util import check_buffer
 from trionng._core.message import AnyMessage
 from trionng._core.protocols import (
     FIRST_PAUSE,
@@ -63,7 +65,8 @@ class SurveyIO(BatchReceive, SurveyBase):
             timeout: seconds until all connections have room for it; None is `send_timeout`; when
                 they are over, `Timeout` is raised.
         """
-        super().send(data, timeout=timeout)
+        check_buffer(data)
+        self._send("send", partial(self._ctx.send, data), timeout)
         self._start()
 
     def send_msg(self, msg: AnyMessage, *, timeout: float | None = None) -> None:
