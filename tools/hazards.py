@@ -43,6 +43,7 @@ SHOWS = {
         "leak",
         "hazards/test_descriptors.py::test_descriptors_of_waiting_connections_without_fix_are_lost",
     ),
+    "C12": ("crash", f"{HAZARDS}::test_cancels_in_the_middle_of_closes_without_fix_crash"),
     "H1": (
         "hang",
         "hazards/test_stopped.py::test_close_while_messages_pass_hangs_without_the_workaround",

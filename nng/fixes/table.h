@@ -24,6 +24,7 @@
         "nni_aio_alloc nni_aio_init nni_aio_set_timeout nni_aio_set_output nni_aio_close "         \
         "nni_reap",                                                                                \
         0, 0, "an endpoint closed while connections shake hands keeps descriptors open for good")  \
+    TNNG_FIX(C12, "", 0, 0, "a cancel that meets the close of its socket uses freed memory")       \
     TNNG_FIX(F1, "nni_pipe_send nni_pipe_bump_tx nni_aio_finish_sync nng_stream_send", 0, 0,       \
         "flush cannot know what ws connections have written, nor what waits on inproc")            \
     TNNG_FIX(F2, "nni_lmq_full nni_msg_set_pipe nni_pipe_recv", 0, 0,                              \

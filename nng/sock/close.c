@@ -12,12 +12,23 @@ static void close_contexts(tnng_ctx *ctx)
     ctx->kind->shutdown(ctx);
 }
 
+/* [any] Just before nng closes it: until then operations can be cancelled. */
+static void close_leave_to_nng(tnng_ctx *ctx)
+{
+    tnng_lock(&ctx->lock);
+    ctx->left_to_nng = TNNG_FIX_IS_ON(C12);
+    pthread_mutex_unlock(&ctx->lock);
+}
+
 /* [caller] Ends a context. nng completes what it still has with an error; the callbacks clean up.
  */
 void tnng_ctx_close(tnng_ctx *ctx)
 {
     TNNG_GUARD_FORK();
     close_contexts(ctx);
+    if (ctx->nng.id != 0 || ctx->pool != NULL) {
+        close_leave_to_nng(ctx);
+    }
     ctx->kind->close(ctx);
     /* nng_close ends the contexts itself, and may not meet this on its way. */
     pthread_mutex_lock(&ctx->socket->contexts->close_lock);
@@ -50,6 +61,12 @@ static int close_run(tnng_job *job)
         tnng_dials_wait_connecting(socket, NULL);
         tnng_dialers_remove_all(socket);
         tnng_causes_unregister(socket, 0, false);
+        tnng_lock(&socket->contexts->lock);
+        for (tnng_ctx *ctx = socket->contexts->first; ctx != NULL; ctx = ctx->next) {
+            close_leave_to_nng(ctx);
+        }
+        pthread_mutex_unlock(&socket->contexts->lock);
+        TNNG_PAUSE("close.left_to_nng");
         nng_close(socket->nng);
         socket->endpoints->closed = true;
         tnng_push_socket_closed(socket);

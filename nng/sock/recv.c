@@ -278,7 +278,7 @@ void tnng_ctx_cancel_excess(tnng_ctx *ctx)
         if (!(ctx->traits & TRAIT_SINGLE_CALL)) {
             recv_set_live(ctx, youngest, false);
         }
-        nng_aio_cancel(youngest->aio);
+        tnng_ctx_cancel_aio(ctx, youngest->aio);
         if (ctx->traits & TRAIT_SINGLE_CALL) {
             break;
         }

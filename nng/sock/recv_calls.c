@@ -121,7 +121,7 @@ void tnng_end_survey(tnng_ctx *ctx)
     for (tnng_slot *slot = ctx->head; slot != NULL; slot = slot->next) {
         if (slot->pending && !slot->cancelled) {
             slot->cancelled = true;
-            nng_aio_cancel(slot->aio);
+            tnng_ctx_cancel_aio(ctx, slot->aio);
         }
     }
     pthread_mutex_unlock(&ctx->lock);

@@ -78,7 +78,7 @@ static int send_op_cancel(tnng_op *of)
     tnng_lock(&ctx->lock);
     if (of->stage == OP_SENDING) {
         op->cancel_requested = true;
-        nng_aio_cancel(send_aio(op));
+        tnng_ctx_cancel_aio(ctx, send_aio(op));
         outcome = TNNG_CANCEL_PENDING;
     } else if (of->stage == OP_WAITING) {
         outcome = tnng_ctx_cancel_recv(ctx, op);
@@ -97,7 +97,7 @@ static bool send_op_detach(tnng_op *of)
     bool with_nng = of->stage == OP_SENDING;
     if (with_nng) {
         op->detached = op->cancel_requested = true;
-        nng_aio_cancel(send_aio(op));
+        tnng_ctx_cancel_aio(ctx, send_aio(op));
     }
     pthread_mutex_unlock(&ctx->lock);
     return with_nng;

@@ -64,7 +64,7 @@ void tnng_service_drain(tnng_service *service)
     if (service->pool_ctx->pool->persistent == 0) {
         for (tnng_pool_slot *slot = service->pool_ctx->pool->posted.first; slot != NULL;
             slot = slot->next) {
-            nng_aio_cancel(slot->receive);
+            tnng_ctx_cancel_aio(service->pool_ctx, slot->receive);
         }
     }
     tnng_pool_dispatch(service->pool_ctx);

@@ -87,6 +87,7 @@ struct tnng_ctx {
 
     pthread_mutex_t lock; /* held in calls of nng, so taken with tnng_lock */
     bool closed;          /* every submit looks at it under lock first */
+    bool left_to_nng;     /* C12: nng closes it, and ends its operations; as closed */
     bool survey_ended;    /* TRAIT_SURVEYS: no more replies are waited for */
     bool has_request;     /* TRAIT_REPLIES: a request was handed out and not answered */
     bool request_sent;    /* TRAIT_SEND_SUPERSEDES: a request was sent, its answer not handed out */
@@ -224,7 +225,18 @@ void tnng_survey_end(tnng_socket *);
 void tnng_pollfd_shutdown(tnng_socket *);
 void tnng_pollfd_free(tnng_socket *);
 
+/* [caller] ctx->lock held. Asks nng to end an operation of the context. C12: when nng is closing
+ * the context or its socket, it ends the operation without being asked, and frees what a cancel
+ * works on; no cancel is under way when that begins, because each holds the lock. */
+static inline void tnng_ctx_cancel_aio(tnng_ctx *ctx, nng_aio *aio)
+{
+    if (!ctx->left_to_nng) {
+        nng_aio_cancel(aio);
+    }
+}
+
 /* close.c */
+void tnng_ctx_cancel_aio(tnng_ctx *, nng_aio *);
 extern const tnng_job_kind tnng_close_job;
 
 /* pooled.c: C3 */

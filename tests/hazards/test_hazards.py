@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import re
 import signal
 import threading
@@ -230,9 +231,78 @@ def test_receive_on_a_queue_socket_that_closes_is_refused():
     assert (safe.clean, safe.output) == (True, f"{ECLOSED}\n"), str(safe)
 
     # On a busy machine nng may not have got to its queues in the first try.
-    tries = (run_test_build(receive_while_the_socket_closes, without="C5") for _ in range(5))
+    both = "C5,C12"  # its cancel would be left to nng
+    tries = (run_test_build(receive_while_the_socket_closes, without=both) for _ in range(5))
     crashes = (-signal.SIGABRT, -signal.SIGSEGV)
     assert any(each.output == "orphaned\n" and each.code in crashes for each in tries)
+
+
+# C12
+
+
+def send_cancelled_while_nng_closes() -> None:
+    """Cancel a send that waits when nng is about to close its socket; say who ends it."""
+    socket = opened(lib.TNNG_PUSH0)
+    ctx = context_of(socket)
+    cq = _ffi.CompletionQueue(exclusive=False)
+    code, op = ctx.send(b"left over", cq, 2)
+    assert code == _ffi.PARKED
+    testing.arm_pause("close.left_to_nng")
+    assert socket.close(cq, 1)[0] == _ffi.PARKED
+    reached("close.left_to_nng")
+    assert _ffi.cancel(op) == _ffi.CANCEL_PENDING
+    until = time.monotonic() + (60 if is_off("C12") else 0.3)
+    ended = []
+    while not ended and time.monotonic() < until:
+        ended = cq.take()
+        time.sleep(0.01)
+    print("the cancel" if ended else "nng's close", flush=True)
+    testing.open_pause("close.left_to_nng")
+    while len(ended) < 2:
+        ended += cq.take()
+        time.sleep(0.01)
+
+
+def test_cancel_that_meets_the_close_of_nng_leaves_it_to_that():
+    """C12: a cancel works on memory that nng's close frees, so none is under way then."""
+    safe = run_test_build(send_cancelled_while_nng_closes)
+    assert (safe.clean, safe.output) == (True, "nng's close\n"), str(safe)
+
+    assert run_test_build(send_cancelled_while_nng_closes, without="C12").output == "the cancel\n"
+
+
+def sends_cancelled_while_nng_closes(rounds: str) -> None:
+    """Cancel a send that waits, somewhere in the time in which nng closes its socket."""
+    rng = random.Random(12)
+    for number in range(int(rounds)):
+        socket = opened((lib.TNNG_PUSH0, lib.TNNG_REQ0, lib.TNNG_PAIR0)[number % 3])
+        cq = _ffi.CompletionQueue(exclusive=False)
+        code, op = context_of(socket).send(b"left over", cq, 1)
+        assert code == _ffi.PARKED
+        closing = threading.Thread(target=socket.close, args=(None, 0))
+        closing.start()
+        until = time.perf_counter() + rng.random() * 2e-4
+        while time.perf_counter() < until:
+            pass
+        _ffi.cancel(op)
+        closing.join()
+        while not cq.take():
+            time.sleep(0)
+
+
+def test_cancels_in_the_middle_of_closes_do_no_harm():
+    """C12: whenever it comes, a cancel meets a socket that is there, or leaves the send alone."""
+    assert run_test_build(sends_cancelled_while_nng_closes, "1500").clean
+
+
+@pytest.mark.probabilistic
+@has_error("C12")
+def test_cancels_in_the_middle_of_closes_without_fix_crash():
+    """C12: nng calls the cancel of a protocol whose memory its close has freed."""
+    tries = (
+        run_test_build(sends_cancelled_while_nng_closes, "60000", without="C12") for _ in range(3)
+    )
+    assert any(each.code in (-signal.SIGABRT, -signal.SIGSEGV) for each in tries)
 
 
 # C7
