@@ -16,21 +16,13 @@ struct tnng_admission_rule {
     char **tls_names;
 };
 
-static void admission_strings_free(char **strings)
-{
-    for (char **each = strings; each != NULL && *each != NULL; each++) {
-        free(*each);
-    }
-    free(strings);
-}
-
 static void admission_rule_free(tnng_admission_rule *rule)
 {
     if (rule == NULL) {
         return;
     }
-    admission_strings_free(rule->origins);
-    admission_strings_free(rule->tls_names);
+    tnng_strings_free(rule->origins);
+    tnng_strings_free(rule->tls_names);
     free(rule->networks);
     free(rule->uids);
     free(rule);
@@ -49,7 +41,7 @@ static char **admission_strings_copy(const char *const *strings, int count)
 
     for (int i = 0; copied != NULL && i < count; i++) {
         if ((copied[i] = strdup(strings[i])) == NULL) {
-            admission_strings_free(copied);
+            tnng_strings_free(copied);
             return NULL;
         }
     }

@@ -180,6 +180,7 @@ bool tnng_has_peer(tnng_socket *);
 /* tls_names.c */
 void tnng_tls_names_read(nng_pipe, tnng_pipe_info *);
 void tnng_tls_names_free(tnng_pipe_info *);
+void tnng_strings_free(char **);
 bool tnng_tls_is_named(const tnng_pipe_info *, const char *wanted);
 
 /* admission.c */

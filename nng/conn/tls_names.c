@@ -75,13 +75,19 @@ void tnng_tls_names_read(nng_pipe id, tnng_pipe_info *info)
     }
 }
 
+/* [any] A list that ends with NULL, and what is in it. */
+void tnng_strings_free(char **strings)
+{
+    for (char **each = strings; each != NULL && *each != NULL; each++) {
+        free(*each);
+    }
+    free(strings);
+}
+
 /* [any] libnng took them from malloc. */
 void tnng_tls_names_free(tnng_pipe_info *info)
 {
-    for (char **name = info->tls_names; name != NULL && *name != NULL; name++) {
-        free(*name);
-    }
-    free(info->tls_names);
+    tnng_strings_free(info->tls_names);
     free(info->tls_cn);
 }
 

@@ -107,20 +107,22 @@ def _uids(value: int | Iterable[int] | None) -> tuple[int, ...] | None:
     return _all_of("uids", value, _uid)
 
 
-def _origins(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+def _texts(
+    name: str, value: str | Iterable[str] | None, convert: Callable[[object], str]
+) -> tuple[str, ...] | None:
     if value is None:
         return None
     if isinstance(value, str) or not isinstance(value, Iterable):
-        return (_origin(value),)
-    return _all_of("origins", value, _origin)
+        return (convert(value),)
+    return _all_of(name, value, convert)
+
+
+def _origins(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    return _texts("origins", value, _origin)
 
 
 def _tls_names(value: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    if value is None:
-        return None
-    if isinstance(value, str) or not isinstance(value, Iterable):
-        return (_tls_name(value),)
-    return _all_of("tls_names", value, _tls_name)
+    return _texts("tls_names", value, _tls_name)
 
 
 def _is_bool(_self: object, attribute: Attribute[bool], value: object) -> None:

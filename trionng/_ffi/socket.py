@@ -26,6 +26,14 @@ def why_not_opened(code: int) -> str | None:
     )
 
 
+def _strings(texts: tuple[str, ...], keep: list[Any]) -> Any:
+    """Return an array of C strings, for as long as `keep` lives."""
+    strings = [ffi.new("char[]", text.encode()) for text in texts]
+    array = ffi.new("char *[]", strings)
+    keep += [strings, array]
+    return array
+
+
 class NativeSocket(Owned):
     """A socket of the shim. Nothing here waits."""
 
@@ -120,15 +128,9 @@ class NativeSocket(Owned):
             rule.uid_count = len(uids)
             keep.append(array)
         if origins is not None:
-            texts = [ffi.new("char[]", origin.encode()) for origin in origins]
-            rule.origins = array = ffi.new("char *[]", texts)
-            rule.origin_count = len(origins)
-            keep += [texts, array]
+            rule.origins, rule.origin_count = _strings(origins, keep), len(origins)
         if tls_names is not None:
-            texts = [ffi.new("char[]", name.encode()) for name in tls_names]
-            rule.tls_names = array = ffi.new("char *[]", texts)
-            rule.tls_name_count = len(tls_names)
-            keep += [texts, array]
+            rule.tls_names, rule.tls_name_count = _strings(tls_names, keep), len(tls_names)
         rule.missing_origin, rule.tls_verified = missing_origin, tls_verified
         return lib.tnng_listener_admit(self._native, listener, rule)
 
